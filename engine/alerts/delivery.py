@@ -1,0 +1,327 @@
+"""Empties the store's outbox through the configured channels; never raises for delivery trouble.
+
+One thread per channel sends, the caller's thread alone talks to the store. A slow channel holds
+no other up, and nothing holds the caller longer than the deadline.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from engine.alerts import content as contents
+from engine.alerts.content import Content
+from engine.alerts.fault import AlertError, reason
+from engine.errors import EngineError
+from engine.ports import AlertRow, Clock, Outbox
+
+DEADLINE_S = 5.0
+TRIES_MAX = 10
+MARGIN_S = 0.1  # a sender's own deadline is this much earlier, so that its words are heard
+LEAST_S = 0.2  # less is not worth a try
+
+Settings = Callable[[str], str | None]
+Sender = Callable[[Content, float], tuple[str, ...]]
+
+_BAD = frozenset({"failed", "interrupted"})
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryResult:
+    """What a delivery came to: counts of alerts, and sentences for the console.
+
+    `failed` ones are due again later; `given_up` ones are not.
+    """
+
+    sent: int = 0
+    failed: int = 0
+    given_up: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    id: int
+    channel: str
+    content: Callable[[], Content]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How a job ended; `tried` is false where the channel was found blocked before its turn."""
+
+    job: _Job
+    error: str = ""
+    hint: str = ""
+    permanent: bool = False
+    tried: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def should_alert(alert_on: str, status: str, previous: str | None) -> bool:
+    """Decide whether a run that ended as `status` sends alerts, after one that ended `previous`.
+
+    `failure`: failed and interrupted runs, and the first ok one after such. `change`: an outcome
+    other than the run before's; a first run counts as a change unless it is ok. A run `skipped`
+    because another is on sends with `always` only. An unknown word sends: silence is the worse
+    mistake.
+    """
+    if alert_on == "failure":
+        return status in _BAD or (status == "ok" and previous in _BAD)
+    if alert_on == "change":
+        return status not in (previous or "ok", "skipped")
+    return True
+
+
+def channels(settings: Settings) -> tuple[str, ...]:
+    """Name the channels that are configured."""
+    found = []
+    if _set(settings, "SLACK_WEBHOOK_URL"):
+        found.append("slack")
+    if _set(settings, "SMTP_URL") and _set(settings, "MAIL_TO"):
+        found.append("email")
+    return tuple(found)
+
+
+def half_configured(settings: Settings) -> tuple[str, ...]:
+    """Give a sentence for each channel that lacks a setting."""
+    server, to = _set(settings, "SMTP_URL"), _set(settings, "MAIL_TO")
+    if bool(server) == bool(to):
+        return ()
+    there, missing = ("SMTP_URL", "MAIL_TO") if server else ("MAIL_TO", "SMTP_URL")
+    return (f"no email is sent: {there} is set, but {missing} is not",)
+
+
+def deliver(
+    outbox: Outbox, settings: Settings, *, deadline_s: float = DEADLINE_S, clock: Clock
+) -> DeliveryResult:
+    """Claim what is due, send it, record what came of it, all by the deadline.
+
+    With nothing configured nothing is claimed. After a channel's first failure that may pass, its
+    other alerts are not tried now. An alert is given up after ten tries, or when sending it again
+    cannot help.
+    """
+    ends_at = clock.now() + deadline_s
+    senders = _senders(settings)
+    warnings = list(half_configured(settings))
+    if not senders:
+        return DeliveryResult(warnings=tuple(warnings))
+    try:
+        rows = {row.id: row for row in outbox.claim()}
+    except Exception as error:  # noqa: BLE001 - alerts never fail a run, whatever the store does
+        return DeliveryResult(warnings=(*warnings, f"alerts could not be read: {_said(error)}"))
+    jobs = [_Job(row.id, row.channel, _report_of(row)) for row in rows.values()]
+    counts = {"sent": 0, "failed": 0, "given_up": 0}
+    for outcome in _outcomes(jobs, senders, ends_at, clock):
+        kind = _kind(outcome, rows[outcome.job.id])
+        counts[kind] += 1
+        warnings += _sentences(outcome, kind)
+        try:
+            _record(outbox, outcome, kind)
+        except Exception as error:  # noqa: BLE001 - as above
+            warnings.append(f"an alert could not be recorded as {kind}: {_said(error)}")
+    return DeliveryResult(**counts, warnings=tuple(dict.fromkeys(warnings)))
+
+
+def direct(
+    settings: Settings, headline: str, body: str, *, deadline_s: float = DEADLINE_S, clock: Clock
+) -> DeliveryResult:
+    """Send a text on every configured channel without a store; nothing is tried again."""
+    outcomes = _notify(
+        settings, contents.of_notice(headline, body), clock.now() + deadline_s, clock
+    )
+    warnings = [*half_configured(settings)]
+    for outcome in outcomes:
+        warnings += _sentences(outcome, "given_up" if outcome.error else "sent")
+    lost = sum(1 for outcome in outcomes if outcome.error)
+    return DeliveryResult(len(outcomes) - lost, 0, lost, tuple(warnings))
+
+
+def send_test(
+    settings: Settings, host: str, *, deadline_s: float = DEADLINE_S, clock: Clock
+) -> tuple[tuple[str, bool, str], ...]:
+    """Send a test message on every configured channel; give (channel, sent, sentence) for each."""
+    content = contents.of_notice(
+        f"kahnban test message from {host}",
+        f"This is a test, sent by hand at {clock.utc():%Y-%m-%d %H:%M} UTC. "
+        "Alerts about runs will arrive here.",
+        status="test",
+    )
+    found = []
+    for outcome in _notify(settings, content, clock.now() + deadline_s, clock):
+        channel = outcome.job.channel
+        if outcome.error:
+            hint = f" ({outcome.hint})" if outcome.hint else ""
+            found.append((channel, False, f"{channel}: not sent: {outcome.error}{hint}"))
+        else:
+            found.append((channel, True, "; ".join([f"{channel}: sent", *outcome.notes])))
+    order = channels(settings)
+    return tuple(sorted(found, key=lambda entry: order.index(entry[0])))
+
+
+def preload(settings: Settings) -> None:
+    """Import what sending needs, so that an upgrade under a live run cannot mix versions."""
+    from engine.alerts import message, slack  # noqa: F401 - imported to be there
+
+    if "slack" in channels(settings):
+        from engine.alerts import webhook  # noqa: F401
+    if "email" in channels(settings):
+        import email.message  # noqa: F401
+        import smtplib  # noqa: F401
+
+        from engine.alerts import mail  # noqa: F401
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, EngineError) else reason(error)
+
+
+def _set(settings: Settings, name: str) -> str:
+    return (settings(name) or "").strip()
+
+
+def _report_of(row: AlertRow) -> Callable[[], Content]:
+    return lambda: contents.of_report(row.payload, repeat=row.repeat)
+
+
+def _notify(settings: Settings, content: Content, ends_at: float, clock: Clock) -> list[_Outcome]:
+    senders = _senders(settings)
+    jobs = [_Job(number, channel, lambda: content) for number, channel in enumerate(senders)]
+    return list(_outcomes(jobs, senders, ends_at, clock))
+
+
+# -- the channels ---------------------------------------------------------------------------------
+
+
+def _senders(settings: Settings) -> dict[str, Sender]:
+    makers = {"slack": _slack, "email": _email}
+    return {channel: makers[channel](settings) for channel in channels(settings)}
+
+
+def _slack(settings: Settings) -> Sender:
+    url = _set(settings, "SLACK_WEBHOOK_URL")
+    hosts = _set(settings, "KAHNBAN_WEBHOOK_HOSTS").split(",")
+    proxy = _set(settings, "KAHNBAN_WEBHOOK_PROXY") or None
+
+    def send(content: Content, deadline_s: float) -> tuple[str, ...]:
+        from engine.alerts import message, slack
+
+        text, blocks = message.render_slack(content)
+        slack.send(url, text, blocks, deadline_s=deadline_s, hosts=hosts, proxy=proxy)
+        return ()
+
+    return send
+
+
+def _email(settings: Settings) -> Sender:
+    url = _set(settings, "SMTP_URL")
+    mail_from, mail_to = _set(settings, "MAIL_FROM"), _set(settings, "MAIL_TO")
+
+    def send(content: Content, deadline_s: float) -> tuple[str, ...]:
+        from engine.alerts import mail, message
+
+        letter = mail.Letter(
+            mail_from or mail.sender(url),
+            mail_to,
+            content.headline,
+            message.render_plain(content),
+            message.render_html(content),
+        )
+        return mail.send(url, letter, deadline_s=deadline_s)
+
+    return send
+
+
+# -- sending in parallel --------------------------------------------------------------------------
+
+
+def _outcomes(
+    jobs: Sequence[_Job], senders: dict[str, Sender], ends_at: float, clock: Clock
+) -> Iterator[_Outcome]:
+    """Give each job's outcome as it comes; at the deadline, the rest as timed out."""
+    pending = {job.id: job for job in jobs}
+    begun: set[int] = set()
+    results: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
+    for channel in dict.fromkeys(job.channel for job in jobs):
+        lane = _Lane([job for job in jobs if job.channel == channel], begun, results)
+        send = senders.get(channel)
+        threading.Thread(
+            target=lane.run,
+            args=(send, ends_at, clock),
+            name=f"kahnban-alerts-{channel}",
+            daemon=True,
+        ).start()
+    while pending:
+        try:
+            outcome = results.get(timeout=max(ends_at - clock.now(), 0.0))
+        except queue.Empty:
+            break
+        del pending[outcome.job.id]
+        yield outcome
+    for job in pending.values():
+        yield _Outcome(job, error="timed out", tried=job.id in begun)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """One channel's jobs, sent one after another in a thread of its own."""
+
+    jobs: list[_Job]
+    begun: set[int]
+    results: queue.SimpleQueue[_Outcome]
+
+    def run(self, send: Sender | None, ends_at: float, clock: Clock) -> None:
+        """Send until the time is up or the channel is found blocked."""
+        blocked = "" if send else f"{self.jobs[0].channel} is not configured"
+        for job in self.jobs:
+            left_s = ends_at - clock.now() - MARGIN_S
+            if not blocked and left_s < LEAST_S:
+                blocked = "no time was left"
+            if blocked or send is None:
+                self.results.put(_Outcome(job, error=f"not tried: {blocked}", tried=False))
+                continue
+            self.begun.add(job.id)
+            outcome = _attempt(job, send, left_s)
+            if outcome.error and not outcome.permanent:
+                blocked = outcome.error
+            self.results.put(outcome)
+
+
+def _attempt(job: _Job, send: Sender, left_s: float) -> _Outcome:
+    try:
+        return _Outcome(job, notes=send(job.content(), left_s))
+    except AlertError as error:
+        return _Outcome(job, error=str(error), hint=error.hint, permanent=error.permanent)
+    except Exception as error:  # noqa: BLE001 - a payload of any shape may come out of a store
+        what = f"the message could not be made ({reason(error)})"
+        return _Outcome(job, error=what, permanent=True)
+
+
+# -- recording ------------------------------------------------------------------------------------
+
+
+def _kind(outcome: _Outcome, row: AlertRow) -> str:
+    if not outcome.error:
+        return "sent"
+    spent = outcome.tried and row.tries + 1 >= TRIES_MAX
+    return "given_up" if outcome.permanent or spent else "failed"
+
+
+def _record(outbox: Outbox, outcome: _Outcome, kind: str) -> None:
+    if kind == "sent":
+        outbox.sent(outcome.job.id)
+    else:
+        outbox.failed(outcome.job.id, outcome.error, give_up=kind == "given_up")
+
+
+def _sentences(outcome: _Outcome, kind: str) -> list[str]:
+    channel = outcome.job.channel
+    if kind == "sent":
+        return [f"{channel}: {note}" for note in outcome.notes]
+    if not outcome.tried:
+        return []  # the failure that blocked the channel has its own sentence
+    hint = f" ({outcome.hint})" if outcome.hint else ""
+    end = "given up" if kind == "given_up" else "will be tried again"
+    return [f"{channel}: alert not sent, {end}: {outcome.error}{hint}"]

@@ -1,0 +1,225 @@
+"""Sends one email over SMTP, within a hard time limit, saying nothing of its password."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from engine.alerts.deadline import GRACE_S, DeadlineError, within
+from engine.alerts.fault import AlertError, reason
+from engine.alerts.slack import is_loopback
+
+if TYPE_CHECKING:
+    import smtplib
+    import ssl
+    import threading
+    from email.message import EmailMessage
+
+PORTS = {"smtp": 587, "smtps": 465}
+LOOPBACK_PORT = 25
+_HINT = "write smtp://USER:PASSWORD@HOST:587 or smtps://…:465, with %40 for an @ in the user"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """An email before it has a form: `mail_to` holds one or more addresses, comma separated."""
+
+    mail_from: str
+    mail_to: str
+    subject: str
+    plain: str
+    html: str
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where an SMTP_URL points; the password is not in its repr."""
+
+    host: str
+    port: int
+    tls: bool
+    user: str
+    password: str = field(repr=False)
+
+
+def send(
+    smtp_url: str, letter: Letter, *, deadline_s: float, context: ssl.SSLContext | None = None
+) -> tuple[str, ...]:
+    """Send `letter`, or raise `AlertError`; returns or raises within `deadline_s`.
+
+    Gives one sentence for each recipient that the server refused while it took the others.
+    `smtps` is TLS from the first byte. `smtp` must be turned to TLS (STARTTLS) before anything
+    of worth is sent; only to this machine it stays plain, unless a `context` is given.
+    """
+    server = parse(smtp_url)
+    message, recipients = compose(letter)
+    taken: list[tuple[str, ...]] = []
+
+    def post(abandoned: threading.Event) -> None:
+        smtp = _connect(server, deadline_s + GRACE_S, context)
+        try:
+            if server.user:
+                smtp.login(server.user, server.password)
+            if abandoned.is_set():
+                return
+            refused = smtp.send_message(message, to_addrs=recipients)
+            taken.append(tuple(_refusal(to, answer) for to, answer in refused.items()))
+        finally:
+            _leave(smtp)
+
+    try:
+        within(deadline_s, "kahnban-mail", post)
+    except DeadlineError:
+        if not taken:  # else only the goodbye hangs
+            raise AlertError(f"{server.host}: no answer within {deadline_s:.1f}s") from None
+    except AlertError:
+        raise
+    except Exception as error:  # noqa: BLE001 - anything smtplib, ssl or a server can come up with
+        raise _explained(server.host, error) from None
+    return taken[0]
+
+
+def parse(smtp_url: str) -> Server:
+    """Read an SMTP_URL, or raise an `AlertError` that does not repeat it."""
+    parts = _split(smtp_url.strip())
+    if parts is None or parts.scheme not in PORTS or not parts.hostname:
+        raise AlertError("SMTP_URL is not a usable address", hint=_HINT)
+    host = parts.hostname
+    port = parts.port or PORTS[parts.scheme]
+    if not parts.port and parts.scheme == "smtp" and is_loopback(host):
+        port = LOOPBACK_PORT
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return Server(host, port, parts.scheme == "smtps", user, password)
+
+
+def _split(url: str) -> SplitResult | None:
+    if not url.isprintable() or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        return None
+    # a password's own "/", "?" or "#" ends the host too early: better refused than misread
+    return None if parts.path.strip("/") or parts.query or parts.fragment else parts
+
+
+def sender(smtp_url: str) -> str:
+    """Give the address to send from where MAIL_FROM is not set."""
+    import socket
+
+    user = parse(smtp_url).user
+    return user if "@" in user else f"kahnban@{_ascii(socket.gethostname())}"
+
+
+def _ascii(host: str) -> str:
+    return host if host and host.isascii() and host.isprintable() else "localhost"
+
+
+def compose(letter: Letter) -> tuple[EmailMessage, list[str]]:
+    """Give the message and the recipients' bare addresses, or raise `AlertError`."""
+    import socket
+    from email.message import EmailMessage
+    from email.utils import formataddr, formatdate, make_msgid
+
+    to = _addresses("MAIL_TO", letter.mail_to)
+    origin = _addresses("MAIL_FROM", letter.mail_from)[:1]
+    message = EmailMessage()
+    message["From"] = formataddr(origin[0])
+    message["To"] = ", ".join(formataddr(address) for address in to)
+    message["Subject"] = " ".join(letter.subject.split())
+    message["Date"] = formatdate(localtime=True)
+    message["Message-ID"] = make_msgid(domain=_ascii(socket.gethostname()))
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(letter.plain)
+    message.add_alternative(letter.html, subtype="html")
+    return message, list(dict.fromkeys(address for _, address in to))
+
+
+def _addresses(name: str, value: str) -> list[tuple[str, str]]:
+    from email.utils import getaddresses
+
+    value = value.strip().strip(",")
+    pairs = getaddresses([value]) if value.isprintable() else []
+    if not pairs or not all(address and " " not in address for _, address in pairs):
+        raise AlertError(
+            f"{name} is not an email address, or several separated by commas",
+            hint=f"set {name}=ops@example.com",
+        )
+    return pairs
+
+
+def _connect(server: Server, timeout_s: float, context: ssl.SSLContext | None) -> smtplib.SMTP:
+    import smtplib
+    import socket
+    import ssl
+
+    name = _ascii(socket.gethostname())  # smtplib's own choice may wait long for a name server
+    if server.tls:
+        return smtplib.SMTP_SSL(
+            server.host,
+            server.port,
+            local_hostname=name,
+            timeout=timeout_s,
+            context=context or ssl.create_default_context(),
+        )
+    smtp = smtplib.SMTP(server.host, server.port, local_hostname=name, timeout=timeout_s)
+    if context is None and is_loopback(server.host):
+        return smtp
+    try:
+        _start_tls(smtp, server.host, context or ssl.create_default_context())
+    except BaseException:
+        smtp.close()
+        raise
+    return smtp
+
+
+def _start_tls(smtp: smtplib.SMTP, host: str, context: ssl.SSLContext) -> None:
+    smtp.ehlo_or_helo_if_needed()
+    if not smtp.has_extn("starttls"):
+        raise AlertError(
+            f"{host}: it offers no STARTTLS, so nothing was sent",
+            hint="use smtps://HOST:465 if the server speaks TLS there",
+        )
+    smtp.starttls(context=context)
+
+
+def _leave(smtp: smtplib.SMTP) -> None:
+    """Say goodbye; what was sent is sent, whatever the answer."""
+    import contextlib
+
+    with contextlib.suppress(Exception):
+        smtp.quit()
+    smtp.close()
+
+
+def _refusal(recipient: str, answer: tuple[int, bytes]) -> str:
+    return f"recipient '{recipient}' was refused ({answer[0]})"
+
+
+def _explained(host: str, error: Exception) -> AlertError:
+    """Turn smtplib's errors into our own; the server's words stay out, they may hold the login."""
+    import smtplib
+
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        codes = [code for code, _ in error.recipients.values()]
+        listed = "; ".join(_refusal(to, answer) for to, answer in error.recipients.items())
+        return AlertError(f"{host}: {listed}", permanent=all(code >= 500 for code in codes))
+    if isinstance(error, smtplib.SMTPAuthenticationError):
+        return AlertError(
+            f"{host}: the login was refused ({error.smtp_code})",
+            hint="check user and password in SMTP_URL",
+        )
+    if isinstance(error, smtplib.SMTPResponseException):
+        what = {
+            smtplib.SMTPSenderRefused: "the sender was refused",
+            smtplib.SMTPDataError: "the message was refused",
+        }.get(type(error), "it refused")
+        permanent = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
+        return AlertError(f"{host}: {what} ({error.smtp_code})", permanent=permanent)
+    if isinstance(error, smtplib.SMTPNotSupportedError):
+        return AlertError(f"{host}: it does not offer what the message needs (login or UTF-8)")
+    if isinstance(error, smtplib.SMTPServerDisconnected):
+        return AlertError(f"{host}: it hung up")
+    return AlertError(f"{host}: {reason(error)}")

@@ -1,0 +1,149 @@
+"""Sends one message to a Slack webhook, within a hard time limit, saying nothing of its address."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlsplit
+
+from engine.alerts.deadline import DeadlineError, within
+from engine.alerts.fault import AlertError, reason
+
+if TYPE_CHECKING:
+    import threading
+
+    from engine.alerts.webhook import Webhook
+
+HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
+
+# what Slack answers; other bodies are not repeated, they may hold anything
+CODES = frozenset(
+    {
+        "action_prohibited",
+        "channel_is_archived",
+        "channel_not_found",
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "invalid_payload",
+        "invalid_token",
+        "no_active_hooks",
+        "no_service",
+        "no_service_id",
+        "no_team",
+        "no_text",
+        "posting_to_general_channel_denied",
+        "rollup_error",
+        "team_disabled",
+        "too_many_attachments",
+        "user_not_found",
+    }
+)
+_TRY_AGAIN = frozenset({408, 425, 429})
+
+
+def send(
+    url: str,
+    text: str,
+    blocks: Sequence[dict[str, Any]],
+    *,
+    deadline_s: float,
+    hosts: Iterable[str] = (),
+    proxy: str | None = None,
+) -> None:
+    """Post `text` and `blocks`, or raise `AlertError`; returns or raises within `deadline_s`.
+
+    https only, to Slack's hosts and `hosts`; plain http to this machine only. Redirects are
+    refused. `proxy` is a proxy's address, `env` for the environment's, or None for none.
+    """
+    host = check_url(url, hosts)
+    clients: list[Webhook] = []
+
+    def post(abandoned: threading.Event) -> tuple[int, str]:
+        from engine.alerts.webhook import Webhook
+
+        client = Webhook(url.strip(), deadline_s=deadline_s, abandoned=abandoned, proxy=proxy)
+        clients.append(client)
+        answer = client.send_dict(
+            {
+                "text": text,
+                "blocks": list(blocks),
+                "mrkdwn": False,
+                "unfurl_links": False,
+                "unfurl_media": False,
+            }
+        )
+        return answer.status_code, answer.body
+
+    try:
+        status, body = within(deadline_s, "kahnban-slack", post)
+    except DeadlineError:
+        asked = clients[0].retry_after_s if clients else None
+        message = f"{host}: no answer within {deadline_s:.1f}s"
+        raise AlertError(message, retry_after_s=asked) from None
+    except Exception as error:  # noqa: BLE001 - slack_sdk raises anything; the text may hold the URL
+        raise AlertError(f"{host}: {reason(error)}") from None
+    _judge(host, status, body, clients[0].retry_after_s)
+
+
+def _judge(host: str, status: int, body: str, retry_after_s: float | None) -> None:
+    code = body.strip()
+    said = f" {code}" if code in CODES else ""
+    if 200 <= status < 300 and not said:
+        return
+    if 300 <= status < 400:
+        raise AlertError(
+            f"{host}: answered {status}, a redirect, which is refused",
+            permanent=True,
+            hint="set SLACK_WEBHOOK_URL to the address itself",
+        )
+    asked = f", try again after {retry_after_s:g}s" if retry_after_s is not None else ""
+    permanent = status < 500 and status not in _TRY_AGAIN
+    raise AlertError(
+        f"{host}: answered {status}{said}{asked}", retry_after_s=retry_after_s, permanent=permanent
+    )
+
+
+def check_url(url: str, hosts: Iterable[str] = ()) -> str:
+    """Give the host of a webhook's address that may be posted to, else raise `AlertError`."""
+    parts = _split(url.strip())
+    host = (parts.hostname or "").rstrip(".") if parts is not None else ""
+    if parts is None or not host or parts.username is not None:
+        raise AlertError(
+            "SLACK_WEBHOOK_URL is not a usable address",
+            hint="copy it again from Slack; it starts with https://hooks.slack.com/",
+        )
+    local = is_loopback(host)
+    if parts.scheme != "https" and not (local and parts.scheme == "http"):
+        raise AlertError(
+            f"SLACK_WEBHOOK_URL: {host} is not addressed by https",
+            hint="use https; plain http is for this machine only",
+        )
+    allowed = {*HOSTS, *(entry.strip().lower() for entry in hosts)}
+    if not local and host not in allowed:
+        raise AlertError(
+            f"SLACK_WEBHOOK_URL: {host} is not a host alerts may be sent to",
+            hint=f"add it to KAHNBAN_WEBHOOK_HOSTS: {host}",
+        )
+    return host
+
+
+def _split(url: str) -> SplitResult | None:
+    if not url.isprintable() or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        return None
+    return parts
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine by its name alone; nothing is looked up."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,252 @@
+"""Who wrote what in a run, and who of them is an ancestor of whom."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from engine.errors import ContextKeyError
+from engine.model import Encoded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from engine.ports import Values
+
+INITIAL = -1  # the position of the run's initial context: an ancestor of every step
+SMALL_BYTES_MAX = 1 << 20
+HELD_BYTES_MAX = 64 << 20
+
+
+class Ancestry:
+    """Answers "is A an ancestor of B?"; searches once, upwards, no further than A's generation."""
+
+    def __init__(self, upstreams: Sequence[Sequence[int]], generations: Sequence[int]) -> None:
+        """Take each step's direct upstreams and its generation (longest path from a source)."""
+        self._upstreams = upstreams
+        self.generations = generations
+        self._known: dict[int, dict[int, bool]] = {}
+
+    def is_ancestor(self, ancestor: int, step: int) -> bool:
+        """Tell whether `ancestor` lies above `step` at any distance; the initial context always."""
+        if ancestor == step:
+            return False
+        if ancestor == INITIAL:
+            return step != INITIAL
+        if step == INITIAL or self.generations[ancestor] >= self.generations[step]:
+            return False
+        known = self._known.setdefault(ancestor, {})
+        if step not in known:
+            self._search(ancestor, step, known)
+        return known[step]
+
+    def _search(self, ancestor: int, step: int, known: dict[int, bool]) -> None:
+        """Find `ancestor` from `step` upwards; what is learned on the way is kept in `known`."""
+        floor = self.generations[ancestor]
+        below: dict[int, int] = {step: step}  # each step met, and the one it was reached from
+        stack = [step]
+        while stack:
+            at = stack.pop()
+            for upstream in self._upstreams[at]:
+                if upstream == ancestor or known.get(upstream):
+                    while True:
+                        known[at] = True
+                        if at == step:
+                            return
+                        at = below[at]
+                if (
+                    upstream not in below
+                    and upstream not in known
+                    and self.generations[upstream] > floor
+                ):
+                    below[upstream] = at
+                    stack.append(upstream)
+        known.update(dict.fromkeys(below, False))
+
+    def nearest(self, step: int, writers: set[int], floor: int) -> list[int]:
+        """Give the `writers` above `step` that are reached without passing another of them.
+
+        None of them is of a generation below `floor`.
+        """
+        seen = {step}
+        stack = [step]
+        found = []
+        while stack:
+            for upstream in self._upstreams[stack.pop()]:
+                if upstream in seen or self.generations[upstream] < floor:
+                    continue
+                seen.add(upstream)
+                if upstream in writers:
+                    found.append(upstream)
+                else:
+                    stack.append(upstream)
+        return found
+
+    def all_of(self, step: int) -> set[int]:
+        """Give every ancestor of `step`."""
+        seen: set[int] = set()
+        stack = [step]
+        while stack:
+            for upstream in self._upstreams[stack.pop()]:
+                if upstream not in seen:
+                    seen.add(upstream)
+                    stack.append(upstream)
+        return seen
+
+
+class ContextIndex:
+    """Who wrote which key in this run, and which of them a reader may see. Thread-safe.
+
+    Small values stay in memory, up to a bound; all others are loaded from `values` when read.
+    """
+
+    def __init__(
+        self,
+        upstreams: Sequence[Sequence[int]],
+        names: Sequence[str],
+        generations: Sequence[int],
+        values: Values,
+    ) -> None:
+        """Take the graph by positions; nobody has written yet."""
+        self.names = names
+        self._ancestry = Ancestry(upstreams, generations)
+        self._values = values
+        self._lock = threading.Lock()
+        self._initial: set[str] = set()
+        self._writers: dict[str, set[int]] = {}
+        self._floors: dict[str, int] = {}  # the lowest generation among a key's writers
+        self._held: dict[tuple[int, str], Encoded] = {}
+        self._held_bytes = 0
+        self._positions: dict[str, int] | None = None
+
+    # -- the runner's side ------------------------------------------------------------------------
+
+    def record(self, step: int, writes: Iterable[tuple[str, Encoded]]) -> None:
+        """Take in what `step` (or `INITIAL`) wrote; to be called after its commit."""
+        if not writes:
+            return
+        with self._lock:
+            for key, encoded in writes:
+                self._add(step, key)
+                known = self._held.pop((step, key), None)
+                self._held_bytes -= len(known.data) if known else 0
+                size = len(encoded.data)
+                if size <= SMALL_BYTES_MAX and self._held_bytes + size <= HELD_BYTES_MAX:
+                    self._held[step, key] = encoded
+                    self._held_bytes += size
+
+    def record_keys(self, step: int, keys: Iterable[str]) -> None:
+        """Take in the keys of a step whose values are in the store only, a cached one's."""
+        with self._lock:
+            for key in keys:
+                self._add(step, key)
+
+    def _add(self, step: int, key: str) -> None:
+        if step == INITIAL:
+            self._initial.add(key)
+            return
+        generation = self._ancestry.generations[step]
+        self._floors[key] = min(generation, self._floors.get(key, generation))
+        self._writers.setdefault(key, set()).add(step)
+
+    # -- the readers' side ------------------------------------------------------------------------
+
+    def load(self, step: int, key: str) -> Encoded:
+        """Give the value `step` wrote under `key`."""
+        return self._held.get((step, key)) or self._values.load(step, key)
+
+    def visible(self, reader: int) -> set[str]:
+        """Give the keys that ancestors of `reader` and the initial context wrote."""
+        with self._lock:
+            if not self._writers:
+                return set(self._initial)
+            above = self._ancestry.all_of(reader)
+            written = {key for key, steps in self._writers.items() if not above.isdisjoint(steps)}
+            return written | self._initial
+
+    def writer_for(self, reader: int, key: str) -> int | None:
+        """Give the writer whose `key` the reader sees, None if nobody wrote it.
+
+        Raises `ContextKeyError` if two unordered ancestors wrote it, or only steps that are no
+        ancestors; a key named like such a step counts as written by it, whether it has or not.
+        """
+        with self._lock:
+            writers = self._writers.get(key, set())
+            seen = self._seen(reader, key, writers)
+            if seen:
+                return self._only(reader, key, seen)
+            if key in self._initial:
+                return INITIAL
+            named = self._position(key)
+            others = writers if named is None else {*writers, named}
+            outside = sorted(other for other in others if not self._above(other, reader))
+            if outside:
+                raise self._not_upstream(reader, key, outside[0])
+        return None
+
+    def _seen(self, reader: int, key: str, writers: set[int]) -> list[int]:
+        if len(writers) > 1:
+            return self._ancestry.nearest(reader, writers, self._floors[key])
+        return [writer for writer in writers if self._ancestry.is_ancestor(writer, reader)]
+
+    def _above(self, other: int, reader: int) -> bool:
+        return other == reader or self._ancestry.is_ancestor(other, reader)
+
+    def _only(self, reader: int, key: str, seen: list[int]) -> int:
+        """Give the one of `seen` that all others are ancestors of, or raise."""
+        generations, names = self._ancestry.generations, self.names
+        # Nothing lies above a writer but what is of a lower generation.
+        last = min(seen, key=lambda step: (-generations[step], step))
+        for other in sorted(seen):
+            if not self._above(other, last):
+                first, second = sorted((other, last))
+                raise ContextKeyError(
+                    f"step '{names[reader]}' reads key '{key}', which both '{names[first]}'"
+                    f" and '{names[second]}' wrote, in no fixed order",
+                    hint="let one depend on the other, or write under different keys",
+                )
+        return last
+
+    def _not_upstream(self, reader: int, key: str, writer: int) -> ContextKeyError:
+        names = self.names
+        if self._ancestry.is_ancestor(reader, writer):
+            return ContextKeyError(
+                f"step '{names[reader]}' reads key '{key}' of step '{names[writer]}',"
+                " which runs after it",
+                hint=f"turn the dependency round, or do not read '{key}' here",
+            )
+        return ContextKeyError(
+            f"step '{names[reader]}' reads key '{key}' of step '{names[writer]}'"
+            " but does not depend on it",
+            hint=f"add depends_on=['{names[writer]}'] to step '{names[reader]}'",
+        )
+
+    def unknown(self, reader: int, key: str, own: Iterable[str] = ()) -> ContextKeyError:
+        """Make the error for a key that nobody wrote."""
+        name = self.names[reader]
+        with self._lock:
+            position = self._position(key)
+        if position is not None and position != reader:
+            return ContextKeyError(
+                f"step '{name}' reads key '{key}', but step '{key}' left nothing there",
+                hint=f"return a value from '{key}', or read it with ctx.get('{key}')",
+            )
+        import difflib
+
+        visible = sorted(self.visible(reader).union(own))
+        near = difflib.get_close_matches(key, visible, n=1)
+        if near:
+            hint = f"did you mean '{near[0]}'?"
+        elif visible:
+            shown = ", ".join(visible[:10]) + (", …" if len(visible) > 10 else "")
+            hint = f"it may read: {shown}"
+        else:
+            hint = "no step before it wrote anything"
+        return ContextKeyError(
+            f"step '{name}' reads key '{key}', which no step before it wrote", hint=hint
+        )
+
+    def _position(self, name: str) -> int | None:
+        if self._positions is None:
+            self._positions = {text: at for at, text in enumerate(self.names)}
+        return self._positions.get(name)

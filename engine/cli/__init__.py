@@ -1,0 +1,1 @@
+"""Commands, exit codes, signals, console: the only place where the parts are wired together."""

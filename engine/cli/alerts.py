@@ -1,0 +1,111 @@
+"""`alerts`: list the undelivered, send them, or try the channels."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+
+from engine import outputs
+from engine.cli import place
+from engine.cli.console import print_result
+from engine.clock import SystemClock
+from engine.ports import Paths
+from engine.secrets import Secrets
+
+
+def alerts(parsed: argparse.Namespace) -> int:
+    """Do one of the three; 1 if something could not be sent."""
+    paths = place.paths_of(parsed)
+    secrets = place.secrets_of(paths)
+    match parsed.what:
+        case "test":
+            return _test(parsed, secrets)
+        case "send":
+            return _send(parsed, paths, secrets)
+        case _:
+            return _list(parsed, paths)
+
+
+def _test(parsed: argparse.Namespace, secrets: Secrets) -> int:
+    from engine.alerts.delivery import half_configured, send_test  # noqa: PLC0415
+
+    outcomes = send_test(secrets.setting, socket.gethostname(), clock=SystemClock())
+    if parsed.json:
+        place.print_json(
+            [{"channel": channel, "sent": ok, "said": said} for channel, ok, said in outcomes]
+        )
+    else:
+        for warning in half_configured(secrets.setting):
+            print_result(warning)
+        for channel, _, said in outcomes:
+            print_result(secrets.mask(f"{channel}: {said}"))
+        if not outcomes:
+            print_result("no channel is configured: set SLACK_WEBHOOK_URL, or SMTP_URL and MAIL_TO")
+    return 0 if outcomes and all(ok for _, ok, _ in outcomes) else 1
+
+
+def _send(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
+    """Reconcile first, so that a dead engine's alert goes out too; then send what is due."""
+    from engine.model import RunStatus  # noqa: PLC0415
+    from engine.session import Environment, alerting  # noqa: PLC0415
+    from store.database import open_writer, path_of  # noqa: PLC0415
+    from store.history import History  # noqa: PLC0415
+    from store.reconcile import reconcile  # noqa: PLC0415
+
+    clock = SystemClock()
+    environment = Environment(
+        paths=paths,
+        secrets=secrets,
+        clock=clock,
+        environ=os.environ,
+        command=place.command_words(parsed, paths),
+    )
+    path = path_of(paths.store_url)
+    if not path.exists():
+        print_result("nothing to send: there is no store yet")
+        return 0
+    database = open_writer(path)
+    try:
+        history = History(database)
+        choose = alerting.channels_for(None, history, environment)
+        reconcile(
+            database,
+            mine=None,
+            channels=lambda _: choose(RunStatus.INTERRUPTED),
+            now_us=clock.stamp(clock.now()),
+            publish=outputs.publish,
+        )
+        waiting = history.undelivered()
+        result = alerting.deliver_due(database, history, environment)
+    finally:
+        database.close()
+    if result is None:
+        text = "no channel is configured: set SLACK_WEBHOOK_URL, or SMTP_URL and MAIL_TO"
+        print_result(text if waiting else "nothing to send")
+        return 1 if waiting else 0
+    for warning in result.warnings:
+        print_result(secrets.mask(warning))
+    print_result(f"sent {result.sent}, failed {result.failed}, given up {result.given_up}")
+    return 1 if result.failed or result.given_up else 0
+
+
+def _list(parsed: argparse.Namespace, paths: Paths) -> int:
+    from store.database import open_reader, path_of  # noqa: PLC0415
+    from store.history import History  # noqa: PLC0415
+
+    database = open_reader(path_of(paths.store_url))
+    try:
+        rows = History(database).alerts()
+    finally:
+        database.close()
+    if parsed.json:
+        place.print_json(rows)
+        return 0
+    for row in rows:
+        error = f": {row['error']}" if row["error"] else ""
+        tries = f"{row['tries']} tries"
+        print_result(f"run {row['run_id']}  {row['channel']}  {row['status']}  {tries}{error}")
+    if not rows:
+        print_result("no undelivered alerts")
+    return 0

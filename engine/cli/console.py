@@ -1,0 +1,273 @@
+"""What the command shows: log lines on stderr and in the rotating file, results on stdout.
+
+Text lines read `HH:MM:SS LEVEL message`, what a step says `HH:MM:SS LEVEL [STEP] text`. Under
+journald a priority prefix takes the place of the time. Showing never fails the command: a full
+disk or a closed pipe costs lines, not the run.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, TextIO, cast
+
+from engine.cli.log_lines import (
+    HELD_LOGGERS,
+    ConsoleHandler,
+    JsonFormatter,
+    LineFormatter,
+    RotatingFile,
+    is_wanted,
+)
+from engine.errors import EngineError
+from engine.logs import LogLine, ScopeHandler, current
+from engine.ports import AttemptLog
+
+LINES_LOGGER = "engine.lines"
+
+
+def under_journald(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
+    """Tell whether `stream` goes to the journal, as systemd says it in JOURNAL_STREAM."""
+    device, colon, inode = environ.get("JOURNAL_STREAM", "").partition(":")
+    if stream is None or not colon:
+        return False
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return (device, inode) == (str(status.st_dev), str(status.st_ino))
+
+
+def wants_colour(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
+    """Tell whether to colour: only on a terminal, and never against NO_COLOR."""
+    if stream is None or environ.get("NO_COLOR") or environ.get("TERM") == "dumb":
+        return False
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+class Console:
+    """The logging of one command, from `setup` to `close`."""
+
+    def __init__(self, handlers: list[logging.Handler]) -> None:
+        self._handlers = handlers
+        root = logging.getLogger()
+        self._levels = {root: root.level}
+        self._scopes = ScopeHandler()
+        for handler in (self._scopes, *handlers):  # in this order, see `is_wanted`
+            handler.addFilter(is_wanted)
+            root.addHandler(handler)
+        root.setLevel(logging.INFO)
+        for name in HELD_LOGGERS:
+            held = logging.getLogger(name)
+            self._levels[held] = held.level
+            held.setLevel(logging.WARNING)
+
+    def line(self, line: LogLine) -> None:
+        """Show a line of an attempt's log: what `RunLogs` forwards to."""
+        level = logging.getLevelNamesMapping().get(line.stream, logging.INFO)
+        record = logging.LogRecord(LINES_LOGGER, level, "", 0, line.text, None, None)
+        record.created = line.at.timestamp()
+        record.__dict__.update(
+            run=line.run_id,
+            step=line.step,
+            attempt=line.number,
+            stream=line.stream,
+            said_by_step=True,
+        )
+        for handler in self._handlers:
+            if level >= handler.level:
+                handler.handle(record)
+
+    def close(self) -> None:
+        """Take the set-up back."""
+        root = logging.getLogger()
+        for handler in (self._scopes, *self._handlers):
+            root.removeHandler(handler)
+            handler.close()
+        for logger, level in self._levels.items():
+            logger.setLevel(level)
+
+
+def setup(
+    *,
+    log_file: Path | None,
+    quiet: bool,
+    json_lines: bool,
+    journald: bool,
+    mask: Callable[[str], str],
+    stream: TextIO | None = None,
+) -> Console:
+    """Set up logging: to stderr (only errors if `quiet`) and to `log_file`, all of it masked."""
+    stream = stream or _original(sys.stderr)
+    shown = ConsoleHandler(stream)
+    shown.setLevel(logging.ERROR if quiet else logging.INFO)
+    if json_lines:
+        shown.setFormatter(JsonFormatter(mask))
+    else:
+        colour = not journald and wants_colour(stream, os.environ)
+        shown.setFormatter(LineFormatter(mask, journald=journald, colour=colour))
+    handlers: list[logging.Handler] = [shown]
+
+    def complain(text: str) -> None:
+        if not quiet:
+            shown.handle(_warning(text))
+
+    if log_file is not None:
+        kept = RotatingFile(log_file, complain=complain)
+        kept.setLevel(logging.INFO)
+        kept.setFormatter(JsonFormatter(mask) if json_lines else LineFormatter(mask))
+        handlers.append(kept)
+    return Console(handlers)
+
+
+def _warning(text: str) -> logging.LogRecord:
+    return logging.LogRecord("engine.cli", logging.WARNING, "", 0, text, None, None)
+
+
+# -- what a step prints ---------------------------------------------------------------------------
+
+
+class StepOutput:
+    """Stands in for sys.stdout or sys.stderr: what a step prints goes to its attempt's log.
+
+    Whose thread it is tells `engine.logs.current`; what anybody else prints goes through as ever.
+    """
+
+    def __init__(self, original: TextIO, stream: str) -> None:
+        self.original = original
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write to the log of the attempt that runs in this thread, if one does."""
+        scope = current.get()
+        if scope is None:
+            return self.original.write(text)
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        scope.log.write(text, stream=self._stream)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each of `lines`."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Flush; an attempt's log holds no whole line back."""
+        if current.get() is None:
+            self.original.flush()
+
+    def isatty(self) -> bool:
+        """Tell whether somebody is there to see colours: never within a step."""
+        return current.get() is None and self.original.isatty()
+
+    def close(self) -> None:
+        """Close the stream, if not within a step: it is not the step's to close."""
+        if current.get() is None:
+            self.original.close()
+
+    @property
+    def buffer(self) -> IO[bytes]:
+        """What takes bytes."""
+        scope = current.get()
+        if scope is None:
+            return self.original.buffer
+        return cast("IO[bytes]", _StepBytes(scope.log, self._stream))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.original, name)
+
+
+class _StepBytes(io.RawIOBase):
+    """Takes the bytes a step prints."""
+
+    def __init__(self, log: AttemptLog, stream: str) -> None:
+        super().__init__()
+        self._log = log
+        self._stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        text = bytes(data).decode("utf-8", "backslashreplace")
+        self._log.write(text, stream=self._stream)
+        return len(data)
+
+
+@contextmanager
+def step_output() -> Iterator[None]:
+    """Route sys.stdout and sys.stderr by attempt while the block runs."""
+    before = sys.stdout, sys.stderr
+    routed = [
+        stream if stream is None else cast("TextIO", StepOutput(stream, name))
+        for stream, name in zip(before, ("out", "err"), strict=True)
+    ]
+    sys.stdout, sys.stderr = routed
+    try:
+        yield
+    finally:
+        if sys.stdout is routed[0]:
+            sys.stdout = before[0]
+        if sys.stderr is routed[1]:
+            sys.stderr = before[1]
+
+
+def _original(stream: TextIO | None) -> TextIO | None:
+    return cast("TextIO", stream.original) if isinstance(stream, StepOutput) else stream
+
+
+# -- results on stdout ----------------------------------------------------------------------------
+
+
+def prepare_streams() -> None:
+    """Make printing safe: no character that a terminal lacks, and no missing stream, raises."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_result(text: str) -> None:
+    """Print a result on stdout; a reader who has seen enough (`| head`) is no error.
+
+    Raises `EngineError` where it cannot be written for another reason, such as a full disk.
+    """
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_stdout()
+    except OSError as error:
+        _discard_stdout()
+        reason = (error.strerror or str(error)).lower()
+        raise EngineError(
+            f"cannot write to standard output: {reason}", hint="make room there, or pipe it on"
+        ) from error
+
+
+def finish_output() -> None:
+    """Flush stdout at the command's end, so that the interpreter has nothing left to fail on."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _discard_stdout()
+
+
+def _discard_stdout() -> None:
+    """Send what is still buffered, and all that follows, nowhere."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        sys.stdout.flush()

@@ -1,0 +1,273 @@
+"""The commands that only look: nothing here writes to the store or makes a file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.cli import place
+from engine.cli.console import print_result
+from engine.clock import SystemClock
+from engine.definitions import Found, find_all
+from engine.definitions.loader import load, load_file
+from engine.errors import EngineError, UsageError
+from engine.reports import terminal
+from engine.text import human_time, printable
+
+if TYPE_CHECKING:
+    from engine.ports import Paths
+    from store.history import History
+
+
+@contextmanager
+def _history(paths: Paths) -> Iterator[History]:
+    """Look at the store, read-only."""
+    from store.database import open_reader, path_of  # noqa: PLC0415 - imports SQLAlchemy
+    from store.history import History  # noqa: PLC0415
+
+    database = open_reader(path_of(paths.store_url))
+    try:
+        history = History(database)
+        yield history
+        waiting = history.undelivered()
+        if waiting:
+            sys.stderr.write(
+                f"{waiting} alert{'s' if waiting > 1 else ''} undelivered: see `alerts`\n"
+            )
+    finally:
+        database.close()
+
+
+# -- definitions ----------------------------------------------------------------------------------
+
+
+def list_workflows(parsed: argparse.Namespace) -> int:
+    """List the workflows of the project; a broken one is shown as broken."""
+    paths = place.paths_of(parsed)
+    folder = place.folder_of(parsed)
+    rows = [_listed(found) for found in find_all(folder)]
+    last = _last_runs(paths, [row["name"] for row in rows])
+    for row in rows:
+        row["last_run"] = last.get(row["name"])
+    if parsed.json:
+        place.print_json(rows)
+        return 0
+    if not rows:
+        print_result(f"no workflow in {folder}")
+        return 0
+    wide = max(len(row["name"]) for row in rows)
+    for row in rows:
+        print_result(_list_line(row, wide))
+    return 0
+
+
+def _listed(found: Found) -> dict[str, Any]:
+    definition = found.definition
+    return {
+        "name": found.name,
+        "file": str(found.path),
+        "steps": len(definition.steps) if definition else None,
+        "schedule": definition.schedule if definition else None,
+        "description": definition.description if definition else "",
+        "broken": found.error.message if found.error else None,
+    }
+
+
+def _list_line(row: dict[str, Any], wide: int) -> str:
+    name = row["name"].ljust(wide)
+    if row["broken"]:
+        return f"{name}  broken: {printable(row['broken'].splitlines()[0])}"
+    parts = [f"{row['steps']} steps"]
+    if row["schedule"]:
+        parts.append(f"schedule {row['schedule']}")
+    if row["last_run"]:
+        last = row["last_run"]
+        now = SystemClock().utc()
+        parts.append(f"last: {last['status']}, {human_time(last['started_at'], now)}")
+    return f"{name}  {' · '.join(parts)}"
+
+
+def _last_runs(paths: Paths, names: list[str]) -> dict[str, dict[str, Any]]:
+    from store.database import path_of  # noqa: PLC0415
+
+    if not path_of(paths.store_url).exists():
+        return {}
+    with _history(paths) as history:
+        found = {}
+        for name in names:
+            runs = history.runs(workflow=name, limit=1)
+            if runs:
+                found[name] = {key: runs[0][key] for key in ("run_id", "status", "started_at")}
+        return found
+
+
+def check(parsed: argparse.Namespace) -> int:
+    """Load workflows and say what is wrong; 2 if anything is."""
+    place.paths_of(parsed)
+    folder = place.folder_of(parsed)
+    found = [_checked(name, folder) for name in parsed.names] or list(find_all(folder))
+    rows = [_listed(one) for one in found]
+    broken = [one for one in found if one.error is not None]
+    if parsed.json:
+        place.print_json(rows)
+        return 2 if broken else 0
+    for one in found:
+        if one.error is None and one.definition is not None:
+            print_result(f"{one.name}: ok, {len(one.definition.steps)} steps")
+    for one in broken:
+        assert one.error is not None
+        faults = getattr(one.error, "faults", (one.error.message,))
+        shown = [one.error.message] if len(faults) == 1 else list(faults)
+        sys.stderr.write("".join(f"error: {fault}\n" for fault in shown))
+        if one.error.hint:
+            sys.stderr.write(f"hint: {one.error.hint}\n")
+    if not found:
+        print_result(f"no workflow in {folder}")
+    return 2 if broken else 0
+
+
+def _checked(name: str, folder: Path) -> Found:
+    path = Path(name) if name.endswith(".py") or os.sep in name else None
+    try:
+        if path is not None and not path.is_file():
+            raise UsageError(f"there is no file '{path}'", hint="name a workflow or its file")
+        definition = load_file(path.absolute()) if path is not None else load(name, folder)
+    except EngineError as error:
+        return Found(path.stem if path else name, path or folder / f"{name}.py", error=error)
+    return Found(definition.name, path or folder / f"{name}.py", definition=definition)
+
+
+# -- runs -----------------------------------------------------------------------------------------
+
+
+def history(parsed: argparse.Namespace) -> int:
+    """List earlier runs."""
+    paths = place.paths_of(parsed)
+    now = SystemClock().utc()
+    since = None if parsed.since is None else _since(parsed.since, now)
+    with _history(paths) as past:
+        rows = past.runs(
+            workflow=parsed.name, since=since, failed=parsed.failed, limit=parsed.limit
+        )
+    if parsed.json:
+        place.print_json(rows)
+    elif rows:
+        table = terminal.history_table(rows, now=now, width=place.width(), colour=place.colour())
+        print_result(table)
+    else:
+        print_result("no runs" + (f" of '{parsed.name}'" if parsed.name else "") + " to show")
+    return 0
+
+
+_AGE = re.compile(r"(\d+)([dhm])\Z")
+
+
+def _since(text: str, now: datetime) -> str:
+    match = _AGE.match(text)
+    if match:
+        unit = {"d": "days", "h": "hours", "m": "minutes"}[match[2]]
+        try:
+            return (now - timedelta(**{unit: int(match[1])})).strftime("%Y-%m-%dT%H:%M:%S")
+        except OverflowError:
+            return "0001-01-01T00:00:00"
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"--since {text!r} is neither an age nor a date", hint="write 7d, 12h, 30m, 2026-01-31"
+        ) from None
+    local = moment if moment.tzinfo else moment.astimezone()
+    return local.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def show(parsed: argparse.Namespace) -> int:
+    """Show one run, step by step."""
+    now = SystemClock().utc()
+    return _reported(
+        parsed,
+        lambda report: terminal.show(
+            report, now=now, width=place.width(), colour=place.colour()
+        ),
+    )
+
+
+def report(parsed: argparse.Namespace) -> int:
+    """Print a run's report as it stands at its end."""
+
+    def text(found: dict[str, Any]) -> str:
+        table = terminal.table(found, width=place.width(), colour=place.colour())
+        failure = terminal.failure(found, colour=place.colour())
+        return f"{table}\n{failure}" if failure else table
+
+    return _reported(parsed, text)
+
+
+def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str]) -> int:
+    from engine.session import Environment  # noqa: PLC0415
+    from engine.session.reporting import build_report  # noqa: PLC0415
+
+    paths = place.paths_of(parsed)
+    environment = Environment(
+        paths=paths,
+        secrets=place.secrets_of(paths),
+        clock=SystemClock(),
+        environ=os.environ,
+        command=place.command_words(parsed, paths),
+    )
+    with _history(paths) as past:
+        found = build_report(past, past.find(parsed.run), environment)
+    if parsed.json:
+        place.print_json(found)
+    else:
+        print_result(text(found))
+    return 0
+
+
+# -- logs -----------------------------------------------------------------------------------------
+
+
+def logs(parsed: argparse.Namespace) -> int:
+    """Print what the steps of a run logged and printed."""
+    paths = place.paths_of(parsed)
+    with _history(paths) as past:
+        run = past.run(past.find(parsed.run))
+        steps = [row["step"] for row in past.steps(run["run_id"])]
+        attempts = past.attempts(run["run_id"])
+    if parsed.step is not None and parsed.step not in steps:
+        raise UsageError(
+            f"run {run['run_id']} has no step '{parsed.step}'",
+            hint=f"its steps: {', '.join(steps[:20])}",
+        )
+    folder = paths.home / "logs" / run["workflow"] / str(run["run_id"])
+    wanted = [
+        (row["step"], row["number"], folder / f"{row['step']}.{row['number']}.log")
+        for row in attempts
+        if parsed.step in (None, row["step"])
+    ]
+    there = [one for one in wanted if one[2].exists()]
+    if parsed.json:
+        place.print_json(
+            [
+                {"step": step, "attempt": number, "file": str(path), "lines": _lines(path)}
+                for step, number, path in there
+            ]
+        )
+        return 0
+    for step, number, path in there:
+        print_result(f"── {step}, attempt {number}: {path}")
+        for line in _lines(path):
+            print_result(line)
+    if not there:
+        print_result(f"nothing was logged or printed in run {run['run_id']}")
+    return 0
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -1,0 +1,150 @@
+"""The command line's words: every command, option and help text; nothing heavy is imported."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from engine.errors import UsageError
+
+_EPILOG = """\
+examples:
+  run daily --workers 4          run it, or go on from where the last run stopped
+  run daily --dry-run            say what would run, and change nothing
+  run sales --set date=2011-11-14
+  show latest                    what happened, step by step
+  logs daily fetch               what a step printed
+
+exit codes: 0 all ok or nothing to do · 1 a step failed or the run was cancelled ·
+  2 usage or definition error · 3 the machine, the store or the engine failed ·
+  75 already running · 130/143 interrupted"""
+
+_RUN_EPILOG = """\
+By hand, a run goes on from the newest one with the same parameters if that failed or was
+interrupted lately: what is done is not done again. It says which of the two, and why."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises our own error instead of printing usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"see `{self.prog} --help`")
+
+
+def _globals(parser: argparse.ArgumentParser, *, top: bool) -> None:
+    default = None if top else argparse.SUPPRESS
+    group = parser.add_argument_group("where (before or after the command)")
+    group.add_argument("--store", metavar="URL", default=default, help="the store (ENGINE_STORE)")
+    group.add_argument("--home", metavar="DIR", default=default, help="home (ENGINE_HOME)")
+    group.add_argument(
+        "--pipelines", metavar="DIR", default=default, help="workflows (ENGINE_PIPELINES)"
+    )
+
+
+def build() -> argparse.ArgumentParser:
+    """Make the parser of the whole command line."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(
+        prog="python -m engine",
+        description="Run workflows of steps with dependencies; all is recorded in one SQLite file.",
+        epilog=_EPILOG,
+        formatter_class=form,
+    )
+    _globals(parser, top=True)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def add(name: str, call: str, text: str, **more: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name, help=text, description=more.get("long", text), epilog=more.get("epilog"),
+            formatter_class=form,
+        )
+        _globals(sub, top=False)
+        sub.set_defaults(call=call)
+        return sub
+
+    _run(add("run", "run:run", "run a workflow, or go on from where it stopped", epilog=_RUN_EPILOG))
+    _json(add("list", "look:list_workflows", "the workflows of this project"))
+    check = add("check", "look:check", "load workflows and say what is wrong with them")
+    check.add_argument("names", metavar="NAME|FILE", nargs="*", help="all of them without one")
+    _json(check)
+    _read_commands(add)
+    alerts = add("alerts", "alerts:alerts", "undelivered alerts: list, send, or test the channels")
+    alerts.add_argument("what", nargs="?", choices=["send", "test"], help="without: list them")
+    _json(alerts)
+    schedule = add("schedule", "schedule:schedule", "systemd units for a workflow's schedule")
+    schedule.add_argument("what", choices=["show", "verify"])
+    schedule.add_argument("name", metavar="NAME", help="the workflow")
+    database = add("db", "db:database", "the store itself")
+    database.add_argument("what", choices=["upgrade"], help="bring its tables up to date")
+    return parser
+
+
+def _run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("name", metavar="NAME", help="the workflow: pipelines/NAME.py")
+    run.add_argument("--workers", metavar="N", type=_whole, default=4, help="steps at once (4)")
+    run.add_argument(
+        "--set", metavar="K=V", action="append", default=[], help="a parameter; may be repeated"
+    )
+    run.add_argument("--dry-run", action="store_true", help="say what would run; change nothing")
+    how = run.add_mutually_exclusive_group()
+    how.add_argument("--fresh", action="store_true", help="start anew, whatever came before")
+    how.add_argument("--resume", metavar="RUN", help="go on from that run's chain")
+    how.add_argument("--from", metavar="STEP", dest="from_step", help="redo STEP and all after it")
+    run.add_argument("--once", action="store_true", help="do nothing if these parameters are ok")
+    run.add_argument(
+        "--scheduled", action="store_true", help="as a timer does: always anew, skip if one is on"
+    )
+    run.add_argument("--json-logs", action="store_true", help="log as JSON lines")
+    run.add_argument("-q", "--quiet", action="store_true", help="silent on success")
+    _json(run)
+
+
+def _read_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    history = add("history", "look:history", "earlier runs, newest first")
+    history.add_argument("name", metavar="NAME", nargs="?", help="of one workflow only")
+    history.add_argument("--since", metavar="AGE", help="no older than 7d, 12h, 30m, or a date")
+    history.add_argument("--failed", action="store_true", help="only those that did not go well")
+    history.add_argument("--limit", metavar="N", type=_whole, default=20, help="at most N (20)")
+    _json(history)
+    run_help = "a run's number, `latest` (default), or a workflow's name"
+    for name, call, text in (
+        ("show", "look:show", "one run, step by step"),
+        ("report", "look:report", "the report of a run, as it is written at its end"),
+    ):
+        sub = add(name, call, text)
+        sub.add_argument("run", metavar="RUN", nargs="?", default="latest", help=run_help)
+        _json(sub)
+    logs = add("logs", "look:logs", "what the steps of a run logged and printed")
+    logs.add_argument("run", metavar="RUN", nargs="?", default="latest", help=run_help)
+    logs.add_argument("step", metavar="STEP", nargs="?", help="of one step only")
+    _json(logs)
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _whole(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return number
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line. Raises `UsageError`; `--help` prints and raises `SystemExit`."""
+    return build().parse_args(arguments)
+
+
+def resolve(parsed: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
+    """Give the function behind the parsed command, importing its module now."""
+    module, _, name = parsed.call.partition(":")
+    command: Callable[[argparse.Namespace], int] = getattr(
+        importlib.import_module(f"engine.cli.{module}"), name
+    )
+    return command

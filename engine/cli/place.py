@@ -1,0 +1,69 @@
+"""The paths, secrets and words that a command works with."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from engine.cli.console import print_result, wants_colour
+from engine.places import find_paths, pipelines_folder
+from engine.ports import Paths
+from engine.secrets import Secrets
+
+
+def paths_of(parsed: argparse.Namespace) -> Paths:
+    """Find root, home and store; the root goes onto `sys.path`, for workflows' own helpers."""
+    paths = find_paths(
+        os.environ, store_url=parsed.store, home=parsed.home, pipelines=parsed.pipelines
+    )
+    root = str(paths.root)
+    if root not in sys.path:
+        sys.path.insert(0, root)
+    return paths
+
+
+def folder_of(parsed: argparse.Namespace) -> Path:
+    """Give the folder of workflows."""
+    return pipelines_folder(os.environ, parsed.pipelines)
+
+
+def secrets_of(paths: Paths) -> Secrets:
+    """Secrets of this home, from its `env` file and the environment."""
+    return Secrets(paths.home, os.environ)
+
+
+def program_words() -> list[str]:
+    """Give the program as it can be called again from anywhere: absolute words."""
+    called = Path(sys.argv[0])
+    if called.name == "kahnban":
+        return [str(called.absolute())]
+    return [sys.executable, "-m", "engine"]
+
+
+def command_words(parsed: argparse.Namespace, paths: Paths) -> list[str]:
+    """Give the complete program with the options that find the same project, home and store."""
+    words = program_words()
+    words += ["--pipelines", str(folder_of(parsed)), "--home", str(paths.home)]
+    if parsed.store or os.environ.get("ENGINE_STORE"):
+        words += ["--store", paths.store_url]
+    return words
+
+
+def width() -> int:
+    """Columns of the terminal, 80 where there is none."""
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+def colour() -> bool:
+    """Whether results are coloured."""
+    return wants_colour(sys.stdout, os.environ)
+
+
+def print_json(value: Any) -> None:
+    """Print a result as JSON; what JSON lacks becomes text."""
+    print_result(json.dumps(value, ensure_ascii=False, indent=2, default=str))

@@ -1,0 +1,142 @@
+"""`run`: the one command that runs steps."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+from engine.cli import place
+from engine.cli.console import print_result, setup, step_output, under_journald
+from engine.cli.signals import Stops, stops_to
+from engine.clock import SystemClock
+from engine.definitions import load
+from engine.errors import UsageError
+from engine.model import Definition
+from engine.ports import Paths
+from engine.reports import terminal
+from engine.secrets import Secrets
+from engine.session import Environment, RunRequest, run_workflow
+from engine.session.decide import Decision
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Run a workflow; gives the exit code."""
+    paths = place.paths_of(parsed)
+    secrets = place.secrets_of(paths)
+    if parsed.scheduled and (parsed.resume or parsed.from_step or parsed.once):
+        raise UsageError(
+            "--scheduled always starts anew", hint="leave out --resume, --from and --once"
+        )
+    given = _given(parsed.set)
+    if not parsed.scheduled:
+        return _run(parsed, paths, secrets, load(parsed.name, place.folder_of(parsed)), given)
+    from engine.cli import scheduled  # noqa: PLC0415 - only from a timer
+
+    with scheduled.failures_recorded(parsed, paths, secrets):
+        definition = load(parsed.name, place.folder_of(parsed))
+        return _run(parsed, paths, secrets, definition, given)
+
+
+def _run(
+    parsed: argparse.Namespace,
+    paths: Paths,
+    secrets: Secrets,
+    definition: Definition,
+    given: dict[str, str],
+) -> int:
+    dry = parsed.dry_run or definition.dry_run
+    console = setup(
+        log_file=None if dry else paths.home / "logs" / f"{definition.name}.log",
+        quiet=parsed.quiet or dry,
+        json_lines=parsed.json_logs,
+        journald=under_journald(sys.stderr, os.environ),
+        mask=secrets.mask,
+    )
+    request = RunRequest(
+        workers=parsed.workers,
+        params=given,
+        dry_run=dry,
+        fresh=parsed.fresh,
+        resume=parsed.resume,
+        from_step=parsed.from_step,
+        once=parsed.once,
+        started_by="timer" if parsed.scheduled else "hand",
+    )
+    environment = Environment(
+        paths=paths,
+        secrets=secrets,
+        clock=SystemClock(),
+        environ=os.environ,
+        command=place.command_words(parsed, paths),
+        forward=console.line,
+        show=None if parsed.quiet or parsed.json else _show_preview,
+    )
+    try:
+        with stops_to(environment.inbox) as stops, step_output():
+            report = run_workflow(definition, request, environment)
+    finally:
+        console.close()
+    _print(parsed, report)
+    return _exit_code(report, stops)
+
+
+def _given(assignments: list[str]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set {assignment!r} is no assignment", hint="write --set NAME=VALUE")
+        if name in given:
+            raise UsageError(f"--set gives '{name}' twice", hint="give each parameter once")
+        given[name] = value
+    return given
+
+
+def _show_preview(decision: Decision, rows: list[dict[str, Any]]) -> None:
+    sys.stderr.write(f"going on: {decision.reason}\n")
+    preview = terminal.preview(rows, width=place.width(), colour=False)
+    sys.stderr.write(f"{preview}\n")
+
+
+def _print(parsed: argparse.Namespace, report: dict[str, Any]) -> None:
+    if parsed.json:
+        place.print_json(report)
+        return
+    if report["dry_run"]:
+        print_result(_plan_text(report))
+        return
+    if "nothing_to_do" in report:
+        if not parsed.quiet:
+            print_result(f"nothing to do: {report['nothing_to_do']}")
+        return
+    bad = report["status"] not in ("ok", "skipped")
+    if bad or not parsed.quiet:
+        print_result(terminal.table(report, width=place.width(), colour=place.colour()))
+        if report["report"] and report["status"] != "skipped":
+            print_result(f"report: {report['report']}")
+    if bad:
+        print_result(terminal.failure(report, colour=place.colour()))
+
+
+def _plan_text(report: dict[str, Any]) -> str:
+    head = f"dry run of {report['workflow']}: nothing is changed ({report['note']})"
+    if not report["plan"]:
+        return f"{head}\nnothing to do"
+    table = terminal.plan_table(report["plan"], width=place.width(), colour=place.colour())
+    return f"{head}\n{table}"
+
+
+def _exit_code(report: dict[str, Any], stops: Stops) -> int:
+    if "nothing_to_do" in report:
+        return 0
+    match report["status"]:
+        case "ok" | "skipped" | "dry-run":
+            return 0
+        case "interrupted":
+            return stops.exit_code or 1
+        case _:
+            return 1
+
+

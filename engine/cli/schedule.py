@@ -1,0 +1,39 @@
+"""`schedule`: systemd units and the cron line for a workflow."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+
+from engine.cli import place
+from engine.cli.console import print_result
+from engine.definitions import load
+from engine.schedule.units import Place, show, units
+from engine.schedule.verify import NOT_VERIFIED, verify
+
+
+def schedule(parsed: argparse.Namespace) -> int:
+    """Print the units, or have systemd check them; 1 if it finds something."""
+    paths = place.paths_of(parsed)
+    definition = load(parsed.name, place.folder_of(parsed))
+    named = parsed.store or os.environ.get("ENGINE_STORE")
+    system = os.geteuid() == 0
+    where: Place = {
+        "command": place.program_words(),
+        "root": paths.root,
+        "home": paths.home,
+        "store_url": paths.store_url if named else None,
+        "user": getpass.getuser() if system else None,
+        "system": system,
+    }
+    if parsed.what == "show":
+        print_result(show(definition, **where))
+        return 0
+    problems = verify(units(definition, **where))
+    for problem in problems:
+        print_result(problem)
+    real = [problem for problem in problems if problem != NOT_VERIFIED]
+    if not problems:
+        print_result(f"the units of '{parsed.name}' are right")
+    return 1 if real else 0

@@ -1,0 +1,90 @@
+"""A timer's run that cannot even begin: recorded as failed, and told."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from engine.cli import place
+from engine.clock import SystemClock
+from engine.errors import AlreadyRunning, EngineError, StoreError, UsageError
+from engine.model import RunStatus
+from engine.ports import Paths
+from engine.secrets import Secrets
+
+
+@contextmanager
+def failures_recorded(
+    parsed: argparse.Namespace, paths: Paths, secrets: Secrets
+) -> Iterator[None]:
+    """Record a definition, import or parameter error as a `failed` run with its alert.
+
+    If the store cannot be written, the alert goes out directly. The error goes on to the caller.
+    """
+    try:
+        yield
+    except AlreadyRunning:
+        raise
+    except StoreError as error:
+        _tell_directly(parsed.name, secrets, error)
+        raise
+    except UsageError as error:
+        try:
+            _record(parsed, paths, secrets, error)
+        except EngineError as store_error:
+            _tell_directly(parsed.name, secrets, store_error)
+        raise
+
+
+def _record(
+    parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: UsageError
+) -> None:
+    from engine.places import make_home  # noqa: PLC0415
+    from engine.session import Environment, alerting  # noqa: PLC0415
+    from store import journal  # noqa: PLC0415
+    from store.database import open_writer, path_of  # noqa: PLC0415
+    from store.history import History  # noqa: PLC0415
+
+    clock = SystemClock()
+    environment = Environment(
+        paths=paths,
+        secrets=secrets,
+        clock=clock,
+        environ=os.environ,
+        command=place.command_words(parsed, paths),
+    )
+    make_home(paths.home)
+    database = open_writer(path_of(paths.store_url))
+    try:
+        history = History(database)
+        new = journal.NewRun(
+            workflow=parsed.name,
+            params="{}",
+            started_at=clock.stamp(clock.now()),
+            started_by="timer",
+            user=getpass.getuser(),
+            host=socket.gethostname(),
+            owner="",
+            workers=parsed.workers,
+            note=secrets.mask(error.message),
+        )
+        channels = alerting.channels_for(None, history, environment)(RunStatus.FAILED)
+        journal.record_ended_run(database, new, RunStatus.FAILED, channels)
+        alerting.deliver_due(database, history, environment)
+    finally:
+        database.close()
+
+
+def _tell_directly(name: str, secrets: Secrets, error: EngineError) -> None:
+    from engine.alerts.delivery import direct  # noqa: PLC0415
+
+    headline = f"{name} could not be recorded"
+    body = f"{error.message}\n{error.hint}".rstrip()
+    result = direct(secrets.setting, headline, secrets.mask(body), clock=SystemClock())
+    for warning in result.warnings:
+        sys.stderr.write(f"{secrets.mask(warning)}\n")

@@ -1,0 +1,58 @@
+"""Ctrl-C and SIGTERM: the first asks for a stop, the second for one at once, the third is one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from queue import SimpleQueue
+from types import FrameType
+
+from engine.events import Event, StopRequested
+
+AT_ONCE_S = 1.0  # how long the second signal's stop may take to be recorded
+
+
+class Stops:
+    """What signals came in during a run."""
+
+    def __init__(self, inbox: SimpleQueue[Event]) -> None:
+        """Pass stops on to the run that reads `inbox`."""
+        self._inbox = inbox
+        self._count = 0
+        self.number: int | None = None
+
+    @property
+    def exit_code(self) -> int | None:
+        """Give 130 or 143 once a signal came, as shells do."""
+        return None if self.number is None else 128 + self.number
+
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Take a signal; safe at any point of the main thread."""
+        self._count += 1
+        self.number = self.number or number
+        name = signal.Signals(number).name
+        if self._count == 1:
+            self._inbox.put(StopRequested(name))
+        elif self._count == 2:  # noqa: PLR2004 - first, second, third
+            self._inbox.put(StopRequested(name, at_once=True))
+            timer = threading.Timer(AT_ONCE_S, os._exit, [128 + self.number])
+            timer.daemon = True
+            timer.start()
+        else:
+            os._exit(128 + self.number)
+
+
+@contextmanager
+def stops_to(inbox: SimpleQueue[Event]) -> Iterator[Stops]:
+    """Handle SIGINT and SIGTERM for a run; the handlers before are put back."""
+    stops = Stops(inbox)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, stops.handle) for number in numbers]
+    try:
+        yield stops
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -1,0 +1,299 @@
+"""The scoped, atomic context: a step reads what its ancestors wrote, and nothing else.
+
+`ContextIndex` knows who wrote what in a run; the runner feeds it after each commit. `StepContext`
+is the `ctx` of one attempt: it decodes its own copies, buffers its writes, and hands them over at
+the end. What a step sees follows from the graph alone, never from the timing of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from engine.ancestry import INITIAL, ContextIndex
+from engine.errors import ContextKeyError, SecretError, SupersededError, ValueNotStorable
+from engine.outputs import Outputs
+
+if TYPE_CHECKING:
+    import logging
+    import os
+
+    from engine.model import Encoded, OutputFile
+    from engine.ports import Paths
+    from engine.secrets import Secrets
+
+__all__ = ["INITIAL", "Codec", "ContextIndex", "RunScope", "StepContext", "check_key"]
+
+KEY_LENGTH_MAX = 200
+
+
+class _Missing:
+    """Stands for "no default given", as None is a value."""
+
+
+_MISSING: Final = _Missing()
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """How values become bytes and back.
+
+    `encode(key, value)` raises `ValueNotStorable`, naming key and place, for what cannot be stored
+    exactly or holds a registered secret.
+    """
+
+    encode: Callable[[str, Any], Encoded]
+    decode: Callable[[Encoded], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunScope:
+    """What all contexts of one run share; `params` should be a `MappingProxyType`."""
+
+    workflow: str
+    run_id: int
+    index: ContextIndex
+    codec: Codec
+    params: Mapping[str, Any]
+    paths: Paths
+    secrets: Secrets
+
+
+def check_key(key: object) -> str:
+    """Give back `key` if it can be a context key, else raise `ContextKeyError`."""
+    if not isinstance(key, str):
+        raise ContextKeyError(
+            f"context key {key!r} is not text but {type(key).__name__}", hint="use text as keys"
+        )
+    if not key or len(key) > KEY_LENGTH_MAX or not key.isprintable():
+        shown = key if len(key) <= KEY_LENGTH_MAX else key[:20] + "…"
+        raise ContextKeyError(
+            f"context key {shown!r} cannot be used",
+            hint=f"use 1 to {KEY_LENGTH_MAX} printable characters",
+        )
+    return key
+
+
+class StepContext(MutableMapping[str, Any]):
+    """`ctx`: what one attempt of a step reads and writes.
+
+    Reading gives this attempt's own copy; changing that, or a value after it was written, in place
+    is not a write. Writes can be read back at once by this attempt, by others after its success.
+    """
+
+    def __init__(
+        self, scope: RunScope, step: int, attempt: int, *, idempotency_key: str, log: logging.Logger
+    ) -> None:
+        """Open the context of attempt `attempt` of the step at position `step`."""
+        self._scope = scope
+        self._step = step
+        self._read: dict[str, Any] = {}
+        self._writes: dict[str, Encoded] = {}
+        self._outputs: Outputs | None = None
+        self._closed = ""
+        self.attempt = attempt
+        self.idempotency_key = idempotency_key
+        self.log = log
+
+    def __repr__(self) -> str:
+        """Name the attempt, never the values."""
+        return (
+            f"<context of step '{self.step}', attempt {self.attempt}, run {self._scope.run_id}"
+            f" of '{self._scope.workflow}'>"
+        )
+
+    # -- what the attempt is ----------------------------------------------------------------------
+
+    @property
+    def step(self) -> str:
+        """The step's name."""
+        return self._scope.index.names[self._step]
+
+    @property
+    def workflow(self) -> str:
+        """The workflow's name."""
+        return self._scope.workflow
+
+    @property
+    def run_id(self) -> int:
+        """The run's number."""
+        return self._scope.run_id
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The run's resolved parameters, read-only."""
+        return self._scope.params
+
+    @property
+    def paths(self) -> Paths:
+        """Where the run works: project root, home, store."""
+        return self._scope.paths
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def __getitem__(self, key: str) -> Any:
+        """Read a key; raises `ContextKeyError` saying why if this step may not or cannot."""
+        if key in self._read:
+            return self._read[key]
+        encoded = self._writes.get(check_key(key))
+        if encoded is None:
+            index = self._scope.index
+            writer = index.writer_for(self._step, key)
+            if writer is None:
+                raise index.unknown(self._step, key, own=self._writes)
+            encoded = index.load(writer, key)
+        value = self._read[key] = self._scope.codec.decode(encoded)
+        return value
+
+    def __contains__(self, key: object) -> bool:
+        """Tell whether `ctx[key]` gives a value; raises where that would be the graph's fault."""
+        name = check_key(key)
+        return name in self._writes or self._scope.index.writer_for(self._step, name) is not None
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Read a key, or give `default` if nobody wrote it; else as `ctx[key]`."""
+        return self[key] if key in self else default  # noqa: SIM401 - this is `get`
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the visible keys, sorted."""
+        return iter(sorted(self._scope.index.visible(self._step).union(self._writes)))
+
+    def __len__(self) -> int:
+        """Count the visible keys."""
+        return len(self._scope.index.visible(self._step).union(self._writes))
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Encode a value now and keep it for the commit.
+
+        Raises `ValueNotStorable` for what cannot be stored exactly or holds a secret,
+        `SupersededError` once the attempt is over.
+        """
+        self._refuse_closed()
+        self._writes[check_key(key)] = self._encode(key, value)
+        self._read.pop(key, None)
+
+    def _encode(self, key: str, value: Any) -> Encoded:
+        try:
+            return self._scope.codec.encode(key, value)
+        except ValueNotStorable as error:
+            raise ValueNotStorable(
+                f"step '{self.step}': {error.message}", hint=error.hint
+            ) from None
+
+    def __delitem__(self, key: str) -> None:
+        """Take back a write of this attempt; nothing else can be deleted."""
+        self._refuse_closed()
+        if key not in self._writes:
+            raise ContextKeyError(
+                f"step '{self.step}' cannot delete key {key!r}: it did not write it",
+                hint="write another value, or leave it",
+            )
+        del self._writes[key]
+        self._read.pop(key, None)
+
+    def pop(self, key: str, default: Any = _MISSING) -> Any:
+        """Take back a write of this attempt and give its value."""
+        if default is not _MISSING and key not in self:
+            return default
+        value = self[key]
+        del self[key]
+        return value
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """Read a key, writing `default` first if nobody wrote it."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def clear(self) -> None:
+        """Take back all writes of this attempt."""
+        self._refuse_closed()
+        for key in self._writes:
+            self._read.pop(key, None)
+        self._writes.clear()
+
+    def popitem(self) -> tuple[str, Any]:
+        """Take back the newest write of this attempt."""
+        if not self._writes:
+            raise ContextKeyError(
+                f"step '{self.step}' has written nothing that could be taken back",
+                hint="delete only what this step wrote",
+            )
+        key = next(reversed(self._writes))
+        return key, self.pop(key)
+
+    # -- files and secrets ------------------------------------------------------------------------
+
+    def output(
+        self,
+        path: str | os.PathLike[str],
+        mode: str = "w",
+        *,
+        encoding: str | None = "utf-8",
+        newline: str | None = None,
+    ) -> AbstractContextManager[IO[Any]]:
+        """Open a file that replaces `path` (relative: project root) when the step succeeds."""
+        self._refuse_closed()
+        return self.outputs.open(path, mode, encoding=encoding, newline=newline)
+
+    @property
+    def outputs(self) -> Outputs:
+        """The attempt's output files; made at the first use, as most steps have none."""
+        if self._outputs is None:
+            paths = self._scope.paths
+            label = f"{self._scope.run_id}-{self.step}-{self.attempt}"
+            self._outputs = Outputs(paths.root, label, paths.store_url)
+            if self._closed:
+                self._outputs.discard()
+        return self._outputs
+
+    def secret(self, name: str, default: Any = _MISSING) -> Any:
+        """Give a secret from the environment or `<home>/env`; it is masked from now on."""
+        value = self._scope.secrets.get(name)
+        if value is not None:
+            return value
+        if default is not _MISSING:
+            return default
+        file = self._scope.paths.home / "env"
+        raise SecretError(
+            f"secret '{name}' is not set",
+            hint=f"put {name}=… into {file} (chmod 600) or into the environment",
+        )
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def set_return(self, value: Any) -> None:
+        """Store what the step returned under its name; None is no value."""
+        if value is None:
+            return
+        if self.step in self._writes:
+            raise ContextKeyError(
+                f"step '{self.step}' wrote the key '{self.step}' and returned a value as well",
+                hint=f"do one of the two: a returned value is stored as '{self.step}'",
+            )
+        self[self.step] = value
+
+    def writes(self) -> tuple[tuple[str, Encoded], ...]:
+        """Give all writes, in the order of their first writing."""
+        return tuple(self._writes.items())
+
+    def files(self) -> tuple[OutputFile, ...]:
+        """Give the output files that are ready to be published."""
+        return self._outputs.files if self._outputs else ()
+
+    def close(self, reason: str = "the attempt is over") -> None:
+        """Refuse all further writes and outputs, remove temporaries; safe from any thread."""
+        self._closed = reason
+        if self._outputs is not None:
+            self._outputs.discard()
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise SupersededError(
+                f"step '{self.step}' cannot write any more: {self._closed}",
+                hint="end the step's work within its timeout",
+            )

@@ -1,0 +1,7 @@
+"""Finding and loading workflows."""
+
+from __future__ import annotations
+
+from engine.definitions.loader import Found, find_all, load
+
+__all__ = ["Found", "find_all", "load"]

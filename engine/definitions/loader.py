@@ -1,0 +1,139 @@
+"""Workflows in files: `pipelines/NAME.py` with a module-level `workflow`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import linecache
+import sys
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from engine.errors import DefinitionError, EngineError, UsageError
+from engine.model import Definition, check_name
+from engine.workflow import Workflow
+
+ATTRIBUTE = "workflow"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file of the folder of workflows: its definition, or what is wrong with it."""
+
+    name: str
+    path: Path
+    definition: Definition | None = None
+    error: EngineError | None = None
+
+
+def load(name: str, folder: Path) -> Definition:
+    """Load the workflow called `name`; only its file is executed.
+
+    Raises `UsageError` if there is none, `DefinitionError` if it is wrong.
+    """
+    try:
+        check_name("workflow", name)
+    except DefinitionError as error:
+        raise UsageError(error.message, hint=error.hint) from None
+    path = folder / f"{name}.py"
+    if not path.is_file():
+        names = [path.stem for path in _files(folder)]
+        near = difflib.get_close_matches(name, names, n=1)
+        found = f"did you mean '{near[0]}'? " if near else ""
+        there = ", ".join(names) if names else "none"
+        raise UsageError(f"there is no workflow '{name}' in '{folder}'", hint=f"{found}it has: {there}")
+    return load_file(path)
+
+
+def load_file(path: Path) -> Definition:
+    """Load the workflow in a file. Raises `DefinitionError` with file and line if it is wrong."""
+    found = _workflow_in(path)
+    if found is None:
+        raise DefinitionError(
+            f"{path}: there is no workflow in this file",
+            hint=f'define one at the top level: {ATTRIBUTE} = Workflow("{path.stem}").add(…)',
+        )
+    return found
+
+
+def find_all(folder: Path) -> Iterator[Found]:
+    """Load every workflow of the folder, by name; files without one are no workflows."""
+    for path in _files(folder):
+        try:
+            definition = _workflow_in(path)
+        except EngineError as error:
+            yield Found(path.stem, path, error=error)
+            continue
+        if definition is not None:
+            yield Found(path.stem, path, definition=definition)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.py") if not path.name.startswith(("_", ".")))
+
+
+def _workflow_in(path: Path) -> Definition | None:
+    module = _execute(path)
+    workflow = getattr(module, ATTRIBUTE, None)
+    if workflow is None:
+        return None
+    if not isinstance(workflow, Workflow):
+        raise DefinitionError(
+            f"{path}: '{ATTRIBUTE}' is not a Workflow but {type(workflow).__name__}",
+            hint=f'write {ATTRIBUTE} = Workflow("{path.stem}").add(…)',
+        )
+    if workflow.name != path.stem:
+        raise DefinitionError(
+            f"{path}: the workflow in it is called '{workflow.name}'",
+            hint=f"call it '{path.stem}', or rename the file to {workflow.name}.py",
+        )
+    workflow.source = path
+    try:
+        return workflow.definition()
+    except DefinitionError as error:
+        error.message = f"{path}: {error.message}"
+        raise
+
+
+def _execute(path: Path) -> ModuleType:
+    stem = path.stem
+    name = f"pipelines.{stem}" if stem.isidentifier() else f"pipelines._{path.stem.encode().hex()}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise DefinitionError(f"{path}: cannot be loaded as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        sys.modules.pop(name, None)
+        raise _wrong(path, error) from error
+    return module
+
+
+def _wrong(path: Path, error: BaseException) -> DefinitionError:
+    """Say where in the user's files it went wrong, with the source line and a caret."""
+    hint = getattr(error, "hint", "")
+    if isinstance(error, SyntaxError) and error.filename:
+        line = (error.text or "").rstrip("\n")
+        indent = len(line) - len(line.lstrip())
+        caret = " " * max(0, (error.offset or 1) - 1 - indent) + "^"
+        where = f"{error.filename}:{error.lineno}"
+        return DefinitionError(
+            f"{where}: {type(error).__name__}: {error.msg}\n    {line.strip()}\n    {caret}",
+            hint=hint or "mend the line shown",
+        )
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename == str(path)]
+    line_number = own[-1].lineno if own else 1
+    line = linecache.getline(str(path), line_number or 1).strip()
+    text = traceback.format_exception_only(error)[-1].strip()
+    if isinstance(error, EngineError):
+        text = error.message
+    if isinstance(error, ModuleNotFoundError):
+        hint = f"install '{error.name}' into this environment, or mend the import"
+    shown = f"{path}:{line_number}: {text}" + (f"\n    {line}" if line else "")
+    return DefinitionError(shown, hint=hint or "mend the line shown")

@@ -1,0 +1,113 @@
+"""One family of errors; each says what, where, and has a hint.
+
+Whose fault it is decides the class and with it the exit code: the user's definition or command
+(`UsageError`, 2), the machine or the store (`StoreError`, 3), a run that is already on
+(`AlreadyRunning`, 75). A failing step is no exception of ours: it is an `AttemptFinished` event.
+"""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Root of the family.
+
+    `message` is one lower-case sentence with names in quotes; `hint` is one imperative line, or
+    empty; `exit_code` is what the command ends with.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Give the message alone; the console prints the hint on its own line."""
+        return self.message
+
+
+class UsageError(EngineError):
+    """The command or call cannot be carried out as it was asked for."""
+
+    exit_code = 2
+
+
+class DefinitionError(UsageError, ValueError):
+    """A workflow's definition is wrong; `faults` holds one sentence per fault."""
+
+    def __init__(self, message: str, *, hint: str = "", faults: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.faults = faults or (message,)
+
+
+class CycleError(DefinitionError):
+    """Steps wait for each other; `path` is closed (first == last) and made of real edges."""
+
+    def __init__(self, path: tuple[str, ...]) -> None:
+        super().__init__(
+            "dependency cycle: " + " -> ".join(path),
+            hint="take one of these dependencies out",
+        )
+        self.path = path
+
+
+class ParameterError(UsageError):
+    """A parameter is unknown, missing, or has a value of the wrong type."""
+
+
+class ContextKeyError(UsageError, KeyError):
+    """A step read a context key it may not read, or that nobody wrote."""
+
+    def __str__(self) -> str:
+        """Avoid KeyError's quoting of the message."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class ValueNotStorable(UsageError):
+    """A value cannot be stored exactly; the message names key, type and path inside the value."""
+
+    def __str__(self) -> str:
+        """Show the hint too: this error is mostly seen as a step's error text."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class SecretError(UsageError):
+    """A secret is missing, too short, or its file may be read by others."""
+
+
+class StoreError(EngineError):
+    """The store cannot be used: missing, damaged, newer, foreign, unwritable or full."""
+
+
+class StoreBusy(StoreError):
+    """Another process held the write lock for longer than the busy timeout."""
+
+
+class AlreadyRunning(EngineError):
+    """A run of the same workflow is on."""
+
+    exit_code = 75
+
+
+class SupersededError(StoreError):
+    """A guarded write found another state than the one it leaves: the row is not ours to change."""
+
+
+# -- raised by the user's own steps ---------------------------------------------------------------
+
+
+class Skip(Exception):  # noqa: N818 - reads as an instruction: `raise Skip("no trade today")`
+    """Raised by a step: end it as `skipped`, with the text as the reason."""
+
+
+class RetryAfter(Exception):  # noqa: N818 - reads as an instruction
+    """Raised by a step: fail this attempt and retry no sooner than `seconds` from now."""
+
+    def __init__(self, seconds: float, message: str = "") -> None:
+        super().__init__(message or f"retry after {seconds:g}s")
+        self.seconds = float(seconds)
+
+
+class StepTimeout(TimeoutError):
+    """What a retry strategy sees when an attempt ran past its limit."""

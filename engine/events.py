@@ -1,0 +1,148 @@
+"""What passes between the core and the world: events in, actions out.
+
+Events say what happened, in the past tense; actions say what to do, in the imperative. A step is
+named by its position in the definition; times are monotonic seconds of the run's clock.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from engine.model import AttemptOutcome, Encoded, OutputFile, RunStatus, StepStatus
+
+# -- events ---------------------------------------------------------------------------------------
+
+
+class AttemptStarted(NamedTuple):
+    """A worker began the attempt; reported only where the start matters (see `Claim.report`)."""
+
+    step: int
+    number: int
+    at: float
+
+
+class AttemptFinished(NamedTuple):
+    """The attempt's body has ended, by itself or because it was stopped.
+
+    `skip` holds the reason if the step asked to be skipped. For a failure `error` is its text,
+    `retryable` whether its policy wants another try and `delay_s` how long to wait before it.
+    """
+
+    step: int
+    number: int
+    outcome: AttemptOutcome
+    started_at: float
+    finished_at: float
+    error: str = ""
+    skip: str | None = None
+    retryable: bool = False
+    delay_s: float = 0.0
+    writes: tuple[tuple[str, Encoded], ...] = ()
+    files: tuple[OutputFile, ...] = ()
+    lane: int = 0
+
+
+class AttemptWithdrawn(NamedTuple):
+    """A claimed attempt was taken back before it began."""
+
+    step: int
+    number: int
+
+
+class AttemptOverran(NamedTuple):
+    """The attempt is past its limit and was still alive when it was last looked at."""
+
+    step: int
+    number: int
+    retryable: bool
+    delay_s: float
+
+
+class StopRequested(NamedTuple):
+    """Somebody wants the run to end: `by` is a signal's name or `cancel`; `at_once` skips grace."""
+
+    by: str
+    at_once: bool = False
+
+
+Event = AttemptStarted | AttemptFinished | AttemptWithdrawn | AttemptOverran | StopRequested
+
+# -- actions --------------------------------------------------------------------------------------
+
+
+class Claim(NamedTuple):
+    """Record attempt `number` of `step` as claimed, then hand it to a worker.
+
+    `started_at` is the tick's time if a worker is free, None if the attempt will queue. The worker
+    is asked to `report` the start where a limit runs from it.
+    """
+
+    step: int
+    number: int
+    started_at: float | None
+    report: bool
+
+
+class RecordStart(NamedTuple):
+    """Record when a claimed attempt began."""
+
+    step: int
+    number: int
+    at: float
+
+
+class EndAttempt(NamedTuple):
+    """Record an attempt's outcome; times are None where it never began."""
+
+    step: int
+    number: int
+    outcome: AttemptOutcome
+    started_at: float | None
+    finished_at: float | None
+    error: str = ""
+
+
+class BackOff(NamedTuple):
+    """Record that the step waits until `until` after its failed attempt `number`."""
+
+    step: int
+    number: int
+    until: float
+
+
+class EndStep(NamedTuple):
+    """Record a step's final status, its note and what it wrote."""
+
+    step: int
+    status: StepStatus
+    at: float
+    note: str = ""
+    writes: tuple[tuple[str, Encoded], ...] = ()
+    files: tuple[OutputFile, ...] = ()
+
+
+class StopAttempt(NamedTuple):
+    """Make a live attempt end: `withdraw` only if it has not begun, else stop it now."""
+
+    step: int
+    number: int
+    reason: str
+    withdraw: bool = False
+
+
+class LeaveBehind(NamedTuple):
+    """Stop counting on the worker of an attempt that could not be stopped."""
+
+    step: int
+    number: int
+
+
+class EndRun(NamedTuple):
+    """Record the run's outcome; nothing follows."""
+
+    status: RunStatus
+    at: float
+    note: str = ""
+
+
+Action = Claim | RecordStart | EndAttempt | BackOff | EndStep | StopAttempt | LeaveBehind | EndRun

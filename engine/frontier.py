@@ -1,0 +1,83 @@
+"""What the ends of its upstreams mean for a step: counts per step, kept as steps end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.graph import Graph
+from engine.model import StepStatus, TriggerRule
+from engine.trigger import Decision, decide
+
+_PLAIN = frozenset({StepStatus.OK, StepStatus.CACHED})
+_NONE = -1
+
+
+class Frontier:
+    """The edge between what has ended and what may start next. O(out-degree) for each end."""
+
+    def __init__(self, graph: Graph, rules: Sequence[TriggerRule]) -> None:
+        """Start with nothing ended."""
+        self._graph = graph
+        self._rules = rules
+        self._unended = [len(ups) for ups in graph.upstreams]
+        # Positions of upstreams; the lowest counts, so that the timing of ends changes no reason.
+        self._failed = [_NONE] * len(graph.names)
+        self._skipped = [_NONE] * len(graph.names)
+        self._root = [_NONE] * len(graph.names)  # of an ended step: the failure it comes from
+
+    def end(self, step: int, status: StepStatus) -> list[int]:
+        """Count an ended step; give the downstream steps about which can be decided now."""
+        plain = status in _PLAIN
+        if not plain:
+            self._root[step] = self._root_of(step, status)
+        unended = self._unended
+        due = []
+        for down in self._graph.downstreams[step]:
+            unended[down] -= 1
+            if not plain:
+                self._taint(step, down, status)
+            if not unended[down]:
+                due.append(down)
+        return due
+
+    def is_due(self, step: int) -> bool:
+        """Whether all upstreams have ended, so that the step's trigger rule can decide."""
+        return not self._unended[step]
+
+    def decide(self, step: int) -> tuple[Decision, str]:
+        """Apply the step's trigger rule; a skip comes with its reason."""
+        failed, skipped = self._failed[step], self._skipped[step]
+        decision = decide(
+            self._rules[step],
+            unended=self._unended[step],
+            failed=failed != _NONE,
+            skipped=skipped != _NONE,
+        )
+        names = self._graph.names
+        match decision:
+            case Decision.SKIP_FAILED:
+                return decision, f"dependency failed: {names[self._root[failed]]}"
+            case Decision.SKIP_SKIPPED:
+                return decision, f"dependency skipped: {names[skipped]}"
+            case Decision.SKIP_NONE_FAILED:
+                return decision, "no dependency failed"
+            case _:
+                return decision, ""
+
+    def _root_of(self, step: int, status: StepStatus) -> int:
+        if status is StepStatus.FAILED:
+            return step
+        skips_on_failure = self._rules[step] in (TriggerRule.ALL_SUCCESS, TriggerRule.NONE_FAILED)
+        if status is StepStatus.SKIPPED and skips_on_failure and self._failed[step] != _NONE:
+            return self._root[self._failed[step]]
+        return _NONE
+
+    def _taint(self, up: int, down: int, status: StepStatus) -> None:
+        if self._root[up] != _NONE:
+            lowest = self._failed
+        elif status is StepStatus.SKIPPED:
+            lowest = self._skipped
+        else:
+            return
+        if lowest[down] == _NONE or up < lowest[down]:
+            lowest[down] = up

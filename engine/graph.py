@@ -1,0 +1,173 @@
+"""The dependency graph: Kahn's algorithm, cycles as paths, generations, longest remaining path.
+
+Steps are positions (0, 1, 2 … in declaration order). Nothing here recurses, so a chain of any
+length orders, and ties always go by declaration order.
+
+Source: A. B. Kahn, "Topological sorting of large networks", Communications of the ACM 5 (1962).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from engine.errors import CycleError, DefinitionError
+
+FAULTS_SHOWN_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """An acyclic graph, compiled.
+
+    `upstreams[i]` and `downstreams[i]` are positions, ascending; `order` is a dependency order;
+    `generations[i]` is the number of steps on the longest path that leads to step `i`.
+    """
+
+    names: tuple[str, ...]
+    upstreams: tuple[tuple[int, ...], ...]
+    downstreams: tuple[tuple[int, ...], ...]
+    order: tuple[int, ...]
+    generations: tuple[int, ...]
+
+    def remaining(self, weights: Sequence[float] | None = None) -> list[float]:
+        """Longest path from each step to an end, itself included; in steps without `weights`."""
+        longest = [0.0] * len(self.names)
+        downstreams = self.downstreams
+        for step in reversed(self.order):
+            after = max((longest[down] for down in downstreams[step]), default=0.0)
+            longest[step] = after + (1.0 if weights is None else weights[step])
+        return longest
+
+    def ancestors(self, step: int) -> set[int]:
+        """All steps that `step` depends on, at any distance."""
+        return _closure(step, self.upstreams)
+
+    def descendants(self, step: int) -> set[int]:
+        """All steps that depend on `step`, at any distance."""
+        return _closure(step, self.downstreams)
+
+
+def _closure(start: int, edges: Sequence[Sequence[int]]) -> set[int]:
+    seen: set[int] = set()
+    pending = list(edges[start])
+    while pending:
+        step = pending.pop()
+        if step not in seen:
+            seen.add(step)
+            pending.extend(edges[step])
+    return seen
+
+
+def build(names: Sequence[str], depends_on: Sequence[Iterable[str]]) -> Graph:
+    """Compile and validate a graph given as parallel sequences.
+
+    Raises `DefinitionError` naming every duplicate name and unknown dependency in one go, and
+    `CycleError` with a closed path of real edges.
+    """
+    position = {name: index for index, name in enumerate(names)}
+    faults = _duplicates(names) if len(position) != len(names) else []
+    upstreams: list[tuple[int, ...]] = []
+    for index, wanted in enumerate(depends_on):
+        found = {position[name] for name in wanted if name in position}
+        unknown = [name for name in wanted if name not in position]
+        faults.extend(_unknown(names[index], name, names) for name in unknown)
+        upstreams.append(tuple(sorted(found)) if len(found) > 1 else tuple(found))
+    if faults:
+        raise _several(faults)
+    downstreams: list[list[int]] = [[] for _ in names]
+    for index, ups in enumerate(upstreams):
+        for up in ups:
+            downstreams[up].append(index)
+    order, generations = _kahn(upstreams, downstreams)
+    if len(order) != len(names):
+        path = _cycle(upstreams, set(range(len(names))) - set(order))
+        raise CycleError(tuple(names[step] for step in path))
+    return Graph(
+        tuple(names),
+        tuple(upstreams),
+        tuple(map(tuple, downstreams)),
+        tuple(order),
+        tuple(generations),
+    )
+
+
+def _kahn(
+    upstreams: Sequence[tuple[int, ...]], downstreams: Sequence[list[int]]
+) -> tuple[list[int], list[int]]:
+    """Order by generations; steps in or behind a cycle are left out."""
+    blocked = [len(ups) for ups in upstreams]
+    generations = [0] * len(blocked)
+    wave = [step for step, count in enumerate(blocked) if not count]
+    order: list[int] = []
+    generation = 0
+    while wave:
+        order.extend(wave)
+        generation += 1
+        freed: list[int] = []
+        for step in wave:
+            for down in downstreams[step]:
+                blocked[down] -= 1
+                if not blocked[down]:
+                    generations[down] = generation
+                    freed.append(down)
+        freed.sort()
+        wave = freed
+    return order, generations
+
+
+def _cycle(upstreams: Sequence[tuple[int, ...]], blocked: set[int]) -> list[int]:
+    """Find one cycle among steps that Kahn could not order, as a closed path, upstream first.
+
+    Every such step has an upstream of its own kind, so walking upstream must come round; the walk
+    leaves behind the steps that merely wait for the cycle.
+    """
+    step = min(blocked)
+    seen: dict[int, int] = {}
+    walked: list[int] = []
+    while step not in seen:
+        seen[step] = len(walked)
+        walked.append(step)
+        step = next(up for up in upstreams[step] if up in blocked)
+    ring = walked[seen[step] :]
+    ring.reverse()
+    first = ring.index(min(ring))
+    ring = ring[first:] + ring[:first]
+    return [*ring, ring[0]]
+
+
+def _duplicates(names: Sequence[str]) -> list[str]:
+    seen: set[str] = set()
+    faults = []
+    for name in names:
+        if name in seen:
+            faults.append(f"two steps are named '{name}'")
+        seen.add(name)
+    return faults
+
+
+def _unknown(step: str, wanted: str, names: Sequence[str]) -> str:
+    import difflib  # noqa: PLC0415 - needed for a wrong definition only
+
+    near = difflib.get_close_matches(wanted, names, n=1)
+    hint = f" (did you mean '{near[0]}'?)" if near else ""
+    return f"step '{step}' depends on unknown step '{wanted}'{hint}"
+
+
+def _several(faults: list[str]) -> DefinitionError:
+    shown = faults[:FAULTS_SHOWN_MAX]
+    if len(faults) > len(shown):
+        shown.append(f"and {len(faults) - len(shown)} more")
+    hint = "every name in depends_on must be a step of this workflow, and every name unique"
+    return DefinitionError("; ".join(shown), hint=hint, faults=tuple(faults))
+
+
+def order_steps(steps: Mapping[str, object]) -> list[str]:
+    """Dependency order of `steps`: name -> a `Step`, or the names it depends on.
+
+    Ties go by the mapping's order. Raises a `ValueError` for an unknown dependency, and one that
+    spells a cycle as `a -> b -> a`.
+    """
+    depends_on = [getattr(step, "depends_on", step) for step in steps.values()]
+    graph = build(list(steps), depends_on)  # type: ignore[arg-type]
+    return [graph.names[step] for step in graph.order]

@@ -1,0 +1,361 @@
+"""The vocabulary: steps, definitions, statuses. Frozen, stdlib only."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import PurePath
+from typing import Any
+
+from engine.errors import DefinitionError
+
+# -- statuses -------------------------------------------------------------------------------------
+
+
+class StepStatus(StrEnum):
+    """Where a step of a run stands."""
+
+    WAITING = "waiting"  # an upstream has not ended; a crash leaves it to be started by a resume
+    READY = "ready"  # may start; waits for a free worker only
+    RUNNING = "running"  # an attempt is claimed; a crash makes it `interrupted`
+    BACKING_OFF = "backing_off"  # failed, and a retry is due at `next_attempt_at`
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CACHED = "cached"  # was `ok` in the chain being continued; its values are read from there
+    CANCELLED = "cancelled"  # not started when the run was stopped
+    INTERRUPTED = "interrupted"  # was running when the run was stopped or its engine died
+
+
+class AttemptOutcome(StrEnum):
+    """How an attempt ended; a live one has none."""
+
+    OK = "ok"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"  # claimed, withdrawn before it began
+    INTERRUPTED = "interrupted"  # stopped with its run
+    ABANDONED = "abandoned"  # its engine died
+
+
+class RunStatus(StrEnum):
+    """How a run stands; all but `running` are final."""
+
+    RUNNING = "running"
+    OK = "ok"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    SKIPPED = "skipped"  # began no step: another run was on
+
+
+class TriggerRule(StrEnum):
+    """What a step asks of its direct upstreams before it starts (see `engine.trigger`)."""
+
+    ALL_SUCCESS = "all_success"
+    NONE_FAILED = "none_failed"
+    ALL_DONE = "all_done"
+    ONE_FAILED = "one_failed"
+
+
+ENDED_STEP = frozenset(
+    {
+        StepStatus.OK,
+        StepStatus.FAILED,
+        StepStatus.SKIPPED,
+        StepStatus.CACHED,
+        StepStatus.CANCELLED,
+        StepStatus.INTERRUPTED,
+    }
+)
+
+# -- names and durations --------------------------------------------------------------------------
+
+NAME_LENGTH_MAX = 100
+NAME_BYTES_MAX = 200  # a file name holds 255 bytes, and logs add a suffix
+
+
+def check_name(kind: str, name: object) -> str:
+    """Give back `name` if it can name a workflow or a step, else raise `DefinitionError`.
+
+    Letters and digits of any script, then also `_ . -`; NFC; at most 100 characters and 200 bytes.
+    """
+    fault = _name_fault(name)
+    if fault:
+        raise DefinitionError(
+            f"{kind} name {name!r} {fault}",
+            hint="start with a letter or digit, go on with letters, digits, '_', '.' or '-'",
+        )
+    assert isinstance(name, str)
+    return name
+
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}\Z")
+
+
+def _name_fault(name: object) -> str:
+    if not isinstance(name, str):
+        return f"is not text but {type(name).__name__}"
+    if _PLAIN_NAME.match(name):
+        return ""
+    if not name:
+        return "is empty"
+    if len(name) > NAME_LENGTH_MAX or len(name.encode("utf-8", "surrogatepass")) > NAME_BYTES_MAX:
+        return f"is longer than {NAME_LENGTH_MAX} characters or {NAME_BYTES_MAX} bytes"
+    if unicodedata.normalize("NFC", name) != name:
+        return "is not in Unicode normal form NFC"
+    for position, char in enumerate(name):
+        category = unicodedata.category(char)
+        word = category[0] == "L" or category == "Nd"
+        inner = position > 0 and (char in "_.-" or category in {"Mn", "Mc"})
+        if not (word or inner):
+            return f"holds {char!r} at position {position + 1}"
+    return ""
+
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?\Z")
+DURATION_S_MAX = 366 * 86_400.0
+
+Duration = float | int | str | timedelta
+
+
+def parse_duration(what: str, value: object, *, zero: bool = False) -> float:
+    """Seconds in `value`: a number of seconds, text like "90s" "5m" "1h30m", or a timedelta.
+
+    Raises `DefinitionError` naming `what` if it is anything else, negative, not finite, over a
+    year, or zero where `zero` is not allowed.
+    """
+    seconds = _seconds(value)
+    if seconds is None:
+        raise DefinitionError(
+            f"{what} is {value!r}, not a duration",
+            hint='give seconds, or text like "90s", "5m", "1h30m"',
+        )
+    if not (0 <= seconds <= DURATION_S_MAX) or (seconds == 0 and not zero):
+        least = "0" if zero else "more than 0"
+        raise DefinitionError(
+            f"{what} is {value!r}, out of range", hint=f"give {least} and at most 366 days"
+        )
+    return seconds
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, int | float):
+        return float(value)
+    if isinstance(value, str) and value and (match := _DURATION.match(value)) and match[0]:
+        hours, minutes, seconds = (float(part or 0) for part in match.groups())
+        return hours * 3600 + minutes * 60 + seconds
+    return None
+
+
+# -- what the user writes -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """A command as a step's body: text for a shell, or a list run as it is (made by `shell`)."""
+
+    command: str | tuple[str, ...]
+
+
+def shell(command: str | Iterable[str]) -> Shell:
+    """Make a step's body of a command.
+
+    Text runs as `bash -euo pipefail -c TEXT` (without bash as `sh -eu -c`, where a pipe is
+    refused at load); a list of words runs as it is, with no shell between.
+    """
+    if isinstance(command, str):
+        if not command.strip():
+            raise DefinitionError("shell command is empty", hint="give the command to run")
+        return Shell(command)
+    words = tuple(command)
+    if not words or not all(isinstance(word, str) for word in words) or not words[0]:
+        raise DefinitionError(
+            f"shell command {words!r} is not a list of words", hint="give at least the program"
+        )
+    return Shell(words)
+
+
+RETRIES_MAX = 1_000
+BACKOFF_S = 1.0
+BACKOFF_S_MAX = 300.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One named step.
+
+    `run` is called as `run(ctx)`, or is what `shell(…)` gives. `retries` counts further attempts
+    after the first. `backoff` is the upper bound of the first wait in seconds; it doubles from
+    retry to retry up to `backoff_max`, and the wait is drawn evenly from zero to the bound (full
+    jitter). `wait` and `retry` take tenacity strategies in its place; `retry_on` names the
+    exception types worth a retry. `timeout` bounds one attempt. `when(ctx)` decides, once the
+    upstreams have ended, whether the step runs. `output` is a shell step's one declared file.
+    `version` is any text that, changed, makes a resumed run do the step again.
+
+    Raises `DefinitionError` for anything that cannot work.
+    """
+
+    name: str
+    run: Callable[..., Any] | Shell
+    depends_on: Sequence[str] = ()
+    retries: int = 2
+    timeout: Duration | None = None
+    trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS
+    when: Callable[..., Any] | None = None
+    backoff: Duration = BACKOFF_S
+    backoff_max: Duration = BACKOFF_S_MAX
+    retry_on: type[BaseException] | tuple[type[BaseException], ...] = (Exception,)
+    wait: Any = None
+    retry: Any = None
+    output: str | None = None
+    version: str = ""
+    timeout_s: float | None = field(init=False, default=None)
+    backoff_s: float = field(init=False, default=BACKOFF_S)
+    backoff_s_max: float = field(init=False, default=BACKOFF_S_MAX)
+
+    def __post_init__(self) -> None:
+        """Check everything that can be checked without the other steps."""
+        check_name("step", self.name)
+        put = object.__setattr__
+        if not callable(self.run) and not isinstance(self.run, Shell):
+            raise self._fault(f"cannot run {self.run!r}", "give a function of ctx, or shell(…)")
+        if self.depends_on:
+            put(self, "depends_on", self._checked_depends_on())
+        elif self.depends_on != ():
+            put(self, "depends_on", ())
+        if self.retries != 2:  # noqa: PLR2004 - the default needs no check; a big graph has many
+            self._check_retries()
+        if self.timeout is not None:
+            put(self, "timeout_s", parse_duration(f"step '{self.name}': timeout", self.timeout))
+        if self.backoff != BACKOFF_S:
+            what = f"step '{self.name}': backoff"
+            put(self, "backoff_s", parse_duration(what, self.backoff, zero=True))
+        if self.backoff_max != BACKOFF_S_MAX:
+            what = f"step '{self.name}': backoff_max"
+            put(self, "backoff_s_max", parse_duration(what, self.backoff_max, zero=True))
+        if type(self.trigger_rule) is not TriggerRule:
+            put(self, "trigger_rule", self._checked_rule())
+        self._check_rest()
+
+    def _fault(self, what: str, hint: str) -> DefinitionError:
+        return DefinitionError(f"step '{self.name}': {what}", hint=hint)
+
+    def _checked_depends_on(self) -> tuple[str, ...]:
+        if isinstance(self.depends_on, str):
+            raise self._fault(
+                f"depends_on is the text {self.depends_on!r}", f"write [{self.depends_on!r}]"
+            )
+        names = tuple(dict.fromkeys(self.depends_on))
+        for name in names:
+            if not isinstance(name, str):
+                raise self._fault(f"depends_on holds {name!r}", "give the names of steps")
+        return names
+
+    def _check_retries(self) -> None:
+        if isinstance(self.retries, bool) or not isinstance(self.retries, int):
+            raise self._fault(f"retries is {self.retries!r}", "give a whole number")
+        if not 0 <= self.retries <= RETRIES_MAX:
+            raise self._fault(f"retries is {self.retries}", f"give 0 to {RETRIES_MAX}")
+
+    def _checked_rule(self) -> TriggerRule:
+        try:
+            return TriggerRule(self.trigger_rule)
+        except ValueError:
+            rules = ", ".join(TriggerRule)
+            raise self._fault(
+                f"unknown trigger rule {self.trigger_rule!r}", f"choose one of {rules}"
+            ) from None
+
+    def _check_rest(self) -> None:
+        if self.when is not None and not callable(self.when):
+            raise self._fault(f"when is {self.when!r}", "give a function of ctx")
+        if self.output is not None and not isinstance(self.run, Shell):
+            raise self._fault("output= goes with shell(…)", "in a function use ctx.output(path)")
+        if self.retry_on != (Exception,):
+            kinds = self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
+            if not all(
+                isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds
+            ):
+                raise self._fault(f"retry_on is {self.retry_on!r}", "give exception types")
+            object.__setattr__(self, "retry_on", kinds)
+        if not isinstance(self.version, str):
+            raise self._fault(f"version is {self.version!r}", "give text")
+
+
+class _Required:
+    """The default of a parameter that has none."""
+
+    def __repr__(self) -> str:
+        return "required"
+
+
+REQUIRED: Any = _Required()
+
+ParamKind = type[str] | type[int] | type[float] | type[bool] | type[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter of a workflow: its type (str, int, float, bool, date, datetime, Path), default.
+
+    A date's default may be "today": the day on which the run starts, in the workflow's zone.
+    `choices` bounds the values. See `engine.params` for the accepted texts.
+    """
+
+    kind: ParamKind
+    default: Any = REQUIRED
+    choices: tuple[Any, ...] = ()
+    help: str = ""
+
+
+ALERT_ON = ("always", "failure", "change")
+OVERLAP = ("workflow", "params")
+RESUME_WITHIN_S = 12 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A workflow as the engine runs it: checked, immutable."""
+
+    name: str
+    steps: tuple[Step, ...]
+    params: Mapping[str, Param] = field(default_factory=dict)
+    schedule: str | None = None
+    timezone: str | None = None
+    overlap: str = "workflow"
+    resume_within_s: float = RESUME_WITHIN_S
+    alert_on: str = "always"
+    dry_run: bool = False
+    description: str = ""
+    source: PurePath | None = None
+
+
+# -- what an attempt produces ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A context value as it is stored: `codec` names how `data` reads, `sha256` guards it."""
+
+    codec: str
+    data: bytes
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFile:
+    """A file a step wrote: `temporary` is renamed to `target` once the success is committed."""
+
+    temporary: str
+    target: str
+    sha256: str
+    size: int

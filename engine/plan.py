@@ -1,0 +1,59 @@
+"""What the core is given: the compiled plan, the states it starts from, and the moves allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.graph import Graph
+from engine.model import StepStatus, TriggerRule
+
+_S = StepStatus
+
+TRANSITIONS: dict[StepStatus, frozenset[StepStatus]] = {
+    _S.WAITING: frozenset({_S.READY, _S.SKIPPED, _S.CANCELLED}),
+    _S.READY: frozenset({_S.RUNNING, _S.CANCELLED, _S.INTERRUPTED}),
+    _S.RUNNING: frozenset(
+        {_S.OK, _S.FAILED, _S.SKIPPED, _S.BACKING_OFF, _S.CANCELLED, _S.INTERRUPTED}
+    ),
+    _S.BACKING_OFF: frozenset({_S.READY, _S.FAILED, _S.INTERRUPTED}),
+    _S.OK: frozenset(),
+    _S.FAILED: frozenset(),
+    _S.SKIPPED: frozenset(),
+    _S.CACHED: frozenset(),
+    _S.CANCELLED: frozenset(),
+    _S.INTERRUPTED: frozenset(),
+}
+
+
+class InvariantViolation(AssertionError):
+    """A bug of ours: the core was driven into a state that its own table forbids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the core needs to know of a definition, compiled; sequences are by position.
+
+    `stop_s` is how long a stop may take before the attempt counts as left behind; `gentle` says
+    that a stop leaves a way to clean up (a command gets TERM), so that it is asked for at once.
+    """
+
+    graph: Graph
+    rules: Sequence[TriggerRule]
+    retries: Sequence[int]
+    timeout_s: Sequence[float | None]
+    stop_s: Sequence[float]
+    gentle: Sequence[bool]
+
+
+@dataclass(slots=True)
+class StepState:
+    """A step as a run takes it over.
+
+    `used` counts the attempts made earlier that count against its budget; `next_attempt_at` is
+    when the retry it waits for is due, None if it does not wait.
+    """
+
+    status: StepStatus = StepStatus.WAITING
+    used: int = 0
+    next_attempt_at: float | None = None

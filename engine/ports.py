@@ -1,0 +1,172 @@
+"""The seams of the engine, as Protocols; each docstring is a contract for every implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from engine.events import Action, Event
+from engine.model import Encoded, OutputFile
+
+
+class Clock(Protocol):
+    """Time and randomness, the only way into the engine for either."""
+
+    def now(self) -> float:
+        """Monotonic seconds; never goes back, has no meaning outside this process."""
+
+    def stamp(self, at: float) -> int:
+        """Microseconds since 1970 UTC of the monotonic instant `at`."""
+
+    def instant(self, stamp_us: int) -> float:
+        """Turn microseconds since 1970 UTC back into a monotonic instant."""
+
+    def utc(self, at: float | None = None) -> datetime:
+        """Wall time, UTC, of the monotonic instant `at` (of now without it).
+
+        Anchored once when the clock is made: a clock change in mid-run moves no recorded time.
+        """
+
+    def random(self) -> float:
+        """Draw evenly from [0, 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An attempt handed to a worker: which, and whether its start is to be reported."""
+
+    step: int
+    number: int
+    report: bool
+
+
+class Workers(Protocol):
+    """Where attempts run. Called from the runner's thread only."""
+
+    def dispatch(self, jobs: Sequence[Job]) -> None:
+        """Queue attempts, in order; each gives exactly one `AttemptFinished` or `AttemptWithdrawn`.
+
+        A body's exceptions never come out here: they are outcomes.
+        """
+
+    def wait(self, timeout_s: float | None) -> list[Event]:
+        """Block until something happened or `timeout_s` has passed; give all pending events."""
+
+    def begun(self) -> Sequence[Event]:
+        """Give an `AttemptStarted` for every attempt that runs now."""
+
+    def leave_behind(self, step: int, number: int) -> None:
+        """Count no longer on the worker of an attempt that could not be stopped."""
+
+    def stop(self, step: int, number: int, reason: str, *, withdraw: bool) -> None:
+        """Take a queued attempt back; a begun one is stopped unless `withdraw`.
+
+        Stopping is asked for, not awaited. Unknown or ended attempts are ignored.
+        """
+
+    def left_running(self) -> list[tuple[int, int]]:
+        """(step, number) of attempts whose bodies still run."""
+
+    def close(self) -> None:
+        """End idle workers; never waits for a body."""
+
+
+class Store(Protocol):
+    """The write side a run needs; the implementation is the only truth about the run.
+
+    Every write is guarded by the state it leaves; a guard that finds another raises
+    `SupersededError` and the whole tick is rolled back.
+    """
+
+    def commit_tick(self, actions: Sequence[Action]) -> None:
+        """Apply the actions in order in ONE transaction; durable when this returns.
+
+        Raises `StoreBusy` if the write lock could not be had (nothing was written; may be tried
+        again), `StoreError` for all else.
+        """
+
+    def mark_published(self, steps: Sequence[int]) -> None:
+        """Record that the output files of these steps stand at their targets."""
+
+
+class Values(Protocol):
+    """Context values as stored; safe to call from any thread."""
+
+    def load(self, step: int, key: str) -> Encoded:
+        """Give the value `step` wrote under `key` in this run or the one it was cached from."""
+
+
+class AttemptLog(Protocol):
+    """The one log file of one attempt, made when its first line is written. Thread-safe."""
+
+    def write(self, text: str, *, stream: str = "out") -> None:
+        """Add text as it comes; whole lines are masked, escaped and passed on to the console."""
+
+    def close(self) -> None:
+        """Flush what is left of an unfinished line."""
+
+
+class Logs(Protocol):
+    """Opens attempt logs."""
+
+    def open(self, step: str, number: int) -> AttemptLog:
+        """Give the log of an attempt of this run."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """How a command ended: its exit code (negative: the signal), output files, JSON-line values."""
+
+    returncode: int
+    values: tuple[tuple[str, Any], ...] = ()
+    files: tuple[OutputFile, ...] = ()
+    error: str = ""
+
+
+class Command(Protocol):
+    """A running shell step."""
+
+    def run(self) -> CommandResult:
+        """Start it and wait for its end; called in a worker thread."""
+
+    def stop(self, reason: str) -> None:
+        """TERM to its group now, KILL after the grace; safe from any thread, at any time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where a run works: project root, home (`<root>/var`), and the store's URL."""
+
+    root: Path
+    home: Path
+    store_url: str
+
+
+class Outbox(Protocol):
+    """Undelivered alerts in the store."""
+
+    def claim(self, limit: int = 20) -> list[AlertRow]:
+        """Mark due alerts as being sent by this process, durably, and give them, oldest first.
+
+        A row claimed by a process that has died is due again, with `repeat` true.
+        """
+
+    def sent(self, alert_id: int) -> None:
+        """Record the delivery."""
+
+    def failed(self, alert_id: int, error: str, *, give_up: bool) -> None:
+        """Record a failed try; it is due again later unless given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """One alert for one channel (`slack` or `email`); `payload` is a run report's dict."""
+
+    id: int
+    channel: str
+    payload: dict[str, Any]
+    tries: int
+    repeat: bool = False

@@ -1,0 +1,7 @@
+"""What a run did, for programs (a dict, JSON) and for people (terminal): functions of its rows."""
+
+from __future__ import annotations
+
+from engine.reports.run_report import Surroundings, build, write_json
+
+__all__ = ["Surroundings", "build", "write_json"]

@@ -1,0 +1,324 @@
+"""What people read in a terminal: tables of a run, of runs and of plans, and what failed.
+
+All texts that come from steps are made printable; every line is cut to the given width, except
+paths, errors and commands, which must stay whole to be of use.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, tzinfo
+from typing import Any
+
+from engine.reports.grid import Cell, Column, grid, paint
+from engine.text import cut, human_duration, human_time, printable, printable_lines
+
+ROWS_MAX = 50  # more steps than that: only those worth a look
+ERROR_LINES_MAX = 40
+OTHERS_MAX = 5
+
+# Status: sign, colour, and how early it is shown where not all steps are.
+LOOKS = {
+    "ok": ("✓", "green", 7),
+    "failed": ("✗", "red", 0),
+    "skipped": ("–", "dim", 6),
+    "cached": ("↻", "cyan", 8),
+    "cancelled": ("∅", "yellow", 5),
+    "interrupted": ("!", "yellow", 1),
+    "running": ("▶", "cyan", 2),
+    "backing_off": ("⏱", "yellow", 3),
+    "ready": ("·", "dim", 5),
+    "waiting": ("·", "dim", 5),
+    "dry-run": ("○", "cyan", 4),
+}
+_UNKNOWN = ("?", "", 4)
+_RETRIED = 4  # ok, but not at once
+
+STEP_HEAD = (
+    Column("STEP", least=8),
+    Column("STATUS"),
+    Column("ATTEMPTS", right=True, drop=3),
+    Column("DURATION", right=True, drop=2),
+    Column("EXPECTED", right=True, drop=4),
+    Column("NOTE", least=12, drop=1),
+)
+RUN_HEAD = (
+    Column("RUN", right=True),
+    Column("WORKFLOW", least=8),
+    Column("STATUS"),
+    Column("STARTED", drop=2),
+    Column("DURATION", right=True, drop=3),
+    Column("NOTE", least=12, drop=1),
+)
+PREVIEW_HEAD = (Column("STEP", least=8), Column("WHAT"), Column("WHY", least=12, drop=1))
+PLAN_HEAD = (
+    Column("STEP", least=8),
+    Column("WHAT", least=12),
+    Column("EXPECTED", right=True, drop=2),
+    Column("WHY", least=12, drop=1),
+)
+
+Row = Mapping[str, Any]
+
+
+def table(report: Row, *, width: int = 80, colour: bool = False) -> str:
+    """Give the table at a run's end, then one line that sums it up.
+
+    Of more than 50 steps those that failed, wait, were retried or took longest are shown.
+    """
+    steps = report["steps"]
+    shown = _interesting(steps, report.get("first_failure"))
+    lines: list[str] = []
+    if shown:
+        rows = [_step_row(step) for step in shown]
+        lines += grid(STEP_HEAD, rows, width=width, colour=colour)
+        if len(shown) < len(steps):
+            rest = Counter(step["status"] for step in steps)
+            rest.subtract(step["status"] for step in shown)
+            more = f"… and {len(steps) - len(shown)} more: {_counted(rest)}"
+            lines.append(paint(cut(more, width), "dim", on=colour))
+        lines.append("")
+    lines += _summary(report, width, colour=colour)
+    return "\n".join(lines)
+
+
+def _step_row(step: Row) -> list[str | Cell]:
+    status = step["status"]
+    sign, colour, _ = LOOKS.get(status, _UNKNOWN)
+    made = step.get("attempts") or 0
+    ran = made > 0 and step.get("duration_s") is not None
+    expected = step.get("expected_s")
+    return [
+        step["name"],
+        Cell(f"{sign} {status}", colour),
+        str(made) if made else "–",
+        human_duration(step["duration_s"]) if ran else "–",
+        "" if expected is None else human_duration(expected),
+        _remark(step),
+    ]
+
+
+def _remark(step: Row) -> str:
+    """Give the step's note; a failure without one is told by the last line of its error."""
+    if step.get("note"):
+        return str(step["note"])
+    if step["status"] in {"failed", "interrupted", "backing_off"}:
+        return next(reversed(printable_lines(step.get("error") or "")), "").strip()
+    source = step.get("source_run")
+    return f"from run {source}" if step["status"] == "cached" and source else ""
+
+
+def _interesting(steps: Sequence[Row], first: str | None) -> Sequence[Row]:
+    if len(steps) <= ROWS_MAX:
+        return steps
+
+    def rank(position: int) -> tuple[int, float, int]:
+        step = steps[position]
+        _, _, order = LOOKS.get(step["status"], _UNKNOWN)
+        if step["name"] == first:
+            order = -1
+        elif step["status"] == "ok" and (step.get("attempts") or 0) > 1:
+            order = _RETRIED
+        return order, -(step.get("duration_s") or 0.0), position
+
+    return [steps[position] for position in sorted(sorted(range(len(steps)), key=rank)[:ROWS_MAX])]
+
+
+def _summary(report: Row, width: int, *, colour: bool) -> list[str]:
+    status = report["status"]
+    sign, tone, _ = LOOKS.get(status, _UNKNOWN)
+    run = "dry run" if report.get("run_id") is None else f"run {report['run_id']}"
+    taken = report.get("duration_s")
+    said = f"{sign} {report['workflow']}, {run}: {status}"
+    said += f" in {human_duration(taken)}" if taken is not None else ""
+    count = len(report["steps"])
+    counts = _counted(report.get("counts") or Counter(step["status"] for step in report["steps"]))
+    steps = f"  {count} step{'' if count == 1 else 's'}" + (f": {counts}" if counts else "")
+    lines = [paint(cut(printable(said), width), tone, on=colour), cut(steps, width)]
+    if report.get("note"):
+        lines.append(cut(f"  {printable(report['note'])}", width))
+    if left := report.get("threads_left"):
+        threads = "1 thread was" if left == 1 else f"{left} threads were"
+        lines.append(cut(f"! {threads} left running past a timeout", width))
+    return lines
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def failure(report: Row, *, colour: bool = False) -> str:
+    """Tell what to know and do after a run that did not end well; nothing of one that did.
+
+    The step that failed first, its error, the last lines and path of its log, and the command
+    that goes on from there.
+    """
+    if report["status"] in {"ok", "skipped", "running"}:
+        return ""
+    steps = {step["name"]: step for step in report["steps"]}
+    lines: list[str] = []
+    if (first := report.get("first_failure")) in steps:
+        lines += _failed_step(steps[first], colour=colour)
+        others = [step["name"] for step in report["steps"] if step["status"] == "failed"]
+        others.remove(first)
+        if others:
+            names = ", ".join(map(printable, others[:OTHERS_MAX]))
+            rest = len(others) - OTHERS_MAX
+            lines.append(f"also failed: {names}" + (f" and {rest} more" if rest > 0 else ""))
+    elif report.get("log"):
+        lines.append(f"log: {printable(report['log'])}")
+    if report.get("resume_command"):
+        lines.append(f"to go on from there: {printable(report['resume_command'])}")
+    return "\n".join(lines)
+
+
+def _failed_step(step: Row, *, colour: bool) -> list[str]:
+    made = step.get("attempts") or 0
+    tries = f"after {made} attempt{'' if made == 1 else 's'}"
+    name = printable(step["name"])
+    lines = [
+        paint(
+            f"✗ {name} failed {tries}, {human_duration(step.get('duration_s'))}", "red", on=colour
+        )
+    ]
+    error = printable_lines(step.get("error") or step.get("note") or "")
+    if len(error) > ERROR_LINES_MAX:  # the end of a traceback says most
+        error = [f"… {len(error) - ERROR_LINES_MAX} lines before", *error[-ERROR_LINES_MAX:]]
+    lines += [f"    {line}".rstrip() for line in error]
+    if last := step.get("last_lines"):
+        lines.append("last lines of its log:" if len(last) > 1 else "last line of its log:")
+        lines += [f"    {printable(line.expandtabs(4))}".rstrip() for line in last]
+    if step.get("log"):
+        lines.append(f"log: {printable(step['log'])}")
+    return lines
+
+
+def history_table(
+    runs: Sequence[Row],
+    *,
+    now: datetime,
+    tz: tzinfo | None = None,
+    width: int = 80,
+    colour: bool = False,
+) -> str:
+    """Give one line a run, in the order given; rows have the columns of the table `runs`."""
+    if not runs:
+        return "no runs"
+    rows: list[list[str | Cell]] = []
+    for run in runs:
+        sign, tone, _ = LOOKS.get(run["status"], _UNKNOWN)
+        rows.append(
+            [
+                str(run["id"]),
+                run["workflow"],
+                Cell(f"{sign} {run['status']}", tone),
+                human_time(run.get("started_at"), now, tz),
+                human_duration(run.get("duration_s")),
+                run.get("note") or "",
+            ]
+        )
+    return "\n".join(grid(RUN_HEAD, rows, width=width, colour=colour))
+
+
+def show(
+    report: Row,
+    *,
+    now: datetime,
+    tz: tzinfo | None = None,
+    width: int = 80,
+    colour: bool = False,
+) -> str:
+    """Tell all about one run: when and with what, its table, and what failed."""
+    facts = {
+        "started": human_time(report.get("started"), now, tz),
+        "finished": human_time(report.get("finished"), now, tz),
+        "by": "@".join(str(report[key]) for key in ("user", "host") if report.get(key)),
+        "parameters": ", ".join(f"{key}={text}" for key, text in report.get("params", {}).items()),
+        "continues": f"run {report['resumed_from']}" if report.get("resumed_from") else "",
+        "report": report.get("report") or "",
+    }
+    whole = {"report"}
+    lines = [paint(printable(f"{report['workflow']}, run {report['run_id']}"), "bold", on=colour)]
+    for name, text in facts.items():
+        if text:
+            line = f"  {name:<11}{printable(text)}"
+            lines.append(line if name in whole else cut(line, width))
+    lines += ["", table(report, width=width, colour=colour)]
+    if failed := failure(report, colour=colour):
+        lines += ["", failed]
+    return "\n".join(lines)
+
+
+# -- what is about to happen ----------------------------------------------------------------------
+
+# How it begins: sign, colour, and the word of the last line.
+_WHAT = {
+    "reuse": ("↻", "cyan", "reused"),
+    "redo": ("▶", "yellow", "redone"),
+    "new": ("+", "green", "new"),
+    "gone": ("-", "dim", "gone"),
+    "would run if": ("?", "yellow", "would run under a condition"),
+    "would run": ("▶", "green", "would run"),
+    "cached": ("↻", "cyan", "cached"),
+    "skip": ("–", "dim", "skipped"),
+}
+
+
+def _what(text: str) -> Cell:
+    for start, (sign, colour, _) in _WHAT.items():
+        if text.startswith(start):
+            return Cell(f"{sign} {text}", colour)
+    return Cell(f"· {text}")
+
+
+def _kind(text: str) -> str:
+    return next((word for start, (_, _, word) in _WHAT.items() if text.startswith(start)), text)
+
+
+def preview(rows: Sequence[Row], *, width: int = 80, colour: bool = False) -> str:
+    """Give what a resume reuses, redoes and why; rows: `step`, `what` (reuse redo new gone), `why`.
+
+    Of more than 50 steps those reused are counted only.
+    """
+    shown = rows
+    if len(rows) > ROWS_MAX:
+        shown = [row for row in rows if row["what"] != "reuse"][:ROWS_MAX]
+    cells = [[row["step"], _what(row["what"]), row.get("why") or ""] for row in shown]
+    lines = grid(PREVIEW_HEAD, cells, width=width, colour=colour) if cells else []
+    return "\n".join([*lines, _plan_summary(rows, len(shown), width)])
+
+
+def plan_table(rows: Sequence[Row], *, width: int = 80, colour: bool = False) -> str:
+    """Give what a run would do; rows: `step`, `what`, `why` and `expected_s` (None: unknown).
+
+    `what` begins with "would run", "would run if", "cached" or "skip".
+    """
+    shown = rows
+    if len(rows) > ROWS_MAX:
+        first = [row for row in rows if row["what"].startswith("would run")]
+        shown = first[:ROWS_MAX] or rows[:ROWS_MAX]
+    cells = [_plan_row(row) for row in shown]
+    lines = grid(PLAN_HEAD, cells, width=width, colour=colour) if cells else []
+    return "\n".join([*lines, _plan_summary(rows, len(shown), width)])
+
+
+def _plan_row(row: Row) -> list[str | Cell]:
+    expected = row.get("expected_s")
+    return [
+        row["step"],
+        _what(row["what"]),
+        "" if expected is None else human_duration(expected),
+        row.get("why") or "",
+    ]
+
+
+def _plan_summary(rows: Sequence[Row], shown: int, width: int) -> str:
+    kinds = _counted(Counter(_kind(row["what"]) for row in rows))
+    text = f"{len(rows)} step{'' if len(rows) == 1 else 's'}" + (f": {kinds}" if kinds else "")
+    known = [row["expected_s"] for row in rows if row.get("expected_s") is not None]
+    if known:
+        text += f"; {human_duration(sum(known))} of work expected"
+    if shown < len(rows):
+        text += f" ({len(rows) - shown} not listed)"
+    return cut(printable(text), width)

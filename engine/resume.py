@@ -1,0 +1,155 @@
+"""What a continued run takes over from the run before it, and why the rest is done again. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from engine.model import StepStatus
+
+LOST_MAX = 3  # attempts lost with their engine in a row, before the step is held responsible
+
+_SKIPS_OF_OTHERS = ("dependency failed: ", "dependency skipped: ", "no dependency failed")
+_KEPT = (StepStatus.OK, StepStatus.CACHED)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A step as the run before left it; see `store.history.PastStep`."""
+
+    status: StepStatus
+    note: str = ""
+    parts: Mapping[str, str] | None = None
+    fingerprint: str = ""
+    source_run: int | None = None
+    used: int = 0
+    retry_at: int | None = None
+    key_run: int = 0
+    lost: int = 0
+    files: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A step as the definition has it now."""
+
+    name: str
+    upstreams: tuple[int, ...]
+    fingerprint: str
+    parts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What becomes of a step: `what` is reuse, redo or new, and `why` says why.
+
+    A reused step keeps `status`; a redone one starts with `used` attempts spent and is not tried
+    before `retry_at`. `own_key` says that its idempotency key is the new run's, not `key_run`'s.
+    """
+
+    what: str
+    why: str
+    status: StepStatus | None = None
+    note: str = ""
+    source_run: int | None = None
+    used: int = 0
+    retry_at: int | None = None
+    key_run: int = 0
+    own_key: bool = False
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How to judge: `file_matches(target, sha256)`, how parts differ, what must be redone."""
+
+    run_id: int
+    file_matches: Callable[[str, str], bool]
+    difference: Callable[[Mapping[str, str], Mapping[str, str]], str]
+    forced: str | None = None
+
+
+def choose(
+    steps: Sequence[Fresh], order: Sequence[int], past: Mapping[str, Past], rules: Rules
+) -> list[Choice]:
+    """Decide for every step, by position; `order` is a dependency order.
+
+    A step is reused if it was `ok` (or skipped by itself) in the chain, is the same, has its files
+    as they were, and none of its upstreams, at any distance, runs again.
+    """
+    choices: list[Choice | None] = [None] * len(steps)
+    for position in order:
+        step = steps[position]
+        old = past.get(step.name)
+        if old is None:
+            choices[position] = Choice("new", "new step")
+            continue
+        again = next(
+            (steps[up].name for up in step.upstreams if not _is_reused(choices[up])), None
+        )
+        choices[position] = _choose_one(step, old, again, rules)
+    return [choice for choice in choices if choice is not None]
+
+
+def _is_reused(choice: Choice | None) -> bool:
+    return choice is not None and choice.what == "reuse"
+
+
+def _choose_one(step: Fresh, old: Past, again: str | None, rules: Rules) -> Choice:
+    settled = old.status in _KEPT
+    own_skip = old.status is StepStatus.SKIPPED and not old.note.startswith(_SKIPS_OF_OTHERS)
+    if not settled and not own_skip:
+        return _unsettled(old, rules)
+    why = _why_again(step, old, again, rules)
+    if why:
+        return Choice("redo", why, own_key=settled, key_run=old.key_run)
+    if own_skip:
+        return Choice("reuse", f"skipped: {old.note}", status=StepStatus.SKIPPED, note=old.note)
+    source = old.source_run if old.source_run is not None else rules.run_id
+    return Choice(
+        "reuse",
+        f"ok in run {source}",
+        status=StepStatus.CACHED,
+        note=f"ok in run {source}",
+        source_run=source,
+        key_run=old.key_run,
+    )
+
+
+def _why_again(step: Fresh, old: Past, again: str | None, rules: Rules) -> str:
+    if step.name == rules.forced:
+        return "asked for"
+    if again is not None:
+        return f"'{again}' runs again"
+    if step.fingerprint != old.fingerprint:
+        return rules.difference(old.parts or {}, step.parts) or "it changed"
+    for target, sha256 in old.files:
+        if not rules.file_matches(target, sha256):
+            return f"its file '{target}' is gone or altered"
+    return ""
+
+
+def _unsettled(old: Past, rules: Rules) -> Choice:
+    run = rules.run_id
+    if old.status is StepStatus.FAILED:
+        return Choice("redo", f"failed in run {run}", key_run=old.key_run)
+    if old.lost >= LOST_MAX:
+        note = (
+            f"its last {old.lost} attempts all ended with the engine's death; "
+            "it may be what kills it"
+        )
+        return Choice("redo", note, status=StepStatus.FAILED, note=note, key_run=old.key_run)
+    why = {
+        StepStatus.INTERRUPTED: f"interrupted in run {run}",
+        StepStatus.SKIPPED: f"skipped in run {run} ({old.note})",
+    }.get(old.status, f"not started in run {run}")
+    if old.retry_at is not None:
+        why = f"was waiting for its retry in run {run}"
+    return Choice(
+        "redo",
+        why,
+        used=old.used,
+        retry_at=old.retry_at,
+        key_run=old.key_run,
+        lost=old.lost,
+    )

@@ -1,0 +1,38 @@
+"""What a retry policy decides once an attempt has failed: a time, or to give up. Never sleeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAt:
+    """Try again, no sooner than `when` (monotonic seconds)."""
+
+    when: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """No further attempt; `note` says why in a few words."""
+
+    note: str
+
+
+DELAY_S_MAX = 7 * 86_400.0
+
+
+def decide(
+    *, now: float, used: int, retries: int, retryable: bool, delay_s: float
+) -> RetryAt | GiveUp:
+    """Decide after a failure that brought the attempts counted against the budget to `used`.
+
+    `delay_s` is what the step's strategy asks for; it is bounded to a week, and anything that is
+    no sensible wait (negative, not a number) means at once.
+    """
+    if not retryable:
+        return GiveUp("not retryable")
+    if used > retries:
+        return GiveUp(f"gave up after {used} attempts" if used > 1 else "")
+    wait_s = min(delay_s, DELAY_S_MAX) if delay_s > 0 else 0.0
+    return RetryAt(now + wait_s)

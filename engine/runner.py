@@ -1,0 +1,176 @@
+"""The loop: wait, drain, tick, commit, dispatch. One thread owns clock, workers and store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from engine import backoff
+from engine.context import ContextIndex
+from engine.errors import StepTimeout, StoreBusy
+from engine.events import (
+    Action,
+    AttemptFinished,
+    AttemptOverran,
+    Claim,
+    EndRun,
+    EndStep,
+    Event,
+    LeaveBehind,
+    StopAttempt,
+)
+from engine.model import OutputFile, Step
+from engine.ports import Clock, Job, Store, Workers
+from engine.scheduler import Scheduler
+
+COMMIT_TRIES = 3  # each waits up to the store's busy timeout
+AHEAD_MAX = 512
+AHEAD_COMMITS = 2.0  # how many commits' worth of work may lie queued
+SMOOTHING = 0.2
+
+
+class Pace:
+    """How far ahead of free workers to claim: as much as they can do while a commit is on.
+
+    Long steps give zero, so that a free worker always takes the most urgent step; steps of
+    microseconds give hundreds, so that one commit serves them all.
+    """
+
+    def __init__(self, workers: int) -> None:
+        """Start with no knowledge and no claims ahead."""
+        self._workers = workers
+        self._duration_s: float | None = None
+        self._commit_s = 0.0
+
+    def note_commit(self, seconds: float) -> None:
+        """Take in how long a commit took."""
+        self._commit_s += SMOOTHING * (seconds - self._commit_s)
+
+    def note_finished(self, durations_s: Sequence[float]) -> None:
+        """Take in how long attempts took; one long step counts at once."""
+        if not durations_s:
+            return
+        mean = sum(durations_s) / len(durations_s)
+        known = mean if self._duration_s is None else self._duration_s
+        self._duration_s = max(mean, known + SMOOTHING * (mean - known))
+
+    def ahead(self) -> int:
+        """How many attempts to claim beyond those that a worker is free for."""
+        if self._duration_s is None:
+            return 0
+        each_s = max(self._duration_s, 1e-6)
+        return min(AHEAD_MAX, int(AHEAD_COMMITS * self._commit_s / each_s))
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the loop is wired to; `observe` sees each tick's actions once they are committed."""
+
+    clock: Clock
+    workers: Workers
+    store: Store
+    index: ContextIndex
+    publish: Callable[[Iterable[OutputFile]], None]
+    observe: Callable[[Sequence[Action], float], None]
+
+
+class Runner:
+    """Drives one run from its first tick to its end."""
+
+    def __init__(self, scheduler: Scheduler, steps: Sequence[Step], ports: Ports) -> None:
+        """Wire the core to the world."""
+        self._scheduler = scheduler
+        self._steps = steps
+        self._ports = ports
+        self._pace = Pace(scheduler.workers)
+
+    def run(self) -> EndRun:
+        """Run to the end; gives how it ended.
+
+        Raises `StoreError` if the store fails: the run then stands as `running` with a free lock,
+        which the next command records as interrupted.
+        """
+        ports, scheduler, pace = self._ports, self._scheduler, self._pace
+        events: list[Event] = []
+        while True:
+            now = ports.clock.now()
+            events.extend(self._overran(now))
+            actions = scheduler.tick(now, events, ahead=pace.ahead())
+            if actions:
+                self._commit(actions)
+                self._carry_out(actions)
+                last = actions[-1]
+                if isinstance(last, EndRun):
+                    return last
+            events = self._wait(now)
+            pace.note_finished(
+                [e.finished_at - e.started_at for e in events if type(e) is AttemptFinished]
+            )
+
+    def _wait(self, now: float) -> list[Event]:
+        wakeup = self._scheduler.next_wakeup(now)
+        timeout_s = None if wakeup is None else max(0.0, wakeup - self._ports.clock.now())
+        events = self._ports.workers.wait(timeout_s)
+        return events or list(self._ports.workers.begun())
+
+    def _overran(self, now: float) -> list[AttemptOverran]:
+        """Put the retry's delay, drawn here, to each attempt that would not stop in time."""
+        events = []
+        for step, number in self._scheduler.overran(now):
+            retryable, delay_s = backoff.after_failure(
+                self._steps[step], StepTimeout("timed out"), number=number, clock=self._ports.clock
+            )
+            events.append(AttemptOverran(step, number, retryable, delay_s))
+        return events
+
+    def _commit(self, actions: list[Action]) -> None:
+        clock = self._ports.clock
+        begun = clock.now()
+        files = [a for a in actions if type(a) is EndStep and a.files]
+        if files:
+            self._commit_files(actions, files)
+        else:
+            self._commit_patiently(actions)
+        self._pace.note_commit(clock.now() - begun)
+
+    def _commit_files(self, actions: list[Action], ends: list[EndStep]) -> None:
+        """Publish the files between the success's commit and whatever builds on them."""
+        store = self._ports.store
+        rest = [a for a in actions if type(a) is EndRun]
+        self._commit_patiently([a for a in actions if type(a) is not EndRun])
+        for end in ends:
+            self._ports.publish(end.files)
+        store.mark_published([end.step for end in ends])
+        if rest:
+            self._commit_patiently(rest)
+
+    def _commit_patiently(self, actions: Sequence[Action]) -> None:
+        """Try again while another process holds the write lock: nothing was written yet."""
+        for tries in range(1, COMMIT_TRIES + 1):
+            try:
+                self._ports.store.commit_tick(actions)
+            except StoreBusy:
+                if tries == COMMIT_TRIES:
+                    raise
+            else:
+                return
+
+    def _carry_out(self, actions: Sequence[Action]) -> None:
+        ports = self._ports
+        jobs = []
+        for action in actions:
+            match action:
+                case Claim(step, number, _, report):
+                    jobs.append(Job(step, number, report))
+                case EndStep(step=step, writes=writes):
+                    if writes:
+                        ports.index.record(step, writes)
+                case StopAttempt(step, number, reason, withdraw):
+                    ports.workers.stop(step, number, reason, withdraw=withdraw)
+                case LeaveBehind(step, number):
+                    ports.workers.leave_behind(step, number)
+                case _:
+                    pass
+        if jobs:
+            ports.workers.dispatch(jobs)
+        ports.observe(actions, ports.clock.now())

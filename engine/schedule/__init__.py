@@ -1,0 +1,18 @@
+"""From a workflow's schedule to a systemd timer or a crontab line, and checking the result."""
+
+from __future__ import annotations
+
+from engine.schedule.calendar import on_calendar
+from engine.schedule.units import Place, cron_line, show, unit_stem, units
+from engine.schedule.verify import NOT_VERIFIED, verify
+
+__all__ = [
+    "NOT_VERIFIED",
+    "Place",
+    "cron_line",
+    "on_calendar",
+    "show",
+    "unit_stem",
+    "units",
+    "verify",
+]

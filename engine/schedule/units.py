@@ -1,0 +1,290 @@
+"""The text of systemd units and crontab lines that run a workflow on its schedule."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from typing import TYPE_CHECKING, NotRequired, TypedDict, Unpack
+
+from engine.errors import UsageError
+from engine.schedule.calendar import CronCannot, cron_fields, on_calendar, split_zone
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from engine.model import Definition
+
+STEM_BYTES_MAX = 230  # of the 255 of a unit's name, with room for ".alerts" and ".service"
+
+# systemd refuses quotes, backslashes and glob characters in a program's path and never undoes `$$`
+# in it: such a path reaches the kernel as an argument of sh.
+SH = ("/bin/sh", "-c", 'exec "$0" "$@"')
+_ODD_PROGRAM = re.compile(r"[\"'\\*?\[$]")
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:=,@+-]+\Z")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_PASSWORD = re.compile(r"://[^/@]*:[^/@]+@|pass(?:word|wd)?=", re.IGNORECASE)
+
+SERVICE = """\
+[Unit]
+Description={description}
+OnFailure={alerts}
+{needs}
+[Service]
+# oneshot: `systemctl start` waits and tells how the run ended; a run may take as long as it takes.
+Type=oneshot
+TimeoutStartSec=infinity
+{body}
+# 75: a run is on already. 143: stopped by systemd; the next run goes on from there.
+SuccessExitStatus=75 143
+# TERM goes to the engine alone, which ends its steps itself and records how (5 s of grace).
+KillMode=mixed
+KillSignal=SIGTERM
+TimeoutStopSec=30
+# A step the kernel kills for its memory fails alone; core dumps would hold secrets.
+OOMPolicy=continue
+LimitCORE=0
+"""
+
+# Left out on purpose, as each could stop what a step does when run by hand: NoNewPrivileges and
+# all that imply it (sudo, ping), ProtectSystem, ProtectHome and ReadWritePaths (steps write where
+# they like), PrivateTmp (files shared with others), PrivateNetwork and IPAddressDeny, UMask (a
+# published file may be for others to read; the engine sets the modes of its own files),
+# MemoryDenyWriteExecute (compiled code), SystemCallFilter, MemoryMax and RuntimeMaxSec.
+
+ALERTS = """\
+[Unit]
+Description={description}
+{needs}
+[Service]
+Type=oneshot
+TimeoutStartSec=300
+{body}
+LimitCORE=0
+"""
+
+TIMER = """\
+[Unit]
+Description={description}
+
+[Timer]
+OnCalendar={calendar}
+# A start missed while the machine was off is made up for, once, at the next boot.
+Persistent=true
+AccuracySec=1s
+Unit={service}
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+class Place(TypedDict):
+    """Where and as whom the workflow is to run.
+
+    `command` holds the program's words, the first an absolute path; `user` goes with `system`
+    (units of the machine), without which the units are for the user's own systemd.
+    """
+
+    command: Sequence[str]
+    root: Path
+    home: Path
+    store_url: str | None
+    user: str | None
+    system: bool
+    pipelines: NotRequired[Path | None]
+
+
+def units(definition: Definition, **place: Unpack[Place]) -> dict[str, str]:
+    """Give the files of the workflow's service, timer and alerts service, by name.
+
+    Raises `UsageError` if there is no schedule or something cannot be written into a unit.
+    """
+    calendar = on_calendar(definition)
+    _check(place)
+    stem = unit_stem(definition.name)
+    service, timer = f"{stem}.service", f"{stem}.timer"
+    # `kahnban-NAME-alerts` could be the service of a workflow called `NAME-alerts`.
+    alerts = f"kahnban.alerts{stem.removeprefix('kahnban')}.service"
+    needs = _needs(place)
+    return {
+        service: SERVICE.format(
+            description=f"kahnban: run {definition.name}",
+            alerts=alerts,
+            needs=needs,
+            body=_body(place, ("run", definition.name, "--scheduled"), definition.name),
+        ),
+        timer: TIMER.format(
+            description=f"kahnban: when {definition.name} runs",
+            calendar=calendar,
+            service=service,
+        ),
+        alerts: ALERTS.format(
+            description=f"kahnban: send the alerts {definition.name} left",
+            needs=needs,
+            body=_body(place, ("alerts", "send"), definition.name),
+        ),
+    }
+
+
+def unit_stem(name: str) -> str:
+    """Give what the unit files of workflow `name` are called, without suffix.
+
+    systemd's names are ASCII: other characters are escaped byte by byte, as systemd-escape does.
+    """
+    stem = "kahnban-" + "".join(
+        char if char.isascii() else "".join(f"\\x{byte:02x}" for byte in char.encode())
+        for char in name
+    )
+    if len(stem) <= STEM_BYTES_MAX:
+        return stem
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return f"{stem[: STEM_BYTES_MAX - 20].rpartition(chr(92))[0]}-{digest}"
+
+
+def cron_line(definition: Definition, **place: Unpack[Place]) -> str:
+    """Give the crontab lines for a machine without systemd; a comment says what cron cannot.
+
+    `-q` keeps cron from mailing the output of runs that went well.
+    """
+    moments, zone = split_zone(on_calendar(definition))
+    _check(place)
+    try:
+        fields = cron_fields(moments)
+    except CronCannot as why:
+        return f"# cron cannot say {why}: no crontab line for '{moments}'"
+    words = _words(place, ("run", definition.name, "--scheduled", "-q"))
+    command = f"cd {shlex.quote(str(place['root']))} && {shlex.join(words)}"
+    line = f"{fields} {command.replace('%', chr(92) + '%')}"
+    if zone is None:
+        return line
+    return (
+        f"# cron knows the machine's own time zone only; if that is {zone}, this is the line:\n"
+        f"# {line}"
+    )
+
+
+def show(definition: Definition, **place: Unpack[Place]) -> str:
+    """Give all units under `# NAME` headers, how to install them, and the crontab line."""
+    files = units(definition, **place)
+    parts = [f"# {name}\n{text}" for name, text in files.items()]
+    parts.append(_how_to_install(definition.name, place))
+    cron = cron_line(definition, **place)
+    parts.append(f"# Without systemd, in a crontab (missed starts are not made up for):\n{cron}\n")
+    return "\n".join(parts)
+
+
+def _how_to_install(name: str, place: Place) -> str:
+    timer = shlex.quote(f"{unit_stem(name)}.timer")
+    if place["system"]:
+        folder, systemctl, last = "/etc/systemd/system", "systemctl", ""
+    else:
+        folder, systemctl = "~/.config/systemd/user", "systemctl --user"
+        last = "#   loginctl enable-linger        # run while you are logged out, too\n"
+    return (
+        f"# To install, save each part under its name in {folder}, then:\n"
+        f"#   {systemctl} daemon-reload\n"
+        f"#   {systemctl} enable --now {timer}\n"
+        f"{last}"
+    )
+
+
+def _needs(place: Place) -> str:
+    """Say what must be up first; the user's own systemd knows neither network nor mounts."""
+    if not place["system"]:
+        return ""
+    folders = dict.fromkeys((str(place["root"]), str(place["home"])))
+    return (
+        "Wants=network-online.target\n"
+        "After=network-online.target\n"
+        f"RequiresMountsFor={' '.join(quote_word(each, variables=False) for each in folders)}\n"
+    )
+
+
+def _body(place: Place, action: Sequence[str], name: str) -> str:
+    user = f"User={place['user'].replace('%', '%%')}\n" if place["user"] else ""
+    return (
+        f"{user}"
+        f"WorkingDirectory={str(place['root']).replace('%', '%%')}\n"
+        "Environment=PYTHONUNBUFFERED=1\n"
+        f"ExecStart={exec_line(_words(place, action))}\n"
+        f"SyslogIdentifier=kahnban-{name}"
+    )
+
+
+def _words(place: Place, action: Sequence[str]) -> list[str]:
+    words = [*place["command"], *action, "--home", str(place["home"])]
+    if place["store_url"]:
+        words += ["--store", place["store_url"]]
+    if pipelines := place.get("pipelines"):
+        words += ["--pipelines", str(pipelines)]
+    return words
+
+
+def exec_line(words: Sequence[str]) -> str:
+    """Write a command as ExecStart= takes it."""
+    if _ODD_PROGRAM.search(words[0]):
+        words = (*SH, *words)
+    program = quote_word(words[0], variables=False)
+    return " ".join((program, *(quote_word(word) for word in words[1:])))
+
+
+def quote_word(word: str, *, variables: bool = True) -> str:
+    """Write one word so that systemd reads it back as it is; `variables`: `$` means something."""
+    text = word.replace("%", "%%")
+    if variables:
+        text = text.replace("$", "$$")
+    if _PLAIN_WORD.match(word):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def exec_words(line: str) -> list[str]:
+    """Read a line of `exec_line` back: the inverse, without the detour through sh."""
+    found = re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', line)
+    words = [re.sub(r"\\(.)", r"\1", quoted) or plain for quoted, plain in found]
+    words = [word.replace("%%", "%") for word in words]
+    words = [words[0], *(word.replace("$$", "$") for word in words[1:])]
+    return words[len(SH) :] if tuple(words[: len(SH)]) == SH else words
+
+
+def _check(place: Place) -> None:
+    if not place["command"]:
+        raise UsageError("no program to schedule", hint="give the words of the command")
+    paths = {
+        "the program": place["command"][0],
+        "the project root": str(place["root"]),
+        "the home": str(place["home"]),
+    }
+    if pipelines := place.get("pipelines"):
+        paths["the pipelines folder"] = str(pipelines)
+    for what, path in paths.items():
+        if not path.startswith("/"):
+            raise UsageError(f"{what} {path!r} is no absolute path", hint="give the whole path")
+    for word in (*place["command"], *paths.values(), place["store_url"] or "", place["user"] or ""):
+        if _CONTROL.search(word):
+            raise UsageError(
+                f"{word!r} holds a control character and cannot be written into a unit",
+                hint="rename it",
+            )
+    root = str(place["root"])
+    if root != root.strip() or root.endswith("\\"):
+        raise UsageError(
+            f"the project root {root!r} ends in a space or backslash, which systemd cannot name",
+            hint="rename the folder",
+        )
+    _check_secrets_and_user(place)
+
+
+def _check_secrets_and_user(place: Place) -> None:
+    if place["store_url"] and _PASSWORD.search(place["store_url"]):
+        raise UsageError(
+            "the store's URL holds a password, and units hold no secrets",
+            hint=f"write ENGINE_STORE=URL into {place['home'] / 'env'} and leave --store out",
+        )
+    if place["user"] and not place["system"]:
+        raise UsageError(
+            f"user '{place['user']}' given for units of the user's own systemd",
+            hint="ask for units of the machine, or leave the user out",
+        )

@@ -1,0 +1,8 @@
+"""One invocation of `run`: lock, reconcile, decide, begin, run, report, alert."""
+
+from __future__ import annotations
+
+from engine.session.launch import Environment, run_as_library, run_workflow
+from engine.session.request import RunRequest
+
+__all__ = ["Environment", "RunRequest", "run_as_library", "run_workflow"]

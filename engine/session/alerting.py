@@ -1,0 +1,88 @@
+"""Which alerts a run's outcome queues, and delivering what is due."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from engine.alerts.delivery import channels, should_alert
+from engine.errors import UsageError
+from engine.model import ALERT_ON, Definition, RunStatus
+
+if TYPE_CHECKING:
+    from engine.alerts.delivery import DeliveryResult
+    from engine.session.launch import Environment
+    from store.database import Database
+    from store.history import History
+
+logger = logging.getLogger("engine.alerts")
+
+DELIVERY_S = 4.0  # of the 5 s that alerts may hold a run's end up, recording included
+
+ChannelsFor = Callable[[RunStatus], Iterable[str]]
+
+
+def alert_on(definition: Definition | None, environment: Environment) -> str:
+    """Give the rule in force: ENGINE_ALERT_ON before the workflow's own.
+
+    Raises `UsageError` for an unknown word.
+    """
+    word = environment.secrets.setting("ENGINE_ALERT_ON")
+    if word and word not in ALERT_ON:
+        raise UsageError(
+            f"ENGINE_ALERT_ON is '{word}'", hint=f"set it to one of {', '.join(ALERT_ON)}"
+        )
+    return word or (definition.alert_on if definition is not None else "always")
+
+
+def channels_for(
+    definition: Definition | None,
+    history: History,
+    environment: Environment,
+    *,
+    before: int | None = None,
+) -> ChannelsFor:
+    """Give what tells, for an outcome, the channels to queue an alert for.
+
+    `before` is the run in question: the outcome is compared with that of the run before it.
+    """
+    rule = alert_on(definition, environment)
+    configured = channels(environment.secrets.setting)
+    name = definition.name if definition is not None else None
+    previous = history.previous_status(name, before) if name is not None and configured else None
+
+    def choose(status: RunStatus) -> Iterable[str]:
+        return configured if should_alert(rule, status, previous) else ()
+
+    return choose
+
+
+def deliver_due(
+    database: Database, history: History, environment: Environment
+) -> DeliveryResult | None:
+    """Send every undelivered alert, within the time that alerts may hold a run's end up.
+
+    Never raises: an alert that could not be sent stays in the outbox, and the log says so.
+    """
+    from engine.alerts.delivery import deliver  # noqa: PLC0415 - with a configured channel only
+
+    configured = channels(environment.secrets.setting)
+    if not configured:
+        logger.info(
+            "no alerts: set SLACK_WEBHOOK_URL, or SMTP_URL and MAIL_TO, in %s",
+            environment.paths.home / "env",
+        )
+        return None
+    from engine.session import reporting  # noqa: PLC0415
+    from store.outbox import StoredOutbox  # noqa: PLC0415
+
+    def payload(run_id: int) -> dict[str, Any]:
+        return reporting.build_report(history, run_id, environment)
+
+    clock = environment.clock
+    outbox = StoredOutbox(database, now_us=lambda: clock.stamp(clock.now()), payload=payload)
+    result = deliver(outbox, environment.secrets.setting, deadline_s=DELIVERY_S, clock=clock)
+    for warning in result.warnings:
+        logger.warning("%s", environment.secrets.mask(warning))
+    return result

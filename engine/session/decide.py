@@ -1,0 +1,196 @@
+"""Anew, on from an earlier run, or not at all: the decision about one invocation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from engine import params as parameters
+from engine import resume
+from engine.errors import UsageError
+from engine.fingerprint import difference
+from engine.outputs import matches
+from engine.resume import Choice
+from engine.text import human_duration
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from engine.session.compiled import Compiled
+    from engine.session.request import RunRequest
+    from store.history import History, PastRun
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What this invocation does.
+
+    `past` is the run continued, None to start anew; `nothing` says that there is nothing to do.
+    `choices` is by position; `gone` names steps that the definition no longer has.
+    """
+
+    reason: str
+    params: Mapping[str, Any]
+    past: PastRun | None = None
+    choices: Sequence[Choice] = ()
+    gone: tuple[str, ...] = ()
+    nothing: bool = False
+    unfinished: int | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The request, resolved: parameters and initial context in comparable form, and the time."""
+
+    request: RunRequest
+    params: Mapping[str, Any]
+    context_sha256: str
+    today: date
+    now_us: int
+
+    @property
+    def params_text(self) -> str:
+        """The parameters as they are recorded and compared."""
+        return parameters.to_json(self.params)
+
+
+def decide(compiled: Compiled, asked: Asked, history: History | None) -> Decision:
+    """Decide by hand or by timer. Raises `UsageError` for what cannot be done as asked."""
+    request = asked.request
+    if request.resume is not None:
+        if history is None:
+            raise UsageError("there is no run to resume in this store", hint="run it anew")
+        return _resume(compiled, asked, history)
+    if history is None:
+        if request.from_step is not None:
+            raise UsageError(
+                "--from redoes a step of an earlier run, and there is none", hint="run it anew"
+            )
+        return Decision("first run", asked.params)
+    name = compiled.definition.name
+    if request.started_by == "timer":
+        left = history.unfinished(name)
+        return Decision(
+            "scheduled", asked.params, unfinished=None if left is None else left["run_id"]
+        )
+    if request.once:
+        done = history.succeeded(name, asked.params_text, asked.context_sha256)
+        if done is not None:
+            return Decision(f"run {done} with these parameters is ok", asked.params, nothing=True)
+    past = history.newest(name, params=asked.params_text, context_sha256=asked.context_sha256)
+    if request.from_step is not None:
+        return _from_step(compiled, asked, past)
+    if request.fresh:
+        return Decision("asked for with --fresh", asked.params)
+    return _by_hand(compiled, asked, past)
+
+
+def _by_hand(compiled: Compiled, asked: Asked, past: PastRun | None) -> Decision:
+    if past is None:
+        return Decision("first run with these parameters", asked.params)
+    if past.status not in ("failed", "interrupted"):
+        return Decision(f"run {past.run_id} with these parameters is {past.status}", asked.params)
+    age_s = (asked.now_us - past.root_started_at) / 1e6
+    within_s = compiled.definition.resume_within_s
+    if age_s >= within_s:
+        age, within = human_duration(age_s), human_duration(within_s)
+        reason = f"run {past.root_run}, where its chain began, is {age} old, over {within}"
+        return Decision(reason, asked.params)
+    return _continue(compiled, asked.params, past, f"run {past.run_id} {_ended(past.status)}")
+
+
+def _ended(status: str) -> str:
+    return "failed" if status == "failed" else f"was {status}"
+
+
+def _from_step(compiled: Compiled, asked: Asked, past: PastRun | None) -> Decision:
+    step = asked.request.from_step
+    if step not in compiled.graph.names:
+        raise UsageError(
+            f"--from: workflow '{compiled.definition.name}' has no step '{step}'{_near(step, compiled)}",
+            hint=f"its steps: {', '.join(compiled.graph.names[:20])}",
+        )
+    if past is None:
+        raise UsageError(
+            "--from redoes a step of an earlier run, and there is none with these parameters",
+            hint="run it without --from",
+        )
+    reason = f"step '{step}' and all after it are redone on run {past.run_id}"
+    return _continue(compiled, asked.params, past, reason, forced=step)
+
+
+def _near(step: str | None, compiled: Compiled) -> str:
+    import difflib  # noqa: PLC0415 - for a wrong name only
+
+    near = difflib.get_close_matches(step or "", compiled.graph.names, n=1)
+    return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def _resume(compiled: Compiled, asked: Asked, history: History) -> Decision:
+    name = compiled.definition.name
+    assert asked.request.resume is not None
+    past = history.newest_of_chain(history.find(asked.request.resume))
+    if past.workflow != name:
+        raise UsageError(
+            f"run {past.run_id} is one of workflow '{past.workflow}', not of '{name}'",
+            hint=f"run {past.workflow} --resume {past.run_id}",
+        )
+    recorded = parameters.from_json(compiled.definition.params, past.params)
+    if past.status == "ok":
+        return Decision(f"run {past.run_id} is ok", recorded, past=past, nothing=True)
+    if past.status == "running":
+        raise UsageError(f"run {past.run_id} is still on", hint=f"show {past.run_id}")
+    _check_fits(compiled, past)
+    return _continue(compiled, recorded, past, f"asked for: run {past.run_id}, {past.status}")
+
+
+def _check_fits(compiled: Compiled, past: PastRun) -> None:
+    """Refuse a graph other than the run's: what its steps meant may no longer hold."""
+    old = {step.name: {past.steps[up].name for up in step.upstreams} for step in past.steps}
+    names, upstreams = compiled.graph.names, compiled.graph.upstreams
+    new = {name: {names[up] for up in ups} for name, ups in zip(names, upstreams, strict=True)}
+    changed = [f"step '{name}' is gone" for name in old if name not in new]
+    changed += [f"step '{name}' is new" for name in new if name not in old]
+    changed += [
+        f"step '{name}' depends on other steps than it did"
+        for name in old
+        if name in new and old[name] != new[name]
+    ]
+    if changed:
+        raise UsageError(
+            f"run {past.run_id} cannot be resumed: the graph has changed: {'; '.join(changed[:5])}",
+            hint=f"a plain `run {compiled.definition.name}` takes over what still fits",
+        )
+
+
+def _continue(
+    compiled: Compiled,
+    recorded: Mapping[str, Any],
+    past: PastRun,
+    reason: str,
+    forced: str | None = None,
+) -> Decision:
+    rules = resume.Rules(
+        run_id=past.run_id, file_matches=matches, difference=difference, forced=forced
+    )
+    old = {
+        step.name: resume.Past(
+            status=step.status,
+            note=step.note,
+            parts=step.parts,
+            fingerprint=step.fingerprint,
+            source_run=step.source_run,
+            used=step.used,
+            retry_at=step.retry_at,
+            key_run=step.key_run,
+            lost=step.lost,
+            files=step.files,
+        )
+        for step in past.steps
+    }
+    choices = resume.choose(compiled.fresh_steps(), compiled.graph.order, old, rules)
+    names = set(compiled.graph.names)
+    gone = tuple(step.name for step in past.steps if step.name not in names)
+    return Decision(reason, recorded, past=past, choices=choices, gone=gone)

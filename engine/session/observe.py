@@ -1,0 +1,88 @@
+"""A run's progress as log lines, made from the actions of each committed tick."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from engine.events import Action, BackOff, Claim, EndAttempt, EndStep, LeaveBehind, RecordStart
+from engine.model import AttemptOutcome, StepStatus
+from engine.text import human_duration, printable
+
+logger = logging.getLogger("engine.run")
+
+ORDER_SHOWN_MAX = 30
+
+
+def run_order(names: Sequence[str], order: Sequence[int]) -> str:
+    """Give the line that tells in which order steps become due."""
+    shown = " → ".join(names[step] for step in order[:ORDER_SHOWN_MAX])
+    more = len(order) - ORDER_SHOWN_MAX
+    return f"run order: {shown}" + (f" → … ({more} more)" if more > 0 else "")
+
+
+class Progress:
+    """Logs `▶ NAME (attempt N)`, `✓ NAME in 2.1s` and what else becomes of steps."""
+
+    def __init__(self, names: Sequence[str], run_id: int) -> None:
+        """Log for the steps called `names`, by position."""
+        self._names = names
+        self._run_id = run_id
+        self._began: dict[int, float] = {}
+        self._errors: dict[int, tuple[int, AttemptOutcome, str]] = {}
+
+    def observe(self, actions: Sequence[Action], now: float) -> None:
+        """Take a tick's actions, committed at `now`; costs nothing where nobody listens."""
+        if not logger.isEnabledFor(logging.WARNING):
+            return
+        informed = logger.isEnabledFor(logging.INFO)
+        for action in actions:
+            match action:
+                case Claim(step, number, started_at, _):
+                    if informed:
+                        self._say(step, number, logging.INFO, "▶ %s (attempt %d)", number)
+                    if number == 1:
+                        self._began[step] = now if started_at is None else started_at
+                case RecordStart(step, 1, at):
+                    self._began[step] = at
+                case EndAttempt(step, number, outcome, _, _, error):
+                    if outcome is not AttemptOutcome.OK:
+                        self._errors[step] = (number, outcome, error)
+                case BackOff(step, number, until):
+                    self._retry(step, number, until - now)
+                case LeaveBehind(step, number):
+                    text = "%s could not be stopped; it runs on, and counts no longer"
+                    self._say(step, number, logging.WARNING, text)
+                case EndStep():
+                    self._ended(action, informed=informed)
+                case _:
+                    pass
+
+    def _retry(self, step: int, number: int, wait_s: float) -> None:
+        error = printable(self._errors.get(step, (0, "", ""))[2].split("\n", 1)[0])
+        wait = human_duration(max(0.0, wait_s))
+        text = "✗ %s failed (%s); retry in %s"
+        self._say(step, number, logging.WARNING, text, error, wait)
+
+    def _ended(self, end: EndStep, *, informed: bool) -> None:
+        step = end.step
+        began = self._began.pop(step, None)
+        number, _, error = self._errors.pop(step, (1, "", ""))
+        if end.status is StepStatus.OK:
+            if informed:
+                took = human_duration(end.at - began) if began is not None else "0s"
+                self._say(step, number, logging.INFO, "✓ %s in %s", took)
+        elif end.status is StepStatus.FAILED:
+            why = printable((error or end.note).split("\n", 1)[0])
+            self._say(step, number, logging.ERROR, "✗ %s FAILED permanently: %s", why)
+        elif informed:
+            sign = "–" if end.status is StepStatus.SKIPPED else "■"
+            self._say(step, 0, logging.INFO, f"{sign} %s {end.status}: %s", printable(end.note))
+
+    def _say(self, step: int, number: int, level: int, text: str, *rest: object) -> None:
+        name = self._names[step]
+        extra = {"run": self._run_id, "step": name, "attempt": number}
+        logger.log(level, text, name, *rest, extra=extra)
+
+
+Observer = Callable[[Sequence[Action], float], None]

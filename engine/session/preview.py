@@ -1,0 +1,115 @@
+"""What a run is about to do, step by step: the resume's preview and the dry run's plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine.model import StepStatus, TriggerRule
+from engine.session.compiled import Compiled
+from engine.session.decide import Decision
+
+Row = dict[str, Any]
+
+
+def preview_rows(compiled: Compiled, decision: Decision) -> list[Row]:
+    """Per step `step`, `what` (reuse, redo, new, gone) and `why`, in dependency order."""
+    names = compiled.graph.names
+    rows = [
+        {
+            "step": names[step],
+            "what": decision.choices[step].what,
+            "why": decision.choices[step].why,
+        }
+        for step in compiled.graph.order
+    ]
+    gone = [{"step": name, "what": "gone", "why": "no longer defined"} for name in decision.gone]
+    return rows + gone
+
+
+def plan_rows(compiled: Compiled, decision: Decision, expected: Mapping[str, float]) -> list[Row]:
+    """Per step `step`, `what`, `why` and `expected_s`, in dependency order.
+
+    `what` is "would run", "would run if …" where a condition cannot be known yet, "cached" or
+    "skipped".
+    """
+    conditional: dict[int, str] = {}
+    rows = []
+    for step in compiled.graph.order:
+        name = compiled.graph.names[step]
+        choice = decision.choices[step] if decision.choices else None
+        if choice is not None and choice.status is not None:
+            what = "cached" if choice.status is StepStatus.CACHED else str(choice.status)
+            rows.append({"step": name, "what": what, "why": choice.why, "expected_s": None})
+            continue
+        condition = _condition(compiled, step, conditional)
+        if condition:
+            conditional[step] = condition
+        rows.append(
+            {
+                "step": name,
+                "what": f"would run if {condition}" if condition else "would run",
+                "why": choice.why if choice is not None else "",
+                "expected_s": expected.get(name),
+            }
+        )
+    return rows
+
+
+def _condition(compiled: Compiled, step: int, conditional: Mapping[int, str]) -> str:
+    definition, names = compiled.definition.steps[step], compiled.graph.names
+    parts = []
+    if definition.trigger_rule is TriggerRule.ONE_FAILED:
+        parts.append("a dependency fails")
+    elif definition.trigger_rule is TriggerRule.ALL_SUCCESS:
+        unsure = [f"'{names[up]}'" for up in compiled.graph.upstreams[step] if up in conditional]
+        if unsure:
+            parts.append(f"{' and '.join(unsure)} {'run' if len(unsure) > 1 else 'runs'}")
+    if definition.when is not None:
+        parts.append("its condition holds")
+    return " and ".join(parts)
+
+
+def dry_report(
+    compiled: Compiled, decision: Decision, rows: Sequence[Row], params: Mapping[str, str]
+) -> dict[str, Any]:
+    """Give the report of a dry run: as a run's, with no run number and nothing done."""
+    steps = [
+        {
+            "name": row["step"],
+            "status": "cached" if row["what"] == "cached" else "dry-run",
+            "duration_s": 0.0,
+            "attempts": 0,
+            "note": "; ".join(part for part in (row["what"], row["why"]) if part),
+            "started": None,
+            "finished": None,
+            "source_run": None,
+            "error": "",
+            "expected_s": row["expected_s"],
+            "log": None,
+            "last_lines": [],
+        }
+        for row in rows
+    ]
+    return {
+        "workflow": compiled.definition.name,
+        "run_id": None,
+        "status": "dry-run",
+        "started": None,
+        "finished": None,
+        "duration_s": None,
+        "params": dict(params),
+        "resumed_from": decision.past.run_id if decision.past else None,
+        "root_run": None,
+        "note": decision.reason,
+        "dry_run": True,
+        "threads_left": 0,
+        "counts": {},
+        "steps": steps,
+        "plan": list(rows),
+        "first_failure": None,
+        "resume_command": None,
+        "log": None,
+        "report": None,
+        "previous_status": None,
+    }

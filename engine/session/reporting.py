@@ -1,0 +1,71 @@
+"""A run's report from the store, with the paths and commands of this environment around it."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.logs import tail
+from engine.reports import Surroundings, build, write_json
+
+if TYPE_CHECKING:
+    from engine.session.launch import Environment
+    from store.history import History
+
+logger = logging.getLogger("engine.run")
+
+
+def build_report(
+    history: History, run_id: int, environment: Environment, *, threads_left: int = 0
+) -> dict[str, Any]:
+    """Build the report of any run, ended or not."""
+    run = history.run(run_id)
+    workflow = str(run["workflow"])
+    home = environment.paths.home
+    folder = home / "logs" / workflow / str(run_id)
+
+    def log_of(step: str, number: int) -> Path:
+        return folder / f"{step}.{number}.log"
+
+    def log_path(step: str, number: int) -> str | None:
+        path = log_of(step, number)
+        return str(path) if path.exists() else None
+
+    log = home / "logs" / f"{workflow}.log"
+    around = Surroundings(
+        resume_command=resume_command(environment, workflow, run_id),
+        log=str(log) if log.exists() else None,
+        report=str(report_path(environment, run_id, workflow)),
+        previous_status=history.previous_status(workflow, run_id),
+        threads_left=threads_left,
+        log_path=log_path,
+    )
+    return build(
+        run,
+        history.steps(run_id),
+        history.attempts(run_id),
+        expected=history.medians(workflow),
+        logs=lambda step, number: tail(log_of(step, number)),
+        around=around,
+    )
+
+
+def report_path(environment: Environment, run_id: int, workflow: str) -> Path:
+    """Where the JSON report of a run lies."""
+    return environment.paths.home / "reports" / f"run-{run_id}-{workflow}.json"
+
+
+def resume_command(environment: Environment, workflow: str, run_id: int) -> str:
+    """Give the complete command that goes on from a run."""
+    return shlex.join([*environment.command, "run", workflow, "--resume", str(run_id)])
+
+
+def write_report(report: dict[str, Any], environment: Environment) -> None:
+    """Write the JSON report beside the store's home; a full disk is said, and fails nothing."""
+    try:
+        write_json(report, Path(report["report"]))
+    except OSError as error:
+        logger.warning("the report could not be written: %s", error.strerror or error)
+        report["report"] = None

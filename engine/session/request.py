@@ -1,0 +1,25 @@
+"""What a run is asked for, and what asking means for the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """How to run a workflow; the fields are `run`'s options.
+
+    `started_by` is hand, timer (`--scheduled`) or library.
+    """
+
+    workers: int = 4
+    params: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+    dry_run: bool | None = None
+    fresh: bool = False
+    resume: str | None = None
+    from_step: str | None = None
+    once: bool = False
+    started_by: str = "hand"

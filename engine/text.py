@@ -1,0 +1,109 @@
+"""Text for people: made harmless, measured in columns, cut to fit; durations and times in words."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from datetime import UTC, datetime, tzinfo
+
+# Controls, line separators, bidi and invisible marks can forge, hide or turn round what is shown;
+# lone surrogates cannot be written at all.
+_HOSTILE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
+    "\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+ELLIPSIS = "…"
+
+
+def printable(text: str) -> str:
+    r"""Give `text` as one line that shows what it is: a control character as `\x1b` or `\u202e`.
+
+    Doing it twice changes nothing.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return _HOSTILE.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def printable_lines(text: str) -> list[str]:
+    """Give the lines of `text`, printable, with tabs as spaces and no empty ones at the end."""
+    lines = text.replace("\r\n", "\n").rstrip().split("\n")
+    return [printable(line.expandtabs(4)) for line in lines] if text.strip() else []
+
+
+def columns(text: str) -> int:
+    """Count the columns a terminal gives `text`: wide characters take two, combining ones none."""
+    return len(text) if text.isascii() else sum(map(_char_columns, text))
+
+
+def _char_columns(char: str) -> int:
+    if unicodedata.category(char) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def cut(text: str, width: int) -> str:
+    """Give `text` in at most `width` columns, ending in `…` if something is left out."""
+    if columns(text) <= width:
+        return text
+    if width < 1:
+        return ""
+    left = width - 1
+    for position, char in enumerate(text):
+        left -= _char_columns(char)
+        if left < 0:
+            return text[:position].rstrip() + ELLIPSIS
+    return text
+
+
+def pad(text: str, width: int, *, right: bool = False) -> str:
+    """Fill `text` up to `width` columns, on its right or, for figures, on its left."""
+    fill = " " * (width - columns(text))
+    return fill + text if right else text + fill
+
+
+def human_duration(seconds: float | None) -> str:
+    """Give a duration as people say it: "12ms", "0.4s", "2m 05s", "1h 03m", "2d 03h"; `–`: none."""
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    seconds = max(0.0, seconds)
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.0f}ms"
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02}s"
+    minutes = round(seconds / 60)
+    if minutes < 1440:
+        return f"{minutes // 60}h {minutes % 60:02}m"
+    hours = round(seconds / 3600)
+    return f"{hours // 24}d {hours % 24:02}h"
+
+
+def human_time(iso: str | None, now: datetime, tz: tzinfo | None = None) -> str:
+    """Give a UTC ISO time in `tz` (the machine's zone without it), as near to `now` as it is.
+
+    "today 08:00", "yesterday 08:00", else "2026-11-21 08:00"; `–` for none, and a text that is no
+    time as it is.
+    """
+    if not iso:
+        return "–"
+    try:
+        at = datetime.fromisoformat(iso)
+    except ValueError:
+        return printable(iso)
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    at, here = at.astimezone(tz), now.astimezone(tz)
+    days = (here.date() - at.date()).days
+    day = {0: "today", 1: "yesterday", -1: "tomorrow"}.get(days) or at.date().isoformat()
+    return f"{day} {at:%H:%M}"

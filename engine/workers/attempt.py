@@ -1,0 +1,252 @@
+"""One attempt, from its context to its `AttemptFinished`: what a worker thread does."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine import backoff
+from engine.context import RunScope, StepContext
+from engine.errors import EngineError, Skip, StepTimeout
+from engine.events import AttemptFinished
+from engine.logs import AttemptScope, attempt_scope, step_logger
+from engine.model import AttemptOutcome, Shell, Step
+from engine.workers.guard import AttemptStopped, Guard
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from engine.ports import AttemptLog, Clock, Job, Logs
+    from engine.workers.commands import ShellCommand
+
+ERROR_LENGTH_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """What attempts of one run are made with.
+
+    `environ` is what commands inherit. `key_runs` and `used` are by position: the run in each
+    step's idempotency key, and the attempts of its budget spent in earlier runs.
+    """
+
+    scope: RunScope
+    steps: Sequence[Step]
+    clock: Clock
+    logs: Logs
+    environ: Callable[[], Mapping[str, str]]
+    key_runs: Sequence[int]
+    used: Sequence[int]
+
+
+class _LazyLog:
+    """`ctx.log`, made when first used: most steps of a big graph never log."""
+
+    __slots__ = ("_attempt", "_logger")
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._logger: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._logger is None:
+            self._logger = step_logger(self._attempt.log_scope)
+        return getattr(self._logger, name)
+
+
+class Attempt:
+    """An attempt in the making; `run` in its worker, `stop` from any thread."""
+
+    __slots__ = (
+        "_command",
+        "_context",
+        "_guard",
+        "_stop",
+        "_tools",
+        "job",
+        "log_scope",
+        "started_at",
+        "step",
+    )
+
+    def __init__(self, tools: Toolbox, job: Job, started_at: float) -> None:
+        """Prepare an attempt; nothing runs yet."""
+        self.job = job
+        self.started_at = started_at
+        self.step = tools.steps[job.step]
+        self._tools = tools
+        self._guard = Guard()
+        self._stop = ""
+        self._command: ShellCommand | None = None
+        self._context: StepContext | None = None
+        scope = tools.scope
+        log = tools.logs.open(self.step.name, job.number)
+        self.log_scope = AttemptScope(scope.run_id, self.step.name, job.number, log)
+
+    @property
+    def _log(self) -> AttemptLog:
+        return self.log_scope.log
+
+    def stop(self, reason: str) -> None:
+        """Ask for an end: a command gets TERM, a function `AttemptStopped`; fences its writes."""
+        self._stop = self._stop or reason
+        if self._context is not None:
+            self._context.close(reason)
+        if isinstance(self.step.run, Shell):
+            if self._command is not None:
+                self._command.stop(reason)
+        else:
+            self._guard.stop()
+
+    def run(self) -> AttemptFinished:
+        """Run the step's condition and body; never raises."""
+        started_at = self.started_at
+        with attempt_scope(self.log_scope):
+            result, failure = self._guard.run(self._body)
+            finished_at = self._tools.clock.now()
+            if failure is None and self._ran_over(started_at, finished_at):
+                failure = AttemptStopped()
+            if failure is None:
+                return self._succeeded(started_at, finished_at, skip=result)
+            return self._failed(failure, started_at, finished_at)
+
+    def _body(self) -> str | None:
+        """Gives the reason if the step is to be skipped."""
+        tools, step, number = self._tools, self.step, self.job.number
+        self._context = context = StepContext(
+            tools.scope,
+            self.job.step,
+            number,
+            idempotency_key=f"{tools.key_runs[self.job.step]}/{step.name}",
+            log=_LazyLog(self),  # type: ignore[arg-type]
+        )
+        try:
+            if step.when is not None and not step.when(context):
+                return "condition false"
+            if isinstance(step.run, Shell):
+                self._run_command(step.run, context)
+                return None
+            result = step.run(context)
+        except Skip as skip:
+            return self._text_of(skip) or "skipped by the step"
+        if step.retry is not None and backoff.refuses_result(step, result, number=number):
+            raise _ResultRefusedError
+        context.set_return(result)
+        return None
+
+    def _run_command(self, shell: Shell, context: StepContext) -> None:
+        from engine.workers.shell_step import prepare
+
+        self._command = command = prepare(shell, self.step, context, self._tools, self._log)
+        if self._stop:
+            command.stop(self._stop)
+        outcome = command.run()
+        if outcome.error:
+            raise _CommandError(outcome.error)
+        for key, value in outcome.values:
+            context[key] = value
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def _ran_over(self, started_at: float, finished_at: float) -> bool:
+        limit = self.step.timeout_s
+        return limit is not None and finished_at - started_at > limit
+
+    def _succeeded(
+        self, started_at: float, finished_at: float, *, skip: str | None
+    ) -> AttemptFinished:
+        context = self._context
+        assert context is not None
+        job = self.job
+        if skip is not None:
+            context.close()
+            return AttemptFinished(
+                job.step, job.number, AttemptOutcome.OK, started_at, finished_at, skip=skip
+            )
+        return AttemptFinished(
+            job.step,
+            job.number,
+            AttemptOutcome.OK,
+            started_at,
+            finished_at,
+            writes=context.writes(),
+            files=context.files(),
+        )
+
+    def _failed(
+        self, failure: BaseException, started_at: float, finished_at: float
+    ) -> AttemptFinished:
+        tools, step, job = self._tools, self.step, self.job
+        if self._context is not None:
+            self._context.close()
+        outcome = AttemptOutcome.FAILED
+        if self._ran_over(started_at, finished_at):
+            outcome = AttemptOutcome.TIMED_OUT
+            failure = StepTimeout(f"timed out after {step.timeout_s:g}s")
+            error = str(failure)
+        elif self._stop:
+            outcome, error = AttemptOutcome.INTERRUPTED, self._stop
+        else:
+            error = self._describe(failure)
+        retryable, delay_s = False, 0.0
+        if outcome is not AttemptOutcome.INTERRUPTED:
+            try:
+                retryable, delay_s = backoff.after_failure(
+                    step, failure, number=tools.used[job.step] + job.number, clock=tools.clock
+                )
+            except Exception as wrong:  # noqa: BLE001 - a user's strategy may raise anything
+                error = f"{error}; its retry strategy failed too: {self._describe(wrong)}"
+        return AttemptFinished(
+            job.step,
+            job.number,
+            outcome,
+            started_at,
+            finished_at,
+            error=error,
+            retryable=retryable,
+            delay_s=delay_s,
+        )
+
+    def _describe(self, failure: BaseException) -> str:
+        """Give the error's text, masked and bounded; the traceback goes to the attempt's log."""
+        if isinstance(failure, _CommandError):
+            return self._text_of(failure)
+        if isinstance(failure, _ResultRefusedError):
+            return "its result was refused by retry="
+        if not isinstance(failure, EngineError):
+            shown = traceback.format_exception(
+                type(failure), failure, _below_engine(failure.__traceback__)
+            )
+            self._log.write("".join(shown), stream="err")
+        name = type(failure).__name__
+        text = self._text_of(failure)
+        return f"{name}: {text}" if text else name
+
+    def _text_of(self, failure: BaseException) -> str:
+        try:
+            text = str(failure)
+        except Exception:  # noqa: BLE001 - a step's exception may be anything
+            text = "(its text cannot be shown)"
+        if len(text) > ERROR_LENGTH_MAX:
+            text = text[:ERROR_LENGTH_MAX] + " … (cut)"
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+        return self._tools.scope.secrets.mask(text)
+
+
+class _CommandError(Exception):
+    """A command that ended badly; its text says how."""
+
+
+class _ResultRefusedError(Exception):
+    """A tenacity `retry` did not accept what the step returned."""
+
+
+def _below_engine(trace: TracebackType | None) -> TracebackType | None:
+    """Leave out our own frames above the step's."""
+    while trace is not None and trace.tb_frame.f_code.co_filename.endswith(
+        ("workers/attempt.py", "workers/guard.py")
+    ):
+        trace = trace.tb_next
+    return trace

@@ -1,0 +1,51 @@
+"""From a shell step and its context to a command that is ready to run."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import ContextKeyError
+from engine.workers.command_env import AttemptFacts, build_env
+from engine.workers.commands import CommandSpec, ShellCommand
+
+if TYPE_CHECKING:
+    from engine.context import StepContext
+    from engine.model import Shell, Step
+    from engine.ports import AttemptLog
+    from engine.workers.attempt import Toolbox
+
+
+def prepare(
+    shell: Shell, step: Step, context: StepContext, tools: Toolbox, log: AttemptLog
+) -> ShellCommand:
+    """Give it the values and parameters it may see, in its environment, and its declared output."""
+    values = {}
+    for key in context:
+        try:
+            values[key] = context[key]
+        except ContextKeyError as error:  # two unordered writers: only a step that uses it minds
+            log.write(f"{error}\n", stream="WARNING")
+    private = Path(tempfile.mkdtemp(prefix="kahnban-"))
+    facts = AttemptFacts(
+        context.run_id, context.workflow, step.name, context.attempt, context.idempotency_key
+    )
+    env, warnings = build_env(
+        tools.environ(),
+        context=values,
+        params=context.params,
+        spill_dir=private,
+        attempt=facts,
+    )
+    for warning in warnings:
+        log.write(f"{warning}\n", stream="WARNING")
+    spec = CommandSpec(
+        cwd=tools.scope.paths.root,
+        env=env,
+        log=log,
+        target=step.output,
+        outputs=context.outputs,
+        private=private,
+    )
+    return ShellCommand(shell, spec=spec)

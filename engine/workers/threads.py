@@ -1,0 +1,132 @@
+"""Worker threads on a `ThreadPoolExecutor`: one lane each, fed from one queue.
+
+A lane takes attempts from the queue until it is told to end. One whose attempt could not be
+stopped is left behind and another takes its place, so that the pool's size is never the limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+
+from engine.events import AttemptStarted, AttemptWithdrawn, Event
+from engine.ports import Clock, Job
+from engine.workers.attempt import Attempt, Toolbox
+
+LANES_LEFT_MAX = 1_000  # a bound on threads that ignore their timeouts
+
+BeginMark = Callable[[int, Job, float], None]
+
+
+class ThreadWorkers:
+    """Implements `engine.ports.Workers`."""
+
+    def __init__(
+        self, tools: Toolbox, *, workers: int, inbox: SimpleQueue[Event], mark: BeginMark
+    ) -> None:
+        """`mark(lane, job, started_at)` is called by a lane as it begins an attempt."""
+        self._tools = tools
+        self._clock: Clock = tools.clock
+        self._workers = workers
+        self._inbox = inbox
+        self._mark = mark
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._live: dict[tuple[int, int], Attempt] = {}
+        self._pool = ThreadPoolExecutor(workers + LANES_LEFT_MAX, thread_name_prefix="lane")
+        self._lanes = 0
+        self._left: set[tuple[int, int]] = set()
+        self._withdrawn: set[tuple[int, int]] = set()
+
+    def dispatch(self, jobs: Sequence[Job]) -> None:
+        """Queue attempts, in order, and see that there are lanes for them."""
+        put = self._jobs.put
+        for job in jobs:
+            put(job)
+        self._staff()
+
+    def _staff(self) -> None:
+        """See that there are lanes for what is queued, as many as workers at most."""
+        lanes = self._lanes - len(self._left)
+        wanted = min(self._workers, lanes + self._jobs.qsize())
+        for _ in range(wanted - lanes):
+            self._pool.submit(self._serve, self._lanes)
+            self._lanes += 1
+
+    def wait(self, timeout_s: float | None) -> list[Event]:
+        """Block until something happened; give all pending events."""
+        if self._withdrawn:
+            self._withdraw()
+        events: list[Event] = []
+        inbox = self._inbox
+        try:
+            events.append(inbox.get(timeout=timeout_s))
+            while True:
+                events.append(inbox.get_nowait())
+        except Empty:
+            pass
+        return events
+
+    def begun(self) -> list[AttemptStarted]:
+        """Starts of attempts that run now."""
+        return [
+            AttemptStarted(step, number, attempt.started_at)
+            for (step, number), attempt in self._live.copy().items()
+        ]
+
+    def stop(self, step: int, number: int, reason: str, *, withdraw: bool) -> None:
+        """Take a queued attempt back; a begun one is stopped unless `withdraw`."""
+        if withdraw:
+            self._withdrawn.add((step, number))
+        attempt = self._live.get((step, number))
+        if attempt is not None and not withdraw:
+            attempt.stop(reason)
+
+    def leave_behind(self, step: int, number: int) -> None:
+        """Count no longer on the lane of this attempt; another may take its place."""
+        if (step, number) in self._live:
+            self._left.add((step, number))
+            self._staff()
+
+    def left_running(self) -> list[tuple[int, int]]:
+        """(step, number) of attempts whose bodies still run."""
+        return sorted(self._live)
+
+    def close(self) -> None:
+        """End idle lanes; never waits for a body."""
+        for _ in range(self._lanes):
+            self._jobs.put(None)
+        self._pool.shutdown(wait=not self._live, cancel_futures=True)
+
+    def _withdraw(self) -> None:
+        """Empty the queue of what is to be taken back; what began meanwhile goes on."""
+        kept: list[Job | None] = []
+        try:
+            while True:
+                job = self._jobs.get_nowait()
+                if job is not None and (job.step, job.number) in self._withdrawn:
+                    self._inbox.put(AttemptWithdrawn(job.step, job.number))
+                else:
+                    kept.append(job)
+        except Empty:
+            pass
+        self._withdrawn.clear()
+        for job in kept:
+            self._jobs.put(job)
+
+    def _serve(self, lane: int) -> None:
+        """One lane, in its own thread."""
+        take, put, now, mark = self._jobs.get, self._inbox.put, self._clock.now, self._mark
+        live = self._live
+        while (job := take()) is not None:
+            key = (job.step, job.number)
+            started_at = now()
+            live[key] = attempt = Attempt(self._tools, job, started_at)
+            mark(lane, job, started_at)
+            if job.report:
+                put(AttemptStarted(job.step, job.number, started_at))
+            event = attempt.run()
+            del live[key]
+            put(event)
+            if key in self._left:
+                return  # another lane has taken this one's place

@@ -1,0 +1,184 @@
+"""`Workflow`: what a user builds in Python, checks as a whole, and runs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from engine import graph
+from engine.errors import DefinitionError
+from engine.model import (
+    ALERT_ON,
+    OVERLAP,
+    RESUME_WITHIN_S,
+    Definition,
+    Duration,
+    Param,
+    Shell,
+    Step,
+    check_name,
+    parse_duration,
+)
+from engine.params import check_param
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class Workflow:
+    """Named steps with dependencies.
+
+    `schedule` is a systemd calendar expression, `timezone` an IANA name (default: the machine's
+    zone). `params` maps names to `Param`, or to a plain default. `overlap="params"` lets runs with
+    other parameters run beside each other. A failed run is continued by a later `run` if its chain
+    began less than `resume_within` ago. `alert_on` is always, failure or change.
+
+    Raises `DefinitionError` for anything that cannot work.
+    """
+
+    def __init__(  # noqa: PLR0913 - the public form of a definition; all but two are keywords
+        self,
+        name: str,
+        dry_run: bool = False,  # noqa: FBT001, FBT002 - part of the public form
+        *,
+        schedule: str | None = None,
+        timezone: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        overlap: str = "workflow",
+        resume_within: Duration = RESUME_WITHIN_S,
+        alert_on: str = "always",
+        description: str = "",
+    ) -> None:
+        self.name = check_name("workflow", name)
+        self.dry_run = bool(dry_run)
+        self.schedule = schedule
+        self.timezone = _checked_zone(name, timezone)
+        self.overlap = _one_of(name, "overlap", overlap, OVERLAP)
+        what = f"workflow '{name}': resume_within"
+        self.resume_within_s = parse_duration(what, resume_within, zero=True)
+        self.alert_on = _one_of(name, "alert_on", alert_on, ALERT_ON)
+        self.description = description
+        self.params: dict[str, Param] = {
+            key: check_param(key, value) for key, value in (params or {}).items()
+        }
+        self.steps: list[Step] = []
+        self.source: Path | None = None
+
+    def __repr__(self) -> str:
+        """Name and size."""
+        return f"<workflow '{self.name}', {len(self.steps)} steps>"
+
+    def add(self, step: Step) -> Self:
+        """Add a step; gives the workflow, so that calls can be chained."""
+        if not isinstance(step, Step):
+            raise DefinitionError(
+                f"workflow '{self.name}': cannot add {step!r}",
+                hint="add a Step(name, run, depends_on=[…])",
+            )
+        self.steps.append(step)
+        return self
+
+    def step(self, name: str | None = None, **options: Any) -> Callable[[_Function], _Function]:
+        """Decorate a function to add it as a step, named as the function or `name`."""
+        if name is not None and not isinstance(name, str):
+            raise DefinitionError(
+                f"workflow '{self.name}': @workflow.step is used without parentheses",
+                hint="write @workflow.step() or @workflow.step(depends_on=[…])",
+            )
+
+        def decorate(function: _Function) -> _Function:
+            self.add(Step(name or function.__name__, function, **options))
+            return function
+
+        return decorate
+
+    def definition(self) -> Definition:
+        """Check the whole and freeze it. Raises `DefinitionError` (`CycleError` for a cycle)."""
+        if not self.steps:
+            raise DefinitionError(
+                f"workflow '{self.name}' has no steps", hint="add at least one: .add(Step(…))"
+            )
+        try:
+            graph.build([s.name for s in self.steps], [s.depends_on for s in self.steps])
+            self._check_shells()
+        except DefinitionError as error:
+            error.message = f"workflow '{self.name}': {error.message}"
+            raise
+        return Definition(
+            name=self.name,
+            steps=tuple(self.steps),
+            params=dict(self.params),
+            schedule=self.schedule,
+            timezone=self.timezone,
+            overlap=self.overlap,
+            resume_within_s=self.resume_within_s,
+            alert_on=self.alert_on,
+            dry_run=self.dry_run,
+            description=self.description,
+            source=self.source,
+        )
+
+    def _check_shells(self) -> None:
+        shells = [step.run for step in self.steps if isinstance(step.run, Shell)]
+        if shells:
+            from engine.workers.commands import check_shell  # noqa: PLC0415 - with shell steps only
+
+            for body in shells:
+                check_shell(body)
+
+    def run(  # noqa: PLR0913 - the public form of a run; all but one are keywords
+        self,
+        context: Mapping[str, Any] | None = None,
+        *,
+        workers: int = 4,
+        dry_run: bool | None = None,
+        params: Mapping[str, Any] | None = None,
+        store: str | None = None,
+        fresh: bool = False,
+        resume: int | str | None = None,
+    ) -> dict[str, Any]:
+        """Run it here and give the report as a plain dict.
+
+        Decides like `run NAME` by hand: continues the newest run of the same parameters if that
+        failed or was interrupted lately, else starts anew (`fresh` always does, `resume` names a
+        run to continue). Without `store` the file is ENGINE_STORE, else `<home>/runs.db`. A failed
+        step makes a failed report, not an exception.
+
+        Raises `UsageError` where the command exits 2, `StoreError` where it exits 3 and
+        `AlreadyRunning` where it exits 75.
+        """
+        from engine.session import RunRequest, run_as_library  # noqa: PLC0415 - heavy
+
+        request = RunRequest(
+            workers=workers,
+            params=dict(params or {}),
+            context=dict(context or {}),
+            dry_run=dry_run,
+            fresh=fresh,
+            resume=None if resume is None else str(resume),
+            started_by="library",
+        )
+        return run_as_library(self.definition(), request, store_url=store)
+
+
+def _one_of(workflow: str, option: str, value: str, words: tuple[str, ...]) -> str:
+    if value not in words:
+        raise DefinitionError(
+            f"workflow '{workflow}': {option} is {value!r}",
+            hint=f"choose one of {', '.join(words)}",
+        )
+    return value
+
+
+def _checked_zone(workflow: str, zone: str | None) -> str | None:
+    if zone is None:
+        return None
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - only with a zone
+
+    with contextlib.suppress(Exception):
+        return ZoneInfo(zone).key
+    raise DefinitionError(
+        f"workflow '{workflow}': unknown time zone {zone!r}",
+        hint='give an IANA name such as "Europe/Berlin"',
+    )

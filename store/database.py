@@ -1,0 +1,340 @@
+"""Opening the store: one writing connection or read-only ones, and everything checked first."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from engine.errors import AlreadyRunning, StoreBusy, StoreError, UsageError
+from store import locks
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+BUSY_TIMEOUT_MS = 10_000
+SQLITE_MIN = (3, 35, 0)
+
+
+def path_of(url: str) -> Path:
+    """Give the file behind a store URL (`sqlite:///relative` or `sqlite:////absolute`).
+
+    Raises `UsageError` for any other database.
+    """
+    prefix = "sqlite:///"
+    if not url.startswith(prefix) or len(url) == len(prefix) or ":memory:" in url:
+        scheme = url.partition(":")[0]
+        raise UsageError(
+            f"the store must be a SQLite file, not '{scheme}:…'",
+            hint="name it as sqlite:///PATH, for example --store sqlite:///var/runs.db",
+        )
+    return Path(url[len(prefix) :].partition("?")[0]).absolute()
+
+
+class Database:
+    """An open store. `raw` is the pooled DBAPI connection, for statements on the hot path."""
+
+    def __init__(self, path: Path, engine: Engine, *, writable: bool) -> None:
+        """Connect; use `open_writer` and `open_reader`."""
+        self.path = path
+        self.engine = engine
+        self.writable = writable
+        self._fairy = engine.raw_connection()
+        raw = self._fairy.dbapi_connection
+        assert isinstance(raw, sqlite3.Connection)
+        self.raw: sqlite3.Connection = raw
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sqlite3.Cursor]:
+        """One `BEGIN IMMEDIATE … COMMIT`; rolled back as a whole if anything in it raises.
+
+        Raises `StoreBusy` if the write lock could not be had in 10 s, else `StoreError`.
+        """
+        cursor = self.raw.cursor()
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            yield cursor
+            cursor.execute("COMMIT")
+        except BaseException as error:
+            if self.raw.in_transaction:
+                with contextlib.suppress(sqlite3.Error):
+                    cursor.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise translated(error, self.path) from error
+            raise
+        finally:
+            cursor.close()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sqlite3.Cursor]:
+        """One consistent view: every statement within sees the same state."""
+        cursor = self.raw.cursor()
+        try:
+            cursor.execute("BEGIN")
+            yield cursor
+        except sqlite3.Error as error:
+            raise translated(error, self.path) from error
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                if self.raw.in_transaction:
+                    cursor.execute("ROLLBACK")
+            cursor.close()
+
+    def checkpoint(self) -> None:
+        """Fold the write-ahead log into the file, as far as readers allow."""
+        with contextlib.suppress(sqlite3.Error):
+            self.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def close(self) -> None:
+        """Close the connection; never raises."""
+        with contextlib.suppress(Exception):
+            self._fairy.close()
+            self.engine.dispose()
+
+
+def translated(error: sqlite3.Error, path: Path) -> StoreError:
+    """Say in our words what SQLite found."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    match code & 0xFF:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            wait_s = BUSY_TIMEOUT_MS // 1000
+            return StoreBusy(
+                f"the store '{path}' was locked by another process for over {wait_s} s",
+                hint="look what holds it open (fuser FILE), then run the same command again",
+            )
+        case sqlite3.SQLITE_FULL:
+            return StoreError(
+                f"the disk of the store '{path}' is full",
+                hint="make space, then run the same command again: nothing recorded is lost",
+            )
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return StoreError(
+                f"the store '{path}' is damaged or no store: {error}",
+                hint="move it away (with its -wal and -shm) and bring back a backup",
+            )
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+            return StoreError(
+                f"the store '{path}' cannot be written or opened: {error}",
+                hint="make file and folder writable for this user, or name another with --store",
+            )
+        case sqlite3.SQLITE_IOERR:
+            return StoreError(
+                f"the disk of the store '{path}' failed: {error}",
+                hint="check the disk and its free space, then run the same command again",
+            )
+        case _:
+            return StoreError(f"the store '{path}' refused a statement: {error}")
+
+
+def open_writer(path: Path) -> Database:
+    """Open the store for writing; creates a missing one, upgrades an older one after a copy.
+
+    Raises `StoreError` (damaged, newer, foreign, unwritable) or `AlreadyRunning` (an upgrade is
+    due while a run is on).
+    """
+    _check_machine(path)
+    if not path.exists():
+        _create(path)
+    _check_owner(path)
+    database = _connect(path, writable=True)
+    try:
+        version = _version(database)
+        if version is not None:
+            _upgrade(database, version)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def open_reader(path: Path) -> Database:
+    """Open an existing store `mode=ro`: never creates, upgrades, repairs or checkpoints.
+
+    Raises `StoreError` if it is missing, damaged, or of another version.
+    """
+    if not path.exists():
+        raise StoreError(
+            f"there is no store at '{path}' yet", hint="it is made by the first run; see `list`"
+        )
+    database = _connect(path, writable=False)
+    try:
+        version = _version(database)
+        if version is not None:
+            raise StoreError(
+                f"the store '{path}' is of the older version {version or 'none'}",
+                hint="the next run upgrades it, after taking a copy",
+            )
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _check_machine(path: Path) -> None:
+    if sqlite3.sqlite_version_info < SQLITE_MIN:
+        needed = ".".join(map(str, SQLITE_MIN))
+        raise StoreError(
+            f"this Python is linked to SQLite {sqlite3.sqlite_version}; {needed} is needed"
+        )
+    if path.is_dir():
+        raise StoreError(f"the store '{path}' is a folder", hint="name a file with --store")
+
+
+def _check_owner(path: Path) -> None:
+    owner = path.stat().st_uid
+    if owner == os.geteuid():
+        return
+    import pwd  # noqa: PLC0415 - needed for this message only
+
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"#{owner}"
+    raise StoreError(
+        f"the store '{path}' belongs to user '{name}'",
+        hint=f"run it as that user: sudo -u {name} …",
+    )
+
+
+def _connect(path: Path, *, writable: bool) -> Database:
+    from sqlalchemy import create_engine, event  # noqa: PLC0415 - heavy: only with a store
+    from sqlalchemy.pool import StaticPool  # noqa: PLC0415
+
+    uri = f"file:{quote(str(path))}?mode={'rw' if writable else 'ro'}"
+
+    def connect() -> sqlite3.Connection:
+        # isolation_level=None: transactions are ours alone (the driver's own begin is deferred).
+        return sqlite3.connect(
+            uri,
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=BUSY_TIMEOUT_MS / 1000,
+            cached_statements=256,
+        )
+
+    engine = create_engine(
+        "sqlite+pysqlite://", creator=connect, poolclass=StaticPool, hide_parameters=True
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in _pragmas(writable=writable):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: object) -> None:
+        statement = "BEGIN IMMEDIATE" if writable else "BEGIN"
+        connection.exec_driver_sql(statement)  # type: ignore[attr-defined]
+
+    try:
+        return Database(path, engine, writable=writable)
+    except Exception as error:
+        engine.dispose()
+        cause = getattr(error, "orig", error)
+        if isinstance(cause, sqlite3.Error):
+            raise translated(cause, path) from error
+        raise
+
+
+def _pragmas(*, writable: bool) -> list[str]:
+    common = [
+        f"busy_timeout = {BUSY_TIMEOUT_MS}",
+        "trusted_schema = OFF",
+        "cell_size_check = ON",
+    ]
+    if writable:
+        return [*common, "foreign_keys = ON", "journal_mode = WAL", "synchronous = FULL"]
+    return [*common, "query_only = ON"]
+
+
+def _version(database: Database) -> str | None:
+    """Give the schema's version if it is older than ours ('' for none), None if it is ours.
+
+    Raises `StoreError` for a file that is no store of ours, or newer than this program.
+    """
+    from store.tables import APPLICATION_ID, REVISIONS  # noqa: PLC0415 - imports SQLAlchemy
+
+    path, cursor = database.path, database.raw
+    try:
+        found = cursor.execute("PRAGMA application_id").fetchone()[0]
+        if found != APPLICATION_ID:
+            raise StoreError(
+                f"'{path}' is not a store of this program",
+                hint="name another file with --store; this one was not touched",
+            )
+        exists = "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
+        row = None
+        if cursor.execute(exists).fetchone():
+            row = cursor.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    version = row[0] if row else ""
+    if version == REVISIONS[-1]:
+        return None
+    if version and version not in REVISIONS:
+        raise StoreError(
+            f"the store '{path}' is of version {version}, newer than this program",
+            hint="upgrade this program, or name another store with --store",
+        )
+    return str(version)
+
+
+def _create(path: Path) -> None:
+    """Make a whole store beside its place, then link it there: nobody sees half of one."""
+    from sqlalchemy import create_engine  # noqa: PLC0415
+
+    from store.tables import APPLICATION_ID, REVISIONS, VIEWS, metadata  # noqa: PLC0415
+
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+    except OSError as error:
+        raise StoreError(
+            f"cannot create the store '{path}': {error.strerror}",
+            hint="make its folder writable for this user, or name another with --store",
+        ) from None
+    try:
+        engine = create_engine(f"sqlite:///{temporary}", hide_parameters=True)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+            metadata.create_all(connection)
+            for statement in VIEWS.values():
+                connection.exec_driver_sql(statement)
+            connection.exec_driver_sql(
+                "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+                "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+            )
+            insert = "INSERT INTO alembic_version VALUES (?)"
+            connection.exec_driver_sql(insert, (REVISIONS[-1],))
+        engine.dispose()
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    except Exception as error:
+        cause = getattr(error, "orig", error)
+        if isinstance(cause, sqlite3.Error):
+            raise translated(cause, path) from error
+        if isinstance(error, OSError):
+            raise StoreError(f"cannot create the store '{path}': {error.strerror}") from None
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _upgrade(database: Database, version: str) -> None:
+    """Bring an older store up to date: copy first, never under a live run, all or nothing."""
+    busy = next(locks.held_names(database.path), None)
+    if busy is not None:
+        raise AlreadyRunning(
+            f"the store '{database.path}' must be upgraded, but a run holds '{busy}'",
+            hint="wait until it has ended, then run the same command again",
+        )
+    from store.migrate import upgrade  # noqa: PLC0415 - imports alembic
+
+    upgrade(database, version)
+    database.checkpoint()

@@ -1,0 +1,375 @@
+"""The read side: all that reports, decisions and the console know of runs.
+
+Rows come as dicts with the public views' columns (docs/sql.md). A run recorded as running whose
+engine is dead is *shown* as interrupted; only a writing command records that.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from engine.errors import StoreError, UsageError
+from engine.model import Encoded, StepStatus
+from store import locks
+from store.database import Database
+
+Row = dict[str, Any]
+
+MEDIAN_OF = 10  # the last successful attempts that tell how long a step usually takes
+
+
+@dataclass(frozen=True, slots=True)
+class PastStep:
+    """A step of an earlier run, as a decision about resuming needs it."""
+
+    position: int
+    name: str
+    status: StepStatus
+    note: str
+    fingerprint: str
+    parts: dict[str, str]
+    upstreams: tuple[int, ...]
+    source_run: int | None
+    used: int
+    retry_at: int | None
+    key_run: int
+    lost: int
+    files: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """An earlier run and its steps, by position."""
+
+    run_id: int
+    workflow: str
+    status: str
+    params: str
+    context_sha256: str
+    started_at: int
+    root_run: int
+    root_started_at: int
+    steps: tuple[PastStep, ...] = field(default=())
+
+
+class History:
+    """Reads one store; every method is one consistent view."""
+
+    def __init__(self, database: Database) -> None:
+        """Read through `database`."""
+        self._database = database
+
+    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        with self._database.read() as cursor:
+            cursor.execute(sql, tuple(parameters))
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    # -- runs -------------------------------------------------------------------------------------
+
+    def runs(
+        self,
+        *,
+        workflow: str | None = None,
+        since: str | None = None,
+        failed: bool = False,
+        limit: int = 50,
+    ) -> list[Row]:
+        """Newest first; `since` is UTC ISO text; `failed` leaves out what went well."""
+        where, parameters = ["1"], list[object]()
+        if workflow is not None:
+            where.append("r.workflow = ?")
+            parameters.append(workflow)
+        if since is not None:
+            where.append("r.started_at >= strftime('%s', ?) * 1000000")
+            parameters.append(since)
+        rows = self._rows(
+            f"""SELECT s.*, v.resumed_from, v.root_run, v.note, v.params, v.finished_at,
+                       v.started_by, r.owner
+                FROM run_rows r JOIN run_summary s ON s.run_id = r.id JOIN runs v ON v.id = r.id
+                WHERE {" AND ".join(where)} ORDER BY r.id DESC LIMIT ?""",  # noqa: S608 - constants
+            [*parameters, -1 if failed else limit],
+        )
+        shown = [self._told(row) for row in rows]
+        if failed:
+            bad = ("failed", "interrupted", "cancelled")
+            shown = [row for row in shown if row["status"] in bad]
+        return shown[:limit]
+
+    def run(self, run_id: int) -> Row:
+        """One run. Raises `UsageError` if there is none of that number."""
+        rows = self._rows(
+            "SELECT v.*, v.id AS run_id, r.owner FROM runs v JOIN run_rows r ON r.id = v.id"
+            " WHERE v.id = ?",
+            [run_id],
+        )
+        if not rows:
+            raise UsageError(f"there is no run {run_id}", hint="see `history` for the runs")
+        return self._told(rows[0])
+
+    def find(self, name: str) -> int:
+        """Number of the run meant by a number, `latest`, or a workflow's name (its latest).
+
+        Raises `UsageError` if there is none.
+        """
+        if name.isdecimal() and name.isascii():
+            return int(self.run(int(name))["run_id"])
+        sql = "SELECT max(id) AS run_id FROM run_rows"
+        rows = (
+            self._rows(sql) if name == "latest" else self._rows(sql + " WHERE workflow = ?", [name])
+        )
+        if rows[0]["run_id"] is None:
+            what = "no run yet" if name == "latest" else f"no run of a workflow '{name}'"
+            raise UsageError(
+                f"there is {what} in this store",
+                hint="give a run's number, a workflow's name, or `latest`; see `history`",
+            )
+        return int(rows[0]["run_id"])
+
+    def _told(self, row: Row) -> Row:
+        """Show a run as it truly is: nobody runs it any more if its lock is free."""
+        owner = row.pop("owner")
+        if row["status"] == "running" and not locks.alive(self._database.path, owner):
+            process = locks.Owner.from_text(owner)
+            who = f" (process {process.pid})" if process else ""
+            row["status"] = "interrupted"
+            row["note"] = f"its engine died{who}; the next run records that"
+            row["dead"] = True
+        return row
+
+    # -- steps ------------------------------------------------------------------------------------
+
+    def steps(self, run_id: int) -> list[Row]:
+        """Steps in declaration order; those of a dead engine are shown as it left them."""
+        rows = self._rows("SELECT * FROM step_runs WHERE run_id = ? ORDER BY position", [run_id])
+        if any(row["status"] in ("running", "waiting", "backing_off") for row in rows):
+            dead = self.run(run_id).get("dead", False)
+            if dead:
+                for row in rows:
+                    _tell_dead_step(row)
+        return rows
+
+    def attempts(self, run_id: int) -> list[Row]:
+        """Attempts of a run, by step in declaration order, then number."""
+        return self._rows(
+            """
+SELECT a.run_id, d.name AS step, a.number, a.outcome,
+       strftime('%Y-%m-%dT%H:%M:%S', a.started_at / 1000000, 'unixepoch')
+         || printf('.%03dZ', a.started_at / 1000 % 1000) AS started_at,
+       strftime('%Y-%m-%dT%H:%M:%S', a.finished_at / 1000000, 'unixepoch')
+         || printf('.%03dZ', a.finished_at / 1000 % 1000) AS finished_at,
+       (a.finished_at - a.started_at) / 1e6 AS duration_s, a.error
+FROM attempt_rows a JOIN run_rows r ON r.id = a.run_id
+JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = a.position
+WHERE a.run_id = ? ORDER BY a.position, a.number""",
+            [run_id],
+        )
+
+    def medians(self, workflow: str) -> dict[str, float]:
+        """Usual duration of each step in seconds: median of its last successful attempts."""
+        rows = self._rows(
+            """
+SELECT step, duration_us FROM (
+  SELECT d.name AS step, a.finished_at - a.started_at AS duration_us,
+         row_number() OVER (PARTITION BY d.name ORDER BY a.run_id DESC) AS age
+  FROM attempt_rows a JOIN run_rows r ON r.id = a.run_id
+  JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = a.position
+  WHERE a.outcome = 'ok' AND a.started_at IS NOT NULL AND r.id IN (
+    SELECT id FROM run_rows WHERE workflow = ? ORDER BY id DESC LIMIT 50)
+) WHERE age <= ?""",
+            [workflow, MEDIAN_OF],
+        )
+        durations: dict[str, list[float]] = {}
+        for row in rows:
+            durations.setdefault(row["step"], []).append(row["duration_us"] / 1e6)
+        return {step: median(found) for step, found in durations.items()}
+
+    def values(self, run_id: int) -> list[Row]:
+        """Context values written in a run: step ('' for the initial context), key, codec, size."""
+        return self._rows(
+            "SELECT step, key, codec, size, sha256 FROM outputs WHERE run_id = ? ORDER BY step, key",
+            [run_id],
+        )
+
+    # -- deciding about a new run -----------------------------------------------------------------
+
+    def newest(
+        self, workflow: str, *, params: str | None = None, context_sha256: str | None = None
+    ) -> PastRun | None:
+        """Newest run that began a step, of equal parameters where they are given."""
+        where, parameters = "workflow = ? AND definition_id IS NOT NULL", [workflow]
+        if params is not None:
+            where += " AND params = ?"
+            parameters.append(params)
+        if context_sha256 is not None:
+            where += " AND context_sha256 = ?"
+            parameters.append(context_sha256)
+        rows = self._rows(
+            f"SELECT max(id) AS id FROM run_rows WHERE {where}",  # noqa: S608 - constants
+            parameters,
+        )
+        return None if rows[0]["id"] is None else self.past(rows[0]["id"])
+
+    def newest_of_chain(self, run_id: int) -> PastRun:
+        """Newest run of the chain that `run_id` belongs to."""
+        rows = self._rows(
+            "SELECT max(id) AS id FROM run_rows WHERE root_run ="
+            " (SELECT root_run FROM run_rows WHERE id = ?)",
+            [run_id],
+        )
+        return self.past(rows[0]["id"])
+
+    def succeeded(self, workflow: str, params: str, context_sha256: str) -> int | None:
+        """Newest `ok` run with equal parameters."""
+        rows = self._rows(
+            "SELECT max(id) AS id FROM run_rows WHERE workflow = ? AND params = ?"
+            " AND context_sha256 = ? AND status = 'ok' AND definition_id IS NOT NULL",
+            [workflow, params, context_sha256],
+        )
+        found = rows[0]["id"]
+        return None if found is None else int(found)
+
+    def previous_status(self, workflow: str, before: int | None = None) -> str | None:
+        """Outcome of the newest ended run that began a step, of those before run `before`."""
+        rows = self._rows(
+            "SELECT status FROM run_rows WHERE workflow = ? AND definition_id IS NOT NULL"
+            " AND status <> 'running' AND (? IS NULL OR id < ?) ORDER BY id DESC LIMIT 1",
+            [workflow, before, before],
+        )
+        return str(rows[0]["status"]) if rows else None
+
+    def unfinished(self, workflow: str) -> Row | None:
+        """Newest run of a workflow, if it began a step and did not end well."""
+        past = self.newest(workflow)
+        if past is None or past.status not in ("failed", "interrupted"):
+            return None
+        return self.run(past.run_id)
+
+    def past(self, run_id: int) -> PastRun:
+        """One run with all that a continuation needs. Raises `UsageError` if there is none."""
+        with self._database.read() as cursor:
+            row = cursor.execute(
+                """SELECT r.id, r.workflow, r.status, r.params, r.context_sha256, r.started_at,
+                          r.root_run, coalesce(root.started_at, r.started_at)
+                   FROM run_rows r LEFT JOIN run_rows root ON root.id = r.root_run
+                   WHERE r.id = ?""",
+                (run_id,),
+            ).fetchone()
+            if row is None:
+                raise UsageError(f"there is no run {run_id}", hint="see `history` for the runs")
+            return PastRun(*row, steps=tuple(_past_steps(cursor, run_id, row[6])))
+
+    def initial_run(self, run_id: int) -> int:
+        """Give the run of the chain that keeps the initial context: its first."""
+        return int(self.run(run_id)["root_run"])
+
+    # -- values and alerts ------------------------------------------------------------------------
+
+    def keys(self, run_id: int) -> dict[str, list[str]]:
+        """Keys by the step that wrote them in that run ('' for the initial context)."""
+        found: dict[str, list[str]] = {}
+        for row in self.values(run_id):
+            found.setdefault(row["step"], []).append(row["key"])
+        return found
+
+    def load(self, run_id: int, step: str, key: str) -> Encoded:
+        """Give one stored value. Raises `StoreError` if it is not there."""
+        rows = self._rows(
+            "SELECT codec, data, sha256 FROM outputs WHERE run_id = ? AND step = ? AND key = ?",
+            [run_id, step, key],
+        )
+        if not rows:
+            raise StoreError(f"the value '{key}' of step '{step}' in run {run_id} is gone")
+        return Encoded(rows[0]["codec"], rows[0]["data"], rows[0]["sha256"])
+
+    def alerts(self) -> list[Row]:
+        """Undelivered alerts, oldest first."""
+        return self._rows(
+            "SELECT * FROM alerts WHERE status IN ('pending', 'sending') ORDER BY id"
+        )
+
+    def undelivered(self) -> int:
+        """Count alerts neither sent nor given up."""
+        rows = self._rows(
+            "SELECT count(*) AS n FROM alert_rows WHERE status IN ('pending', 'sending')"
+        )
+        return int(rows[0]["n"])
+
+
+_PAST_STEPS = """
+SELECT d.position, d.name, coalesce(s.status, 'waiting'), coalesce(s.note, ''), d.fingerprint,
+       d.parts, d.upstreams, CASE s.status WHEN 'ok' THEN r.id ELSE s.source_run END,
+       coalesce(c.used, 0), c.retry_at, coalesce(c.key_run, 0), coalesce(c.lost, 0)
+FROM run_rows r
+JOIN definition_steps d ON d.definition_id = r.definition_id
+LEFT JOIN step_rows s ON s.run_id = r.id AND s.position = d.position
+LEFT JOIN carried_rows c ON c.run_id = r.id AND c.position = d.position
+WHERE r.id = ? ORDER BY d.position"""
+
+
+def _past_steps(cursor: sqlite3.Cursor, run_id: int, root_run: int) -> Iterable[PastStep]:
+    attempts: dict[int, list[tuple[str | None, int | None, int | None]]] = {}
+    unsettled = """
+SELECT a.position, a.outcome, a.started_at, a.retry_at FROM attempt_rows a
+WHERE a.run_id = ? AND NOT EXISTS (SELECT 1 FROM step_rows s WHERE s.run_id = a.run_id
+  AND s.position = a.position AND s.status IN ('ok', 'skipped', 'failed'))
+ORDER BY a.position, a.number"""
+    for position, *rest in cursor.execute(unsettled, (run_id,)).fetchall():
+        attempts.setdefault(position, []).append(tuple(rest))  # type: ignore[arg-type]
+    for row in cursor.execute(_PAST_STEPS, (run_id,)).fetchall():
+        position, name, status, note, fingerprint, parts, upstreams, source, *carried = row
+        used, retry_at, lost = _carried(attempts.get(position, []), carried)
+        yield PastStep(
+            position=position,
+            name=name,
+            status=StepStatus(status),
+            note=note,
+            fingerprint=fingerprint,
+            parts=json.loads(parts),
+            upstreams=tuple(json.loads(upstreams)),
+            source_run=source,
+            used=used,
+            retry_at=retry_at,
+            key_run=carried[2] or root_run,
+            lost=lost,
+            files=_files(cursor, source, name) if source is not None else (),
+        )
+
+
+def _carried(
+    attempts: list[tuple[str | None, int | None, int | None]], carried: Sequence[Any]
+) -> tuple[int, int | None, int]:
+    """(used, retry_at, lost) that a next run of the chain takes over of an unsettled step."""
+    used, retry_at, _, lost = carried
+    for outcome, started_at, due in attempts:
+        if outcome in ("failed", "timed_out"):
+            used, retry_at, lost = used + 1, due, 0
+        elif outcome == "abandoned":
+            lost = lost + 1 if started_at is not None else 0
+            retry_at = None
+    return used, retry_at, lost
+
+
+def _files(cursor: sqlite3.Cursor, run_id: int, name: str) -> tuple[tuple[str, str], ...]:
+    rows = cursor.execute(
+        """SELECT f.target, f.sha256 FROM file_rows f JOIN run_rows r ON r.id = f.run_id
+           JOIN definition_steps d ON d.definition_id = r.definition_id
+             AND d.position = f.position
+           WHERE f.run_id = ? AND d.name = ? ORDER BY f.target""",
+        (run_id, name),
+    )
+    return tuple(rows.fetchall())
+
+
+def _tell_dead_step(row: Row) -> None:
+    if row["status"] == "running":
+        row["status"], row["note"] = "interrupted", "its engine died"
+    elif row["status"] == "backing_off":
+        row["status"], row["note"] = "interrupted", "its engine died before the retry"
+    elif row["status"] == "waiting":
+        row["status"], row["note"] = "cancelled", "not started"

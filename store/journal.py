@@ -1,0 +1,290 @@
+"""The write side of one run: every tick one transaction, every write guarded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from engine.errors import SupersededError
+from engine.events import (
+    Action,
+    BackOff,
+    Claim,
+    EndAttempt,
+    EndRun,
+    EndStep,
+    LeaveBehind,
+    RecordStart,
+    StopAttempt,
+)
+from engine.model import Encoded, OutputFile, RunStatus, StepStatus
+from store import statements
+from store.database import Database
+from store.tables import AlertStatus
+
+INITIAL = -1  # the position under which a run's initial context is kept
+OWN_KEY = -1  # as `key_run`: the number of the run that is being begun
+
+
+@dataclass(frozen=True, slots=True)
+class NewStep:
+    """A step of a definition as it is recorded."""
+
+    name: str
+    fingerprint: str
+    parts: dict[str, str]
+    upstreams: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """A step that a continued run does not start afresh.
+
+    Either it has ended in the chain (`status`, with `source_run` for a cached one), or `used`
+    attempts of its budget are spent and its retry is due at `retry_at` (microseconds). `key_run`
+    stands for the run in its idempotency key; `lost` counts attempts lost with their engine.
+    """
+
+    position: int
+    status: StepStatus | None = None
+    note: str = ""
+    source_run: int | None = None
+    used: int = 0
+    retry_at: int | None = None
+    key_run: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """All that is recorded when a run begins. Times in microseconds since 1970 UTC."""
+
+    workflow: str
+    params: str
+    started_at: int
+    started_by: str
+    user: str
+    host: str
+    owner: str
+    workers: int
+    context_sha256: str = ""
+    resumed_from: int | None = None
+    root_run: int | None = None
+    note: str = ""
+    steps: Sequence[NewStep] = ()
+    taken_over: Sequence[TakenOver] = ()
+    context: Sequence[tuple[str, Encoded]] = ()
+
+
+def begin_run(database: Database, run: NewRun) -> int:
+    """Record a run as running, with its definition and what it takes over; gives its number."""
+    with database.write() as cursor:
+        definition = _define(cursor, run) if run.steps else None
+        run_id = _insert_run(cursor, run, RunStatus.RUNNING, definition)
+        ended = [
+            (run_id, step.position, step.status, None, step.note, step.source_run)
+            for step in run.taken_over
+            if step.status is not None
+        ]
+        carried = [
+            (
+                run_id,
+                step.position,
+                step.used,
+                step.retry_at,
+                run_id if step.key_run == OWN_KEY else step.key_run,
+                step.lost,
+            )
+            for step in run.taken_over
+            if step.used or step.retry_at or step.key_run or step.lost
+        ]
+        cursor.executemany(statements.end_step(), ended)
+        cursor.executemany(statements.carry(), carried)
+        outputs = [(run_id, INITIAL, key, *_encoded(value)) for key, value in run.context]
+        cursor.executemany(statements.write_output(), outputs)
+        return run_id
+
+
+def record_ended_run(
+    database: Database,
+    run: NewRun,
+    status: RunStatus,
+    channels: Iterable[str] = (),
+) -> int:
+    """Record a run that begins no step: skipped because one is on, or wrong at its definition."""
+    with database.write() as cursor:
+        run_id = _insert_run(cursor, run, status, None)
+        queue_alerts(cursor, run_id, channels, run.started_at)
+        return run_id
+
+
+def _insert_run(
+    cursor: sqlite3.Cursor, run: NewRun, status: RunStatus, definition: int | None
+) -> int:
+    finished_at = None if status is RunStatus.RUNNING else run.started_at
+    cursor.execute(
+        statements.begin_run(),
+        (
+            run.workflow,
+            status,
+            run.params,
+            run.context_sha256,
+            definition,
+            run.started_at,
+            finished_at,
+            run.resumed_from,
+            run.root_run or 0,
+            run.started_by,
+            run.note,
+            run.user,
+            run.host,
+            run.owner,
+            run.workers,
+        ),
+    )
+    run_id = cursor.lastrowid
+    assert run_id is not None
+    if run.root_run is None:
+        cursor.execute("UPDATE run_rows SET root_run = id WHERE id = ?", (run_id,))
+    return run_id
+
+
+def _define(cursor: sqlite3.Cursor, run: NewRun) -> int:
+    """Give the id of the run's definition, recording it if no earlier run had the same."""
+    digest = hashlib.sha256(run.workflow.encode())
+    rows = []
+    for position, step in enumerate(run.steps):
+        upstreams = json.dumps(step.upstreams, separators=(",", ":"))
+        parts = json.dumps(step.parts, separators=(",", ":"), sort_keys=True)
+        rows.append((position, step.name, step.fingerprint, parts, upstreams))
+        digest.update(f"\0{step.name}\0{step.fingerprint}\0{upstreams}".encode())
+    sha256 = digest.hexdigest()
+    found = cursor.execute("SELECT id FROM definition_rows WHERE sha256 = ?", (sha256,)).fetchone()
+    if found:
+        return int(found[0])
+    cursor.execute(statements.define(), (sha256, run.workflow))
+    definition = cursor.lastrowid
+    assert definition is not None
+    cursor.executemany(statements.define_step(), ((definition, *row) for row in rows))
+    return definition
+
+
+def queue_alerts(cursor: sqlite3.Cursor, run_id: int, channels: Iterable[str], at_us: int) -> None:
+    """Put one alert per channel into the outbox, within the caller's transaction."""
+    rows = [(run_id, channel, AlertStatus.PENDING, at_us, 0, "") for channel in channels]
+    cursor.executemany(statements.queue_alert(), rows)
+
+
+def _encoded(value: Encoded) -> tuple[str, str, bytes]:
+    return value.codec, value.sha256, value.data
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The rows of one tick, by statement, in the order in which they are applied."""
+
+    ends: list[tuple[object, ...]] = field(default_factory=list)
+    waits: list[tuple[object, ...]] = field(default_factory=list)
+    steps: list[tuple[object, ...]] = field(default_factory=list)
+    outputs: list[tuple[object, ...]] = field(default_factory=list)
+    files: list[tuple[object, ...]] = field(default_factory=list)
+    claims: list[tuple[object, ...]] = field(default_factory=list)
+    starts: list[tuple[object, ...]] = field(default_factory=list)
+    end: EndRun | None = None
+
+
+class Journal:
+    """Implements `engine.ports.Store` for one run."""
+
+    def __init__(
+        self,
+        database: Database,
+        run_id: int,
+        *,
+        stamp: Callable[[float], int],
+        channels: Callable[[RunStatus], Iterable[str]],
+    ) -> None:
+        """`stamp` turns the run's clock into microseconds since 1970; `channels` says where an
+        alert for an outcome is to go."""
+        self.run_id = run_id
+        self._database = database
+        self._stamp = stamp
+        self._channels = channels
+
+    def commit_tick(self, actions: Sequence[Action]) -> None:
+        """Apply the actions in ONE transaction; durable when this returns."""
+        batch = self._batch(actions)
+        with self._database.write() as cursor:
+            self._apply(cursor, batch)
+
+    def mark_published(self, steps: Iterable[int]) -> None:
+        """Record that the files of these steps stand at their targets."""
+        with self._database.write() as cursor:
+            cursor.executemany(statements.published(), [(self.run_id, step) for step in steps])
+
+    def _batch(self, actions: Sequence[Action]) -> _Batch:
+        batch, run, stamp = _Batch(), self.run_id, self._stamp
+        for action in actions:
+            match action:
+                case EndAttempt(step, number, outcome, begun, ended, error):
+                    begun_us = None if begun is None else stamp(begun)
+                    ended_us = None if ended is None else stamp(ended)
+                    row = (begun_us, ended_us, outcome, error or None, run, step, number)
+                    batch.ends.append(row)
+                case EndStep(step, status, at, note, writes, files):
+                    batch.steps.append((run, step, status, stamp(at), note, None))
+                    for key, value in writes:
+                        batch.outputs.append((run, step, key, *_encoded(value)))
+                    batch.files.extend(_file_row(run, step, file) for file in files)
+                case Claim(step, number, started_at, _):
+                    begun_us = None if started_at is None else stamp(started_at)
+                    batch.claims.append((run, step, number, begun_us))
+                case BackOff(step, number, until):
+                    batch.waits.append((stamp(until), run, step, number))
+                case RecordStart(step, number, at):
+                    batch.starts.append((stamp(at), run, step, number))
+                case EndRun():
+                    batch.end = action
+                case StopAttempt() | LeaveBehind():
+                    pass  # effects without a row of their own
+                case _:
+                    assert_never(action)
+        return batch
+
+    def _apply(self, cursor: sqlite3.Cursor, batch: _Batch) -> None:
+        _guarded(cursor, statements.record_start(), batch.starts)
+        _guarded(cursor, statements.end_attempt(), batch.ends)
+        _guarded(cursor, statements.back_off(), batch.waits)
+        try:
+            cursor.executemany(statements.end_step(), batch.steps)
+            cursor.executemany(statements.begin_attempt(), batch.claims)
+        except sqlite3.IntegrityError as error:
+            raise SupersededError(f"a step of run {self.run_id} is not ours: {error}") from error
+        if batch.outputs:
+            cursor.executemany(statements.write_output(), batch.outputs)
+        if batch.files:
+            cursor.executemany(statements.write_file(), batch.files)
+        if batch.end is not None:
+            end, at_us = batch.end, self._stamp(batch.end.at)
+            row = (end.status, at_us, end.note, self.run_id)
+            _guarded(cursor, statements.end_run(), [row])
+            queue_alerts(cursor, self.run_id, self._channels(end.status), at_us)
+
+
+def _guarded(cursor: sqlite3.Cursor, statement: str, rows: list[tuple[object, ...]]) -> None:
+    if not rows:
+        return
+    cursor.executemany(statement, rows)
+    if cursor.rowcount != len(rows):
+        raise SupersededError(
+            f"{len(rows) - cursor.rowcount} of {len(rows)} rows were not in the state to be left",
+            hint="another process has ended this run; look at it with `show`",
+        )
+
+
+def _file_row(run: int, step: int, file: OutputFile) -> tuple[object, ...]:
+    return run, step, file.target, file.temporary, file.sha256, file.size, 0

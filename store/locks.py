@@ -1,0 +1,227 @@
+"""Who is alive: kernel-held locks, one file per workflow beside the store.
+
+A lock dies with its process, so a run that says `running` while its lock is free has no engine.
+The file also holds who took it and, per worker lane, the attempt begun last: written without a
+commit, kept by the kernel when the process is killed, so that a reader of a dead run's file knows
+what had surely started. A file left behind means nothing, and none is ever removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from engine.errors import StoreError
+
+_HEADER_SIZE = 512
+_MARK = struct.Struct("<qqqq")  # run, step position, attempt number, start in microseconds
+_ACQUIRE_TRIES = 6  # a probe by another command holds the lock for microseconds
+_ACQUIRE_PAUSE_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A process, told apart from any other of this machine, dead or alive."""
+
+    lock: str
+    pid: int
+    boot_id: str
+    started: int  # clock ticks since boot, as /proc gives it
+
+    def to_text(self) -> str:
+        """Give the form kept in the store."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> Owner | None:
+        """Read what `to_text` gave; None for anything else."""
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An attempt that a lane had surely begun, and when (microseconds since 1970)."""
+
+    run_id: int
+    step: int
+    number: int
+    at_us: int
+
+
+def this_process(lock: str) -> Owner:
+    """Give the identity of the calling process, holding the lock file named `lock`."""
+    pid = os.getpid()
+    return Owner(lock, pid, _boot_id(), _started(pid) or 0)
+
+
+def process_lives(owner: Owner) -> bool:
+    """Whether exactly that process still exists on this machine."""
+    return owner.boot_id == _boot_id() and _started(owner.pid) == owner.started
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> int | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    fields = stat.rpartition(b")")[2].split()  # the name may hold anything, also ')'
+    return None if fields[0] in {b"Z", b"X"} else int(fields[19])
+
+
+def folder(store: Path) -> Path:
+    """Where the locks of a store lie."""
+    return store.with_name(store.name + ".locks")
+
+
+class RunLock:
+    """An exclusive lock for the life of a run; freed by `release` or the process's end."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        """Take over a locked descriptor (see `acquire`)."""
+        self.path = path
+        self._fd = fd
+
+    @property
+    def name(self) -> str:
+        """The file's name, by which a run's row refers to its lock."""
+        return self.path.name
+
+    def marks(self) -> list[Mark]:
+        """What the last holder's lanes had begun."""
+        data = os.pread(self._fd, os.fstat(self._fd).st_size, 0)[_HEADER_SIZE:]
+        whole = len(data) - len(data) % _MARK.size
+        marks = (Mark(*fields) for fields in _MARK.iter_unpack(data[:whole]))
+        return [mark for mark in marks if mark.run_id]
+
+    def begin(self, owner: Owner) -> None:
+        """Write who holds the lock, and forget the last holder's marks."""
+        header = owner.to_text().encode().ljust(_HEADER_SIZE - 1) + b"\n"
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, header[:_HEADER_SIZE], 0)
+
+    def mark(self, lane: int, mark: Mark) -> None:
+        """Record that `lane` begins an attempt. About a microsecond; a full disk is ignored."""
+        data = _MARK.pack(mark.run_id, mark.step, mark.number, mark.at_us)
+        with contextlib.suppress(OSError):
+            os.pwrite(self._fd, data, _HEADER_SIZE + lane * _MARK.size)
+
+    def release(self) -> None:
+        """Free the lock; a second call does nothing."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def acquire(store: Path, name: str) -> RunLock | None:
+    """Take the lock called `name`, or None if another holds it.
+
+    Raises `StoreError` where the lock file cannot be made or the file system has no locks.
+    """
+    path = folder(store) / f"{name}.lock"
+    for _ in range(_ACQUIRE_TRIES):
+        fd = _open(path)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            threading.Event().wait(_ACQUIRE_PAUSE_S)
+            continue
+        except OSError as error:
+            os.close(fd)
+            raise _lock_error(path, error) from None
+        if _same_file(fd, path):
+            return RunLock(path, fd)
+        os.close(fd)
+    return None
+
+
+def _open(path: Path) -> int:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise _lock_error(path, error) from None
+
+
+def _lock_error(path: Path, error: OSError) -> StoreError:
+    if error.errno in {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}:
+        hint = "keep the store on a local disk: this file system has no locks"
+    else:
+        hint = "make the store's folder writable for this user, or name another with --store"
+    return StoreError(f"cannot lock '{path}': {error.strerror}", hint=hint)
+
+
+def _same_file(fd: int, path: Path) -> bool:
+    """Whether the path still leads to the file locked; it may have been replaced meanwhile."""
+    mine = os.fstat(fd)
+    try:
+        there = path.stat()
+    except OSError:
+        return False
+    return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+
+
+def held(store: Path, name: str) -> bool:
+    """Whether somebody holds the lock file `name` (with its ending); looks without creating it."""
+    try:
+        fd = os.open(folder(store) / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def held_names(store: Path) -> Iterator[str]:
+    """Names of the lock files that somebody holds now."""
+    place = folder(store)
+    if place.is_dir():
+        for path in sorted(place.iterdir()):
+            if path.name.endswith(".lock") and held(store, path.name):
+                yield path.name
+
+
+def alive(store: Path, owner_text: str) -> bool:
+    """Whether the engine behind a run's `owner` still runs.
+
+    The kernel's answer counts; a lock that cannot be looked at falls back to the process.
+    """
+    owner = Owner.from_text(owner_text)
+    if owner is None:
+        return False
+    path = folder(store) / owner.lock
+    if os.access(path, os.R_OK):
+        return held(store, owner.lock) and _holder_is(path, owner)
+    return process_lives(owner)
+
+
+def _holder_is(path: Path, owner: Owner) -> bool:
+    """Whether the file names `owner`: the lock may be held by a later run."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER_SIZE)
+    except OSError:
+        return True
+    return Owner.from_text(header.decode("utf-8", "replace")) == owner

@@ -1,0 +1,162 @@
+"""Runs whose engine died: told by their free lock, ended here as `interrupted`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+
+from engine.errors import StoreError
+from engine.model import OutputFile, RunStatus
+from store import locks, statements
+from store.database import Database
+from store.journal import queue_alerts
+
+MAY_NOT_HAVE_STARTED = "its engine died; may not have started"
+ENGINE_DIED = "its engine died"
+
+_ABANDON = """
+UPDATE attempt_rows SET outcome = 'abandoned', started_at = ?, error = ?
+WHERE run_id = ? AND position = ? AND number = ? AND outcome IS NULL"""
+
+_INTERRUPT_STEPS = """
+INSERT INTO step_rows (run_id, position, status, ended_at, note)
+SELECT r.id, d.position,
+       CASE WHEN EXISTS (SELECT 1 FROM attempt_rows a
+                         WHERE a.run_id = r.id AND a.position = d.position)
+              OR EXISTS (SELECT 1 FROM carried_rows c WHERE c.run_id = r.id
+                         AND c.position = d.position AND c.retry_at IS NOT NULL)
+            THEN 'interrupted' ELSE 'cancelled' END,
+       NULL,
+       CASE WHEN EXISTS (SELECT 1 FROM attempt_rows a WHERE a.run_id = r.id
+                         AND a.position = d.position AND a.outcome = 'abandoned')
+            THEN 'its engine died'
+            WHEN EXISTS (SELECT 1 FROM attempt_rows a
+                         WHERE a.run_id = r.id AND a.position = d.position)
+              OR EXISTS (SELECT 1 FROM carried_rows c WHERE c.run_id = r.id
+                         AND c.position = d.position AND c.retry_at IS NOT NULL)
+            THEN 'its engine died before the retry' ELSE 'not started' END
+FROM run_rows r JOIN definition_steps d ON d.definition_id = r.definition_id
+WHERE r.id = ? AND NOT EXISTS (SELECT 1 FROM step_rows s
+                               WHERE s.run_id = r.id AND s.position = d.position)"""
+
+_LAST_SIGN = """
+SELECT max(r.started_at,
+           coalesce((SELECT max(max(coalesce(a.started_at, 0), coalesce(a.finished_at, 0)))
+                     FROM attempt_rows a WHERE a.run_id = r.id), 0))
+FROM run_rows r WHERE r.id = ?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A run found dead: its number, workflow and owner."""
+
+    run_id: int
+    workflow: str
+    owner: str
+
+
+def running(database: Database) -> list[Found]:
+    """Runs recorded as running, oldest first."""
+    with database.read() as cursor:
+        rows = cursor.execute(
+            "SELECT id, workflow, owner FROM run_rows WHERE status = 'running' ORDER BY id"
+        )
+        return [Found(*row) for row in rows]
+
+
+def reconcile(
+    database: Database,
+    *,
+    mine: locks.RunLock | None,
+    channels: Callable[[Found], Iterable[str]],
+    now_us: int,
+    publish: Callable[[Iterable[OutputFile]], None],
+    why: str = "",
+) -> list[Found]:
+    """End every run whose engine is dead, queue its alert, finish its pending renames.
+
+    `mine` is a lock the caller holds already; `why` replaces the note on the run under it, which
+    has failed in this very process. Gives the runs ended, oldest first.
+    """
+    ended = []
+    for found in running(database):
+        owner = locks.Owner.from_text(found.owner)
+        name = owner.lock if owner else f"{found.workflow}.lock"
+        if mine is not None and name == mine.name:
+            _end(database, found, mine.marks(), channels(found), (now_us, why))
+            ended.append(found)
+            continue
+        lock = locks.acquire(database.path, name.removesuffix(".lock"))
+        if lock is None:
+            continue
+        try:
+            _end(database, found, lock.marks(), channels(found), (now_us, ""))
+            ended.append(found)
+        finally:
+            lock.release()
+    _finish_renames(database, publish)
+    return ended
+
+
+def _end(
+    database: Database,
+    found: Found,
+    marks: list[locks.Mark],
+    channels: Iterable[str],
+    said: tuple[int, str],
+) -> None:
+    now_us, why = said
+    begun = {(m.step, m.number): m.at_us for m in marks if m.run_id == found.run_id}
+    owner = locks.Owner.from_text(found.owner)
+    with database.write() as cursor:
+        live = cursor.execute(
+            "SELECT position, number FROM attempt_rows WHERE run_id = ? AND outcome IS NULL",
+            (found.run_id,),
+        ).fetchall()
+        cursor.executemany(
+            _ABANDON,
+            [
+                (
+                    begun.get((step, number)),
+                    ENGINE_DIED if (step, number) in begun else MAY_NOT_HAVE_STARTED,
+                    found.run_id,
+                    step,
+                    number,
+                )
+                for step, number in live
+            ],
+        )
+        cursor.execute(_INTERRUPT_STEPS, (found.run_id,))
+        last_us = cursor.execute(_LAST_SIGN, (found.run_id,)).fetchone()[0]
+        who = f" (process {owner.pid})" if owner else ""
+        note = why or f"its engine died{who}; the end is the last thing it recorded"
+        cursor.execute(statements.end_run(), (RunStatus.INTERRUPTED, last_us, note, found.run_id))
+        if cursor.rowcount == 1:
+            queue_alerts(cursor, found.run_id, channels, now_us)
+
+
+def _finish_renames(database: Database, publish: Callable[[Iterable[OutputFile]], None]) -> None:
+    """Carry out the renames that a success promised and a crash prevented.
+
+    One that cannot be made any more is let go: a resume finds the file altered and redoes the step.
+    """
+    with database.read() as cursor:
+        rows = _pending_files(cursor)
+    for (run_id, step), files in groupby(rows, key=lambda row: row[:2]):
+        with suppress(StoreError):
+            publish([file for _, _, file in files])
+        with database.write() as cursor:
+            cursor.execute(statements.published(), (run_id, step))
+
+
+def _pending_files(cursor: sqlite3.Cursor) -> list[tuple[int, int, OutputFile]]:
+    rows = cursor.execute(
+        """SELECT f.run_id, f.position, f.temporary, f.target, f.sha256, f.size
+           FROM file_rows f JOIN run_rows r ON r.id = f.run_id
+           WHERE f.published = 0 AND r.status <> 'running'
+           ORDER BY f.run_id, f.position, f.target"""
+    )
+    return [(run_id, step, OutputFile(*rest)) for run_id, step, *rest in rows.fetchall()]

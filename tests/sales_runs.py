@@ -1,0 +1,44 @@
+"""Whole runs of the sales workflow, as a user would start them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.sales_drops import ROOT
+
+STEPS = ["fetch", "transform", "report", "backup", "deliver"]
+
+
+def run_sales(home: Path, **settings: object) -> tuple[int, dict[str, Any]]:
+    """Run the workflow as a command; give its exit code and report."""
+    foreign = ("ENGINE_", "KAHNBAN_", "SLACK_", "SMTP_", "MAIL_", "SALES_")
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+    command = [sys.executable, "-m", "engine", "run", "sales", "--json"]
+    for name, value in settings.items():
+        command += ["--set", f"{name}={value}"]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=clean | {"ENGINE_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def statuses(report: dict[str, Any]) -> dict[str, str]:
+    """Give each step's status."""
+    return {step["name"]: step["status"] for step in report["steps"]}
+
+
+def step_of(report: dict[str, Any], name: str) -> dict[str, Any]:
+    """Give one step of a report."""
+    return next(step for step in report["steps"] if step["name"] == name)

@@ -1,0 +1,192 @@
+"""Real servers for the alert tests: HTTP, SMTP, and one that only talks."""
+
+from __future__ import annotations
+
+import contextlib
+import email
+import email.policy
+import http.server
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from email.message import EmailMessage
+from typing import TYPE_CHECKING, Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
+from slack_sdk.http_retry.jitter import RandomJitter
+
+if TYPE_CHECKING:
+    import pytest
+
+USER = "ops@example.com"
+PASSWORD = "p@ss/w:rd#1"
+
+Behaviour = Callable[[http.server.BaseHTTPRequestHandler, int], None]
+
+
+def retry_soon(patch: pytest.MonkeyPatch) -> None:
+    """Take the random wait before slack_sdk's retries down from about a second."""
+
+    def short(self: RandomJitter, duration: float) -> float:
+        del self
+        return duration / 10
+
+    patch.setattr(RandomJitter, "recalculate", short)
+
+
+class Hook:
+    """A webhook's server: what it was sent, and how long to let hanging requests hang."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.bodies: list[dict[str, Any]] = []
+        self.methods: list[str] = []
+        self.release = threading.Event()
+
+
+def answer(
+    status: int, body: str = "", headers: dict[str, str] | None = None, *then: Behaviour
+) -> Behaviour:
+    """Answer the first request as said, each later one as the next of `then`, the last for ever."""
+
+    def behave(handler: http.server.BaseHTTPRequestHandler, number: int) -> None:
+        if number and then:
+            then[min(number, len(then)) - 1](handler, 0)
+            return
+        data = body.encode()
+        handler.send_response(status)
+        for name, value in (headers or {}).items():
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
+
+    return behave
+
+
+OK = answer(200, "ok")
+
+
+@contextlib.contextmanager
+def hook(behave: Behaviour = OK) -> Iterator[Hook]:
+    """Serve a webhook on loopback for the duration of a test."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def handle_any(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            served.methods.append(self.command)
+            served.bodies.append(json.loads(self.rfile.read(length) or b"{}"))
+            with contextlib.suppress(OSError):
+                behave(self, len(served.bodies) - 1)
+
+        do_GET = do_POST = handle_any  # noqa: N815 - http.server's names
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    served = Hook(f"http://127.0.0.1:{server.server_port}/services/T0/B0/s3cr3t")
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield served
+    finally:
+        served.release.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def free_port() -> int:
+    """Give a port nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+class Inbox:
+    """What the server was given; it refuses recipients that begin with `bad`."""
+
+    def __init__(self) -> None:
+        self.envelopes: list[Envelope] = []
+        self.logins: list[bytes] = []
+        self.data_answer = "250 taken"
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's contract
+        self, server: Any, session: Any, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Refuse some, take the others."""
+        del server, session, options
+        if address.startswith("bad"):
+            return "550 s3cr3t no such user"
+        if address.startswith("later"):
+            return "450 s3cr3t come again"
+        envelope.rcpt_tos.append(address)
+        return "250 fine"
+
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's contract
+        self, server: Any, session: Any, envelope: Envelope
+    ) -> str:
+        """Keep the message."""
+        del server, session
+        self.envelopes.append(envelope)
+        return self.data_answer
+
+    def message(self) -> EmailMessage:
+        """Give the one message that arrived."""
+        (envelope,) = self.envelopes
+        content = envelope.content
+        assert isinstance(content, bytes)
+        parsed = email.message_from_bytes(content, policy=email.policy.default)
+        assert isinstance(parsed, EmailMessage)
+        return parsed
+
+
+@contextlib.contextmanager
+def smtp(**more: Any) -> Iterator[tuple[Inbox, int]]:
+    """Serve SMTP on loopback for the duration of a test."""
+    inbox = Inbox()
+
+    def check(
+        _server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any
+    ) -> AuthResult:
+        assert isinstance(data, LoginPassword)
+        inbox.logins.append(data.login)
+        good = data == LoginPassword(USER.encode(), PASSWORD.encode())
+        return AuthResult(success=good, handled=False)
+
+    port = free_port()
+    if "tls_context" in more:
+        more |= {"require_starttls": True, "auth_required": True, "authenticator": check}
+    controller = Controller(inbox, hostname="127.0.0.1", port=port, **more)
+    controller.start()
+    try:
+        yield inbox, port
+    finally:
+        controller.stop()
+
+
+@contextlib.contextmanager
+def raw(*says: bytes, every_s: float = 0.0) -> Iterator[int]:
+    """Serve one connection that says its lines, whatever it is asked, and then hangs."""
+    done = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            for line in says:
+                connection.sendall(line)
+                done.wait(every_s)
+            done.wait(5)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            done.set()
+            thread.join(5)

@@ -1,0 +1,257 @@
+"""The run report: built from rows, exactly; written whole and private."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.reports import Surroundings, build, write_json
+
+START = "2026-11-23T08:00:00.000Z"
+END = "2026-11-23T08:02:05.500Z"
+
+
+def run_row(**changed: Any) -> dict[str, Any]:
+    """Make a row of `runs`."""
+    return {
+        "id": 12,
+        "workflow": "daily",
+        "status": "failed",
+        "params": '{"date": "2026-11-23", "n": 3}',
+        "started_at": START,
+        "finished_at": END,
+        "resumed_from": 11,
+        "root_run": 10,
+        "note": "",
+        "user": "ann",
+        "host": "box",
+    } | changed
+
+
+def step_row(step: str, status: str, **changed: Any) -> dict[str, Any]:
+    """Make a row of `step_runs`."""
+    return {
+        "step": step,
+        "status": status,
+        "started_at": START,
+        "finished_at": END,
+        "duration_s": 1.5,
+        "note": "",
+        "source_run": None,
+    } | changed
+
+
+def attempt_row(step: str, number: int, outcome: str | None, **changed: Any) -> dict[str, Any]:
+    """Make a row of `attempts`."""
+    return {
+        "step": step,
+        "number": number,
+        "outcome": outcome,
+        "started_at": START,
+        "finished_at": END,
+        "error": None,
+    } | changed
+
+
+def no_lines(_step: str, _number: int) -> list[str]:
+    """Be the reader of logs that hold nothing."""
+    return []
+
+
+def test_a_failed_run_reads_exactly_so() -> None:
+    """Every key of the contract, with rows of three kinds of steps."""
+    untried = {"started_at": None, "finished_at": None}
+    report = build(
+        run_row(),
+        [
+            step_row("fetch", "cached", **untried, duration_s=0.0, source_run=11),
+            step_row("load", "failed"),
+            step_row("send", "skipped", **untried, duration_s=None, note="dependency failed: load"),
+        ],
+        [
+            attempt_row("load", 2, "timed_out", error="too slow"),
+            attempt_row("load", 1, "failed", error="ValueError: bad"),
+        ],
+        expected={"load": 2.0},
+        logs=lambda step, number: [f"{step} {number} {line}" for line in range(30)],
+        around=Surroundings(
+            resume_command="kahnban run daily --resume 12",
+            log="/h/logs/daily.log",
+            report="/h/reports/run-12-daily.json",
+            previous_status="ok",
+            log_path=lambda step, number: f"/h/logs/daily/12/{step}.{number}.log",
+        ),
+    )
+    assert report == {
+        "workflow": "daily",
+        "run_id": 12,
+        "status": "failed",
+        "started": START,
+        "finished": END,
+        "duration_s": 125.5,
+        "params": {"date": "2026-11-23", "n": "3"},
+        "resumed_from": 11,
+        "root_run": 10,
+        "note": "",
+        "dry_run": False,
+        "user": "ann",
+        "host": "box",
+        "threads_left": 0,
+        "counts": {"failed": 1, "skipped": 1, "cached": 1},
+        "steps": [
+            {
+                "name": "fetch",
+                "status": "cached",
+                "duration_s": 0.0,
+                "attempts": 0,
+                "note": "",
+                "started": None,
+                "finished": None,
+                "source_run": 11,
+                "error": "",
+                "expected_s": None,
+                "log": None,
+                "last_lines": [],
+            },
+            {
+                "name": "load",
+                "status": "failed",
+                "duration_s": 1.5,
+                "attempts": 2,
+                "note": "",
+                "started": START,
+                "finished": END,
+                "source_run": None,
+                "error": "too slow",
+                "expected_s": 2.0,
+                "log": "/h/logs/daily/12/load.2.log",
+                "last_lines": [f"load 2 {line}" for line in range(10, 30)],
+            },
+            {
+                "name": "send",
+                "status": "skipped",
+                "duration_s": None,
+                "attempts": 0,
+                "note": "dependency failed: load",
+                "started": None,
+                "finished": None,
+                "source_run": None,
+                "error": "",
+                "expected_s": None,
+                "log": None,
+                "last_lines": [],
+            },
+        ],
+        "first_failure": "load",
+        "resume_command": "kahnban run daily --resume 12",
+        "log": "/h/logs/daily.log",
+        "report": "/h/reports/run-12-daily.json",
+        "previous_status": "ok",
+    }
+    assert json.loads(json.dumps(report)) == report
+
+
+def test_a_running_run_has_no_end() -> None:
+    """Times that are not known yet are None, not zero."""
+    report = build(
+        run_row(status="running", finished_at=None, params=None), [], [], expected={}, logs=no_lines
+    )
+    assert (report["finished"], report["duration_s"], report["params"]) == (None, None, {})
+    assert (report["counts"], report["steps"], report["first_failure"]) == ({}, [], None)
+
+
+def test_a_run_that_ended_well_has_nothing_to_resume() -> None:
+    """The resume command is for runs that stopped short."""
+    around = Surroundings(resume_command="kahnban run daily")
+    for status, command in (("ok", None), ("skipped", None), ("interrupted", "kahnban run daily")):
+        report = build(run_row(status=status), [], [], expected={}, logs=no_lines, around=around)
+        assert report["resume_command"] == command
+
+
+def test_an_attempt_taken_back_before_it_began_is_none() -> None:
+    """A claim that was withdrawn never ran; one that was stopped did."""
+    report = build(
+        run_row(status="interrupted"),
+        [step_row("a", "cancelled"), step_row("b", "interrupted")],
+        [
+            attempt_row("a", 1, "cancelled", started_at=None),
+            attempt_row("b", 1, "interrupted", error="stopped by SIGTERM"),
+        ],
+        expected={},
+        logs=no_lines,
+    )
+    assert [step["attempts"] for step in report["steps"]] == [0, 1]
+    assert [step["error"] for step in report["steps"]] == ["", "stopped by SIGTERM"]
+
+
+def test_an_error_that_was_overcome_is_no_error() -> None:
+    """The last attempt decides; logs of steps that are `ok` are not read."""
+
+    def unread(step: str, number: int) -> list[str]:
+        raise AssertionError((step, number))
+
+    report = build(
+        run_row(status="ok"),
+        [step_row("a", "ok")],
+        [attempt_row("a", 1, "failed", error="once"), attempt_row("a", 2, "ok")],
+        expected={},
+        logs=unread,
+    )
+    (step,) = report["steps"]
+    assert (step["attempts"], step["error"], step["last_lines"]) == (2, "", [])
+
+
+def test_the_first_failure_is_the_earliest() -> None:
+    """By end, not by declaration; unknown ends come last."""
+    steps = [
+        step_row("a", "failed", finished_at=None),
+        step_row("b", "failed", finished_at=END),
+        step_row("c", "failed", finished_at=START),
+    ]
+    report = build(run_row(), steps, [], expected={}, logs=no_lines)
+    assert report["first_failure"] == "c"
+
+
+def test_of_many_failures_only_some_logs_are_read() -> None:
+    """A thousand failed steps do not make a thousand reads; the first failure is among the read."""
+    names = [f"s{number}" for number in range(1000)]
+    steps = [step_row(name, "failed") for name in names]
+    steps[-1]["finished_at"] = START
+    read: list[str] = []
+
+    def logs(step: str, _number: int) -> list[str]:
+        read.append(step)
+        return ["x"]
+
+    attempts = [attempt_row(name, 1, "failed") for name in names]
+    report = build(run_row(), steps, attempts, expected={}, logs=logs)
+    assert read == [*names[:19], "s999"]
+    assert report["counts"] == {"failed": 1000}
+
+
+def test_the_file_is_whole_private_and_readable(tmp_path: Path) -> None:
+    """0600 in a new 0700 folder; any text survives, even a lone surrogate."""
+    path = tmp_path / "reports" / "run-1-ü.json"
+    report = {"name": "日本 \ud83d \x1b[31m \u202e", "value": 1.5}
+    write_json(report, path)
+    assert json.loads(path.read_text(encoding="utf-8")) == report
+    assert "日本" in path.read_text(encoding="utf-8")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    write_json({"again": True}, path)
+    assert [each.name for each in path.parent.iterdir()] == ["run-1-ü.json"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    """Neither half a report nor a temporary file is left behind."""
+    path = tmp_path / "report.json"
+    path.mkdir()
+    with pytest.raises(OSError, match="report"):
+        write_json({"a": 1}, path)
+    with pytest.raises(ValueError, match="JSON"):
+        write_json({"a": float("nan")}, path)
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,369 @@
+"""Schedules: exact unit texts, escaping, crontab lines, refusals."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import UsageError
+from engine.model import Definition
+from engine.schedule import Place, cron_line, on_calendar, show, unit_stem, units
+from engine.schedule.units import exec_line, exec_words
+
+SERVICE = """\
+[Unit]
+Description=kahnban: run daily
+OnFailure=kahnban.alerts-daily.service
+Wants=network-online.target
+After=network-online.target
+RequiresMountsFor=/srv/flows /srv/flows/var
+
+[Service]
+# oneshot: `systemctl start` waits and tells how the run ended; a run may take as long as it takes.
+Type=oneshot
+TimeoutStartSec=infinity
+User=ann
+WorkingDirectory=/srv/flows
+Environment=PYTHONUNBUFFERED=1
+ExecStart=/opt/kb/bin/kahnban run daily --scheduled --home /srv/flows/var
+SyslogIdentifier=kahnban-daily
+# 75: a run is on already. 143: stopped by systemd; the next run goes on from there.
+SuccessExitStatus=75 143
+# TERM goes to the engine alone, which ends its steps itself and records how (5 s of grace).
+KillMode=mixed
+KillSignal=SIGTERM
+TimeoutStopSec=30
+# A step the kernel kills for its memory fails alone; core dumps would hold secrets.
+OOMPolicy=continue
+LimitCORE=0
+"""
+
+TIMER = """\
+[Unit]
+Description=kahnban: when daily runs
+
+[Timer]
+OnCalendar=*-*-* 08:00:00 Europe/Berlin
+# A start missed while the machine was off is made up for, once, at the next boot.
+Persistent=true
+AccuracySec=1s
+Unit=kahnban-daily.service
+
+[Install]
+WantedBy=timers.target
+"""
+
+ALERTS = """\
+[Unit]
+Description=kahnban: send the alerts daily left
+Wants=network-online.target
+After=network-online.target
+RequiresMountsFor=/srv/flows /srv/flows/var
+
+[Service]
+Type=oneshot
+TimeoutStartSec=300
+User=ann
+WorkingDirectory=/srv/flows
+Environment=PYTHONUNBUFFERED=1
+ExecStart=/opt/kb/bin/kahnban alerts send --home /srv/flows/var
+SyslogIdentifier=kahnban-daily
+LimitCORE=0
+"""
+
+HOW_TO_INSTALL = """\
+# To install, save each part under its name in /etc/systemd/system, then:
+#   systemctl daemon-reload
+#   systemctl enable --now kahnban-daily.timer
+"""
+
+
+def definition(
+    name: str = "daily",
+    schedule: str | None = "*-*-* 08:00:00",
+    timezone: str | None = None,
+) -> Definition:
+    """Make a workflow with a schedule."""
+    return Definition(name, (), schedule=schedule, timezone=timezone)
+
+
+def place(*, root: str = "/srv/flows", program: str = "/opt/kb/bin/kahnban") -> Place:
+    """Make an installation for the user's own systemd."""
+    return {
+        "command": [program],
+        "root": Path(root),
+        "home": Path(root, "var"),
+        "store_url": None,
+        "user": None,
+        "system": False,
+    }
+
+
+def machine() -> Place:
+    """Make an installation for the machine, as user ann."""
+    return {**place(), "user": "ann", "system": True}
+
+
+def setting(text: str, key: str) -> str:
+    """Give the one value of a key of a unit."""
+    (value,) = [line[len(key) + 1 :] for line in text.splitlines() if line.startswith(f"{key}=")]
+    return value
+
+
+def test_units_of_the_machine_read_exactly_so() -> None:
+    """Service, timer and alerts service of a system installation, word for word."""
+    made = units(definition(timezone="Europe/Berlin"), **machine())
+    assert made == {
+        "kahnban-daily.service": SERVICE,
+        "kahnban-daily.timer": TIMER,
+        "kahnban.alerts-daily.service": ALERTS,
+    }
+
+
+def test_units_of_a_user_name_no_user_and_nothing_of_the_machine() -> None:
+    """The user's own systemd knows no User=, no network-online.target and no mounts."""
+    made = units(definition(), **place())
+    for line in ("User=ann\n", "Wants=network-online.target\n", "After=network-online.target\n"):
+        SERVICE.index(line)
+    expected = SERVICE
+    for line in (
+        "User=ann\n",
+        "Wants=network-online.target\n",
+        "After=network-online.target\n",
+        "RequiresMountsFor=/srv/flows /srv/flows/var\n",
+    ):
+        expected = expected.replace(line, "")
+    assert made["kahnban-daily.service"] == expected
+
+
+def test_store_and_pipelines_are_handed_on() -> None:
+    """What was chosen on the command line holds for the scheduled run and its alerts too."""
+    chosen: Place = {
+        **place(),
+        "command": ["/v/bin/python", "-m", "engine"],
+        "store_url": "sqlite:////data/runs.db",
+        "pipelines": Path("/etc/flows"),
+    }
+    made = units(definition(), **chosen)
+    options = "--home /srv/flows/var --store sqlite:////data/runs.db --pipelines /etc/flows"
+    assert (
+        setting(made["kahnban-daily.service"], "ExecStart")
+        == f"/v/bin/python -m engine run daily --scheduled {options}"
+    )
+    assert (
+        setting(made["kahnban.alerts-daily.service"], "ExecStart")
+        == f"/v/bin/python -m engine alerts send {options}"
+    )
+
+
+def test_odd_paths_are_escaped_as_systemd_reads_them() -> None:
+    """Percent, dollar, quotes, backslash and spaces reach the program as they are."""
+    text = units(definition(), **place(root='/srv/50% $A "b" \\c d'))["kahnban-daily.service"]
+    assert setting(text, "WorkingDirectory") == '/srv/50%% $A "b" \\c d'
+    assert (
+        setting(text, "ExecStart") == "/opt/kb/bin/kahnban run daily --scheduled --home "
+        '"/srv/50%% $$A \\"b\\" \\\\c d/var"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("program", "line"),
+    [
+        ("/a b/prog", '"/a b/prog" x'),
+        ("/50%/prog", '"/50%%/prog" x'),
+        ("/a$b/prog", '/bin/sh -c "exec \\"$$0\\" \\"$$@\\"" "/a$$b/prog" x'),
+        ("/a'b/prog", '/bin/sh -c "exec \\"$$0\\" \\"$$@\\"" "/a\'b/prog" x'),
+    ],
+)
+def test_a_program_systemd_would_refuse_goes_through_sh(program: str, line: str) -> None:
+    """Quotes, backslashes, dollars and glob characters may not stand in a program's path."""
+    assert exec_line([program, "x"]) == line
+
+
+@given(
+    st.text(st.characters(exclude_categories=["C", "Z"]), max_size=9).map("/p".__add__),
+    st.lists(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=9)),
+)
+def test_a_command_reads_back_as_it_was_written(program: str, rest: list[str]) -> None:
+    """Escaping is undone exactly, whatever the words hold."""
+    assert exec_words(exec_line([program, *rest])) == [program, *rest]
+
+
+def test_unit_names_are_ascii_and_fit() -> None:
+    """Other letters are escaped a byte at a time; a name too long for systemd keeps a digest."""
+    assert unit_stem("a-b_c.d") == "kahnban-a-b_c.d"
+    assert unit_stem("übung") == "kahnban-\\xc3\\xbcbung"
+    long, other = unit_stem("日" * 60), unit_stem("日" * 61)
+    assert long.startswith("kahnban-\\xe6\\x97\\xa5")
+    assert long != other
+    assert long.isascii()
+    assert len(f"{long}.alerts.service") <= 255
+    assert len(long.rpartition("-")[2]) == 16
+
+
+def test_the_alerts_unit_never_takes_the_name_of_a_workflow() -> None:
+    """`daily` and a workflow called `daily-alerts` have no file in common."""
+    assert not set(units(definition("daily"), **place())) & set(
+        units(definition("daily-alerts"), **place())
+    )
+
+
+@pytest.mark.parametrize("schedule", [None, "", "  "])
+def test_without_a_schedule_there_is_nothing_to_write(schedule: str | None) -> None:
+    """The error says which argument is missing."""
+    with pytest.raises(UsageError) as caught:
+        units(definition(schedule=schedule), **place())
+    assert caught.value.message == "workflow 'daily' has no schedule"
+    assert caught.value.hint == 'write Workflow("daily", …, schedule="*-*-* 08:00:00")'
+
+
+def test_a_schedule_cannot_write_into_the_unit() -> None:
+    """A line break in a schedule or zone is refused, not written."""
+    with pytest.raises(UsageError, match="is no calendar"):
+        on_calendar(definition(schedule="daily\nExecStart=/bin/rm"))
+    with pytest.raises(UsageError, match="is no time zone"):
+        on_calendar(definition(timezone="UTC\n[Install]"))
+
+
+def test_the_zone_stands_once() -> None:
+    """A zone in the schedule is kept; a second, other one is refused."""
+    assert on_calendar(definition(schedule="Sat  12:00 UTC")) == "Sat 12:00 UTC"
+    assert on_calendar(definition(schedule="daily UTC", timezone="UTC")) == "daily UTC"
+    with pytest.raises(UsageError) as caught:
+        on_calendar(definition(schedule="daily UTC", timezone="Europe/Berlin"))
+    assert (
+        caught.value.message == "workflow 'daily': its schedule names the zone 'UTC' and "
+        "timezone= 'Europe/Berlin'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"command": []}, "no program to schedule"),
+        ({"command": ["python"]}, "the program 'python' is no absolute path"),
+        ({"home": Path("var")}, "the home 'var' is no absolute path"),
+        (
+            {"root": Path("/a\nb")},
+            "'/a\\nb' holds a control character and cannot be written into a unit",
+        ),
+        (
+            {"root": Path("/a\\")},
+            "the project root '/a\\\\' ends in a space or backslash, which systemd cannot name",
+        ),
+        (
+            {"store_url": "postgresql://u:hush-hush@h/d"},
+            "the store's URL holds a password, and units hold no secrets",
+        ),
+        ({"user": "ann"}, "user 'ann' given for units of the user's own systemd"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(change: dict[str, Any], message: str) -> None:
+    """One sentence says what is wrong; a password is never repeated."""
+    with pytest.raises(UsageError) as caught:
+        units(definition(), **cast("Place", {**place(), **change}))
+    assert caught.value.message == message
+    assert "hush" not in caught.value.hint
+
+
+CRON = "cd /srv/flows && /opt/kb/bin/kahnban run daily --scheduled -q --home /srv/flows/var"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "fields"),
+    [
+        ("*-*-* 08:00:00", "0 8 * * *"),
+        ("08:05", "5 8 * * *"),
+        ("minutely", "* * * * *"),
+        ("hourly", "0 * * * *"),
+        ("daily", "0 0 * * *"),
+        ("weekly", "0 0 * * 1"),
+        ("monthly", "0 0 1 * *"),
+        ("quarterly", "0 0 1 */3 *"),
+        ("yearly", "0 0 1 1 *"),
+        ("Mon..Fri 08:00", "0 8 * * 1-5"),
+        ("Mon-Fri *-*-* 08:00", "0 8 * * 1-5"),
+        ("Mon,wednesday 6:30", "30 6 * * 1,3"),
+        ("Sat..Sun 6:30", "30 6 * * 0,6"),
+        ("Mon..Sun 6:30", "30 6 * * *"),
+        ("*:0/15", "*/15 * * * *"),
+        ("*:5/15", "5,20,35,50 * * * *"),
+        ("08..18:00/30", "*/30 8-18 * * *"),
+        ("*-*-1,15 06:30", "30 6 1,15 * *"),
+        ("*-02-01..03 0:0:0", "0 0 1-3 2 *"),
+        ("Sat", "0 0 * * 6"),
+    ],
+)
+def test_cron_says_the_same(schedule: str, fields: str) -> None:
+    """The part of OnCalendar= that five fields hold."""
+    assert cron_line(definition(schedule=schedule), **place()) == f"{fields} {CRON}"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "why"),
+    [
+        ("08:00:30", "the seconds of '08:00:30'"),
+        ("*:*:0/10", "the seconds of '*:*:0/10'"),
+        ("2027-01-01 08:00", "the year of '2027-01-01'"),
+        ("*-*~1 08:00", "'*-*~1' (days counted from the end of the month)"),
+        ("Mon *-*-01", "a day of the week and of the month at once (cron takes either)"),
+        ("25:00", "'25' (not in 0 to 23)"),
+        ("Mon,Fri..Tue 8:00", "'Mon,Fri..Tue'"),
+        ("Fri..Mon 8:00", "'Fri..Mon'"),
+        ("sometimes", "'sometimes'"),
+        ("daily 08:00", "'daily'"),
+        ("8", "'8'"),
+    ],
+)
+def test_cron_says_what_it_cannot(schedule: str, why: str) -> None:
+    """No line that would run at other times: a comment instead."""
+    assert (
+        cron_line(definition(schedule=schedule), **place())
+        == f"# cron cannot say {why}: no crontab line for '{schedule}'"
+    )
+
+
+def test_cron_knows_no_zone() -> None:
+    """With a zone the line is a comment that says when it holds."""
+    assert cron_line(definition(timezone="Europe/Berlin"), **place()) == (
+        "# cron knows the machine's own time zone only; if that is Europe/Berlin, this is the "
+        f"line:\n# 0 8 * * * {CRON}"
+    )
+
+
+def test_cron_line_survives_percent_and_shell() -> None:
+    """Cron takes a bare percent sign for a line break; sh splits words."""
+    line = cron_line(definition(), **place(root="/srv/50% $A 'b'"))
+    assert line.count("%") == line.count("\\%") == 2
+    words = shlex.split(line.replace("\\%", "%").removeprefix("0 8 * * * "))
+    assert words[:2] == ["cd", "/srv/50% $A 'b'"]
+    assert words[-1] == "/srv/50% $A 'b'/var"
+
+
+def test_show_gives_the_files_and_what_to_do_with_them() -> None:
+    """All parts under their names, in order, then the installation and the crontab line."""
+    assert show(definition(timezone="Europe/Berlin"), **machine()) == (
+        f"# kahnban-daily.service\n{SERVICE}\n"
+        f"# kahnban-daily.timer\n{TIMER}\n"
+        f"# kahnban.alerts-daily.service\n{ALERTS}\n"
+        f"{HOW_TO_INSTALL}\n"
+        "# Without systemd, in a crontab (missed starts are not made up for):\n"
+        "# cron knows the machine's own time zone only; if that is Europe/Berlin, this is the "
+        f"line:\n# 0 8 * * * {CRON}\n"
+    )
+
+
+def test_show_for_a_user_says_how_to_run_while_logged_out() -> None:
+    """The user's systemd ends with the last session unless it lingers."""
+    text = show(definition("übung"), **place())
+    assert (
+        "# To install, save each part under its name in ~/.config/systemd/user, then:\n"
+        "#   systemctl --user daemon-reload\n"
+        "#   systemctl --user enable --now 'kahnban-\\xc3\\xbcbung.timer'\n"
+        "#   loginctl enable-linger        # run while you are logged out, too\n"
+    ) in text
