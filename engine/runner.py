@@ -157,6 +157,7 @@ class Runner:
 
     def _carry_out(self, actions: Sequence[Action]) -> None:
         ports = self._ports
+        ports.observe(actions, ports.clock.now())  # first, so that the log tells it in order
         jobs = []
         for action in actions:
             match action:
@@ -173,4 +174,3 @@ class Runner:
                     pass
         if jobs:
             ports.workers.dispatch(jobs)
-        ports.observe(actions, ports.clock.now())

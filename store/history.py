@@ -89,7 +89,7 @@ class History:
             where.append("r.started_at >= strftime('%s', ?) * 1000000")
             parameters.append(since)
         rows = self._rows(
-            f"""SELECT s.*, v.resumed_from, v.root_run, v.note, v.params, v.finished_at,
+            f"""SELECT r.id, s.*, v.resumed_from, v.root_run, v.note, v.params, v.finished_at,
                        v.started_by, r.owner
                 FROM run_rows r JOIN run_summary s ON s.run_id = r.id JOIN runs v ON v.id = r.id
                 WHERE {" AND ".join(where)} ORDER BY r.id DESC LIMIT ?""",  # noqa: S608 - constants
