@@ -264,6 +264,10 @@ class StepContext(MutableMapping[str, Any]):
             hint=f"put {name}=… into {file} (chmod 600) or into the environment",
         )
 
+    def setting(self, name: str) -> str | None:
+        """Give a setting that is no secret (`MAIL_*`, `ENGINE_*`, `KAHNBAN_*`), None without it."""
+        return self._scope.secrets.setting(name)
+
     # -- the end ----------------------------------------------------------------------------------
 
     def set_return(self, value: Any) -> None:

@@ -209,7 +209,7 @@ class Step:
     depends_on: Sequence[str] = ()
     retries: int = 2
     timeout: Duration | None = None
-    trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS
+    trigger_rule: TriggerRule | str = TriggerRule.ALL_SUCCESS
     when: Callable[..., Any] | None = None
     backoff: Duration = BACKOFF_S
     backoff_max: Duration = BACKOFF_S_MAX
@@ -232,7 +232,7 @@ class Step:
             put(self, "depends_on", self._checked_depends_on())
         elif self.depends_on != ():
             put(self, "depends_on", ())
-        if self.retries != 2:  # noqa: PLR2004 - the default needs no check; a big graph has many
+        if self.retries != 2:
             self._check_retries()
         if self.timeout is not None:
             put(self, "timeout_s", parse_duration(f"step '{self.name}': timeout", self.timeout))
@@ -339,7 +339,7 @@ class Definition:
     source: PurePath | None = None
 
 
-# -- what an attempt produces ---------------------------------------------------------------------
+# -- what an attempt produces, what an alert tells ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,3 +359,14 @@ class OutputFile:
     target: str
     sha256: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """One alert for one channel (`slack` or `email`); `payload` is a run report's dict."""
+
+    id: int
+    channel: str
+    payload: dict[str, Any]
+    tries: int
+    repeat: bool = False

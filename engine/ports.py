@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from engine.events import Action, Event
-from engine.model import Encoded, OutputFile
+from engine.model import AlertRow, Encoded, OutputFile
 
 
 class Clock(Protocol):
@@ -159,14 +159,3 @@ class Outbox(Protocol):
 
     def failed(self, alert_id: int, error: str, *, give_up: bool) -> None:
         """Record a failed try; it is due again later unless given up."""
-
-
-@dataclass(frozen=True, slots=True)
-class AlertRow:
-    """One alert for one channel (`slack` or `email`); `payload` is a run report's dict."""
-
-    id: int
-    channel: str
-    payload: dict[str, Any]
-    tries: int
-    repeat: bool = False

@@ -105,7 +105,7 @@ def _from_web(source: str, day: date) -> Drop | None:
         raise SourceFault("source is not a usable web address") from None
     if userinfo:
         raise SourceFault(
-            f"source names a user or password for '{host}', which would be kept with the run; "
+            f"source names a user or password for '{host}', and a run's parameters are kept; "
             "give the address without it"
         )
     for name in _file_names(day):
@@ -200,7 +200,7 @@ def _checked_url(source: str, root: Path) -> URL:
         raise SourceFault("source is neither a folder nor a usable database URL") from None
     if url.password is not None or _PASSWORD_KEYS & {key.lower() for key in url.query}:
         raise SourceFault(
-            f"the source URL holds a password, which would be kept with the run; give it without "
+            "the source URL holds a password, and a run's parameters are kept; give it without "
             f"and put the password into the secret '{PASSWORD_NAME}'"
         )
     if url.get_backend_name() == "sqlite":

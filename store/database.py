@@ -188,7 +188,7 @@ def _check_owner(path: Path) -> None:
     owner = path.stat().st_uid
     if owner == os.geteuid():
         return
-    import pwd  # noqa: PLC0415 - needed for this message only
+    import pwd
 
     try:
         name = pwd.getpwuid(owner).pw_name
@@ -201,8 +201,8 @@ def _check_owner(path: Path) -> None:
 
 
 def _connect(path: Path, *, writable: bool) -> Database:
-    from sqlalchemy import create_engine, event  # noqa: PLC0415 - heavy: only with a store
-    from sqlalchemy.pool import StaticPool  # noqa: PLC0415
+    from sqlalchemy import create_engine, event
+    from sqlalchemy.pool import StaticPool
 
     uri = f"file:{quote(str(path))}?mode={'rw' if writable else 'ro'}"
 
@@ -257,7 +257,7 @@ def _version(database: Database) -> str | None:
 
     Raises `StoreError` for a file that is no store of ours, or newer than this program.
     """
-    from store.tables import APPLICATION_ID, REVISIONS  # noqa: PLC0415 - imports SQLAlchemy
+    from store.tables import APPLICATION_ID, REVISIONS
 
     path, cursor = database.path, database.raw
     try:
@@ -286,9 +286,9 @@ def _version(database: Database) -> str | None:
 
 def _create(path: Path) -> None:
     """Make a whole store beside its place, then link it there: nobody sees half of one."""
-    from sqlalchemy import create_engine  # noqa: PLC0415
+    from sqlalchemy import create_engine
 
-    from store.tables import APPLICATION_ID, REVISIONS, VIEWS, metadata  # noqa: PLC0415
+    from store.tables import APPLICATION_ID, REVISIONS, VIEWS, metadata
 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
@@ -334,7 +334,7 @@ def _upgrade(database: Database, version: str) -> None:
             f"the store '{database.path}' must be upgraded, but a run holds '{busy}'",
             hint="wait until it has ended, then run the same command again",
         )
-    from store.migrate import upgrade  # noqa: PLC0415 - imports alembic
+    from store.migrate import upgrade
 
     upgrade(database, version)
     database.checkpoint()

@@ -92,7 +92,7 @@ class History:
             f"""SELECT r.id, s.*, v.resumed_from, v.root_run, v.note, v.params, v.finished_at,
                        v.started_by, r.owner
                 FROM run_rows r JOIN run_summary s ON s.run_id = r.id JOIN runs v ON v.id = r.id
-                WHERE {" AND ".join(where)} ORDER BY r.id DESC LIMIT ?""",  # noqa: S608 - constants
+                WHERE {" AND ".join(where)} ORDER BY r.id DESC LIMIT ?""",
             [*parameters, -1 if failed else limit],
         )
         shown = [self._told(row) for row in rows]
@@ -170,8 +170,11 @@ WHERE a.run_id = ? ORDER BY a.position, a.number""",
             [run_id],
         )
 
-    def medians(self, workflow: str) -> dict[str, float]:
-        """Usual duration of each step in seconds: median of its last successful attempts."""
+    def medians(self, workflow: str, *, before: int | None = None) -> dict[str, float]:
+        """Usual duration of each step in seconds: median of its last successful attempts.
+
+        Counts runs before run `before` only, if that is given.
+        """
         rows = self._rows(
             """
 SELECT step, duration_us FROM (
@@ -180,9 +183,10 @@ SELECT step, duration_us FROM (
   FROM attempt_rows a JOIN run_rows r ON r.id = a.run_id
   JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = a.position
   WHERE a.outcome = 'ok' AND a.started_at IS NOT NULL AND r.id IN (
-    SELECT id FROM run_rows WHERE workflow = ? ORDER BY id DESC LIMIT 50)
+    SELECT id FROM run_rows WHERE workflow = ? AND (? IS NULL OR id < ?)
+    ORDER BY id DESC LIMIT 50)
 ) WHERE age <= ?""",
-            [workflow, MEDIAN_OF],
+            [workflow, before, before, MEDIAN_OF],
         )
         durations: dict[str, list[float]] = {}
         for row in rows:
@@ -210,7 +214,7 @@ SELECT step, duration_us FROM (
             where += " AND context_sha256 = ?"
             parameters.append(context_sha256)
         rows = self._rows(
-            f"SELECT max(id) AS id FROM run_rows WHERE {where}",  # noqa: S608 - constants
+            f"SELECT max(id) AS id FROM run_rows WHERE {where}",
             parameters,
         )
         return None if rows[0]["id"] is None else self.past(rows[0]["id"])
@@ -262,7 +266,8 @@ SELECT step, duration_us FROM (
             ).fetchone()
             if row is None:
                 raise UsageError(f"there is no run {run_id}", hint="see `history` for the runs")
-            return PastRun(*row, steps=tuple(_past_steps(cursor, run_id, row[6])))
+            steps = tuple(_past_steps(cursor, run_id, row[6]))
+            return PastRun(*row, steps)
 
     def initial_run(self, run_id: int) -> int:
         """Give the run of the chain that keeps the initial context: its first."""

@@ -209,7 +209,8 @@ class Journal:
         channels: Callable[[RunStatus], Iterable[str]],
     ) -> None:
         """`stamp` turns the run's clock into microseconds since 1970; `channels` says where an
-        alert for an outcome is to go."""
+        alert for an outcome is to go.
+        """
         self.run_id = run_id
         self._database = database
         self._stamp = stamp

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from engine.model import AlertRow
 from store import locks
 from store.database import Database
 from store.tables import AlertStatus
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedAlert:
-    """One alert for one channel; matches `engine.ports.AlertRow`."""
-
-    id: int
-    channel: str
-    payload: dict[str, Any]
-    tries: int
-    repeat: bool = False
 
 
 class StoredOutbox:
@@ -38,9 +27,9 @@ class StoredOutbox:
         self._payload = payload
         self._owner = locks.this_process("")
 
-    def claim(self, limit: int = 20) -> list[ClaimedAlert]:
+    def claim(self, limit: int = 20) -> list[AlertRow]:
         """Mark due alerts as being sent by this process, durably; oldest first."""
-        claimed = []
+        claimed: list[tuple[int, str, int, int, bool]] = []
         with self._database.write() as cursor:
             rows = cursor.execute(
                 "SELECT id, run_id, channel, tries, status, owner FROM alert_rows"
@@ -58,7 +47,7 @@ class StoredOutbox:
                 )
                 claimed.append((alert_id, channel, run_id, tries, repeat))
         return [
-            ClaimedAlert(alert_id, channel, self._payload(run_id), tries, repeat)
+            AlertRow(alert_id, channel, self._payload(run_id), tries, repeat)
             for alert_id, channel, run_id, tries, repeat in claimed
         ]
 

@@ -7,6 +7,7 @@ stored: a step without a row of its own is running, backing off or waiting, whic
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from sqlalchemy import (
@@ -34,8 +35,7 @@ metadata = MetaData(
 _Key = BigInteger().with_variant(Integer, "sqlite")
 
 
-def _one_of(column: str, words: object) -> CheckConstraint:
-    assert isinstance(words, list | type)
+def _one_of(column: str, words: Iterable[str]) -> CheckConstraint:
     listed = ", ".join(f"'{word}'" for word in words)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 

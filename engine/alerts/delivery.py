@@ -15,7 +15,8 @@ from engine.alerts import content as contents
 from engine.alerts.content import Content
 from engine.alerts.fault import AlertError, reason
 from engine.errors import EngineError
-from engine.ports import AlertRow, Clock, Outbox
+from engine.model import AlertRow
+from engine.ports import Clock, Outbox
 
 DEADLINE_S = 5.0
 TRIES_MAX = 10

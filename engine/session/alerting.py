@@ -65,7 +65,7 @@ def deliver_due(
 
     Never raises: an alert that could not be sent stays in the outbox, and the log says so.
     """
-    from engine.alerts.delivery import deliver  # noqa: PLC0415 - with a configured channel only
+    from engine.alerts.delivery import deliver
 
     configured = channels(environment.secrets.setting)
     if not configured:
@@ -74,8 +74,8 @@ def deliver_due(
             environment.paths.home / "env",
         )
         return None
-    from engine.session import reporting  # noqa: PLC0415
-    from store.outbox import StoredOutbox  # noqa: PLC0415
+    from engine.session import reporting
+    from store.outbox import StoredOutbox
 
     def payload(run_id: int) -> dict[str, Any]:
         return reporting.build_report(history, run_id, environment)

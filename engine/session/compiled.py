@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine import graph
 from engine.fingerprint import Fingerprint, Fingerprints
-from engine.model import Definition, Shell
+from engine.model import Definition, Shell, TriggerRule
 from engine.plan import Plan
 from engine.resume import Fresh
 
@@ -38,7 +38,7 @@ def compile_definition(definition: Definition, root: Path) -> Compiled:
     commands = [isinstance(step.run, Shell) for step in steps]
     plan = Plan(
         graph=ordered,
-        rules=[step.trigger_rule for step in steps],
+        rules=[TriggerRule(step.trigger_rule) for step in steps],
         retries=[step.retries for step in steps],
         timeout_s=[step.timeout_s for step in steps],
         stop_s=[COMMAND_STOP_S if command else THREAD_STOP_S for command in commands],

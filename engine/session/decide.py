@@ -122,7 +122,7 @@ def _from_step(compiled: Compiled, asked: Asked, past: PastRun | None) -> Decisi
 
 
 def _near(step: str | None, compiled: Compiled) -> str:
-    import difflib  # noqa: PLC0415 - for a wrong name only
+    import difflib
 
     near = difflib.get_close_matches(step or "", compiled.graph.names, n=1)
     return f" (did you mean '{near[0]}'?)" if near else ""

@@ -6,6 +6,7 @@ import getpass
 import hashlib
 import logging
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("engine.run")
 
 WORKERS_MAX = 1_000
+
+_URL_PASSWORD = re.compile(r"://[^/?#\s:@]*:[^/?#\s@]+@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def run_as_library(
     definition: Definition, request: RunRequest, *, store_url: str | None
 ) -> dict[str, Any]:
     """Run for `Workflow.run`: paths found as the command finds them, nothing global touched."""
-    from engine.places import find_paths  # noqa: PLC0415 - shared with the command
+    from engine.places import find_paths
 
     paths = find_paths(os.environ, store_url=store_url, strict=False)
     environment = Environment(
@@ -96,7 +99,7 @@ def run_workflow(
     dry = definition.dry_run if request.dry_run is None else request.dry_run or definition.dry_run
     if dry:
         return _dry_run(compiled, asked, environment)
-    from engine.session.live import LiveRun  # noqa: PLC0415 - imports SQLAlchemy
+    from engine.session.live import LiveRun
 
     return LiveRun(compiled, asked, encoded, environment).go()
 
@@ -111,8 +114,8 @@ def _asked(
     definition: Definition, request: RunRequest, environment: Environment
 ) -> tuple[Asked, list[tuple[str, Encoded]]]:
     """Resolve parameters and encode the initial context, before anything is touched."""
-    from engine.context import check_key  # noqa: PLC0415
-    from store.values import encode  # noqa: PLC0415
+    from engine.context import check_key
+    from store.values import encode
 
     clock, secrets = environment.clock, environment.secrets
     today = _today(definition, clock)
@@ -128,10 +131,10 @@ def _asked(
             definition.params, given, today=today, workflow=definition.name
         )
         for name, text in parameters.as_text(resolved).items():
-            if secrets.contains(text):
+            if secrets.contains(text) or _URL_PASSWORD.search(text):
                 raise UsageError(
-                    f"parameter '{name}' holds a secret",
-                    hint="parameters are recorded as they are; read it with ctx.secret instead",
+                    f"parameter '{name}' holds a secret or a URL with a password",
+                    hint="parameters are recorded as they are; leave it to ctx.secret instead",
                 )
     encoded = [
         (check_key(key), encode(key, value, reject=secrets.contains))
@@ -154,19 +157,19 @@ def _today(definition: Definition, clock: SystemClock) -> date:
     """Give the day on which the run starts, in the workflow's zone."""
     if definition.timezone is None:
         return clock.utc().astimezone().date()
-    from zoneinfo import ZoneInfo  # noqa: PLC0415
+    from zoneinfo import ZoneInfo
 
     return clock.utc().astimezone(ZoneInfo(definition.timezone)).date()
 
 
 def _dry_run(compiled: Compiled, asked: Asked, environment: Environment) -> dict[str, Any]:
     """Plan with a read-only look at the store, or without one where there is none."""
-    from store.database import open_reader, path_of  # noqa: PLC0415
+    from store.database import open_reader, path_of
 
     path = path_of(environment.paths.store_url)
     if not path.exists():
         return _planned(compiled, asked, None)
-    from store.history import History  # noqa: PLC0415
+    from store.history import History
 
     database = open_reader(path)
     try:

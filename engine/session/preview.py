@@ -15,7 +15,7 @@ Row = dict[str, Any]
 def preview_rows(compiled: Compiled, decision: Decision) -> list[Row]:
     """Per step `step`, `what` (reuse, redo, new, gone) and `why`, in dependency order."""
     names = compiled.graph.names
-    rows = [
+    rows: list[Row] = [
         {
             "step": names[step],
             "what": decision.choices[step].what,
@@ -23,7 +23,7 @@ def preview_rows(compiled: Compiled, decision: Decision) -> list[Row]:
         }
         for step in compiled.graph.order
     ]
-    gone = [{"step": name, "what": "gone", "why": "no longer defined"} for name in decision.gone]
+    gone: list[Row] = [{"step": name, "what": "gone", "why": "no longer defined"} for name in decision.gone]
     return rows + gone
 
 
@@ -34,7 +34,7 @@ def plan_rows(compiled: Compiled, decision: Decision, expected: Mapping[str, flo
     "skipped".
     """
     conditional: dict[int, str] = {}
-    rows = []
+    rows: list[Row] = []
     for step in compiled.graph.order:
         name = compiled.graph.names[step]
         choice = decision.choices[step] if decision.choices else None

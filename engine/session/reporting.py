@@ -46,7 +46,7 @@ def build_report(
         run,
         history.steps(run_id),
         history.attempts(run_id),
-        expected=history.medians(workflow),
+        expected=history.medians(workflow, before=run_id),
         logs=lambda step, number: tail(log_of(step, number)),
         around=around,
     )

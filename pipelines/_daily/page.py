@@ -141,7 +141,7 @@ def _disks(day: Day) -> str:
     meters = [
         _meter(
             disk["mount"],
-            f"{units.size(disk['free_bytes'])} free of {units.size(disk['total_bytes'])}",
+            f"{units.size(disk['used_bytes'])} used, {units.size(disk['free_bytes'])} free",
             disk["used_percent"],
             "disk_percent",
             under=[disk_change(day, disk["mount"]), disk_outlook(day, disk["mount"])],

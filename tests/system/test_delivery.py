@@ -14,7 +14,7 @@ from engine.alerts import delivery
 from engine.alerts.delivery import DeliveryResult
 from engine.clock import SystemClock
 from engine.errors import StoreBusy
-from engine.ports import AlertRow
+from engine.model import AlertRow
 from tests.system.alert_servers import (
     OK,
     answer,

@@ -99,7 +99,7 @@ def test_a_password_in_the_source_is_refused_and_not_shown(url: str, tmp_path: P
         read_drop(url, MONDAY, tmp_path, no_password)
     assert "hunter22" not in str(caught.value)
     if ":hunter22/" not in url:
-        assert "which would be kept with the run" in str(caught.value)
+        assert "and a run's parameters are kept" in str(caught.value)
 
 
 @pytest.mark.parametrize(
