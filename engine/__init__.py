@@ -31,7 +31,7 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'engine' has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 - that is the point
+    from importlib import import_module
 
     value = getattr(import_module(home), name)
     globals()[name] = value

@@ -9,8 +9,10 @@ def main() -> int:
     """Run the command line; gives the exit code."""
     if "--dry-run" in sys.argv:
         sys.dont_write_bytecode = True  # before anything else is imported: not one byte changes
-    from engine.cli.main import run_command  # noqa: PLC0415 - after the line above
-
+    try:
+        from engine.cli.main import run_command
+    except KeyboardInterrupt:
+        return 130
     return run_command(sys.argv[1:])
 
 

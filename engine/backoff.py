@@ -37,7 +37,7 @@ def after_failure(
         return True, float(step.wait(state or _state(step, number, failure=failure)))
     if not step.backoff_s:
         return True, 0.0
-    from tenacity import wait_exponential  # noqa: PLC0415 - 100 ms, needed after a failure only
+    from tenacity import wait_exponential
 
     bound = wait_exponential(multiplier=step.backoff_s, max=step.backoff_s_max)
     return True, bound(state or _state(step, number, failure=failure)) * clock.random()
@@ -51,7 +51,7 @@ def refuses_result(step: Step, result: Any, *, number: int) -> bool:
 def _state(
     step: Step, number: int, *, failure: BaseException | None = None, result: Any = None
 ) -> RetryCallState:
-    from tenacity import RetryCallState  # noqa: PLC0415
+    from tenacity import RetryCallState
 
     state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
     state.attempt_number = number

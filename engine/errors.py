@@ -97,11 +97,11 @@ class SupersededError(StoreError):
 # -- raised by the user's own steps ---------------------------------------------------------------
 
 
-class Skip(Exception):  # noqa: N818 - reads as an instruction: `raise Skip("no trade today")`
+class Skip(Exception):
     """Raised by a step: end it as `skipped`, with the text as the reason."""
 
 
-class RetryAfter(Exception):  # noqa: N818 - reads as an instruction
+class RetryAfter(Exception):
     """Raised by a step: fail this attempt and retry no sooner than `seconds` from now."""
 
     def __init__(self, seconds: float, message: str = "") -> None:

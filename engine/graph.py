@@ -147,7 +147,7 @@ def _duplicates(names: Sequence[str]) -> list[str]:
 
 
 def _unknown(step: str, wanted: str, names: Sequence[str]) -> str:
-    import difflib  # noqa: PLC0415 - needed for a wrong definition only
+    import difflib
 
     near = difflib.get_close_matches(wanted, names, n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""

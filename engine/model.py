@@ -339,7 +339,7 @@ class Definition:
     source: PurePath | None = None
 
 
-# -- what an attempt produces, what an alert tells ---------------------------------------------------------------------
+# -- what an attempt produces, what an alert tells ----------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ def _choose_one(step: Fresh, old: Past, again: str | None, rules: Rules) -> Choi
     settled = old.status in _KEPT
     own_skip = old.status is StepStatus.SKIPPED and not old.note.startswith(_SKIPS_OF_OTHERS)
     if not settled and not own_skip:
-        return _unsettled(old, rules)
+        return _unsettled(old, rules, again)
     why = _why_again(step, old, again, rules)
     if why:
         return Choice("redo", why, own_key=settled, key_run=old.key_run)
@@ -129,11 +129,12 @@ def _why_again(step: Fresh, old: Past, again: str | None, rules: Rules) -> str:
     return ""
 
 
-def _unsettled(old: Past, rules: Rules) -> Choice:
+def _unsettled(old: Past, rules: Rules, again: str | None) -> Choice:
+    """Redo a step that had not ended well; what it waits for comes before any wait of its own."""
     run = rules.run_id
     if old.status is StepStatus.FAILED:
         return Choice("redo", f"failed in run {run}", key_run=old.key_run)
-    if old.lost >= LOST_MAX:
+    if old.lost >= LOST_MAX and again is None:
         note = (
             f"its last {old.lost} attempts all ended with the engine's death; "
             "it may be what kills it"
@@ -143,13 +144,14 @@ def _unsettled(old: Past, rules: Rules) -> Choice:
         StepStatus.INTERRUPTED: f"interrupted in run {run}",
         StepStatus.SKIPPED: f"skipped in run {run} ({old.note})",
     }.get(old.status, f"not started in run {run}")
-    if old.retry_at is not None:
+    retry_at = old.retry_at if again is None else None
+    if retry_at is not None:
         why = f"was waiting for its retry in run {run}"
     return Choice(
         "redo",
         why,
         used=old.used,
-        retry_at=old.retry_at,
+        retry_at=retry_at,
         key_run=old.key_run,
         lost=old.lost,
     )

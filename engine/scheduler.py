@@ -32,6 +32,7 @@ from engine.events import (
     StopRequested,
 )
 from engine.frontier import Frontier
+from engine.live import Live, LiveAttempts
 from engine.model import ENDED_STEP, AttemptOutcome, RunStatus, StepStatus
 from engine.plan import TRANSITIONS, InvariantViolation, Plan, StepState
 from engine.trigger import Decision
@@ -41,18 +42,9 @@ _S = StepStatus
 GRACE_S = 5.0  # how long running steps may go on once a stop was asked for
 PROBE_S = 0.25  # how long a queued claim's start may stay unknown before it is asked for
 
-
-class _Live:
-    """A claimed attempt; `started_at` is None while it may still be queued."""
-
-    __slots__ = ("asked", "known", "number", "started_at", "stop_by")
-
-    def __init__(self, number: int, started_at: float | None) -> None:
-        self.number = number
-        self.started_at = started_at
-        self.known = started_at is not None
-        self.asked = ""  # why it was asked to stop, or nothing
-        self.stop_by: float | None = None
+NOT_STARTED = "not started"
+BEFORE_RETRY = "stopped before its retry"
+UNSURE = "may not have started"
 
 
 class Scheduler:
@@ -72,11 +64,8 @@ class Scheduler:
         self._used = [0] * count
         self._frontier = Frontier(graph, plan.rules)
         self._open = count
-        self._live: dict[int, _Live] = {}
-        self._queued = 0
-        self._left: dict[int, int] = {}
+        self._live = LiveAttempts(plan.timeout_s)
         self._due: list[tuple[float, int]] = []  # backing off
-        self._limits: list[tuple[float, int, int]] = []  # deadlines and stop-bys
         self._ready: list[int] = []
         self._fresh: list[int] = []  # restored, and not yet decided about
         self._stop: StopRequested | None = None
@@ -99,18 +88,18 @@ class Scheduler:
     @property
     def live(self) -> int:
         """Attempts that are claimed and have no verdict; those left behind do not count."""
-        return len(self._live)
+        return len(self._live.by_step)
 
     def next_wakeup(self, now: float) -> float | None:
         """When `tick` is due even if nothing happens; None if only an event can move things."""
         times = []
         if self._due and self._stop is None:
             times.append(self._due[0][0])
-        if self._limits:
-            times.append(self._limits[0][0])
-        if self._stop_grace is not None and self._live:
+        if self._live.next_limit is not None:
+            times.append(self._live.next_limit)
+        if self._stop_grace is not None and self._live.by_step:
             times.append(self._stop_grace)
-        if self._queued > 0:
+        if self._live.queued > 0:
             times.append(now + PROBE_S)
         return min(times, default=None)
 
@@ -119,11 +108,7 @@ class Scheduler:
 
         The caller answers each with an `AttemptOverran` event, drawing the delay of its retry.
         """
-        return [
-            (step, live.number)
-            for step, live in self._live.items()
-            if live.stop_by is not None and live.stop_by <= now
-        ]
+        return self._live.overran(now)
 
     def tick(self, now: float, events: Sequence[Event], *, ahead: int = 0) -> list[Action]:
         """Take what happened, give what to do.
@@ -137,8 +122,9 @@ class Scheduler:
             self._decide_fresh(now, actions)
         for event in events:
             self._handle(event, now, actions)
-        if self._limits and self._limits[0][0] <= now:
-            self._pass_limits(now, actions)
+        for step, live in self._live.due(now):
+            reason = f"timed out after {self.plan.timeout_s[step]:g}s"
+            self._ask_stop(step, live, now, (reason, True), actions)
         if self._stop is None:
             if self._due and self._due[0][0] <= now:
                 self._pass_due(now, actions)
@@ -146,7 +132,7 @@ class Scheduler:
                 self._claim(now, ahead, actions)
         elif self._stop_grace is not None and self._stop_grace <= now:
             self._end_grace(now, actions)
-        if not self._live and not self._open:
+        if not self._live.by_step and not self._open:
             self._end_run(now, actions)
         return actions
 
@@ -157,7 +143,7 @@ class Scheduler:
             case AttemptFinished():
                 self._finished(event, now, actions)
             case AttemptStarted():
-                self._started(event, actions)
+                self._started(event, now, actions)
             case AttemptWithdrawn():
                 self._withdrawn(event, now, actions)
             case AttemptOverran():
@@ -167,34 +153,18 @@ class Scheduler:
             case _:
                 assert_never(event)
 
-    def _take(self, step: int, number: int) -> _Live | None:
-        """Remove and give the live attempt, or None for one that is superseded or left behind."""
-        live = self._live.get(step)
-        if live is None or live.number != number:
-            if self._left.get(step) == number:
-                del self._left[step]
-            return None
-        del self._live[step]
-        if not live.known:
-            self._queued -= 1
-        return live
-
-    def _started(self, event: AttemptStarted, actions: list[Action]) -> None:
-        live = self._live.get(event.step)
-        if live is None or live.number != event.number:
+    def _started(self, event: AttemptStarted, now: float, actions: list[Action]) -> None:
+        live, is_news = self._live.begin(event)
+        if live is None:
             return
-        if not live.known:
-            live.known = True
-            self._queued -= 1
+        if is_news:
             actions.append(RecordStart(event.step, event.number, event.at))
-        live.started_at = event.at
-        limit = self.plan.timeout_s[event.step]
-        if limit is not None:
-            heappush(self._limits, (event.at + limit, event.step, event.number))
+            if self._stop is not None and self.plan.gentle[event.step]:
+                self._ask_stop(event.step, live, now, (_stopped(self._stop), False), actions)
 
     def _finished(self, event: AttemptFinished, now: float, actions: list[Action]) -> None:
         step = event.step
-        live = self._take(step, event.number)
+        live = self._live.take(step, event.number)
         if live is None:
             return
         outcome = event.outcome
@@ -208,8 +178,10 @@ class Scheduler:
                 actions.append(EndStep(step, _S.OK, ended, "", event.writes, event.files))
                 self._release(step, ended, actions)
             return
-        if self._stop is not None and live.asked and outcome is not AttemptOutcome.TIMED_OUT:
+        if live.asked and not live.late:
             outcome = AttemptOutcome.INTERRUPTED
+        elif live.late and outcome is AttemptOutcome.INTERRUPTED:
+            outcome = AttemptOutcome.TIMED_OUT
         actions.append(EndAttempt(step, event.number, outcome, begun, ended, event.error))
         self._after_failure(
             step, now, (outcome, event.retryable, event.delay_s, _last_line(event.error)), actions
@@ -217,17 +189,20 @@ class Scheduler:
 
     def _overran(self, event: AttemptOverran, now: float, actions: list[Action]) -> None:
         step = event.step
-        live = self._take(step, event.number)
+        live = self._live.take(step, event.number)
         if live is None:
             return
-        self._left[step] = event.number
-        stopped = self._stop is not None and not live.asked.startswith("timed out")
-        outcome = AttemptOutcome.INTERRUPTED if stopped else AttemptOutcome.TIMED_OUT
-        what = "process" if self.plan.gentle[step] else "thread"
-        note = f"{live.asked}; its {what} is still running"
-        actions.append(EndAttempt(step, event.number, outcome, live.started_at, now, note))
+        self._live.left[step] = event.number
+        outcome = AttemptOutcome.TIMED_OUT if live.late else AttemptOutcome.INTERRUPTED
+        told = self._still_running(step, live.asked)
+        actions.append(EndAttempt(step, event.number, outcome, live.started_at, now, told))
         actions.append(LeaveBehind(step, event.number))
+        note = self._still_running(step, "timed out") if live.late else told
         self._after_failure(step, now, (outcome, event.retryable, event.delay_s, note), actions)
+
+    def _still_running(self, step: int, why: str) -> str:
+        what = "process" if self.plan.gentle[step] else "thread"
+        return f"{why}; its {what} is still running"
 
     def _after_failure(
         self,
@@ -252,17 +227,20 @@ class Scheduler:
             self._end_step(step, _S.FAILED, now, note, actions)
         elif self._stop is not None:
             actions.append(BackOff(step, self.numbers[step], decision.when))
-            self._end_step(step, _S.INTERRUPTED, now, "stopped before its retry", actions)
+            self._end_step(step, _S.INTERRUPTED, now, BEFORE_RETRY, actions)
         else:
             self._move(step, _S.BACKING_OFF)
             heappush(self._due, (decision.when, step))
             actions.append(BackOff(step, self.numbers[step], decision.when))
 
     def _withdrawn(self, event: AttemptWithdrawn, now: float, actions: list[Action]) -> None:
-        if self._take(event.step, event.number) is None:
+        if self._live.take(event.step, event.number) is None:
             return
         actions.append(EndAttempt(event.step, event.number, AttemptOutcome.CANCELLED, None, None))
-        self._end_step(event.step, _S.CANCELLED, now, "not started", actions)
+        if event.number > 1:
+            self._end_step(event.step, _S.INTERRUPTED, now, BEFORE_RETRY, actions)
+        else:
+            self._end_step(event.step, _S.CANCELLED, now, NOT_STARTED, actions)
 
     def _stop_requested(self, event: StopRequested, now: float, actions: list[Action]) -> None:
         first = self._stop is None
@@ -270,32 +248,22 @@ class Scheduler:
         if first:
             self._stop_grace = now + GRACE_S
             self._cancel_unstarted(now, actions)
-            for step, live in self._live.items():
-                reason = f"stopped by {event.by}"
+            for step, live in self._live.by_step.items():
                 if not live.known:
+                    reason = _stopped(event)
                     actions.append(StopAttempt(step, live.number, reason, withdraw=True))
-                elif self.plan.gentle[step] and not event.at_once:
-                    self._ask_stop(step, live, now, reason, actions)
+                elif self.plan.gentle[step] and not live.asked and not event.at_once:
+                    self._ask_stop(step, live, now, (_stopped(event), False), actions)
         if event.at_once:
             self._end_live(now, actions)
 
     # -- time -------------------------------------------------------------------------------------
 
-    def _pass_limits(self, now: float, actions: list[Action]) -> None:
-        while self._limits and self._limits[0][0] <= now:
-            _, step, number = heappop(self._limits)
-            live = self._live.get(step)
-            if live is None or live.number != number or live.asked:
-                continue
-            limit = self.plan.timeout_s[step]
-            self._ask_stop(step, live, now, f"timed out after {limit:g}s", actions)
-
     def _pass_due(self, now: float, actions: list[Action]) -> None:
         while self._due and self._due[0][0] <= now:
             _, step = heappop(self._due)
-            if step in self._left:
-                what = "process" if self.plan.gentle[step] else "thread"
-                note = f"timed out; its {what} is still running"
+            if step in self._live.left:
+                note = self._still_running(step, "timed out")
                 self._end_step(step, _S.FAILED, now, note, actions)
             else:
                 self._make_ready(step)
@@ -303,31 +271,31 @@ class Scheduler:
     def _end_grace(self, now: float, actions: list[Action]) -> None:
         assert self._stop is not None
         self._stop_grace = None
-        for step, live in self._live.items():
+        for step, live in self._live.by_step.items():
             if not live.asked:
-                self._ask_stop(step, live, now, f"stopped by {self._stop.by}", actions)
+                self._ask_stop(step, live, now, (_stopped(self._stop), False), actions)
 
     def _ask_stop(
-        self, step: int, live: _Live, now: float, reason: str, actions: list[Action]
+        self, step: int, live: Live, now: float, why: tuple[str, bool], actions: list[Action]
     ) -> None:
-        live.asked = reason
-        live.stop_by = now + self.plan.stop_s[step]
-        heappush(self._limits, (live.stop_by, step, live.number))
+        reason, late = why
+        self._live.ask(step, reason, stop_by=now + self.plan.stop_s[step], late=late)
         actions.append(StopAttempt(step, live.number, reason))
 
     # -- claims and ends --------------------------------------------------------------------------
 
     def _claim(self, now: float, ahead: int, actions: list[Action]) -> None:
-        ready, live, by_rank, timeouts = self._ready, self._live, self._by_rank, self.plan.timeout_s
+        ready, by_rank, timeouts = self._ready, self._by_rank, self.plan.timeout_s
+        live = self._live.by_step
         room = self.workers + ahead - len(live)
         while ready and room > 0:
             step = by_rank[heappop(ready)]
             number = self.numbers[step] = self.numbers[step] + 1
-            free = self._queued == 0 and len(live) < self.workers
+            free = self._live.queued == 0 and len(live) < self.workers
             if not free:
-                self._queued += 1
+                self._live.queued += 1
             started_at = now if free else None
-            live[step] = _Live(number, started_at)
+            live[step] = Live(number, started_at)
             self._move(step, _S.RUNNING)
             actions.append(Claim(step, number, started_at, timeouts[step] is not None))
             room -= 1
@@ -381,24 +349,22 @@ class Scheduler:
             if status in ENDED_STEP or status is _S.RUNNING:
                 continue
             if self.numbers[step] or status is _S.BACKING_OFF:
-                to, note = _S.INTERRUPTED, "stopped before its retry"
+                to, note = _S.INTERRUPTED, BEFORE_RETRY
             else:
-                to, note = _S.CANCELLED, "not started"
+                to, note = _S.CANCELLED, NOT_STARTED
             self._move(step, to)
             self._open -= 1
             actions.append(EndStep(step, to, now, note))
 
     def _end_live(self, now: float, actions: list[Action]) -> None:
         assert self._stop is not None
-        for step, live in list(self._live.items()):
-            del self._live[step]
-            self._left[step] = live.number
-            note = f"stopped by {self._stop.by}"
+        for step, live in list(self._live.by_step.items()):
+            self._live.take(step, live.number)
+            note = _stopped(self._stop) if live.known else f"{_stopped(self._stop)}; {UNSURE}"
             outcome = AttemptOutcome.INTERRUPTED
             actions.append(EndAttempt(step, live.number, outcome, live.started_at, now, note))
             actions.append(StopAttempt(step, live.number, note))
             self._end_step(step, _S.INTERRUPTED, now, note, actions)
-        self._queued = 0
 
     def _end_run(self, now: float, actions: list[Action]) -> None:
         self._ended = True
@@ -406,7 +372,7 @@ class Scheduler:
         if self._stop is not None and any(status in stopped for status in self.status):
             cancelled = self._stop.by == "cancel"
             status = RunStatus.CANCELLED if cancelled else RunStatus.INTERRUPTED
-            actions.append(EndRun(status, now, f"stopped by {self._stop.by}"))
+            actions.append(EndRun(status, now, _stopped(self._stop)))
             return
         failed = any(status is _S.FAILED for status in self.status)
         actions.append(EndRun(RunStatus.FAILED if failed else RunStatus.OK, now))
@@ -444,3 +410,7 @@ class Scheduler:
 
 def _last_line(text: str) -> str:
     return text.rstrip().rpartition("\n")[2]
+
+
+def _stopped(stop: StopRequested) -> str:
+    return f"stopped by {stop.by}"

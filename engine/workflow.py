@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -122,7 +123,7 @@ class Workflow:
     def _check_shells(self) -> None:
         shells = [step.run for step in self.steps if isinstance(step.run, Shell)]
         if shells:
-            from engine.workers.commands import check_shell  # noqa: PLC0415 - with shell steps only
+            from engine.workers.commands import check_shell
 
             for body in shells:
                 check_shell(body)
@@ -148,18 +149,30 @@ class Workflow:
         Raises `UsageError` where the command exits 2, `StoreError` where it exits 3 and
         `AlreadyRunning` where it exits 75.
         """
-        from engine.session import RunRequest, run_as_library  # noqa: PLC0415 - heavy
+        with _bytecode(written=not (self.dry_run or dry_run)):
+            from engine.session import RunRequest, run_as_library
 
-        request = RunRequest(
-            workers=workers,
-            params=dict(params or {}),
-            context=dict(context or {}),
-            dry_run=dry_run,
-            fresh=fresh,
-            resume=None if resume is None else str(resume),
-            started_by="library",
-        )
-        return run_as_library(self.definition(), request, store_url=store)
+            request = RunRequest(
+                workers=workers,
+                params=dict(params or {}),
+                context=dict(context or {}),
+                dry_run=dry_run,
+                fresh=fresh,
+                resume=None if resume is None else str(resume),
+                started_by="library",
+            )
+            return run_as_library(self.definition(), request, store_url=store)
+
+
+@contextlib.contextmanager
+def _bytecode(*, written: bool) -> Iterator[None]:
+    """Let imports write bytecode or not: a dry run changes not one byte."""
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = before or not written
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _one_of(workflow: str, option: str, value: str, words: tuple[str, ...]) -> str:
@@ -174,7 +187,7 @@ def _one_of(workflow: str, option: str, value: str, words: tuple[str, ...]) -> s
 def _checked_zone(workflow: str, zone: str | None) -> str | None:
     if zone is None:
         return None
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - only with a zone
+    from zoneinfo import ZoneInfo
 
     with contextlib.suppress(Exception):
         return ZoneInfo(zone).key

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -196,7 +196,8 @@ SELECT step, duration_us FROM (
     def values(self, run_id: int) -> list[Row]:
         """Context values written in a run: step ('' for the initial context), key, codec, size."""
         return self._rows(
-            "SELECT step, key, codec, size, sha256 FROM outputs WHERE run_id = ? ORDER BY step, key",
+            "SELECT step, key, codec, size, sha256 FROM outputs WHERE run_id = ?"
+            " ORDER BY step, key",
             [run_id],
         )
 
@@ -266,8 +267,8 @@ SELECT step, duration_us FROM (
             ).fetchone()
             if row is None:
                 raise UsageError(f"there is no run {run_id}", hint="see `history` for the runs")
-            steps = tuple(_past_steps(cursor, run_id, row[6]))
-            return PastRun(*row, steps)
+            past = PastRun(*row)
+            return replace(past, steps=tuple(_past_steps(cursor, run_id, past.root_run)))
 
     def initial_run(self, run_id: int) -> int:
         """Give the run of the chain that keeps the initial context: its first."""
@@ -325,7 +326,7 @@ WHERE a.run_id = ? AND NOT EXISTS (SELECT 1 FROM step_rows s WHERE s.run_id = a.
   AND s.position = a.position AND s.status IN ('ok', 'skipped', 'failed'))
 ORDER BY a.position, a.number"""
     for position, *rest in cursor.execute(unsettled, (run_id,)).fetchall():
-        attempts.setdefault(position, []).append(tuple(rest))  # type: ignore[arg-type]
+        attempts.setdefault(position, []).append(tuple(rest))
     for row in cursor.execute(_PAST_STEPS, (run_id,)).fetchall():
         position, name, status, note, fingerprint, parts, upstreams, source, *carried = row
         used, retry_at, lost = _carried(attempts.get(position, []), carried)

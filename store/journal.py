@@ -208,8 +208,10 @@ class Journal:
         stamp: Callable[[float], int],
         channels: Callable[[RunStatus], Iterable[str]],
     ) -> None:
-        """`stamp` turns the run's clock into microseconds since 1970; `channels` says where an
-        alert for an outcome is to go.
+        """Write for run `run_id`.
+
+        `stamp` turns the run's clock into microseconds since 1970; `channels` says where an alert
+        for an outcome is to go.
         """
         self.run_id = run_id
         self._database = database

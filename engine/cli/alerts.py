@@ -28,7 +28,7 @@ def alerts(parsed: argparse.Namespace) -> int:
 
 
 def _test(parsed: argparse.Namespace, secrets: Secrets) -> int:
-    from engine.alerts.delivery import half_configured, send_test  # noqa: PLC0415
+    from engine.alerts.delivery import half_configured, send_test
 
     outcomes = send_test(secrets.setting, socket.gethostname(), clock=SystemClock())
     if parsed.json:
@@ -38,8 +38,8 @@ def _test(parsed: argparse.Namespace, secrets: Secrets) -> int:
     else:
         for warning in half_configured(secrets.setting):
             print_result(warning)
-        for channel, _, said in outcomes:
-            print_result(secrets.mask(f"{channel}: {said}"))
+        for _, _, said in outcomes:
+            print_result(secrets.mask(said))
         if not outcomes:
             print_result("no channel is configured: set SLACK_WEBHOOK_URL, or SMTP_URL and MAIL_TO")
     return 0 if outcomes and all(ok for _, ok, _ in outcomes) else 1
@@ -47,11 +47,11 @@ def _test(parsed: argparse.Namespace, secrets: Secrets) -> int:
 
 def _send(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
     """Reconcile first, so that a dead engine's alert goes out too; then send what is due."""
-    from engine.model import RunStatus  # noqa: PLC0415
-    from engine.session import Environment, alerting  # noqa: PLC0415
-    from store.database import open_writer, path_of  # noqa: PLC0415
-    from store.history import History  # noqa: PLC0415
-    from store.reconcile import reconcile  # noqa: PLC0415
+    from engine.model import RunStatus
+    from engine.session import Environment, alerting
+    from store.database import open_writer, path_of
+    from store.history import History
+    from store.reconcile import reconcile
 
     clock = SystemClock()
     environment = Environment(
@@ -91,8 +91,8 @@ def _send(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
 
 
 def _list(parsed: argparse.Namespace, paths: Paths) -> int:
-    from store.database import open_reader, path_of  # noqa: PLC0415
-    from store.history import History  # noqa: PLC0415
+    from store.database import open_reader, path_of
+    from store.history import History
 
     database = open_reader(path_of(paths.store_url))
     try:

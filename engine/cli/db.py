@@ -10,8 +10,8 @@ from engine.cli.console import print_result
 
 def database(parsed: argparse.Namespace) -> int:
     """Bring the store's tables up to date, after taking a copy; makes a missing one."""
-    from engine.places import make_home  # noqa: PLC0415
-    from store.database import open_writer, path_of  # noqa: PLC0415
+    from engine.places import make_home
+    from store.database import open_writer, path_of
 
     paths = place.paths_of(parsed)
     make_home(paths.home)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 @contextmanager
 def _history(paths: Paths) -> Iterator[History]:
     """Look at the store, read-only."""
-    from store.database import open_reader, path_of  # noqa: PLC0415 - imports SQLAlchemy
-    from store.history import History  # noqa: PLC0415
+    from store.database import open_reader, path_of
+    from store.history import History
 
     database = open_reader(path_of(paths.store_url))
     try:
@@ -95,7 +95,7 @@ def _list_line(row: dict[str, Any], wide: int) -> str:
 
 
 def _last_runs(paths: Paths, names: list[str]) -> dict[str, dict[str, Any]]:
-    from store.database import path_of  # noqa: PLC0415
+    from store.database import path_of
 
     if not path_of(paths.store_url).exists():
         return {}
@@ -210,8 +210,8 @@ def report(parsed: argparse.Namespace) -> int:
 
 
 def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str]) -> int:
-    from engine.session import Environment  # noqa: PLC0415
-    from engine.session.reporting import build_report  # noqa: PLC0415
+    from engine.session import Environment
+    from engine.session.reporting import build_report
 
     paths = place.paths_of(parsed)
     environment = Environment(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 
 from engine.cli import options
 from engine.cli.console import finish_output, prepare_streams
+from engine.cli.signals import Stopped, terminated_raises
 from engine.errors import EngineError
 
 Command = Callable[[argparse.Namespace], int]
@@ -19,18 +22,30 @@ EXIT_MACHINE = 3
 
 
 def run_command(arguments: Sequence[str]) -> int:
-    """Parse and carry out one command; gives the exit code, and never a traceback for a user's
-    mistake."""
+    """Parse and carry out one command; gives the exit code.
+
+    A user's mistake, or the machine's, never ends in a traceback.
+    """
     prepare_streams()
     try:
-        code = _dispatch(arguments)
+        with terminated_raises():
+            code = _dispatch(arguments)
     except EngineError as error:
         _complain(error)
         code = error.exit_code
-    except KeyboardInterrupt:
-        code = 130
+    except KeyboardInterrupt as stop:
+        _complain(EngineError("stopped before anything was begun; nothing is left half done"))
+        code = 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
     except BrokenPipeError:
         code = 0
+    except OSError as error:
+        _complain(EngineError(f"the machine refused: {error}", hint="mend that, then try again"))
+        code = EXIT_MACHINE
+    except Exception as error:  # noqa: BLE001 - a fault of ours; the code must still be the right one
+        traceback.print_exc()
+        hint = "this is a fault of the program, not yours: please report it with the lines above"
+        _complain(EngineError(f"the engine failed: {type(error).__name__}", hint=hint))
+        code = EXIT_MACHINE
     finish_output()
     return _leave(code)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from engine.errors import UsageError
 
@@ -27,7 +27,10 @@ interrupted lately: what is done is not done again. It says which of the two, an
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises our own error instead of printing usage."""
+    """Raises our own error instead of printing usage; no option may be shortened."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=f"see `{self.prog} --help`")
@@ -64,7 +67,8 @@ def build() -> argparse.ArgumentParser:
         sub.set_defaults(call=call)
         return sub
 
-    _run(add("run", "run:run", "run a workflow, or go on from where it stopped", epilog=_RUN_EPILOG))
+    run_text = "run a workflow, or go on from where it stopped"
+    _run(add("run", "run:run", run_text, epilog=_RUN_EPILOG))
     _json(add("list", "look:list_workflows", "the workflows of this project"))
     check = add("check", "look:check", "load workflows and say what is wrong with them")
     check.add_argument("names", metavar="NAME|FILE", nargs="*", help="all of them without one")

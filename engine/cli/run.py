@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+from contextlib import redirect_stdout, suppress
+from pathlib import Path
 from typing import Any
 
 from engine.cli import place
 from engine.cli.console import print_result, setup, step_output, under_journald
-from engine.cli.signals import Stops, stops_to
+from engine.cli.signals import Stopped, Stops, stops_to
 from engine.clock import SystemClock
 from engine.definitions import load
 from engine.errors import UsageError
-from engine.model import Definition
 from engine.ports import Paths
 from engine.reports import terminal
 from engine.secrets import Secrets
@@ -29,23 +31,19 @@ def run(parsed: argparse.Namespace) -> int:
         raise UsageError(
             "--scheduled always starts anew", hint="leave out --resume, --from and --once"
         )
-    given = _given(parsed.set)
     if not parsed.scheduled:
-        return _run(parsed, paths, secrets, load(parsed.name, place.folder_of(parsed)), given)
-    from engine.cli import scheduled  # noqa: PLC0415 - only from a timer
+        return _run(parsed, paths, secrets)
+    from engine.cli import scheduled
 
     with scheduled.failures_recorded(parsed, paths, secrets):
+        return _run(parsed, paths, secrets)
+
+
+def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
+    given = _given(parsed.set)
+    _mind_dry_definition(place.folder_of(parsed) / f"{parsed.name}.py")
+    with redirect_stdout(sys.stderr):  # results only on stdout, whatever the file prints
         definition = load(parsed.name, place.folder_of(parsed))
-        return _run(parsed, paths, secrets, definition, given)
-
-
-def _run(
-    parsed: argparse.Namespace,
-    paths: Paths,
-    secrets: Secrets,
-    definition: Definition,
-    given: dict[str, str],
-) -> int:
     dry = parsed.dry_run or definition.dry_run
     console = setup(
         log_file=None if dry else paths.home / "logs" / f"{definition.name}.log",
@@ -76,10 +74,19 @@ def _run(
     try:
         with stops_to(environment.inbox) as stops, step_output():
             report = run_workflow(definition, request, environment)
+    except KeyboardInterrupt:
+        raise Stopped(stops.number or signal.SIGINT) from None
     finally:
         console.close()
     _print(parsed, report)
     return _exit_code(report, stops)
+
+
+def _mind_dry_definition(path: Path) -> None:
+    """Leave no bytecode behind if the workflow may turn out to be a dry one once it is loaded."""
+    with suppress(OSError, ValueError):
+        if b"dry_run" in path.read_bytes():
+            sys.dont_write_bytecode = True
 
 
 def _given(assignments: list[str]) -> dict[str, str]:
@@ -87,7 +94,9 @@ def _given(assignments: list[str]) -> dict[str, str]:
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals or not name:
-            raise UsageError(f"--set {assignment!r} is no assignment", hint="write --set NAME=VALUE")
+            raise UsageError(
+                f"--set {assignment!r} is no assignment", hint="write --set NAME=VALUE"
+            )
         if name in given:
             raise UsageError(f"--set gives '{name}' twice", hint="give each parameter once")
         given[name] = value

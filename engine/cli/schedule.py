@@ -27,6 +27,8 @@ def schedule(parsed: argparse.Namespace) -> int:
         "user": getpass.getuser() if system else None,
         "system": system,
     }
+    if parsed.pipelines or os.environ.get("ENGINE_PIPELINES"):
+        where["pipelines"] = place.folder_of(parsed)
     if parsed.what == "show":
         print_result(show(definition, **where))
         return 0

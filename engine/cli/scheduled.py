@@ -26,6 +26,9 @@ def failures_recorded(
 
     If the store cannot be written, the alert goes out directly. The error goes on to the caller.
     """
+    if parsed.dry_run:  # changes nothing, whatever is wrong
+        yield
+        return
     try:
         yield
     except AlreadyRunning:
@@ -44,11 +47,11 @@ def failures_recorded(
 def _record(
     parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: UsageError
 ) -> None:
-    from engine.places import make_home  # noqa: PLC0415
-    from engine.session import Environment, alerting  # noqa: PLC0415
-    from store import journal  # noqa: PLC0415
-    from store.database import open_writer, path_of  # noqa: PLC0415
-    from store.history import History  # noqa: PLC0415
+    from engine.places import make_home
+    from engine.session import Environment, alerting
+    from store import journal
+    from store.database import open_writer, path_of
+    from store.history import History
 
     clock = SystemClock()
     environment = Environment(
@@ -81,7 +84,7 @@ def _record(
 
 
 def _tell_directly(name: str, secrets: Secrets, error: EngineError) -> None:
-    from engine.alerts.delivery import direct  # noqa: PLC0415
+    from engine.alerts.delivery import direct
 
     headline = f"{name} could not be recorded"
     body = f"{error.message}\n{error.hint}".rstrip()

@@ -15,6 +15,31 @@ from engine.events import Event, StopRequested
 AT_ONCE_S = 1.0  # how long the second signal's stop may take to be recorded
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal that came before there was a run to stop."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def terminated_raises() -> Iterator[None]:
+    """Make SIGTERM raise as Ctrl-C does, where no run is on that would have to be stopped."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise Stopped(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class Stops:
     """What signals came in during a run."""
 
@@ -36,7 +61,7 @@ class Stops:
         name = signal.Signals(number).name
         if self._count == 1:
             self._inbox.put(StopRequested(name))
-        elif self._count == 2:  # noqa: PLR2004 - first, second, third
+        elif self._count == 2:
             self._inbox.put(StopRequested(name, at_once=True))
             timer = threading.Timer(AT_ONCE_S, os._exit, [128 + self.number])
             timer.daemon = True

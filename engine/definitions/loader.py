@@ -44,7 +44,9 @@ def load(name: str, folder: Path) -> Definition:
         near = difflib.get_close_matches(name, names, n=1)
         found = f"did you mean '{near[0]}'? " if near else ""
         there = ", ".join(names) if names else "none"
-        raise UsageError(f"there is no workflow '{name}' in '{folder}'", hint=f"{found}it has: {there}")
+        raise UsageError(
+            f"there is no workflow '{name}' in '{folder}'", hint=f"{found}it has: {there}"
+        )
     return load_file(path)
 
 
@@ -126,14 +128,35 @@ def _wrong(path: Path, error: BaseException) -> DefinitionError:
             f"{where}: {type(error).__name__}: {error.msg}\n    {line.strip()}\n    {caret}",
             hint=hint or "mend the line shown",
         )
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename == str(path)]
-    line_number = own[-1].lineno if own else 1
-    line = linecache.getline(str(path), line_number or 1).strip()
     text = traceback.format_exception_only(error)[-1].strip()
     if isinstance(error, EngineError):
         text = error.message
     if isinstance(error, ModuleNotFoundError):
         hint = f"install '{error.name}' into this environment, or mend the import"
-    shown = f"{path}:{line_number}: {text}" + (f"\n    {line}" if line else "")
+    frame = _own_frame(path, error)
+    where = f"{path}:1" if frame is None else f"{frame.filename}:{frame.lineno}"
+    shown = f"{where}: {text}" + ("" if frame is None else _pointed_at(frame))
     return DefinitionError(shown, hint=hint or "mend the line shown")
+
+
+def _own_frame(path: Path, error: BaseException) -> traceback.FrameSummary | None:
+    """Give the innermost frame in the user's own project: not in a library, nor in this program."""
+    root, program = path.parent.parent, Path(__file__).parents[1]
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if (file := Path(frame.filename)).is_relative_to(root)
+        and not file.is_relative_to(program)
+        and "site-packages" not in file.parts
+    ]
+    return own[-1] if own else None
+
+
+def _pointed_at(frame: traceback.FrameSummary) -> str:
+    """Give the source line and, under it, a caret at what went wrong."""
+    source = linecache.getline(frame.filename, frame.lineno or 1).rstrip("\n")
+    if not source.strip():
+        return ""
+    indent = len(source) - len(source.lstrip())
+    before = source.encode()[: frame.colno or 0].decode(errors="replace")
+    return f"\n    {source.strip()}\n    {' ' * max(0, len(before) - indent)}^"

@@ -109,7 +109,7 @@ def _from_step(compiled: Compiled, asked: Asked, past: PastRun | None) -> Decisi
     step = asked.request.from_step
     if step not in compiled.graph.names:
         raise UsageError(
-            f"--from: workflow '{compiled.definition.name}' has no step '{step}'{_near(step, compiled)}",
+            f"--from: '{compiled.definition.name}' has no step '{step}'{_near(step, compiled)}",
             hint=f"its steps: {', '.join(compiled.graph.names[:20])}",
         )
     if past is None:
@@ -136,6 +136,11 @@ def _resume(compiled: Compiled, asked: Asked, history: History) -> Decision:
         raise UsageError(
             f"run {past.run_id} is one of workflow '{past.workflow}', not of '{name}'",
             hint=f"run {past.workflow} --resume {past.run_id}",
+        )
+    if not past.steps:
+        raise UsageError(
+            f"run {past.run_id} began no step; there is nothing to go on from",
+            hint=f"start anew: run {name}",
         )
     recorded = parameters.from_json(compiled.definition.params, past.params)
     if past.status == "ok":

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("engine.run")
 
+# As a library nobody may listen; without this, logging prints warnings by itself.
+logging.getLogger("engine").addHandler(logging.NullHandler())
+
 WORKERS_MAX = 1_000
 
 _URL_PASSWORD = re.compile(r"://[^/?#\s:@]*:[^/?#\s@]+@")
@@ -125,6 +128,11 @@ def _asked(
             hint="start anew with --fresh --set …, or leave --set out",
         )
     given = request.params
+    if request.resume is not None and request.context:
+        raise UsageError(
+            "resume goes on with the run's recorded context; another cannot be given",
+            hint="start anew with fresh=True, or leave the context out",
+        )
     resolved: dict[str, Any] = {}
     if request.resume is None:
         resolved = parameters.resolve(
@@ -192,9 +200,15 @@ def lock_name(definition: Definition, params_text: str) -> str:
     return definition.name
 
 
-def already_running(history: History, workflow: str) -> AlreadyRunning:
-    """Make the error for a second run at once, naming the first."""
-    running = [r for r in history.runs(workflow=workflow, limit=20) if r["status"] == "running"]
+def already_running(
+    history: History, workflow: str, *, params: str | None = None
+) -> AlreadyRunning:
+    """Make the error for a second run at once, naming the first (with `params`, of those)."""
+    running = [
+        run
+        for run in history.runs(workflow=workflow, limit=20)
+        if run["status"] == "running" and params in (None, run["params"])
+    ]
     if not running:
         return AlreadyRunning(
             f"a run of '{workflow}' is just starting or ending",

@@ -27,6 +27,7 @@ from engine.session.decide import Asked, Decision, decide
 from engine.session.launch import Environment, already_running, lock_name
 from engine.session.observe import Progress, run_order
 from engine.session.preview import preview_rows
+from engine.session.stored_values import StoredValues
 from engine.workers.attempt import Toolbox
 from engine.workers.threads import ThreadWorkers
 from store import journal, locks, values
@@ -35,22 +36,6 @@ from store.history import History
 from store.reconcile import Found, reconcile
 
 logger = logging.getLogger("engine.run")
-
-
-class StoredValues:
-    """Implements `engine.ports.Values`: where each step's values are kept, read when asked."""
-
-    def __init__(self, history: History, names: Sequence[str], run_id: int) -> None:
-        """Values are this run's, until `from_run` says otherwise."""
-        self._history = history
-        self._names = names
-        self._run_id = run_id
-        self.from_run: dict[int, int] = {}
-
-    def load(self, step: int, key: str) -> Encoded:
-        """Give a value as stored."""
-        name = "" if step == journal.INITIAL else self._names[step]
-        return self._history.load(self.from_run.get(step, self._run_id), name, key)
 
 
 class LiveRun:
@@ -77,9 +62,7 @@ class LiveRun:
         make_home(env.paths.home)
         database = open_writer(path)
         try:
-            lock = locks.acquire(
-                path, lock_name(self._compiled.definition, self._asked.params_text)
-            )
+            lock = locks.acquire(path, lock_name(self._compiled.definition, self._params(database)))
             if lock is None:
                 return self._overlapping(database)
             try:
@@ -89,11 +72,22 @@ class LiveRun:
         finally:
             database.close()
 
+    def _params(self, database: Database) -> str:
+        """Give the parameters of the run to be, as recorded: those of the run it goes on from."""
+        resume = self._asked.request.resume
+        if resume is None:
+            return self._asked.params_text
+        history = History(database)
+        return history.past(history.find(resume)).params
+
     # -- another run is on ------------------------------------------------------------------------
 
     def _overlapping(self, database: Database) -> dict[str, Any]:
         history = History(database)
-        refusal = already_running(history, self._name)
+        same = self._compiled.definition.overlap == "params"
+        refusal = already_running(
+            history, self._name, params=self._params(database) if same else None
+        )
         if self._asked.request.started_by != "timer":
             raise refusal
         new = self._new_run(Decision("", self._asked.params), owner="")
@@ -106,7 +100,7 @@ class LiveRun:
         alerting.deliver_due(database, history, self._env)
         return report
 
-    # -- ours ---------------------------------------------------------------------------------------
+    # -- ours -------------------------------------------------------------------------------------
 
     def _locked(self, database: Database, lock: locks.RunLock) -> dict[str, Any]:
         env, asked = self._env, self._asked
@@ -115,15 +109,19 @@ class LiveRun:
         decision = decide(self._compiled, asked, history)
         if decision.nothing:
             return self._nothing(database, history, decision)
+        if not env.inbox.empty():
+            raise KeyboardInterrupt  # stopped before anything was begun
         self._announce(decision)
         owner = locks.this_process(lock.name)
         lock.begin(owner)
+        channels = alerting.channels_for(self._compiled.definition, history, env)
         new = self._new_run(decision, owner=owner.to_text())
         run_id = journal.begin_run(database, new)
-        logger.info("run %d of %s: %s", run_id, self._name, decision.reason, extra={"run": run_id})
-        channels = alerting.channels_for(self._compiled.definition, history, env, before=run_id)
-        driven = _Driven(self, database, history, lock, run_id)
         try:
+            logger.info(
+                "run %d of %s: %s", run_id, self._name, decision.reason, extra={"run": run_id}
+            )
+            driven = _Driven(self, database, history, lock, run_id)
             end, left = driven.drive(decision, channels)
         except BaseException as error:
             self._fail(database, lock, error, channels)
@@ -272,6 +270,7 @@ class _Driven:
         self._env = live._env  # noqa: SLF001
         self._database, self._history = database, history
         self._lock, self._run_id = lock, run_id
+        self._stored = StoredValues(database.path, self._compiled.graph.names, run_id)
 
     def drive(self, decision: Decision, channels: alerting.ChannelsFor) -> tuple[EndRun, int]:
         """Run to the end; gives how it ended and how many threads were left behind."""
@@ -298,11 +297,12 @@ class _Driven:
         finally:
             left = len(workers.left_running())
             workers.close()
+            self._stored.close()
         return end, left
 
     def _index(self, decision: Decision) -> ContextIndex:
         graph = self._compiled.graph
-        stored = StoredValues(self._history, graph.names, self._run_id)
+        stored = self._stored
         index = ContextIndex(graph.upstreams, graph.names, graph.generations, stored)
         past = decision.past
         if past is not None:

@@ -41,13 +41,11 @@ class Progress:
                 case Claim(step, number, started_at, _):
                     if informed:
                         self._say(step, number, logging.INFO, "▶ %s (attempt %d)", number)
-                    if number == 1:
-                        self._began[step] = now if started_at is None else started_at
-                case RecordStart(step, 1, at):
-                    self._began[step] = at
+                    self._note_start(step, number, now if started_at is None else started_at)
+                case RecordStart(step, number, at):
+                    self._note_start(step, number, at)
                 case EndAttempt(step, number, outcome, _, _, error):
-                    if outcome is not AttemptOutcome.OK:
-                        self._errors[step] = (number, outcome, error)
+                    self._note_error(step, number, outcome, error)
                 case BackOff(step, number, until):
                     self._retry(step, number, until - now)
                 case LeaveBehind(step, number):
@@ -57,6 +55,14 @@ class Progress:
                     self._ended(action, informed=informed)
                 case _:
                     pass
+
+    def _note_start(self, step: int, number: int, at: float) -> None:
+        if number == 1:
+            self._began[step] = at
+
+    def _note_error(self, step: int, number: int, outcome: AttemptOutcome, error: str) -> None:
+        if outcome is not AttemptOutcome.OK:
+            self._errors[step] = (number, outcome, error)
 
     def _retry(self, step: int, number: int, wait_s: float) -> None:
         error = printable(self._errors.get(step, (0, "", ""))[2].split("\n", 1)[0])

@@ -11,6 +11,8 @@ from engine.session.decide import Decision
 
 Row = dict[str, Any]
 
+_SETTLED = (StepStatus.CACHED, StepStatus.SKIPPED, StepStatus.FAILED)
+
 
 def preview_rows(compiled: Compiled, decision: Decision) -> list[Row]:
     """Per step `step`, `what` (reuse, redo, new, gone) and `why`, in dependency order."""
@@ -23,8 +25,9 @@ def preview_rows(compiled: Compiled, decision: Decision) -> list[Row]:
         }
         for step in compiled.graph.order
     ]
-    gone: list[Row] = [{"step": name, "what": "gone", "why": "no longer defined"} for name in decision.gone]
-    return rows + gone
+    why = "no longer defined"
+    rows += [{"step": name, "what": "gone", "why": why} for name in decision.gone]
+    return rows
 
 
 def plan_rows(compiled: Compiled, decision: Decision, expected: Mapping[str, float]) -> list[Row]:
@@ -77,7 +80,7 @@ def dry_report(
     steps = [
         {
             "name": row["step"],
-            "status": "cached" if row["what"] == "cached" else "dry-run",
+            "status": row["what"] if row["what"] in _SETTLED else "dry-run",
             "duration_s": 0.0,
             "attempts": 0,
             "note": "; ".join(part for part in (row["what"], row["why"]) if part),

@@ -33,11 +33,11 @@ def build_report(
         path = log_of(step, number)
         return str(path) if path.exists() else None
 
-    log = home / "logs" / f"{workflow}.log"
+    log, written = home / "logs" / f"{workflow}.log", report_path(environment, run_id, workflow)
     around = Surroundings(
-        resume_command=resume_command(environment, workflow, run_id),
+        resume_command=resume_command(environment, run),
         log=str(log) if log.exists() else None,
-        report=str(report_path(environment, run_id, workflow)),
+        report=str(written) if written.exists() else None,
         previous_status=history.previous_status(workflow, run_id),
         threads_left=threads_left,
         log_path=log_path,
@@ -57,15 +57,23 @@ def report_path(environment: Environment, run_id: int, workflow: str) -> Path:
     return environment.paths.home / "reports" / f"run-{run_id}-{workflow}.json"
 
 
-def resume_command(environment: Environment, workflow: str, run_id: int) -> str:
-    """Give the complete command that goes on from a run."""
-    return shlex.join([*environment.command, "run", workflow, "--resume", str(run_id)])
+def resume_command(environment: Environment, run: dict[str, Any]) -> str:
+    """Give the complete command that goes on from a run, as the user it must be run as.
+
+    Who reads of a timer's run is seldom logged in as its user.
+    """
+    words = [*environment.command, "run", run["workflow"], "--resume", str(run["run_id"])]
+    if run["started_by"] == "timer":
+        words = ["sudo", "-u", run["user"], *words]
+    return shlex.join(words)
 
 
 def write_report(report: dict[str, Any], environment: Environment) -> None:
-    """Write the JSON report beside the store's home; a full disk is said, and fails nothing."""
+    """Write the JSON report of a run that has ended; a full disk is said, and fails nothing."""
+    path = report_path(environment, report["run_id"], report["workflow"])
+    report["report"] = str(path)
     try:
-        write_json(report, Path(report["report"]))
+        write_json(report, path)
     except OSError as error:
         logger.warning("the report could not be written: %s", error.strerror or error)
         report["report"] = None

@@ -1,0 +1,96 @@
+"""Attempts that are claimed and have no verdict yet, their limits, and those left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
+
+from engine.events import AttemptStarted
+
+
+class Live:
+    """A claimed attempt; `started_at` is None while it may still be queued."""
+
+    __slots__ = ("asked", "begun", "known", "late", "number", "started_at", "stop_by")
+
+    def __init__(self, number: int, started_at: float | None) -> None:
+        """Start as claimed; a start that is given is assumed until the worker tells its own."""
+        self.number = number
+        self.started_at = started_at
+        self.known = started_at is not None
+        self.begun = False  # the worker has told its start
+        self.asked = ""  # why it was asked to stop, or nothing
+        self.late = False  # asked because its own time was up, not because the run is stopped
+        self.stop_by: float | None = None
+
+
+class LiveAttempts:
+    """The attempts that count, one a step at most.
+
+    `queued` counts those that may not have begun; `left` holds the number of a step's attempt that
+    could not be stopped and whose body may still run.
+    """
+
+    __slots__ = ("_limits", "_timeout_s", "by_step", "left", "queued")
+
+    def __init__(self, timeout_s: Sequence[float | None]) -> None:
+        """Start with none; `timeout_s` is by step."""
+        self._timeout_s = timeout_s
+        self.by_step: dict[int, Live] = {}
+        self.queued = 0
+        self.left: dict[int, int] = {}
+        self._limits: list[tuple[float, int, int]] = []  # deadlines and stop-bys
+
+    @property
+    def next_limit(self) -> float | None:
+        """When the next limit passes; None if there is none."""
+        return self._limits[0][0] if self._limits else None
+
+    def take(self, step: int, number: int) -> Live | None:
+        """Remove and give an attempt, or None for one that is superseded or was left behind."""
+        live = self.by_step.get(step)
+        if live is None or live.number != number:
+            if self.left.get(step) == number:
+                del self.left[step]
+            return None
+        del self.by_step[step]
+        if not live.known:
+            self.queued -= 1
+        return live
+
+    def begin(self, event: AttemptStarted) -> tuple[Live | None, bool]:
+        """Take in a start; gives the attempt, if it counts, and whether the start was unknown."""
+        live = self.by_step.get(event.step)
+        if live is None or live.number != event.number or live.begun:
+            return None, False
+        live.begun = True
+        live.started_at = event.at
+        limit_s = self._timeout_s[event.step]
+        if limit_s is not None:
+            heappush(self._limits, (event.at + limit_s, event.step, event.number))
+        was_known, live.known = live.known, True
+        if not was_known:
+            self.queued -= 1
+        return live, not was_known
+
+    def ask(self, step: int, reason: str, *, stop_by: float, late: bool = False) -> None:
+        """Note that an attempt was asked to stop, why, and by when it has to."""
+        live = self.by_step[step]
+        live.asked, live.late, live.stop_by = reason, late, stop_by
+        heappush(self._limits, (stop_by, step, live.number))
+
+    def due(self, now: float) -> Iterator[tuple[int, Live]]:
+        """Give the attempts whose deadline has passed and that were not asked to stop yet."""
+        while self._limits and self._limits[0][0] <= now:
+            _, step, number = heappop(self._limits)
+            live = self.by_step.get(step)
+            if live is not None and live.number == number and not live.asked:
+                yield step, live
+
+    def overran(self, now: float) -> list[tuple[int, int]]:
+        """(step, number) of attempts that were asked to stop and are past the time for it."""
+        return [
+            (step, live.number)
+            for step, live in self.by_step.items()
+            if live.stop_by is not None and live.stop_by <= now
+        ]

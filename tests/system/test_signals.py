@@ -1,0 +1,113 @@
+"""Ctrl-C and SIGTERM: what runs is given a grace, all is recorded, the codes are right."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from tests.system.project import Project
+
+WORKFLOW = """
+def stubborn(ctx):
+    effect("stubborn")
+    while True:
+        time.sleep(0.05)
+
+workflow = (
+    Workflow("flow")
+    .add(Step("short", does("short", 0.5)))
+    .add(Step("forever", stubborn))
+    .add(Step("shell", shell('trap "echo term >> effects.txt; exit 1" TERM; echo shell >> effects.txt; while :; do sleep 0.05; done')))
+    .add(Step("after", does("after"), depends_on=["short"]))
+)
+"""
+
+
+def steps(project: Project) -> dict[str, tuple[str, str]]:
+    """Status and note by step."""
+    rows = project.rows("SELECT step, status, note FROM step_runs ORDER BY position")
+    return {name: (status, note) for name, status, note in rows}
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
+)
+def test_first_signal(project: Project, number: signal.Signals, code: int) -> None:
+    """No new steps; a running function may end within the grace, a command gets TERM at once."""
+    project.write("flow", WORKFLOW)
+    process = project.start("run", "flow")
+    for text in ("short", "stubborn", "shell"):
+        project.wait_for_effect(text)
+    result = project.stopped(process, number)
+    by = number.name
+    assert result.code == code
+    assert 4.5 < result.seconds < 7  # the grace, since one step would not end by itself
+    assert steps(project) == {
+        "short": ("ok", ""),
+        "forever": ("interrupted", f"stopped by {by}"),
+        "shell": ("interrupted", f"stopped by {by}"),
+        "after": ("cancelled", "not started"),
+    }
+    assert "term" in project.effects()
+    assert project.rows("SELECT status, note FROM runs") == [("interrupted", f"stopped by {by}")]
+    outcomes = dict(project.rows("SELECT step, outcome FROM attempts"))
+    assert outcomes == {"short": "ok", "forever": "interrupted", "shell": "interrupted"}
+    assert "run flow --resume 1" in result.out
+
+
+def test_second_signal_ends_at_once(project: Project) -> None:
+    """The second Ctrl-C waits for nothing, and still everything is recorded."""
+    project.write("flow", WORKFLOW)
+    process = project.start("run", "flow")
+    for text in ("short", "stubborn", "shell"):
+        project.wait_for_effect(text)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    result = project.stopped(process, signal.SIGINT)
+    assert result.code == 130
+    assert result.seconds < 1.5
+    found = steps(project)
+    assert {name: status for name, (status, _) in found.items()} == {
+        "short": "interrupted",
+        "forever": "interrupted",
+        "shell": "interrupted",
+        "after": "cancelled",
+    }
+    assert project.rows("SELECT status FROM runs") == [("interrupted",)]
+    assert project.rows("SELECT count(*) FROM attempts WHERE outcome IS NULL") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
+)
+def test_signal_while_the_file_is_loaded(
+    project: Project, number: signal.Signals, code: int
+) -> None:
+    """A signal before the run has begun ends with the right code, one line, and no run."""
+    project.write("flow", 'effect("loading")\ntime.sleep(20)\nworkflow = None')
+    process = project.start("run", "flow")
+    project.wait_for_effect("loading")
+    result = project.stopped(process, number)
+    assert result.code == code
+    assert result.seconds < 1
+    assert result.err == "error: stopped before anything was begun; nothing is left half done\n"
+    assert not project.store.exists()
+
+
+def test_signal_at_any_moment_of_the_start(project: Project) -> None:
+    """Wherever in its start a run is stopped, the code is right and nothing is left running."""
+    project.write("flow", 'workflow = Workflow("flow").add(Step("a", does("a", 30.0)))')
+    for delay_s in (0.12, 0.16, 0.2, 0.24, 0.28, 0.32):
+        process = project.start("run", "flow", "--fresh")
+        time.sleep(delay_s)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+        result = project.stopped(process, signal.SIGINT)
+        assert result.code == 130, (delay_s, result.err)
+        assert "Traceback" not in result.err
+        assert result.seconds < 1.5
+    if project.store.exists():
+        assert project.rows("SELECT count(*) FROM runs WHERE status <> 'interrupted'") == [(0,)]
+        assert project.rows("SELECT count(*) FROM attempts WHERE outcome IS NULL") == [(0,)]
