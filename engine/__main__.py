@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 
@@ -11,9 +12,12 @@ def main() -> int:
         sys.dont_write_bytecode = True  # before anything else is imported: not one byte changes
     try:
         from engine.cli.main import run_command
+
+        code = run_command(sys.argv[1:])
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; the code is to stay
     except KeyboardInterrupt:
         return 130
-    return run_command(sys.argv[1:])
+    return code
 
 
 if __name__ == "__main__":

@@ -69,9 +69,13 @@ def build(names: Sequence[str], depends_on: Sequence[Iterable[str]]) -> Graph:
     faults = _duplicates(names) if len(position) != len(names) else []
     upstreams: list[tuple[int, ...]] = []
     for index, wanted in enumerate(depends_on):
-        found = {position[name] for name in wanted if name in position}
-        unknown = [name for name in wanted if name not in position]
-        faults.extend(_unknown(names[index], name, names) for name in unknown)
+        found = set()
+        for name in wanted:
+            if name in position:
+                found.add(position[name])
+            else:
+                near = names if len(faults) < FAULTS_SHOWN_MAX else ()
+                faults.append(_unknown(names[index], name, near))
         upstreams.append(tuple(sorted(found)) if len(found) > 1 else tuple(found))
     if faults:
         raise _several(faults)
@@ -149,7 +153,7 @@ def _duplicates(names: Sequence[str]) -> list[str]:
 def _unknown(step: str, wanted: str, names: Sequence[str]) -> str:
     import difflib
 
-    near = difflib.get_close_matches(wanted, names, n=1)
+    near = difflib.get_close_matches(str(wanted), names, n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""
     return f"step '{step}' depends on unknown step '{wanted}'{hint}"
 
@@ -169,5 +173,10 @@ def order_steps(steps: Mapping[str, object]) -> list[str]:
     spells a cycle as `a -> b -> a`.
     """
     depends_on = [getattr(step, "depends_on", step) for step in steps.values()]
+    for name, wanted in zip(steps, depends_on, strict=True):
+        if isinstance(wanted, str):
+            raise DefinitionError(
+                f"step '{name}': depends_on is the text {wanted!r}", hint=f"write [{wanted!r}]"
+            )
     graph = build(list(steps), depends_on)  # type: ignore[arg-type]
     return [graph.names[step] for step in graph.order]

@@ -58,11 +58,11 @@ class LiveAttempts:
             self.queued -= 1
         return live
 
-    def begin(self, event: AttemptStarted) -> tuple[Live | None, bool]:
-        """Take in a start; gives the attempt, if it counts, and whether the start was unknown."""
+    def begin(self, event: AttemptStarted) -> bool:
+        """Take in a start; tells whether that of an attempt that counts was unknown until now."""
         live = self.by_step.get(event.step)
         if live is None or live.number != event.number or live.begun:
-            return None, False
+            return False
         live.begun = True
         live.started_at = event.at
         limit_s = self._timeout_s[event.step]
@@ -71,13 +71,14 @@ class LiveAttempts:
         was_known, live.known = live.known, True
         if not was_known:
             self.queued -= 1
-        return live, not was_known
+        return not was_known
 
-    def ask(self, step: int, reason: str, *, stop_by: float, late: bool = False) -> None:
-        """Note that an attempt was asked to stop, why, and by when it has to."""
+    def ask(self, step: int, reason: str, stop_by: float) -> Live:
+        """Note that a step's attempt was asked to stop, why, and by when it has to; gives it."""
         live = self.by_step[step]
-        live.asked, live.late, live.stop_by = reason, late, stop_by
+        live.asked, live.stop_by = reason, stop_by
         heappush(self._limits, (stop_by, step, live.number))
+        return live
 
     def due(self, now: float) -> Iterator[tuple[int, Live]]:
         """Give the attempts whose deadline has passed and that were not asked to stop yet."""

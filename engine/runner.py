@@ -59,7 +59,7 @@ class Pace:
         if self._duration_s is None:
             return 0
         each_s = max(self._duration_s, 1e-6)
-        return min(AHEAD_MAX, int(AHEAD_COMMITS * self._commit_s / each_s))
+        return min(AHEAD_MAX, int(AHEAD_COMMITS * self._workers * self._commit_s / each_s))
 
 
 @dataclass(frozen=True, slots=True)

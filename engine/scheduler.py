@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 from typing import assert_never
 
-from engine import retry
+from engine import notes, retry
 from engine.events import (
     Action,
     AttemptFinished,
@@ -41,10 +41,6 @@ _S = StepStatus
 
 GRACE_S = 5.0  # how long running steps may go on once a stop was asked for
 PROBE_S = 0.25  # how long a queued claim's start may stay unknown before it is asked for
-
-NOT_STARTED = "not started"
-BEFORE_RETRY = "stopped before its retry"
-UNSURE = "may not have started"
 
 
 class Scheduler:
@@ -123,8 +119,8 @@ class Scheduler:
         for event in events:
             self._handle(event, now, actions)
         for step, live in self._live.due(now):
-            reason = f"timed out after {self.plan.timeout_s[step]:g}s"
-            self._ask_stop(step, live, now, (reason, True), actions)
+            live.late = True
+            self._ask_stop(step, now, notes.timed_out(self.plan.timeout_s[step]), actions)
         if self._stop is None:
             if self._due and self._due[0][0] <= now:
                 self._pass_due(now, actions)
@@ -154,13 +150,10 @@ class Scheduler:
                 assert_never(event)
 
     def _started(self, event: AttemptStarted, now: float, actions: list[Action]) -> None:
-        live, is_news = self._live.begin(event)
-        if live is None:
-            return
-        if is_news:
+        if self._live.begin(event):
             actions.append(RecordStart(event.step, event.number, event.at))
             if self._stop is not None and self.plan.gentle[event.step]:
-                self._ask_stop(event.step, live, now, (_stopped(self._stop), False), actions)
+                self._ask_stop(event.step, now, notes.stopped(self._stop.by), actions)
 
     def _finished(self, event: AttemptFinished, now: float, actions: list[Action]) -> None:
         step = event.step
@@ -184,7 +177,10 @@ class Scheduler:
             outcome = AttemptOutcome.TIMED_OUT
         actions.append(EndAttempt(step, event.number, outcome, begun, ended, event.error))
         self._after_failure(
-            step, now, (outcome, event.retryable, event.delay_s, _last_line(event.error)), actions
+            step,
+            now,
+            (outcome, event.retryable, event.delay_s, notes.last_line(event.error)),
+            actions,
         )
 
     def _overran(self, event: AttemptOverran, now: float, actions: list[Action]) -> None:
@@ -194,15 +190,12 @@ class Scheduler:
             return
         self._live.left[step] = event.number
         outcome = AttemptOutcome.TIMED_OUT if live.late else AttemptOutcome.INTERRUPTED
-        told = self._still_running(step, live.asked)
+        command = self.plan.gentle[step]
+        told = notes.still_running(live.asked, command=command)
         actions.append(EndAttempt(step, event.number, outcome, live.started_at, now, told))
         actions.append(LeaveBehind(step, event.number))
-        note = self._still_running(step, "timed out") if live.late else told
+        note = notes.still_running("timed out", command=command) if live.late else told
         self._after_failure(step, now, (outcome, event.retryable, event.delay_s, note), actions)
-
-    def _still_running(self, step: int, why: str) -> str:
-        what = "process" if self.plan.gentle[step] else "thread"
-        return f"{why}; its {what} is still running"
 
     def _after_failure(
         self,
@@ -227,7 +220,7 @@ class Scheduler:
             self._end_step(step, _S.FAILED, now, note, actions)
         elif self._stop is not None:
             actions.append(BackOff(step, self.numbers[step], decision.when))
-            self._end_step(step, _S.INTERRUPTED, now, BEFORE_RETRY, actions)
+            self._end_step(step, _S.INTERRUPTED, now, notes.BEFORE_RETRY, actions)
         else:
             self._move(step, _S.BACKING_OFF)
             heappush(self._due, (decision.when, step))
@@ -238,9 +231,9 @@ class Scheduler:
             return
         actions.append(EndAttempt(event.step, event.number, AttemptOutcome.CANCELLED, None, None))
         if event.number > 1:
-            self._end_step(event.step, _S.INTERRUPTED, now, BEFORE_RETRY, actions)
+            self._end_step(event.step, _S.INTERRUPTED, now, notes.BEFORE_RETRY, actions)
         else:
-            self._end_step(event.step, _S.CANCELLED, now, NOT_STARTED, actions)
+            self._end_step(event.step, _S.CANCELLED, now, notes.NOT_STARTED, actions)
 
     def _stop_requested(self, event: StopRequested, now: float, actions: list[Action]) -> None:
         first = self._stop is None
@@ -250,10 +243,10 @@ class Scheduler:
             self._cancel_unstarted(now, actions)
             for step, live in self._live.by_step.items():
                 if not live.known:
-                    reason = _stopped(event)
+                    reason = notes.stopped(event.by)
                     actions.append(StopAttempt(step, live.number, reason, withdraw=True))
                 elif self.plan.gentle[step] and not live.asked and not event.at_once:
-                    self._ask_stop(step, live, now, (_stopped(event), False), actions)
+                    self._ask_stop(step, now, notes.stopped(event.by), actions)
         if event.at_once:
             self._end_live(now, actions)
 
@@ -263,7 +256,7 @@ class Scheduler:
         while self._due and self._due[0][0] <= now:
             _, step = heappop(self._due)
             if step in self._live.left:
-                note = self._still_running(step, "timed out")
+                note = notes.still_running("timed out", command=self.plan.gentle[step])
                 self._end_step(step, _S.FAILED, now, note, actions)
             else:
                 self._make_ready(step)
@@ -273,13 +266,10 @@ class Scheduler:
         self._stop_grace = None
         for step, live in self._live.by_step.items():
             if not live.asked:
-                self._ask_stop(step, live, now, (_stopped(self._stop), False), actions)
+                self._ask_stop(step, now, notes.stopped(self._stop.by), actions)
 
-    def _ask_stop(
-        self, step: int, live: Live, now: float, why: tuple[str, bool], actions: list[Action]
-    ) -> None:
-        reason, late = why
-        self._live.ask(step, reason, stop_by=now + self.plan.stop_s[step], late=late)
+    def _ask_stop(self, step: int, now: float, reason: str, actions: list[Action]) -> None:
+        live = self._live.ask(step, reason, now + self.plan.stop_s[step])
         actions.append(StopAttempt(step, live.number, reason))
 
     # -- claims and ends --------------------------------------------------------------------------
@@ -312,7 +302,7 @@ class Scheduler:
         self._release(step, at, actions)
 
     def _release(self, step: int, at: float, actions: list[Action]) -> None:
-        """Tell downstream steps that `step` has ended; skips spread from here, without recursion."""
+        """Tell downstream steps that `step` has ended; skips spread, without recursion."""
         pending = [step]
         while pending:
             up = pending.pop()
@@ -349,9 +339,9 @@ class Scheduler:
             if status in ENDED_STEP or status is _S.RUNNING:
                 continue
             if self.numbers[step] or status is _S.BACKING_OFF:
-                to, note = _S.INTERRUPTED, BEFORE_RETRY
+                to, note = _S.INTERRUPTED, notes.BEFORE_RETRY
             else:
-                to, note = _S.CANCELLED, NOT_STARTED
+                to, note = _S.CANCELLED, notes.NOT_STARTED
             self._move(step, to)
             self._open -= 1
             actions.append(EndStep(step, to, now, note))
@@ -360,7 +350,7 @@ class Scheduler:
         assert self._stop is not None
         for step, live in list(self._live.by_step.items()):
             self._live.take(step, live.number)
-            note = _stopped(self._stop) if live.known else f"{_stopped(self._stop)}; {UNSURE}"
+            note = notes.stopped(self._stop.by, known=live.known)
             outcome = AttemptOutcome.INTERRUPTED
             actions.append(EndAttempt(step, live.number, outcome, live.started_at, now, note))
             actions.append(StopAttempt(step, live.number, note))
@@ -372,7 +362,7 @@ class Scheduler:
         if self._stop is not None and any(status in stopped for status in self.status):
             cancelled = self._stop.by == "cancel"
             status = RunStatus.CANCELLED if cancelled else RunStatus.INTERRUPTED
-            actions.append(EndRun(status, now, _stopped(self._stop)))
+            actions.append(EndRun(status, now, notes.stopped(self._stop.by)))
             return
         failed = any(status is _S.FAILED for status in self.status)
         actions.append(EndRun(RunStatus.FAILED if failed else RunStatus.OK, now))
@@ -406,11 +396,3 @@ class Scheduler:
             for step in order
             if self.status[step] is _S.WAITING and self._frontier.is_due(step)
         ]
-
-
-def _last_line(text: str) -> str:
-    return text.rstrip().rpartition("\n")[2]
-
-
-def _stopped(stop: StopRequested) -> str:
-    return f"stopped by {stop.by}"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 
 from alembic import context
-from sqlalchemy import Connection, create_engine, event
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
+from store.database import path_of
 from store.tables import APPLICATION_ID, metadata
 
 DEFAULT_STORE = "sqlite:///var/runs.db"
@@ -25,7 +27,11 @@ def _migrate(connection: Connection) -> None:
 
 
 def _on_url(url: str) -> None:
-    engine = create_engine(url, hide_parameters=True, poolclass=NullPool)
+    path = path_of(url)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    database = URL.create("sqlite", database=str(path))
+    engine = create_engine(database, hide_parameters=True, poolclass=NullPool)
 
     @event.listens_for(engine, "connect")
     def _own_transactions(connection: object, _record: object) -> None:
@@ -37,8 +43,11 @@ def _on_url(url: str) -> None:
 
     with engine.begin() as connection:
         new = not connection.exec_driver_sql("SELECT 1 FROM sqlite_master").fetchall()
+        found = connection.exec_driver_sql("PRAGMA application_id").scalar()
         if new:
             connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+        elif found != APPLICATION_ID:
+            raise CommandError(f"'{path}' is not a store of this program")
         _migrate(connection)
     engine.dispose()
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sqlite3
+import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,20 +22,29 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_MS = 10_000
 SQLITE_MIN = (3, 35, 0)
 
+_OPTIONS = re.compile(r"\?\w+=[^/]*\Z")
+
 
 def path_of(url: str) -> Path:
     """Give the file behind a store URL (`sqlite:///relative` or `sqlite:////absolute`).
 
-    Raises `UsageError` for any other database.
+    All after `sqlite:///` is the path, as it stands. Raises `UsageError` for any other database,
+    and for options, which would be taken for a part of the name.
     """
     prefix = "sqlite:///"
-    if not url.startswith(prefix) or len(url) == len(prefix) or ":memory:" in url:
+    path = url.removeprefix(prefix)
+    if not url.startswith(prefix) or path in ("", ":memory:") or "\0" in path:
         scheme = url.partition(":")[0]
         raise UsageError(
             f"the store must be a SQLite file, not '{scheme}:…'",
             hint="name it as sqlite:///PATH, for example --store sqlite:///var/runs.db",
         )
-    return Path(url[len(prefix) :].partition("?")[0]).absolute()
+    if _OPTIONS.search(path):
+        raise UsageError(
+            f"the store's URL takes no options: '{path.rpartition('?')[2]}'",
+            hint="leave out what follows the '?'",
+        )
+    return Path(path).absolute()
 
 
 class Database:
@@ -55,12 +67,14 @@ class Database:
         Raises `StoreBusy` if the write lock could not be had in 10 s, else `StoreError`.
         """
         cursor = self.raw.cursor()
+        begun = False
         try:
             cursor.execute("BEGIN IMMEDIATE")
+            begun = True
             yield cursor
             cursor.execute("COMMIT")
         except BaseException as error:
-            if self.raw.in_transaction:
+            if begun and self.raw.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
                     cursor.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
@@ -73,14 +87,16 @@ class Database:
     def read(self) -> Iterator[sqlite3.Cursor]:
         """One consistent view: every statement within sees the same state."""
         cursor = self.raw.cursor()
+        begun = False  # what another has begun on this connection is not ours to end
         try:
             cursor.execute("BEGIN")
+            begun = True
             yield cursor
         except sqlite3.Error as error:
             raise translated(error, self.path) from error
         finally:
             with contextlib.suppress(sqlite3.Error):
-                if self.raw.in_transaction:
+                if begun and self.raw.in_transaction:
                     cursor.execute("ROLLBACK")
             cursor.close()
 
@@ -136,13 +152,21 @@ def open_writer(path: Path) -> Database:
     Raises `StoreError` (damaged, newer, foreign, unwritable) or `AlreadyRunning` (an upgrade is
     due while a run is on).
     """
-    _check_machine(path)
-    if not path.exists():
+    _check_machine()
+    found = _look_at(path)
+    if found is None:
         _create(path)
-    _check_owner(path)
+        found = _look_at(path)
+    if found is None:
+        raise StoreError(
+            f"the store '{path}' is a link that leads nowhere",
+            hint="mount what it leads to, or name another store with --store",
+        )
+    _check_owner(path, found.st_uid)
     database = _connect(path, writable=True)
     try:
         version = _version(database)
+        _make_durable(database)
         if version is not None:
             _upgrade(database, version)
     except BaseException:
@@ -156,36 +180,50 @@ def open_reader(path: Path) -> Database:
 
     Raises `StoreError` if it is missing, damaged, or of another version.
     """
-    if not path.exists():
+    if _look_at(path) is None:
         raise StoreError(
             f"there is no store at '{path}' yet", hint="it is made by the first run; see `list`"
         )
     database = _connect(path, writable=False)
     try:
         version = _version(database)
-        if version is not None:
-            raise StoreError(
-                f"the store '{path}' is of the older version {version or 'none'}",
-                hint="the next run upgrades it, after taking a copy",
-            )
     except BaseException:
         database.close()
         raise
+    if version is not None:
+        database.close()
+        raise StoreError(
+            f"the store '{path}' is of the older version {version or 'none'}",
+            hint="the next run upgrades it, after taking a copy",
+        )
     return database
 
 
-def _check_machine(path: Path) -> None:
+def _check_machine() -> None:
     if sqlite3.sqlite_version_info < SQLITE_MIN:
         needed = ".".join(map(str, SQLITE_MIN))
         raise StoreError(
             f"this Python is linked to SQLite {sqlite3.sqlite_version}; {needed} is needed"
         )
-    if path.is_dir():
+
+
+def _look_at(path: Path) -> os.stat_result | None:
+    """Give what is known of the store's file, None if there is none."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StoreError(
+            f"cannot look at the store '{path}': {error.strerror}",
+            hint="let this user into its folder, or name another store with --store",
+        ) from None
+    if stat.S_ISDIR(found.st_mode):
         raise StoreError(f"the store '{path}' is a folder", hint="name a file with --store")
+    return found
 
 
-def _check_owner(path: Path) -> None:
-    owner = path.stat().st_uid
+def _check_owner(path: Path, owner: int) -> None:
     if owner == os.geteuid():
         return
     import pwd
@@ -204,7 +242,7 @@ def _connect(path: Path, *, writable: bool) -> Database:
     from sqlalchemy import create_engine, event
     from sqlalchemy.pool import StaticPool
 
-    uri = f"file:{quote(str(path))}?mode={'rw' if writable else 'ro'}"
+    uri = f"file:{quote(os.fsencode(path))}?mode={'rw' if writable else 'ro'}"
 
     def connect() -> sqlite3.Connection:
         # isolation_level=None: transactions are ours alone (the driver's own begin is deferred).
@@ -248,8 +286,21 @@ def _pragmas(*, writable: bool) -> list[str]:
         "cell_size_check = ON",
     ]
     if writable:
-        return [*common, "foreign_keys = ON", "journal_mode = WAL", "synchronous = FULL"]
+        return [*common, "foreign_keys = ON", "synchronous = FULL"]
     return [*common, "query_only = ON"]
+
+
+def _make_durable(database: Database) -> None:
+    """Switch to the write-ahead log; only here, once the file is known to be ours to change."""
+    try:
+        mode = database.raw.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    except sqlite3.Error as error:
+        raise translated(error, database.path) from error
+    if mode != "wal":
+        raise StoreError(
+            f"the store '{database.path}' cannot keep a write-ahead log here",
+            hint="keep the store on a local disk, or name another with --store",
+        )
 
 
 def _version(database: Database) -> str | None:
@@ -286,44 +337,44 @@ def _version(database: Database) -> str | None:
 
 def _create(path: Path) -> None:
     """Make a whole store beside its place, then link it there: nobody sees half of one."""
-    from sqlalchemy import create_engine
-
-    from store.tables import APPLICATION_ID, REVISIONS, VIEWS, metadata
-
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+        fd, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", suffix=".new", dir=path.parent)
+        os.close(fd)
     except OSError as error:
-        raise StoreError(
-            f"cannot create the store '{path}': {error.strerror}",
-            hint="make its folder writable for this user, or name another with --store",
-        ) from None
+        raise _cannot_create(path, error) from None
+    temporary = Path(name)
     try:
-        engine = create_engine(f"sqlite:///{temporary}", hide_parameters=True)
-        with engine.begin() as connection:
-            connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-            metadata.create_all(connection)
-            for statement in VIEWS.values():
-                connection.exec_driver_sql(statement)
-            connection.exec_driver_sql(
-                "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
-                "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
-            )
-            insert = "INSERT INTO alembic_version VALUES (?)"
-            connection.exec_driver_sql(insert, (REVISIONS[-1],))
-        engine.dispose()
+        _write_schema(temporary)
         with contextlib.suppress(FileExistsError):
             os.link(temporary, path)
-    except Exception as error:
-        cause = getattr(error, "orig", error)
-        if isinstance(cause, sqlite3.Error):
-            raise translated(cause, path) from error
-        if isinstance(error, OSError):
-            raise StoreError(f"cannot create the store '{path}': {error.strerror}") from None
-        raise
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    except OSError as error:
+        raise _cannot_create(path, error) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        for ending in ("", "-wal", "-shm", "-journal"):
+            Path(name + ending).unlink(missing_ok=True)
+
+
+def _cannot_create(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot create the store '{path}': {error.strerror}",
+        hint="make its folder writable for this user, or name another with --store",
+    )
+
+
+def _write_schema(path: Path) -> None:
+    """Fill an empty file with the newest schema, in one transaction."""
+    from store.tables import schema
+
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in schema():
+            connection.execute(statement)
+        connection.execute("COMMIT")
 
 
 def _upgrade(database: Database, version: str) -> None:

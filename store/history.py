@@ -20,6 +20,7 @@ from store.database import Database
 
 Row = dict[str, Any]
 
+_ID_MAX = (1 << 63) - 1
 MEDIAN_OF = 10  # the last successful attempts that tell how long a step usually takes
 
 
@@ -84,7 +85,7 @@ class History:
         where, parameters = ["1"], list[object]()
         if workflow is not None:
             where.append("r.workflow = ?")
-            parameters.append(workflow)
+            parameters.append(_bindable(workflow))
         if since is not None:
             where.append("r.started_at >= strftime('%s', ?) * 1000000")
             parameters.append(since)
@@ -106,7 +107,7 @@ class History:
         rows = self._rows(
             "SELECT v.*, v.id AS run_id, r.owner FROM runs v JOIN run_rows r ON r.id = v.id"
             " WHERE v.id = ?",
-            [run_id],
+            [min(run_id, _ID_MAX)],
         )
         if not rows:
             raise UsageError(f"there is no run {run_id}", hint="see `history` for the runs")
@@ -121,7 +122,9 @@ class History:
             return int(self.run(int(name))["run_id"])
         sql = "SELECT max(id) AS run_id FROM run_rows"
         rows = (
-            self._rows(sql) if name == "latest" else self._rows(sql + " WHERE workflow = ?", [name])
+            self._rows(sql)
+            if name == "latest"
+            else self._rows(sql + " WHERE workflow = ?", [_bindable(name)])
         )
         if rows[0]["run_id"] is None:
             what = "no run yet" if name == "latest" else f"no run of a workflow '{name}'"
@@ -295,9 +298,7 @@ SELECT step, duration_us FROM (
 
     def alerts(self) -> list[Row]:
         """Undelivered alerts, oldest first."""
-        return self._rows(
-            "SELECT * FROM alerts WHERE status IN ('pending', 'sending') ORDER BY id"
-        )
+        return self._rows("SELECT * FROM alerts WHERE status IN ('pending', 'sending') ORDER BY id")
 
     def undelivered(self) -> int:
         """Count alerts neither sent nor given up."""
@@ -305,6 +306,11 @@ SELECT step, duration_us FROM (
             "SELECT count(*) AS n FROM alert_rows WHERE status IN ('pending', 'sending')"
         )
         return int(rows[0]["n"])
+
+
+def _bindable(text: str) -> str:
+    """Give text that SQLite takes, whatever bytes came in from a terminal."""
+    return text.encode("utf-8", "replace").decode()
 
 
 _PAST_STEPS = """
@@ -379,3 +385,4 @@ def _tell_dead_step(row: Row) -> None:
         row["status"], row["note"] = "interrupted", "its engine died before the retry"
     elif row["status"] == "waiting":
         row["status"], row["note"] = "cancelled", "not started"
+    row["next_attempt_at"] = None

@@ -27,7 +27,11 @@ from store.database import Database
 from store.tables import AlertStatus
 
 INITIAL = -1  # the position under which a run's initial context is kept
+BLOCK_SIZES = (128, 32, 8)  # rows a statement, where many are at hand
 OWN_KEY = -1  # as `key_run`: the number of the run that is being begun
+
+_IS_RUNNING = "SELECT 1 FROM run_rows WHERE id = ? AND status = 'running'"
+_ENDED_HINT = "another process has ended this run; look at it with `show`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +249,7 @@ class Journal:
                     batch.files.extend(_file_row(run, step, file) for file in files)
                 case Claim(step, number, started_at, _):
                     begun_us = None if started_at is None else stamp(started_at)
-                    batch.claims.append((run, step, number, begun_us))
+                    batch.claims.append((run, step, number, begun_us, run, step))
                 case BackOff(step, number, until):
                     batch.waits.append((stamp(until), run, step, number))
                 case RecordStart(step, number, at):
@@ -259,12 +263,14 @@ class Journal:
         return batch
 
     def _apply(self, cursor: sqlite3.Cursor, batch: _Batch) -> None:
+        if not cursor.execute(_IS_RUNNING, (self.run_id,)).fetchone():
+            raise SupersededError(f"run {self.run_id} is no longer running", hint=_ENDED_HINT)
         _guarded(cursor, statements.record_start(), batch.starts)
-        _guarded(cursor, statements.end_attempt(), batch.ends)
+        _blocks(cursor, statements.end_attempt, statements.end_attempts, batch.ends)
         _guarded(cursor, statements.back_off(), batch.waits)
         try:
-            cursor.executemany(statements.end_step(), batch.steps)
-            cursor.executemany(statements.begin_attempt(), batch.claims)
+            _blocks(cursor, statements.end_step, statements.end_steps, batch.steps)
+            _blocks(cursor, statements.begin_attempt, statements.begin_attempts, batch.claims)
         except sqlite3.IntegrityError as error:
             raise SupersededError(f"a step of run {self.run_id} is not ours: {error}") from error
         if batch.outputs:
@@ -282,10 +288,33 @@ def _guarded(cursor: sqlite3.Cursor, statement: str, rows: list[tuple[object, ..
     if not rows:
         return
     cursor.executemany(statement, rows)
-    if cursor.rowcount != len(rows):
+    _check_changed(cursor.rowcount, len(rows))
+
+
+def _blocks(
+    cursor: sqlite3.Cursor,
+    one: Callable[[], str],
+    many: Callable[[int], str],
+    rows: list[tuple[object, ...]],
+) -> None:
+    """Apply rows, most of them in blocks; each must change one row of the store."""
+    connection = cursor.connection
+    before, done = connection.total_changes, 0
+    for size in BLOCK_SIZES:
+        while len(rows) - done >= size:
+            block = rows[done : done + size]
+            cursor.execute(many(size), [value for row in block for value in row])
+            done += size
+    if done < len(rows):
+        cursor.executemany(one(), rows[done:] if done else rows)
+    _check_changed(connection.total_changes - before, len(rows))
+
+
+def _check_changed(changed: int, wanted: int) -> None:
+    if changed != wanted:
         raise SupersededError(
-            f"{len(rows) - cursor.rowcount} of {len(rows)} rows were not in the state to be left",
-            hint="another process has ended this run; look at it with `show`",
+            f"{wanted - changed} of {wanted} rows were not in the state to be left",
+            hint=_ENDED_HINT,
         )
 
 

@@ -37,8 +37,8 @@ class Owner:
     started: int  # clock ticks since boot, as /proc gives it
 
     def to_text(self) -> str:
-        """Give the form kept in the store."""
-        return json.dumps(asdict(self))
+        """Give the form kept in the store; of the longest name, it still fits a lock's header."""
+        return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
     def from_text(cls, text: str) -> Owner | None:
@@ -87,8 +87,9 @@ def _started(pid: int) -> int | None:
 
 
 def folder(store: Path) -> Path:
-    """Where the locks of a store lie."""
-    return store.with_name(store.name + ".locks")
+    """Where the locks of a store lie: beside the file itself, whatever links lead to it."""
+    real = Path(os.path.realpath(store))
+    return real.with_name(real.name + ".locks")
 
 
 class RunLock:

@@ -43,8 +43,10 @@ def upgrade(database: Database, version: str) -> Path:
     copy = copy_name(database.path, version)
     try:
         os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
-        database.raw.execute("VACUUM INTO ?", (str(copy),))
+        database.raw.execute("VACUUM INTO CAST(? AS TEXT)", (os.fsencode(copy),))
     except (OSError, sqlite3.Error) as error:
+        if not isinstance(error, FileExistsError):
+            copy.unlink(missing_ok=True)
         raise StoreError(
             f"cannot copy the store to '{copy}' before its upgrade: {error}",
             hint="make space beside the store; it was not changed",

@@ -45,7 +45,8 @@ WHERE r.id = ? AND NOT EXISTS (SELECT 1 FROM step_rows s
 _LAST_SIGN = """
 SELECT max(r.started_at,
            coalesce((SELECT max(max(coalesce(a.started_at, 0), coalesce(a.finished_at, 0)))
-                     FROM attempt_rows a WHERE a.run_id = r.id), 0))
+                     FROM attempt_rows a WHERE a.run_id = r.id), 0),
+           coalesce((SELECT max(s.ended_at) FROM step_rows s WHERE s.run_id = r.id), 0))
 FROM run_rows r WHERE r.id = ?"""
 
 
@@ -86,15 +87,15 @@ def reconcile(
         owner = locks.Owner.from_text(found.owner)
         name = owner.lock if owner else f"{found.workflow}.lock"
         if mine is not None and name == mine.name:
-            _end(database, found, mine.marks(), channels(found), (now_us, why))
-            ended.append(found)
+            if _end(database, found, mine.marks(), channels(found), (now_us, why)):
+                ended.append(found)
             continue
         lock = locks.acquire(database.path, name.removesuffix(".lock"))
         if lock is None:
             continue
         try:
-            _end(database, found, lock.marks(), channels(found), (now_us, ""))
-            ended.append(found)
+            if _end(database, found, lock.marks(), channels(found), (now_us, "")):
+                ended.append(found)
         finally:
             lock.release()
     _finish_renames(database, publish)
@@ -107,11 +108,15 @@ def _end(
     marks: list[locks.Mark],
     channels: Iterable[str],
     said: tuple[int, str],
-) -> None:
+) -> bool:
+    """Record the end; false if it was ended by itself, or by another, since it was found."""
     now_us, why = said
     begun = {(m.step, m.number): m.at_us for m in marks if m.run_id == found.run_id}
     owner = locks.Owner.from_text(found.owner)
     with database.write() as cursor:
+        status = "SELECT status FROM run_rows WHERE id = ?"
+        if cursor.execute(status, (found.run_id,)).fetchone() != (RunStatus.RUNNING,):
+            return False
         live = cursor.execute(
             "SELECT position, number FROM attempt_rows WHERE run_id = ? AND outcome IS NULL",
             (found.run_id,),
@@ -134,8 +139,8 @@ def _end(
         who = f" (process {owner.pid})" if owner else ""
         note = why or f"its engine died{who}; the end is the last thing it recorded"
         cursor.execute(statements.end_run(), (RunStatus.INTERRUPTED, last_us, note, found.run_id))
-        if cursor.rowcount == 1:
-            queue_alerts(cursor, found.run_id, channels, now_us)
+        queue_alerts(cursor, found.run_id, channels, now_us)
+    return True
 
 
 def _finish_renames(database: Database, publish: Callable[[Iterable[OutputFile]], None]) -> None:

@@ -7,7 +7,7 @@ stored: a step without a row of its own is running, backing off or waiting, whic
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 from sqlalchemy import (
@@ -22,6 +22,8 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from engine.model import ENDED_STEP, AttemptOutcome, RunStatus
 
@@ -220,6 +222,9 @@ FROM (
                            AND a.position = d.position AND a.outcome IS NULL) THEN 'running'
               WHEN (SELECT a.retry_at FROM attempt_rows a WHERE a.run_id = r.id
                     AND a.position = d.position ORDER BY a.number DESC LIMIT 1) IS NOT NULL
+              THEN 'backing_off'
+              WHEN c.retry_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM attempt_rows a
+                WHERE a.run_id = r.id AND a.position = d.position)
               THEN 'backing_off' ELSE 'waiting' END AS status,
          CASE WHEN s.status = 'cached' THEN NULL ELSE
            (SELECT min(a.started_at) FROM attempt_rows a
@@ -227,12 +232,16 @@ FROM (
          s.ended_at AS ended_us, coalesce(s.note, '') AS note, s.source_run AS source_run,
          (SELECT count(*) FROM attempt_rows a
           WHERE a.run_id = r.id AND a.position = d.position) AS attempts,
-         CASE WHEN s.status IS NULL THEN
-           (SELECT a.retry_at FROM attempt_rows a WHERE a.run_id = r.id
-            AND a.position = d.position ORDER BY a.number DESC LIMIT 1) END AS retry_us
+         CASE WHEN s.status IS NOT NULL THEN NULL
+              WHEN EXISTS (SELECT 1 FROM attempt_rows a
+                           WHERE a.run_id = r.id AND a.position = d.position)
+              THEN (SELECT a.retry_at FROM attempt_rows a WHERE a.run_id = r.id
+                    AND a.position = d.position ORDER BY a.number DESC LIMIT 1)
+              ELSE c.retry_at END AS retry_us
   FROM run_rows r
   JOIN definition_steps d ON d.definition_id = r.definition_id
   LEFT JOIN step_rows s ON s.run_id = r.id AND s.position = d.position
+  LEFT JOIN carried_rows c ON c.run_id = r.id AND c.position = d.position
 )""",
     "outputs": """
 CREATE VIEW outputs AS
@@ -271,3 +280,19 @@ JOIN run_rows r ON r.id = a.run_id
 JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = a.position
 GROUP BY r.workflow, d.name""",
 }
+
+
+def schema() -> Iterator[str]:
+    """All that makes a store of the newest version of an empty file, in order."""
+    dialect = sqlite.dialect()
+    yield f"PRAGMA application_id = {APPLICATION_ID}"
+    for table in metadata.sorted_tables:
+        yield str(CreateTable(table).compile(dialect=dialect))
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            yield str(CreateIndex(index).compile(dialect=dialect))
+    yield from VIEWS.values()
+    yield (
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+        "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+    )
+    yield f"INSERT INTO alembic_version VALUES ('{REVISIONS[-1]}')"

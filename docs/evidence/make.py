@@ -1,14 +1,15 @@
 """Make the evidence in this folder again, from real runs of real processes.
 
     ./dev list                                 # makes .venv, if it is not there yet
-    .venv/bin/python docs/evidence/make.py
+    .venv/bin/python docs/evidence/make.py [FOLDER]
 
-It copies `pipelines/` into a temporary project, runs `sales` on the sample drop and `daily` on this
-machine, and kills a five-step run with SIGKILL in its third step, to run it again. Paths, the names
-of host and user and the temporary folder are written as `~/project`, `host` and `user`.
+It writes into FOLDER, or here. It copies `pipelines/` into a temporary project, runs `sales` on the
+sample drop and `daily` on this machine, and kills a five-step run with SIGKILL in its third step,
+to run it again. The project's path and the names of host and user are written as `~/project`,
+`host` and `user`. What is to be shown is checked; the script fails if it is not so.
 """
 
-# ruff: noqa: INP001, S603, T201, TID251 - a script: starts processes, prints, waits in real time
+# ruff: noqa: INP001, T201, TID251 - a script: starts processes, prints, waits in real time
 
 from __future__ import annotations
 
@@ -23,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -84,9 +86,10 @@ workflow = (
 class Project:
     """A temporary project and the transcript of what was done in it."""
 
-    def __init__(self, folder: Path) -> None:
-        """Use `folder`; nothing of the machine's own settings reaches what runs there."""
+    def __init__(self, folder: Path, results: Path) -> None:
+        """Work in `folder`, out of reach of the machine's own settings; write into `results`."""
         self.folder = folder
+        self.results = results
         self.lines: list[str] = []
         self._env = {
             name: text
@@ -109,10 +112,12 @@ class Project:
             start_new_session=True,
         )
 
-    def engine(self, *arguments: str) -> None:
-        """Run a command to its end and write down what it said."""
+    def engine(self, *arguments: str, says: str = "") -> None:
+        """Run a command to its end and write down what it said; it must succeed, and say `says`."""
         process = self.start(*arguments)
         said, _ = process.communicate()
+        _check(process.returncode == 0, said)
+        _check(says in said, f"not {says!r} but\n{said}")
         self.lines += [*said.splitlines(), f"[exit code {process.returncode}]", ""]
 
     def say(self, text: str) -> None:
@@ -139,14 +144,16 @@ class Project:
 
     def write(self, name: str) -> None:
         """Write the transcript so far into this folder, and begin a new one."""
-        (HERE / name).write_text(self.neutral("\n".join(self.lines).rstrip() + "\n"), "utf-8")
-        print(f"wrote docs/evidence/{name}")
+        (self.results / name).write_text(
+            self.neutral("\n".join(self.lines).rstrip() + "\n"), "utf-8"
+        )
+        print(f"wrote {name}")
         self.lines = []
 
     def keep(self, path: Path, name: str) -> None:
         """Keep a file that a run made."""
-        (HERE / name).write_text(self.neutral(path.read_text("utf-8")), "utf-8")
-        print(f"wrote docs/evidence/{name}")
+        (self.results / name).write_text(self.neutral(path.read_text("utf-8")), "utf-8")
+        print(f"wrote {name}")
 
 
 def kill_and_resume(project: Project) -> None:
@@ -159,19 +166,23 @@ def kill_and_resume(project: Project) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     said, _ = process.communicate()
     project.lines += said.splitlines()
-    if process.returncode != -signal.SIGKILL:
-        message = f"the run was to be killed, but ended with {process.returncode}"
-        raise RuntimeError(message)
+    _check(process.returncode == -signal.SIGKILL, "the run was not killed")
     project.lines += [f"[killed: SIGKILL, exit code {128 + signal.SIGKILL}]", ""]
     project.say("the engine is dead; looking changes nothing")
-    project.engine("show", "trial")
+    project.engine("show", "trial", says="interrupted")
     project.show("effects.txt")
     hold.unlink()
     project.say("what a run would do, and then the run itself")
-    project.engine("run", "trial", "--dry-run")
+    project.engine("run", "trial", "--dry-run", says="ok in run 3")
     project.engine("run", "trial")
     project.show("effects.txt")
     project.show("total.txt")
+    ran = [line.split()[0] for line in effects.read_text("utf-8").splitlines()]
+    _check(
+        ran == ["collect", "order", "weigh", "weigh", "write", "tell"], f"the steps ran as {ran}"
+    )
+    total = (project.folder / "total.txt").read_text("utf-8")
+    _check(total == "[1, 2, 3] weigh 6\n", f"the result is {total!r}")
     project.engine("history", "trial")
     project.write("kill-and-resume.txt")
 
@@ -199,25 +210,28 @@ def daily(project: Project) -> None:
 
 
 def _keep_report(project: Project, name: str) -> None:
-    report = sorted((project.folder / "var" / "reports").glob(f"run-*-{name}.json"))[-1]
+    (report,) = (project.folder / "var" / "reports").glob(f"run-*-{name}.json")
     json.loads(report.read_text("utf-8"))
     project.keep(report, f"{name}-run-report.json")
 
 
-def _wait_for(condition: object) -> None:
-    assert callable(condition)
+def _check(fact: object, otherwise: str) -> None:
+    if not fact:
+        raise RuntimeError(otherwise)
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
     ends_at = time.monotonic() + BEGUN_WITHIN_S
     while not condition():
-        if time.monotonic() > ends_at:
-            message = "the third step did not begin in time"
-            raise RuntimeError(message)
+        _check(time.monotonic() < ends_at, "the third step did not begin in time")
         time.sleep(0.02)
 
 
 def main() -> None:
     """Make everything."""
+    results = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
     with tempfile.TemporaryDirectory(prefix="kahnban-evidence-") as folder:
-        project = Project(Path(folder).resolve())
+        project = Project(Path(folder).resolve(), results)
         left_out = shutil.ignore_patterns("__pycache__")
         shutil.copytree(CHECKOUT / "pipelines", project.folder / "pipelines", ignore=left_out)
         sales(project)

@@ -279,6 +279,8 @@ class _Driven:
         clock = env.clock
         index = self._index(decision)
         workers = self._workers(decision, index)
+        if any(limit is not None for limit in compiled.plan.timeout_s):
+            import ctypes  # noqa: F401 - wanted to stop a thread, when a busy one slows imports
         scheduler = Scheduler(
             compiled.plan, _states(decision, clock), workers=self._asked.request.workers
         )

@@ -35,7 +35,9 @@ class Guard:
 
     def __init__(self) -> None:
         """Make a guard that has not begun."""
-        self._lock = threading.Lock()
+        # Re-entrant: the exception may land between taking the lock and entering its block, and
+        # the second turn of `run` must get through.
+        self._lock = threading.RLock()
         self._thread = 0
         self._begun = self._armed = self._done = self._sent = self._wanted = False
 
@@ -53,7 +55,7 @@ class Guard:
                     self._armed = True
                     try:
                         if self._wanted:
-                            raise AttemptStopped
+                            raise AttemptStopped  # noqa: TRY301 - caught as the body's own
                         answer.append((body(), None))
                     except BaseException as error:  # noqa: BLE001 - a step may raise anything
                         answer.append((None, error))

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
+from threading import Lock
 
-from engine.events import AttemptStarted, AttemptWithdrawn, Event
+from engine.events import AttemptFinished, AttemptStarted, AttemptWithdrawn, Event
+from engine.model import AttemptOutcome
 from engine.ports import Clock, Job
 from engine.workers.attempt import Attempt, Toolbox
 
@@ -35,8 +37,10 @@ class ThreadWorkers:
         self._live: dict[tuple[int, int], Attempt] = {}
         self._pool = ThreadPoolExecutor(workers + LANES_LEFT_MAX, thread_name_prefix="lane")
         self._lanes = 0
+        self._ends = Lock()  # held to tell an attempt that ends from one that is left behind
         self._left: set[tuple[int, int]] = set()
         self._withdrawn: set[tuple[int, int]] = set()
+        self._closed = False
 
     def dispatch(self, jobs: Sequence[Job]) -> None:
         """Queue attempts, in order, and see that there are lanes for them."""
@@ -84,16 +88,19 @@ class ThreadWorkers:
 
     def leave_behind(self, step: int, number: int) -> None:
         """Count no longer on the lane of this attempt; another may take its place."""
-        if (step, number) in self._live:
+        with self._ends:
+            if (step, number) not in self._live:
+                return
             self._left.add((step, number))
-            self._staff()
+        self._staff()
 
     def left_running(self) -> list[tuple[int, int]]:
         """(step, number) of attempts whose bodies still run."""
         return sorted(self._live)
 
     def close(self) -> None:
-        """End idle lanes; never waits for a body."""
+        """End idle lanes; what is still queued is not begun any more; never waits for a body."""
+        self._closed = True
         for _ in range(self._lanes):
             self._jobs.put(None)
         self._pool.shutdown(wait=not self._live, cancel_futures=True)
@@ -121,12 +128,27 @@ class ThreadWorkers:
         while (job := take()) is not None:
             key = (job.step, job.number)
             started_at = now()
-            live[key] = attempt = Attempt(self._tools, job, started_at)
-            mark(lane, job, started_at)
-            if job.report:
-                put(AttemptStarted(job.step, job.number, started_at))
-            event = attempt.run()
-            del live[key]
+            try:
+                live[key] = attempt = Attempt(self._tools, job, started_at)
+                if self._closed:  # looked at once the attempt can be seen: `close` waits for none
+                    del live[key]
+                    continue
+                mark(lane, job, started_at)
+                if job.report:
+                    put(AttemptStarted(job.step, job.number, started_at))
+                event = attempt.run()
+            except Exception as error:  # noqa: BLE001 - each attempt gives an answer, come what may
+                event = self._broken(job, started_at, error)
+            with self._ends:
+                live.pop(key, None)
+                left = key in self._left
             put(event)
-            if key in self._left:
+            if left:
                 return  # another lane has taken this one's place
+
+    def _broken(self, job: Job, started_at: float, error: Exception) -> AttemptFinished:
+        """Answer for an attempt that could not be carried out for a fault of ours."""
+        text = f"the engine failed to run it: {type(error).__name__}: {error}"
+        ended_at = self._clock.now()
+        outcome = AttemptOutcome.FAILED
+        return AttemptFinished(job.step, job.number, outcome, started_at, ended_at, error=text)

@@ -190,6 +190,9 @@ FROM (
                            AND a.position = d.position AND a.outcome IS NULL) THEN 'running'
               WHEN (SELECT a.retry_at FROM attempt_rows a WHERE a.run_id = r.id
                     AND a.position = d.position ORDER BY a.number DESC LIMIT 1) IS NOT NULL
+              THEN 'backing_off'
+              WHEN c.retry_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM attempt_rows a
+                WHERE a.run_id = r.id AND a.position = d.position)
               THEN 'backing_off' ELSE 'waiting' END AS status,
          CASE WHEN s.status = 'cached' THEN NULL ELSE
            (SELECT min(a.started_at) FROM attempt_rows a
@@ -197,12 +200,16 @@ FROM (
          s.ended_at AS ended_us, coalesce(s.note, '') AS note, s.source_run AS source_run,
          (SELECT count(*) FROM attempt_rows a
           WHERE a.run_id = r.id AND a.position = d.position) AS attempts,
-         CASE WHEN s.status IS NULL THEN
-           (SELECT a.retry_at FROM attempt_rows a WHERE a.run_id = r.id
-            AND a.position = d.position ORDER BY a.number DESC LIMIT 1) END AS retry_us
+         CASE WHEN s.status IS NOT NULL THEN NULL
+              WHEN EXISTS (SELECT 1 FROM attempt_rows a
+                           WHERE a.run_id = r.id AND a.position = d.position)
+              THEN (SELECT a.retry_at FROM attempt_rows a WHERE a.run_id = r.id
+                    AND a.position = d.position ORDER BY a.number DESC LIMIT 1)
+              ELSE c.retry_at END AS retry_us
   FROM run_rows r
   JOIN definition_steps d ON d.definition_id = r.definition_id
   LEFT JOIN step_rows s ON s.run_id = r.id AND s.position = d.position
+  LEFT JOIN carried_rows c ON c.run_id = r.id AND c.position = d.position
 )
 """,
     """

@@ -92,7 +92,8 @@ class Project:
 
     def env(self, **more: str) -> dict[str, str]:
         """Environment of a command, without the tester's own settings."""
-        return {**os.environ, "PYTHONPATH": str(CHECKOUT), "COLUMNS": "300", **more}
+        kept = {name: os.environ[name] for name in os.environ if not name.startswith("PYTHON")}
+        return {**kept, "PYTHONPATH": str(CHECKOUT), "COLUMNS": "300", **more}
 
     def start(self, *arguments: str, cwd: Path | None = None, **env: str) -> subprocess.Popen[str]:
         """Start a command; it must be waited for."""

@@ -9,20 +9,25 @@ import pytest
 
 from tests.system.project import Project
 
-WORKFLOW = """
+WORKFLOW = '''
 def stubborn(ctx):
     effect("stubborn")
     while True:
         time.sleep(0.05)
 
+command = """
+trap 'echo term >> effects.txt; exit 1' TERM
+echo shell >> effects.txt
+while :; do sleep 0.05; done
+"""
 workflow = (
     Workflow("flow")
     .add(Step("short", does("short", 0.5)))
     .add(Step("forever", stubborn))
-    .add(Step("shell", shell('trap "echo term >> effects.txt; exit 1" TERM; echo shell >> effects.txt; while :; do sleep 0.05; done')))
+    .add(Step("shell", shell(command)))
     .add(Step("after", does("after"), depends_on=["short"]))
 )
-"""
+'''
 
 
 def steps(project: Project) -> dict[str, tuple[str, str]]:

@@ -51,12 +51,12 @@ def test_waits_for_ever_beside_others(project: Project) -> None:
         **{f"s{number}": "ok" for number in range(7)},
         "after": "skipped",
     }
-    assert notes(report)["forever"] == "timed out after 1s; its thread is still running"
+    assert notes(report)["forever"] == "timed out; its thread is still running"
     assert notes(report)["after"] == "dependency failed: forever"
     assert report["threads_left"] == 1
     assert 0.8 < step_of(report, "forever")["duration_s"] < 1.2
     assert project.rows("SELECT outcome FROM attempts WHERE step = 'forever'") == [("timed_out",)]
-    assert report["duration_s"] < 1.9  # a lane was given in the left one's place
+    assert report["duration_s"] < 2.0  # a lane was given in the left one's place
 
 
 def test_the_report_says_that_a_thread_was_left(project: Project) -> None:
@@ -99,8 +99,8 @@ def late(ctx):
 workflow = (
     Workflow("flow")
     .add(Step("loops", loops, timeout=0.5, retries=1, backoff=0))
-    .add(Step("swallows", swallows, timeout=0.5, retries=0))
-    .add(Step("late", late, timeout=0.5, retries=0))
+    .add(Step("swallows", swallows, ["loops"], 0, 0.5, "all_done"))
+    .add(Step("late", late, ["swallows"], 0, 0.5, "all_done"))
     .add(Step("reads", lambda ctx: effect(str("late" in ctx)), ["late"], trigger_rule="all_done"))
 )
 """,
@@ -120,7 +120,7 @@ workflow = (
     assert "swallowed" not in effects
     assert "False" in effects
     for (duration_s,) in project.rows("SELECT duration_s FROM attempts WHERE step <> 'reads'"):
-        assert 0.3 < duration_s < 0.75
+        assert 0.5 <= duration_s < 0.7
 
 
 def test_retry_waits_for_the_thread(project: Project) -> None:

@@ -1,0 +1,355 @@
+"""A seed becomes a workflow, its troubles, and the chain of runs that brings it to its end.
+
+The real scheduler and the real runner are driven on virtual time; nothing here decides anything
+that the engine decides. The next run of a chain takes over what the real `engine.resume` chooses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from random import Random  # noqa: TID251 - seeded: the same seed gives the same chain
+from typing import Any
+
+from engine import resume
+from engine.ancestry import ContextIndex
+from engine.errors import StoreBusy
+from engine.events import Action, Claim, Event, StopRequested
+from engine.graph import build
+from engine.model import AttemptOutcome, OutputFile, RunStatus, Step, StepStatus, TriggerRule
+from engine.plan import Plan, StepState
+from engine.runner import Ports, Runner
+from engine.scheduler import Scheduler
+from tests.builders import COMMAND_STOP_S, STOP_S, nothing
+from tests.fakes import Body, Carried, FakeClock, FakeStore, FakeWorkers, RunRow
+from tests.simulation.invariants import (
+    OWN_SKIP,
+    ChainSeen,
+    RunSeen,
+    Tick,
+    check_chain,
+    check_run,
+)
+
+CALM_AFTER_RUNS = 4  # later runs of a chain meet no crash and no signal, so that it ends
+RUNS_MAX = 30
+TICKS_MAX = 20_000
+RULES = [*[TriggerRule.ALL_SUCCESS] * 4, *TriggerRule]
+FILE = OutputFile("made.tmp", "made", "0" * 64, 4)
+
+
+class Died(BaseException):
+    """The engine is killed at this very place."""
+
+
+class Watched(Scheduler):
+    """The real scheduler, with a note taken of every tick."""
+
+    seen: RunSeen
+
+    def tick(self, now: float, events: Sequence[Event], *, ahead: int = 0) -> list[Action]:
+        """Tick, and note what went in and came out."""
+        actions = super().tick(now, events, ahead=ahead)
+        ready = StepStatus.READY in self.status
+        tick = Tick(now, tuple(events), ahead, tuple(actions), self.live, ready)
+        self.seen.ticks.append(tick)
+        if len(self.seen.ticks) > TICKS_MAX:
+            raise AssertionError(f"{TICKS_MAX} ticks, and the run is not over")
+        return actions
+
+
+@dataclass(frozen=True, slots=True)
+class Troubles:
+    """How likely each trouble is."""
+
+    fails: float
+    skips: float
+    hangs: float
+    deaf: float
+    busy: float
+    dies: float
+    signals: float
+    files: float
+
+
+class World:
+    """One seed's workflow and luck."""
+
+    def __init__(self, seed: int) -> None:
+        """Draw a graph, policies, workers and troubles."""
+        self.luck = luck = Random(seed)
+        self.clock = FakeClock(seed=seed)
+        count = luck.randint(1, 12)
+        names = [f"s{i}" for i in range(count)]
+        near = luck.choice((1, 2, count))
+        wanted = [
+            sorted({luck.randint(max(0, i - near * 2), i - 1) for _ in range(luck.randint(0, 3))})
+            if i
+            else []
+            for i in range(count)
+        ]
+        turn = luck.sample(range(count), count)  # declared in another order than it runs
+        place = {old: new for new, old in enumerate(turn)}
+        upstreams = [[names[place[up]] for up in wanted[old]] for old in turn]
+        self.plan = self._plan(names, upstreams)
+        self.steps = [
+            Step(name, nothing, depends_on=ups, retries=retries, retry_on=(OSError,))
+            for name, ups, retries in zip(names, upstreams, self.plan.retries, strict=True)
+        ]
+        self.workers = luck.randint(1, 4)
+        self.fast = luck.random() < 0.3  # steps of microseconds, so that claims go ahead
+        self.commit_s = luck.choice((0.0, 0.001, 0.01))
+        self.troubles = Troubles(
+            fails=luck.choice((0.0, 0.1, 0.4)),
+            skips=luck.choice((0.0, 0.1)),
+            hangs=luck.choice((0.0, 0.1, 0.3)),
+            deaf=luck.choice((0.0, 0.5)),
+            busy=luck.choice((0.0, 0.0, 0.1)),
+            dies=luck.choice((0.0, 0.0, 0.03, 0.2)),
+            signals=luck.choice((0.0, 0.0, 0.7)),
+            files=luck.choice((0.0, 0.2)),
+        )
+
+    def _plan(self, names: Sequence[str], upstreams: Sequence[Sequence[str]]) -> Plan:
+        luck = self.luck
+        commands = [luck.random() < 0.2 for _ in names]
+        return Plan(
+            graph=build(names, upstreams),
+            rules=[luck.choice(RULES) for _ in names],
+            retries=[luck.choice((0, 1, 2)) for _ in names],
+            timeout_s=[luck.choice((None, 0.5, 2.0)) for _ in names],
+            stop_s=[COMMAND_STOP_S if command else STOP_S for command in commands],
+            gentle=commands,
+        )
+
+    def body(self, step: int, number: int) -> Body:
+        """Draw how an attempt behaves."""
+        del number
+        luck, troubles = self.luck, self.troubles
+        short_s = luck.choice((1e-5, 1e-4)) if self.fast else luck.choice((0.0, 0.05, 0.5, 1.5))
+        obeys_s = None if luck.random() < troubles.deaf else luck.choice((0.0, 0.05, 0.3))
+        if luck.random() < troubles.hangs and self.plan.timeout_s[step] is not None:
+            return Body(luck.choice((2.2, 4.0, math.inf)), obeys_s=obeys_s, delay_s=0.5)
+        if luck.random() < troubles.fails:
+            return Body(
+                short_s,
+                AttemptOutcome.FAILED,
+                error="ValueError: no",
+                retryable=luck.random() < 0.9,
+                delay_s=luck.choice((0.0, 0.3, 2.0)),
+                obeys_s=obeys_s,
+            )
+        skip = OWN_SKIP if luck.random() < troubles.skips else None
+        files = (FILE,) if skip is None and luck.random() < troubles.files else ()
+        return Body(short_s, skip=skip, files=files, obeys_s=obeys_s)
+
+
+class _Engine:
+    """One run of a chain: one process, from its start to its end or death."""
+
+    def __init__(self, world: World, store: FakeStore, calm: bool) -> None:  # noqa: FBT001 - one caller
+        self._world, self._calm = world, calm
+        self._busy = 0
+        self.states = _take_over(world.plan, store)
+        self._stored = stored = _begin(store, self.states)
+        self.seen = RunSeen(
+            plan=world.plan,
+            workers=world.workers,
+            states=self.states,
+            slack_s=20 * world.commit_s + 1e-6,
+            stored=stored,
+            begun_at=world.clock.now(),
+        )
+        self._store = store
+        self._scheduler = Watched(world.plan, self.states, workers=world.workers)
+        self._scheduler.seen = self.seen
+        self._workers = FakeWorkers(
+            world.clock,
+            world.body,
+            workers=world.workers,
+            timeout_s=world.plan.timeout_s,
+            seen=self.seen.happened.append,
+        )
+
+    def run(self) -> None:
+        """Run to the end, or die."""
+        world, seen = self._world, self.seen
+        if not self._calm and world.luck.random() < world.troubles.signals:
+            self._signal()
+        graph = world.plan.graph
+        ports = Ports(
+            clock=world.clock,
+            workers=_Telling(self._workers, seen, world.clock),
+            store=_Troubled(self),
+            index=ContextIndex(graph.upstreams, graph.names, graph.generations, _NoValues()),
+            publish=lambda _files: None,
+            observe=lambda _actions, _now: None,
+        )
+        try:
+            Runner(self._scheduler, world.steps, ports).run()
+        except (Died, StoreBusy):
+            seen.died = True
+            begun = [entry[2:] for entry in seen.happened if entry[0] == "begin"]
+            self._store.reconcile(begun)  # type: ignore[arg-type]
+        self._workers.close()
+
+    def _signal(self) -> None:
+        luck = self._world.luck
+        scale_s = 0.01 if self._world.fast else 4.0
+        at = self._world.clock.now() + luck.random() * scale_s
+        self._workers.post(at, StopRequested("SIGINT", at_once=luck.random() < 0.1))
+        if luck.random() < 0.3:
+            self._workers.post(at + luck.random() * 6, StopRequested("SIGINT", at_once=True))
+
+    # -- what befalls the store --------------------------------------------------------------------
+
+    def commit(self, actions: Sequence[Action]) -> None:
+        """Take the time, be busy, die before or after, else commit and compare."""
+        world, luck = self._world, self._world.luck
+        world.clock.pass_to(world.clock.now() + world.commit_s * luck.random())
+        if luck.random() < world.troubles.busy:
+            raise StoreBusy("another process held the write lock")
+        self.die_perhaps()
+        self._store.commit_tick(actions)
+        self.seen.happened.append(("commit", world.clock.now(), tuple(actions)))
+        self.die_perhaps()
+        self._compare(actions)
+
+    def die_perhaps(self) -> None:
+        """Be killed here, if it is time."""
+        if not self._calm and self._world.luck.random() < self._world.troubles.dies:
+            raise Died
+
+    def published(self, steps: Sequence[int]) -> None:
+        """Note that files stand."""
+        now = self._world.clock.now()
+        self.die_perhaps()
+        self._store.mark_published(steps)
+        self.seen.happened.extend(("publish", now, step) for step in steps)
+
+    def _compare(self, actions: Sequence[Action]) -> None:
+        """Hold the core's memory against the store."""
+        del actions
+        for step, status in enumerate(self._scheduler.status):
+            told = _status_of(self._stored, step, self.states[step])
+            in_memory = "open" if status in (StepStatus.WAITING, StepStatus.READY) else status
+            if told != in_memory and not (told == "backing_off" and in_memory == "open"):
+                self.seen.memory_differs.append(f"step {step}: {status} in memory, {told} stored")
+
+
+class _Troubled:
+    """The store as the runner sees it."""
+
+    def __init__(self, engine: _Engine) -> None:
+        self.commit_tick = engine.commit
+        self.mark_published = engine.published
+
+
+class _Telling:
+    """The workers as the runner sees them, telling what is left behind."""
+
+    def __init__(self, workers: FakeWorkers, seen: RunSeen, clock: FakeClock) -> None:
+        self._workers, self._seen, self._clock = workers, seen, clock
+
+    def leave_behind(self, step: int, number: int) -> None:
+        """Note it, then do it."""
+        self._seen.happened.append(("left", self._clock.now(), step, number))
+        self._workers.leave_behind(step, number)
+
+    def __getattr__(self, name: str) -> Any:
+        """Pass on all else."""
+        return getattr(self._workers, name)
+
+
+class _NoValues:
+    """Simulated steps write nothing."""
+
+    def load(self, step: int, key: str) -> Any:
+        """Be asked for nothing."""
+        raise AssertionError((step, key))
+
+
+def _status_of(run: RunRow, step: int, state: StepState) -> str:
+    if step in run.steps:
+        return run.steps[step][0]
+    rows = run.attempts_of(step)
+    if not rows:
+        return "open" if state.next_attempt_at is None else "backing_off"
+    return "running" if rows[-1].outcome is None else "backing_off"
+
+
+def _take_over(plan: Plan, store: FakeStore) -> list[StepState]:
+    """Choose as a continued run does; every step anew without an earlier run."""
+    count = len(plan.graph.names)
+    if not store.runs:
+        return [StepState() for _ in range(count)]
+    rules = resume.Rules(
+        run_id=store.runs[-1].id,
+        file_matches=lambda _target, _sha256: True,
+        difference=lambda _old, _new: "",
+    )
+    fresh = [
+        resume.Fresh(name, ups, "", {})
+        for name, ups in zip(plan.graph.names, plan.graph.upstreams, strict=True)
+    ]
+    past = {name: store.past(step) for step, name in enumerate(plan.graph.names)}
+    chosen = resume.choose(fresh, plan.graph.order, past, rules)
+    return [_Taken.of(choice) for choice in chosen]
+
+
+@dataclass(slots=True)
+class _Taken(StepState):
+    """A step's state, and what the store keeps beside it."""
+
+    note: str = ""
+    lost: int = 0
+    source: int | None = None
+
+    @staticmethod
+    def of(choice: resume.Choice) -> _Taken:
+        """Make what a run begins with of a choice."""
+        return _Taken(
+            choice.status or StepStatus.WAITING,
+            choice.used,
+            choice.retry_at,
+            choice.note,
+            choice.lost,
+            choice.source_run,
+        )
+
+
+def _begin(store: FakeStore, states: Iterable[StepState]) -> RunRow:
+    states = list(states)
+    run = store.begin_run(len(states))
+    for step, state in enumerate(states):
+        if not isinstance(state, _Taken):
+            continue
+        if state.status is not StepStatus.WAITING:
+            run.steps[step] = (state.status, state.note)
+        if state.source is not None:
+            run.source[step] = state.source
+        run.carried[step] = Carried(state.used, state.next_attempt_at, state.lost)
+    return run
+
+
+def simulate(seed: int) -> ChainSeen:
+    """Run the chain of a seed to its end, holding every run against the invariants."""
+    world = World(seed)
+    store = FakeStore()
+    chain = ChainSeen(world.plan)
+    for number in range(RUNS_MAX):
+        engine = _Engine(world, store, calm=number >= CALM_AFTER_RUNS)
+        chain.runs.append(engine.seen)
+        engine.run()
+        check_run(engine.seen)
+        if store.runs[-1].status in (RunStatus.OK, RunStatus.FAILED):
+            check_chain(chain)
+            return chain
+        world.clock.pass_to(world.clock.now() + world.luck.random())
+    raise AssertionError(f"{RUNS_MAX} runs, and the chain has not ended")
+
+
+def claims(chain: ChainSeen) -> int:
+    """Count the attempts of a chain."""
+    return sum(type(action) is Claim for seen in chain.runs for _, action in seen.actions())

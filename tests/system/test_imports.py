@@ -1,0 +1,68 @@
+"""What may not be imported at start-up, told from `sys.modules` of a fresh process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.system.project import Project
+
+HEAVY = ["sqlalchemy", "alembic", "tenacity", "slack_sdk", "psutil", "email.message", "asyncio"]
+
+PROBE = """
+import json, sys
+sys.argv = ["engine", *{arguments!r}]
+try:
+    {what}
+except SystemExit as end:
+    assert not end.code, end.code
+found = [name for name in {heavy!r} if name in sys.modules]
+print("\\n" + json.dumps(found))
+"""
+
+
+def imported(project: Project, what: str, *arguments: str) -> list[str]:
+    """Which heavy modules are there after `what`, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE.format(arguments=arguments, what=what, heavy=HEAVY)],
+        cwd=project.root,
+        env=project.env(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: list[str] = json.loads(done.stdout.rstrip().rpartition("\n")[2])
+    return found
+
+
+MAIN = "from engine.__main__ import main; raise SystemExit(main())"
+
+
+@pytest.mark.parametrize(
+    ("what", "arguments"),
+    [
+        ("import engine", []),
+        ("import engine; engine.Workflow, engine.Step, engine.shell, engine.order_steps", []),
+        (MAIN, ["--help"]),
+        (MAIN, ["run", "--help"]),
+        (MAIN, ["check"]),
+        (MAIN, ["check", "flow"]),
+        (MAIN, ["list"]),
+    ],
+)
+def test_light(project: Project, what: str, arguments: list[str]) -> None:
+    """Neither the package, nor help, nor `check` imports SQLAlchemy or other heavy packages."""
+    project.chain()
+    assert imported(project, what, *arguments) == []
+
+
+def test_run_imports_the_store_but_no_migrations(project: Project) -> None:
+    """A run needs SQLAlchemy (so the probe sees it), but no other heavy package of ours."""
+    project.write("flow", 'workflow = Workflow("flow").add(Step("a", does("a")))')
+    found = imported(project, MAIN, "run", "flow", "-q")
+    assert "sqlalchemy" in found
+    assert not {"alembic", "tenacity", "slack_sdk", "psutil"} & set(found)

@@ -1,0 +1,204 @@
+"""What a continued run takes over, and why the rest is done again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.model import StepStatus
+from engine.resume import Choice, Fresh, Past, Rules, choose
+
+OK = Past(StepStatus.OK, fingerprint="f", key_run=1)
+FAILED = replace(OK, status=StepStatus.FAILED)
+CHAIN = [Fresh("a", (), "f", {}), Fresh("b", (0,), "f", {}), Fresh("c", (1,), "f", {})]
+
+
+def rules(**more: Any) -> Rules:
+    """Give rules under which every file is as it was."""
+    fields: dict[str, Any] = {
+        "run_id": 7,
+        "file_matches": lambda _target, _sha256: True,
+        "difference": lambda _old, _new: "its code changed",
+        **more,
+    }
+    return Rules(**fields)
+
+
+def chosen(past: Mapping[str, Past], steps: list[Fresh] = CHAIN, **more: Any) -> list[Choice]:
+    """Choose for steps that are declared in dependency order."""
+    return choose(steps, range(len(steps)), past, rules(**more))
+
+
+def whys(choices: list[Choice]) -> list[tuple[str, str]]:
+    """What becomes of each step, and why."""
+    return [(choice.what, choice.why) for choice in choices]
+
+
+def test_ok_is_reused_and_names_its_source() -> None:
+    """A step `ok` in the run before is cached from there; a cached one from where it was `ok`."""
+    cached = replace(OK, status=StepStatus.CACHED, source_run=3)
+    first, second, third = chosen({"a": OK, "b": cached, "c": FAILED})
+    assert first == Choice(
+        "reuse",
+        "ok in run 7",
+        status=StepStatus.CACHED,
+        note="ok in run 7",
+        source_run=7,
+        key_run=1,
+    )
+    assert (second.why, second.source_run) == ("ok in run 3", 3)
+    assert third == Choice("redo", "failed in run 7", key_run=1)
+
+
+def test_changed_step_and_its_downstream_are_redone() -> None:
+    """What changed runs again under a key of its own, and so does all that builds on it."""
+    changed = replace(OK, fingerprint="other")
+    choices = chosen({"a": changed, "b": OK, "c": OK})
+    assert whys(choices) == [
+        ("redo", "its code changed"),
+        ("redo", "'a' runs again"),
+        ("redo", "'b' runs again"),
+    ]
+    assert [choice.own_key for choice in choices] == [True, True, True]
+    assert [choice.status for choice in choices] == [None, None, None]
+
+
+def test_change_without_a_telling_part() -> None:
+    """A fingerprint that differs counts, also where no part tells how."""
+    (choice,) = chosen(
+        {"a": replace(OK, fingerprint="x")}, CHAIN[:1], difference=lambda _old, _new: ""
+    )
+    assert choice.why == "it changed"
+
+
+def test_parts_are_compared() -> None:
+    """Old and new parts are handed to what names the difference, in this order."""
+    seen: list[tuple[Mapping[str, str], Mapping[str, str]]] = []
+
+    def difference(old: Mapping[str, str], new: Mapping[str, str]) -> str:
+        seen.append((old, new))
+        return "x"
+
+    old = replace(OK, fingerprint="e", parts={"code": "1"})
+    chosen({"a": old}, [Fresh("a", (), "f", {"code": "2"})], difference=difference)
+    assert seen == [({"code": "1"}, {"code": "2"})]
+
+
+def test_forced() -> None:
+    """The step asked for is redone although nothing has changed."""
+    choices = chosen({"a": OK, "b": OK, "c": OK}, forced="b")
+    assert whys(choices) == [
+        ("reuse", "ok in run 7"),
+        ("redo", "asked for"),
+        ("redo", "'b' runs again"),
+    ]
+
+
+def test_files() -> None:
+    """A file that is gone or altered makes its step run again."""
+    written = replace(OK, files=(("/x", "1"), ("/y", "2")))
+    (choice,) = chosen({"a": written}, CHAIN[:1], file_matches=lambda target, _: target != "/y")
+    assert (choice.what, choice.why) == ("redo", "its file '/y' is gone or altered")
+    (choice,) = chosen({"a": written}, CHAIN[:1])
+    assert choice.what == "reuse"
+
+
+def test_new_step() -> None:
+    """A step that the run before did not have is new; what builds on it runs again."""
+    choices = chosen({"a": OK, "c": OK})
+    assert whys(choices) == [
+        ("reuse", "ok in run 7"),
+        ("new", "new step"),
+        ("redo", "'b' runs again"),
+    ]
+
+
+@pytest.mark.parametrize("note", ["no trade today", "condition false"])
+def test_own_skip_stays(note: str) -> None:
+    """A step skipped by itself stays skipped, and what depends on it is as it was."""
+    skipped = Past(StepStatus.SKIPPED, note=note, fingerprint="f")
+    (choice,) = chosen({"a": skipped}, CHAIN[:1])
+    assert choice == Choice("reuse", f"skipped: {note}", status=StepStatus.SKIPPED, note=note)
+    (choice,) = chosen({"a": replace(skipped, fingerprint="x")}, CHAIN[:1])
+    assert (choice.what, choice.own_key) == ("redo", False)
+
+
+@pytest.mark.parametrize(
+    "note", ["dependency failed: x", "dependency skipped: x", "no dependency failed"]
+)
+def test_skip_by_others_is_decided_anew(note: str) -> None:
+    """A skip that came from the upstreams is no decision of the step's own."""
+    skipped = Past(StepStatus.SKIPPED, note=note, fingerprint="f")
+    assert whys(chosen({"a": skipped}, CHAIN[:1])) == [("redo", f"skipped in run 7 ({note})")]
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (StepStatus.INTERRUPTED, "interrupted in run 7"),
+        (StepStatus.CANCELLED, "not started in run 7"),
+        (StepStatus.WAITING, "not started in run 7"),
+        (StepStatus.RUNNING, "not started in run 7"),
+    ],
+)
+def test_unfinished_goes_on_with_its_budget(status: StepStatus, why: str) -> None:
+    """A step that did not come to its end keeps what it had used, and its key."""
+    (choice,) = chosen({"a": Past(status, fingerprint="x", used=2, lost=1, key_run=4)}, CHAIN[:1])
+    assert choice == Choice("redo", why, used=2, lost=1, key_run=4)
+
+
+def test_wait_for_a_retry_is_kept() -> None:
+    """What is left of a backoff is honoured; an upstream that runs again comes before it."""
+    waiting = Past(StepStatus.INTERRUPTED, used=1, retry_at=99, key_run=1)
+    first, second, _ = chosen({"a": OK, "b": waiting, "c": OK})
+    assert first.what == "reuse"
+    assert (second.why, second.retry_at, second.used) == (
+        "was waiting for its retry in run 7",
+        99,
+        1,
+    )
+    _, second, _ = chosen({"a": FAILED, "b": waiting, "c": OK})
+    assert (second.why, second.retry_at, second.used) == ("interrupted in run 7", None, 1)
+
+
+def test_a_failed_step_gets_a_full_budget() -> None:
+    """Failed is failed: the next run may try as often as the first."""
+    failed = Past(StepStatus.FAILED, used=3, retry_at=5, lost=3, key_run=1)
+    (choice,) = chosen({"a": failed}, CHAIN[:1])
+    assert choice == Choice("redo", "failed in run 7", key_run=1)
+
+
+def test_three_lost_engines_fail_the_step() -> None:
+    """A step whose last three attempts were lost with their engine is failed without another."""
+    lost = Past(StepStatus.INTERRUPTED, lost=3, key_run=1)
+    choices = chosen({"a": lost, "b": replace(OK, status=StepStatus.CANCELLED)}, CHAIN[:2])
+    note = "its last 3 attempts all ended with the engine's death; it may be what kills it"
+    assert (choices[0].status, choices[0].note, choices[0].why) == (StepStatus.FAILED, note, note)
+    assert choices[1].status is None
+    (choice,) = chosen({"a": replace(lost, lost=2)}, CHAIN[:1])
+    assert (choice.status, choice.lost) == (None, 2)
+
+
+@given(st.data())
+def test_reused_only_below_reused(data: st.DataObject) -> None:
+    """In any graph a step is reused just if it is settled, the same, and all upstreams are."""
+    count = data.draw(st.integers(1, 12))
+    steps, past = [], {}
+    for number in range(count):
+        ups = tuple(sorted(data.draw(st.sets(st.integers(0, number - 1))))) if number else ()
+        steps.append(Fresh(f"s{number}", ups, "f", {}))
+        status = data.draw(st.sampled_from([StepStatus.OK, StepStatus.CACHED, StepStatus.FAILED]))
+        print_ = data.draw(st.sampled_from(["f", "f", "f", "x"]))
+        if data.draw(st.integers(0, 5)):
+            past[f"s{number}"] = Past(status, fingerprint=print_)
+    choices = chosen(past, steps)
+    for step, choice in zip(steps, choices, strict=True):
+        old = past.get(step.name)
+        fit = old is not None and old.status is not StepStatus.FAILED and old.fingerprint == "f"
+        below = all(choices[up].what == "reuse" for up in step.upstreams)
+        assert (choice.what == "reuse") == (fit and below)
