@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 
+class ResultRefusedError(Exception):
+    """The body returned what the step's tenacity `retry` refuses."""
+
+
 def after_failure(
     step: Step, failure: BaseException, *, number: int, clock: Clock
 ) -> tuple[bool, float]:
@@ -26,7 +30,9 @@ def after_failure(
     if isinstance(failure, EngineError):
         return False, 0.0
     state = None
-    if step.retry is not None:
+    if isinstance(failure, ResultRefusedError):
+        retryable = True
+    elif step.retry is not None:
         state = _state(step, number, failure=failure)
         retryable = bool(step.retry(state))
     else:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -57,7 +57,7 @@ class LogLine(NamedTuple):
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class AttemptScope:
     """The attempt that runs in this thread or task."""
 
@@ -70,15 +70,28 @@ class AttemptScope:
 current: ContextVar[AttemptScope | None] = ContextVar("kahnban_attempt", default=None)
 
 
-@contextmanager
-def attempt_scope(scope: AttemptScope) -> Iterator[AttemptScope]:
+class _Entered:
+    """What `attempt_scope` gives: a class, for a generator costs each attempt some microseconds."""
+
+    __slots__ = ("_scope", "_token")
+
+    def __init__(self, scope: AttemptScope) -> None:
+        self._scope = scope
+        self._token: Token[AttemptScope | None] | None = None
+
+    def __enter__(self) -> AttemptScope:
+        self._token = current.set(self._scope)
+        return self._scope
+
+    def __exit__(self, *_error: object) -> None:
+        if self._token is not None:
+            current.reset(self._token)
+        self._scope.log.close()
+
+
+def attempt_scope(scope: AttemptScope) -> AbstractContextManager[AttemptScope]:
     """Make `scope` the current one in this thread; its log is closed at the end."""
-    token = current.set(scope)
-    try:
-        yield scope
-    finally:
-        current.reset(token)
-        scope.log.close()
+    return _Entered(scope)
 
 
 class RunLogs:
@@ -111,8 +124,22 @@ class RunLogs:
 class FileLog:
     """The log file of one attempt: whole lines, masked and escaped, one write for all at hand."""
 
+    __slots__ = (
+        "_cut",
+        "_file",
+        "_lock",
+        "_logs",
+        "_lost",
+        "_number",
+        "_partial",
+        "_ragged",
+        "_step",
+        "_told",
+        "_used",
+        "_written",
+    )
+
     def __init__(self, logs: RunLogs, step: str, number: int) -> None:
-        self.path = logs.path(step, number)
         self._logs = logs
         self._step = step
         self._number = number
@@ -124,10 +151,17 @@ class FileLog:
         self._lost = 0
         self._told = False
         self._ragged = False  # the file ends within a line
+        self._used = False
+
+    @property
+    def path(self) -> Path:
+        """The file, whether it is there or not."""
+        return self._logs.path(self._step, self._number)
 
     def write(self, text: str, *, stream: str = "out") -> None:
         """Add text as it comes; its whole lines go to the file and onwards at once."""
         with self._lock:
+            self._used = True
             if self._cut:
                 return
             text = self._partial.pop(stream, "") + text
@@ -139,6 +173,8 @@ class FileLog:
 
     def close(self) -> None:
         """Write unfinished lines and close the file; what is written later opens it again."""
+        if not self._used:
+            return
         with self._lock:
             for stream, text in list(self._partial.items()):
                 self._add(text, stream)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from engine.events import Action, Event
 from engine.model import AlertRow, Encoded, OutputFile
@@ -34,8 +34,7 @@ class Clock(Protocol):
         """Draw evenly from [0, 1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """An attempt handed to a worker: which, and whether its start is to be reported."""
 
     step: int

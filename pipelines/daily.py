@@ -145,6 +145,7 @@ def deliver(ctx: Any) -> list[str]:
         file.write(digest(day, saved))
     sent = delivery.Sent(Path(f"{stem}.sent.json"), ctx.idempotency_key)
     said = delivery.send(day, saved, lambda name: _setting(ctx, name), sent)
+    ctx.log.info("delivered %s.html and .txt", stem)
     for line in said:
         ctx.log.info("%s", line)
     return [f"{stem}.html", f"{stem}.txt", *said]

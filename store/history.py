@@ -263,15 +263,18 @@ SELECT step, duration_us FROM (
         with self._database.read() as cursor:
             row = cursor.execute(
                 """SELECT r.id, r.workflow, r.status, r.params, r.context_sha256, r.started_at,
-                          r.root_run, coalesce(root.started_at, r.started_at)
+                          r.root_run, coalesce(root.started_at, r.started_at), r.owner
                    FROM run_rows r LEFT JOIN run_rows root ON root.id = r.root_run
                    WHERE r.id = ?""",
                 (run_id,),
             ).fetchone()
             if row is None:
                 raise UsageError(f"there is no run {run_id}", hint="see `history` for the runs")
-            past = PastRun(*row)
-            return replace(past, steps=tuple(_past_steps(cursor, run_id, past.root_run)))
+            past = PastRun(*row[:-1])
+            past = replace(past, steps=tuple(_past_steps(cursor, run_id, past.root_run)))
+        if past.status == "running" and not locks.alive(self._database.path, row[-1]):
+            return _past_of_dead(past, self.steps(run_id))
+        return past
 
     def initial_run(self, run_id: int) -> int:
         """Give the run of the chain that keeps the initial context: its first."""
@@ -376,6 +379,15 @@ def _files(cursor: sqlite3.Cursor, run_id: int, name: str) -> tuple[tuple[str, s
         (run_id, name),
     )
     return tuple(rows.fetchall())
+
+
+def _past_of_dead(past: PastRun, told: Sequence[Row]) -> PastRun:
+    """Give a run whose engine is dead as the next writing command will record it."""
+    steps = tuple(
+        replace(step, status=StepStatus(row["status"]))
+        for step, row in zip(past.steps, told, strict=True)
+    )
+    return replace(past, status="interrupted", steps=steps)
 
 
 def _tell_dead_step(row: Row) -> None:

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.errors import StoreError
 
@@ -49,8 +50,7 @@ class Owner:
             return None
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """An attempt that a lane had surely begun, and when (microseconds since 1970)."""
 
     run_id: int
@@ -120,7 +120,7 @@ class RunLock:
 
     def mark(self, lane: int, mark: Mark) -> None:
         """Record that `lane` begins an attempt. About a microsecond; a full disk is ignored."""
-        data = _MARK.pack(mark.run_id, mark.step, mark.number, mark.at_us)
+        data = _MARK.pack(*mark)
         with contextlib.suppress(OSError):
             os.pwrite(self._fd, data, _HEADER_SIZE + lane * _MARK.size)
 

@@ -59,20 +59,21 @@ def channels_for(
 
 
 def deliver_due(
-    database: Database, history: History, environment: Environment
+    database: Database, history: History, environment: Environment, *, hint: bool = True
 ) -> DeliveryResult | None:
     """Send every undelivered alert, within the time that alerts may hold a run's end up.
 
-    Never raises: an alert that could not be sent stays in the outbox, and the log says so.
+    With no channel configured, `hint` says so. Never raises: an alert that could not be sent stays in the outbox, and the log says so.
     """
     from engine.alerts.delivery import deliver
 
     configured = channels(environment.secrets.setting)
-    if not configured:
+    if not configured and hint:
         logger.info(
             "no alerts: set SLACK_WEBHOOK_URL, or SMTP_URL and MAIL_TO, in %s",
             environment.paths.home / "env",
         )
+    if not configured:
         return None
     from engine.session import reporting
     from store.outbox import StoredOutbox

@@ -118,8 +118,16 @@ class LiveRun:
         new = self._new_run(decision, owner=owner.to_text())
         run_id = journal.begin_run(database, new)
         try:
+            how = (
+                "starts anew" if decision.past is None else f"continues run {decision.past.run_id}"
+            )
             logger.info(
-                "run %d of %s: %s", run_id, self._name, decision.reason, extra={"run": run_id}
+                "run %d of %s %s: %s",
+                run_id,
+                self._name,
+                how,
+                decision.reason,
+                extra={"run": run_id},
             )
             driven = _Driven(self, database, history, lock, run_id)
             end, left = driven.drive(decision, channels)
@@ -191,7 +199,7 @@ class LiveRun:
             )
         assert done is not None
         report = reporting.build_report(history, done, self._env)
-        alerting.deliver_due(database, history, self._env)
+        alerting.deliver_due(database, history, self._env, hint=False)
         return report | {"nothing_to_do": decision.reason}
 
     def _announce(self, decision: Decision) -> None:

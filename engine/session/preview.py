@@ -37,13 +37,21 @@ def plan_rows(compiled: Compiled, decision: Decision, expected: Mapping[str, flo
     "skipped".
     """
     conditional: dict[int, str] = {}
+    skipped: set[int] = set()
     rows: list[Row] = []
     for step in compiled.graph.order:
         name = compiled.graph.names[step]
         choice = decision.choices[step] if decision.choices else None
         if choice is not None and choice.status is not None:
             what = "cached" if choice.status is StepStatus.CACHED else str(choice.status)
+            if choice.status is StepStatus.SKIPPED:
+                skipped.add(step)
             rows.append({"step": name, "what": what, "why": choice.why, "expected_s": None})
+            continue
+        reason = _skip_reason(compiled, step, skipped)
+        if reason:
+            skipped.add(step)
+            rows.append({"step": name, "what": "skipped", "why": reason, "expected_s": None})
             continue
         condition = _condition(compiled, step, conditional)
         if condition:
@@ -57,6 +65,15 @@ def plan_rows(compiled: Compiled, decision: Decision, expected: Mapping[str, flo
             }
         )
     return rows
+
+
+def _skip_reason(compiled: Compiled, step: int, skipped: set[int]) -> str:
+    """Give why a step is certain to be skipped: an upstream stays skipped, and its rule minds."""
+    if compiled.plan.rules[step] is not TriggerRule.ALL_SUCCESS:
+        return ""
+    names = compiled.graph.names
+    found = (names[up] for up in compiled.graph.upstreams[step] if up in skipped)
+    return next((f"dependency skipped: {name}" for name in found), "")
 
 
 def _condition(compiled: Compiled, step: int, conditional: Mapping[int, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,9 +30,10 @@ def build_report(
     def log_of(step: str, number: int) -> Path:
         return folder / f"{step}.{number}.log"
 
+    logs = _names_in(folder)
+
     def log_path(step: str, number: int) -> str | None:
-        path = log_of(step, number)
-        return str(path) if path.exists() else None
+        return str(log_of(step, number)) if f"{step}.{number}.log" in logs else None
 
     log, written = home / "logs" / f"{workflow}.log", report_path(environment, run_id, workflow)
     around = Surroundings(
@@ -50,6 +52,14 @@ def build_report(
         logs=lambda step, number: tail(log_of(step, number)),
         around=around,
     )
+
+
+def _names_in(folder: Path) -> frozenset[str]:
+    """What lies in a folder; nothing if it is not there or not ours to read."""
+    try:
+        return frozenset(os.listdir(folder))
+    except OSError:
+        return frozenset()
 
 
 def report_path(environment: Environment, run_id: int, workflow: str) -> Path:

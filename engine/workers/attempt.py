@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import backoff
 from engine.context import RunScope, StepContext
-from engine.errors import EngineError, Skip, StepTimeout
+from engine.errors import EngineError, RetryAfter, Skip, StepTimeout
 from engine.events import AttemptFinished
 from engine.logs import AttemptScope, attempt_scope, step_logger
 from engine.model import AttemptOutcome, Shell, Step
@@ -132,7 +132,7 @@ class Attempt:
         except Skip as skip:
             return self._text_of(skip) or "skipped by the step"
         if step.retry is not None and backoff.refuses_result(step, result, number=number):
-            raise _ResultRefusedError
+            raise backoff.ResultRefusedError
         context.set_return(result)
         return None
 
@@ -213,9 +213,9 @@ class Attempt:
         """Give the error's text, masked and bounded; the traceback goes to the attempt's log."""
         if isinstance(failure, _CommandError):
             return self._text_of(failure)
-        if isinstance(failure, _ResultRefusedError):
+        if isinstance(failure, backoff.ResultRefusedError):
             return "its result was refused by retry="
-        if not isinstance(failure, EngineError):
+        if not isinstance(failure, EngineError | RetryAfter):
             shown = traceback.format_exception(
                 type(failure), failure, _below_engine(failure.__traceback__)
             )
@@ -237,10 +237,6 @@ class Attempt:
 
 class _CommandError(Exception):
     """A command that ended badly; its text says how."""
-
-
-class _ResultRefusedError(Exception):
-    """A tenacity `retry` did not accept what the step returned."""
 
 
 def _below_engine(trace: TracebackType | None) -> TracebackType | None:

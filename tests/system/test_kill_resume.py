@@ -71,10 +71,13 @@ def killed_run(project: Project, draw: random.Random) -> tuple[dict[str, Any], i
     """Run and kill until a run ends by itself; gives its report and how often it was killed."""
     kills = 0
     while True:
+        last, _ = newest(project)
         process = project.start("run", "flow", "--json", "--workers", "3")
         begun = time.monotonic()
-        # Most of a run of half a second is start-up; later kills meet a run that has gone further.
-        time.sleep(draw.uniform(0.15, 0.6))
+        if draw.random() < 0.8:  # the others meet start-up and all else
+            while process.poll() is None and newest(project)[0] == last:
+                time.sleep(0.01)
+        time.sleep(draw.uniform(0.0, 0.25))
         process.kill()
         result = project.end(process, begun)
         if result.code == 0:
@@ -82,16 +85,16 @@ def killed_run(project: Project, draw: random.Random) -> tuple[dict[str, Any], i
         assert result.code == -9, result.err
         kills += 1
         check_no_repeats(project)
-        if newest_status(project) == "ok":  # all was done and recorded when the kill came
+        if newest(project)[1] == "ok":  # all was done and recorded when the kill came
             return project.run("show", "--json").report, kills
 
 
-def newest_status(project: Project) -> str | None:
-    """Status of the newest run, as it is recorded."""
+def newest(project: Project) -> tuple[int, str]:
+    """Number and recorded status of the newest run; (0, "") before the first."""
     if not project.store.exists():
-        return None
-    rows = project.rows("SELECT status FROM runs ORDER BY id DESC LIMIT 1")
-    return str(rows[0][0]) if rows else None
+        return 0, ""
+    rows = project.rows("SELECT id, status FROM runs ORDER BY id DESC LIMIT 1")
+    return rows[0] if rows else (0, "")
 
 
 def check_no_repeats(project: Project) -> None:

@@ -200,8 +200,8 @@ def test_from_a_folder_below(project: Project) -> None:
             "import does_not_exist_at_all\n",
             (
                 "{path}:1: ModuleNotFoundError: No module named 'does_not_exist_at_all'\n"
-                "    import does_not_exist_at_all\n    ^\nhint: install 'does_not_exist_at_all' into"
-                " this environment, or mend the import\n"
+                "    import does_not_exist_at_all\n    ^\n"
+                "hint: install 'does_not_exist_at_all' into this environment, or mend the import\n"
             ),
         ),
         (

@@ -51,7 +51,7 @@ def test_after_a_success_a_run_is_new(failed: Project) -> None:
     assert failed.run("run", "flow", "-q").code == 0
     result = failed.run("run", "flow", "--json")
     assert set(statuses(result.report).values()) == {"ok"}
-    assert "run 3 of flow: run 2 with these parameters is ok" in result.err
+    assert "run 3 of flow starts anew: run 2 with these parameters is ok" in result.err
 
 
 def test_fresh_starts_anew(failed: Project) -> None:

@@ -188,7 +188,7 @@ def test_budget_and_wait_outlive_a_stop(project: Project) -> None:
     assert project.stopped(process, signal.SIGINT).code == 130
     process = project.start("run", "flow", "--json")
     project.wait_for(lambda: project.effects() == ["tried"] * 2)
-    assert 0.7 < time.monotonic() - begun < 1.6
+    assert 0.7 < time.monotonic() - begun < 2.5
     result = project.end(process, begun)
     assert result.code == 1
     assert project.effects() == ["tried"] * 3  # one in the first run, two in the second

@@ -1,0 +1,114 @@
+"""The outbox: an alert is claimed before it is sent, and by one living process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.model import AlertRow
+from store.database import Database
+from store.history import History
+from store.outbox import StoredOutbox
+from tests.store.filled import begun, dead_owner, end, journal_of, us
+
+
+@pytest.fixture
+def outbox(database: Database) -> StoredOutbox:
+    """Give the outbox of a store with alerts of two runs: slack and email of 1, slack of 2."""
+    for channels in (["slack", "email"], ["slack"]):
+        end(journal_of(database, begun(database).run_id, channels), "failed")
+    return box(database)
+
+
+def box(database: Database) -> StoredOutbox:
+    """Open the outbox of this process; a payload names its run."""
+
+    def payload(run_id: int) -> dict[str, Any]:
+        return {"run_id": run_id}
+
+    return StoredOutbox(database, now_us=lambda: us(9.0), payload=payload)
+
+
+def rows(database: Database) -> list[tuple[Any, ...]]:
+    """All alerts as they stand."""
+    sql = "SELECT id, status, tries, sent_at, error, owner IS NOT NULL FROM alert_rows ORDER BY id"
+    return database.raw.execute(sql).fetchall()
+
+
+def owned_by(database: Database, alert_id: int, owner: str) -> None:
+    """Let another process have claimed an alert."""
+    sql = "UPDATE alert_rows SET status = 'sending', owner = ? WHERE id = ?"
+    database.raw.execute(sql, (owner, alert_id))
+
+
+def test_claimed_oldest_first(database: Database, outbox: StoredOutbox) -> None:
+    """Each with the report of its run; claimed durably before it is given."""
+    assert outbox.claim() == [
+        AlertRow(1, "slack", {"run_id": 1}, 0),
+        AlertRow(2, "email", {"run_id": 1}, 0),
+        AlertRow(3, "slack", {"run_id": 2}, 0),
+    ]
+    assert [row[1] for row in rows(database)] == ["sending"] * 3
+    assert History(database).undelivered() == 3
+
+
+def test_no_more_than_asked_for(database: Database, outbox: StoredOutbox) -> None:
+    """The rest stays due."""
+    assert [row.id for row in outbox.claim(limit=2)] == [1, 2]
+    assert [row[1] for row in rows(database)] == ["sending", "sending", "pending"]
+
+
+def test_sent_failed_and_given_up(database: Database, outbox: StoredOutbox) -> None:
+    """Sent and given up are done with; failed is due again, with its tries."""
+    outbox.claim()
+    outbox.sent(1)
+    outbox.failed(2, "refused", give_up=False)
+    outbox.failed(3, "no such channel", give_up=True)
+    assert rows(database) == [
+        (1, "sent", 1, us(9.0), "", 0),
+        (2, "pending", 1, None, "refused", 0),
+        (3, "given_up", 1, None, "no such channel", 0),
+    ]
+    assert outbox.claim() == [AlertRow(2, "email", {"run_id": 1}, 1)]
+    outbox.sent(2)
+    assert rows(database)[1] == (2, "sent", 2, us(9.0), "", 0)
+    assert outbox.claim() == []
+    assert History(database).alerts() == []
+
+
+def test_what_a_dead_process_was_sending_is_due_again(
+    database: Database, outbox: StoredOutbox
+) -> None:
+    """It may have been sent already, and says so."""
+    owned_by(database, 1, dead_owner())
+    owned_by(database, 2, "what is this")
+    repeats = {row.id: row.repeat for row in outbox.claim()}
+    assert repeats == {1: True, 2: True, 3: False}
+
+
+def test_what_a_living_process_is_sending_is_left_alone(
+    database: Database, outbox: StoredOutbox
+) -> None:
+    """Nobody gets an alert twice because two commands send."""
+    import os
+
+    from store import locks
+
+    parent = os.getppid()
+    started = locks._started(parent)  # noqa: SLF001 - no other way to name another process
+    assert started is not None
+    boot_id = locks.this_process("").boot_id
+    owned_by(database, 1, locks.Owner("", parent, boot_id, started).to_text())
+    assert [row.id for row in outbox.claim(limit=1)] == [2]
+    assert [row.id for row in outbox.claim()] == [2, 3]
+
+
+def test_what_this_process_left_is_due_again(database: Database, outbox: StoredOutbox) -> None:
+    """A delivery that ran out of time is taken up by the next one of the same process."""
+    outbox.claim()
+    assert [(row.id, row.repeat) for row in box(database).claim()] == [
+        (1, True),
+        (2, True),
+        (3, True),
+    ]
