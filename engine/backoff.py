@@ -33,29 +33,29 @@ def after_failure(
     if isinstance(failure, ResultRefusedError):
         retryable = True
     elif step.retry is not None:
-        state = _state(step, number, failure=failure)
+        state = _state(number, failure=failure)
         retryable = bool(step.retry(state))
     else:
         retryable = isinstance(failure, step.retry_on)
     if not retryable:
         return False, 0.0
     if step.wait is not None:
-        return True, float(step.wait(state or _state(step, number, failure=failure)))
+        return True, float(step.wait(state or _state(number, failure=failure)))
     if not step.backoff_s:
         return True, 0.0
     from tenacity import wait_exponential
 
     bound = wait_exponential(multiplier=step.backoff_s, max=step.backoff_s_max)
-    return True, bound(state or _state(step, number, failure=failure)) * clock.random()
+    return True, bound(state or _state(number, failure=failure)) * clock.random()
 
 
 def refuses_result(step: Step, result: Any, *, number: int) -> bool:
     """Whether the step's tenacity `retry` wants another attempt although the body returned."""
-    return step.retry is not None and bool(step.retry(_state(step, number, result=result)))
+    return step.retry is not None and bool(step.retry(_state(number, result=result)))
 
 
 def _state(
-    step: Step, number: int, *, failure: BaseException | None = None, result: Any = None
+    number: int, *, failure: BaseException | None = None, result: Any = None
 ) -> RetryCallState:
     from tenacity import RetryCallState
 

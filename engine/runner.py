@@ -64,7 +64,11 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the loop is wired to; `observe` sees each tick's actions once they are committed."""
+    """What the loop is wired to.
+
+    `observe` sees each tick's actions once they are committed; `settle_in` is called once, while
+    the first attempts run, to import what the run's end needs.
+    """
 
     clock: Clock
     workers: Workers
@@ -72,6 +76,7 @@ class Ports:
     index: ContextIndex
     publish: Callable[[Iterable[OutputFile]], None]
     observe: Callable[[Sequence[Action], float], None]
+    settle_in: Callable[[], None] = lambda: None
 
 
 class Runner:
@@ -92,6 +97,7 @@ class Runner:
         """
         ports, scheduler, pace = self._ports, self._scheduler, self._pace
         events: list[Event] = []
+        settled = False
         while True:
             now = ports.clock.now()
             events.extend(self._overran(now))
@@ -102,6 +108,9 @@ class Runner:
                 last = actions[-1]
                 if isinstance(last, EndRun):
                     return last
+            if not settled:
+                settled = True
+                ports.settle_in()
             events = self._wait(now)
             pace.note_finished(
                 [e.finished_at - e.started_at for e in events if type(e) is AttemptFinished]

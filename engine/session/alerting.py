@@ -12,7 +12,7 @@ from engine.model import ALERT_ON, Definition, RunStatus
 
 if TYPE_CHECKING:
     from engine.alerts.delivery import DeliveryResult
-    from engine.session.launch import Environment
+    from engine.session.environment import Environment
     from store.database import Database
     from store.history import History
 
@@ -58,12 +58,20 @@ def channels_for(
     return choose
 
 
+def preload(environment: Environment) -> None:
+    """Import what sending alerts needs, so that an upgrade under a live run mixes no versions."""
+    from engine.alerts import delivery
+
+    delivery.preload(environment.secrets.setting)
+
+
 def deliver_due(
     database: Database, history: History, environment: Environment, *, hint: bool = True
 ) -> DeliveryResult | None:
     """Send every undelivered alert, within the time that alerts may hold a run's end up.
 
-    With no channel configured, `hint` says so. Never raises: an alert that could not be sent stays in the outbox, and the log says so.
+    With no channel configured, `hint` says so. Never raises: an alert that could not be sent stays
+    in the outbox, and the log says so.
     """
     from engine.alerts.delivery import deliver
 

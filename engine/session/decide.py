@@ -15,10 +15,8 @@ from engine.resume import Choice
 from engine.text import human_duration
 
 if TYPE_CHECKING:
-    from datetime import date
-
+    from engine.session.asked import Asked
     from engine.session.compiled import Compiled
-    from engine.session.request import RunRequest
     from store.history import History, PastRun
 
 
@@ -38,22 +36,6 @@ class Decision:
     nothing: bool = False
     unfinished: int | None = None
     notes: tuple[str, ...] = field(default=())
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The request, resolved: parameters and initial context in comparable form, and the time."""
-
-    request: RunRequest
-    params: Mapping[str, Any]
-    context_sha256: str
-    today: date
-    now_us: int
-
-    @property
-    def params_text(self) -> str:
-        """The parameters as they are recorded and compared."""
-        return parameters.to_json(self.params)
 
 
 def decide(compiled: Compiled, asked: Asked, history: History | None) -> Decision:

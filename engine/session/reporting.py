@@ -12,7 +12,7 @@ from engine.logs import tail
 from engine.reports import Surroundings, build, write_json
 
 if TYPE_CHECKING:
-    from engine.session.launch import Environment
+    from engine.session.environment import Environment
     from store.history import History
 
 logger = logging.getLogger("engine.run")

@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine import backoff
-from engine.context import RunScope, StepContext
+from engine.context import StepContext
 from engine.errors import EngineError, RetryAfter, Skip, StepTimeout
 from engine.events import AttemptFinished
 from engine.logs import AttemptScope, attempt_scope, step_logger
-from engine.model import AttemptOutcome, Shell, Step
+from engine.model import AttemptOutcome, Shell
 from engine.workers.guard import AttemptStopped, Guard
+from engine.workers.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from engine.ports import AttemptLog, Clock, Job, Logs
+    from engine.ports import AttemptLog, Job
     from engine.workers.commands import ShellCommand
 
 ERROR_LENGTH_MAX = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Toolbox:
-    """What attempts of one run are made with.
-
-    `environ` is what commands inherit. `key_runs` and `used` are by position: the run in each
-    step's idempotency key, and the attempts of its budget spent in earlier runs.
-    """
-
-    scope: RunScope
-    steps: Sequence[Step]
-    clock: Clock
-    logs: Logs
-    environ: Callable[[], Mapping[str, str]]
-    key_runs: Sequence[int]
-    used: Sequence[int]
 
 
 class _LazyLog:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from engine.context import StepContext
     from engine.model import Shell, Step
     from engine.ports import AttemptLog
-    from engine.workers.attempt import Toolbox
+    from engine.workers.toolbox import Toolbox
 
 
 def prepare(

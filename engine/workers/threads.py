@@ -14,7 +14,8 @@ from threading import Lock
 from engine.events import AttemptFinished, AttemptStarted, AttemptWithdrawn, Event
 from engine.model import AttemptOutcome
 from engine.ports import Clock, Job
-from engine.workers.attempt import Attempt, Toolbox
+from engine.workers.attempt import Attempt
+from engine.workers.toolbox import Toolbox
 
 LANES_LEFT_MAX = 1_000  # a bound on threads that ignore their timeouts
 

@@ -1,0 +1,105 @@
+"""A request, resolved: what can be refused before anything is touched is refused here."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+from typing import Any
+
+from engine import params as parameters
+from engine.clock import SystemClock
+from engine.errors import UsageError
+from engine.model import Definition, Encoded
+from engine.session.environment import Environment
+from engine.session.request import RunRequest
+
+WORKERS_MAX = 1_000
+
+_URL_PASSWORD = re.compile(r"://[^/?#\s:@]*:[^/?#\s@]+@")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The request, resolved: parameters and initial context in comparable form, and the time."""
+
+    request: RunRequest
+    params: Mapping[str, Any]
+    context_sha256: str
+    today: date
+    now_us: int
+
+    @property
+    def params_text(self) -> str:
+        """The parameters as they are recorded and compared."""
+        return parameters.to_json(self.params)
+
+
+def _check_workers(request: RunRequest) -> None:
+    workers = request.workers
+    if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= WORKERS_MAX:
+        raise UsageError(f"workers is {workers!r}", hint=f"give 1 to {WORKERS_MAX}")
+
+
+def resolve_request(
+    definition: Definition, request: RunRequest, environment: Environment
+) -> tuple[Asked, list[tuple[str, Encoded]]]:
+    """Resolve parameters and encode the initial context, before anything is touched.
+
+    Raises `UsageError` (`ParameterError`, `ValueNotStorable`) for what cannot be run as asked.
+    """
+    _check_workers(request)
+    from engine.context import check_key
+    from store.values import encode
+
+    clock, secrets = environment.clock, environment.secrets
+    today = _today(definition, clock)
+    if request.resume is not None and request.params:
+        raise UsageError(
+            "--resume goes on with the run's recorded parameters; --set cannot be given",
+            hint="start anew with --fresh --set …, or leave --set out",
+        )
+    given = request.params
+    if request.resume is not None and request.context:
+        raise UsageError(
+            "resume goes on with the run's recorded context; another cannot be given",
+            hint="start anew with fresh=True, or leave the context out",
+        )
+    resolved: dict[str, Any] = {}
+    if request.resume is None:
+        resolved = parameters.resolve(
+            definition.params, given, today=today, workflow=definition.name
+        )
+        for name, text in parameters.as_text(resolved).items():
+            if secrets.contains(text) or _URL_PASSWORD.search(text):
+                raise UsageError(
+                    f"parameter '{name}' holds a secret or a URL with a password",
+                    hint="parameters are recorded as they are; leave it to ctx.secret instead",
+                )
+    encoded = [
+        (check_key(key), encode(key, value, reject=secrets.contains))
+        for key, value in request.context.items()
+    ]
+    digest = hashlib.sha256()
+    for key, value in sorted(encoded, key=lambda pair: pair[0]):
+        digest.update(f"{key}\0{value.codec}\0{value.sha256}\0".encode())
+    asked = Asked(
+        request=request,
+        params=MappingProxyType(resolved),
+        context_sha256=digest.hexdigest() if encoded else "",
+        today=today,
+        now_us=clock.stamp(clock.now()),
+    )
+    return asked, encoded
+
+
+def _today(definition: Definition, clock: SystemClock) -> date:
+    """Give the day on which the run starts, in the workflow's zone."""
+    if definition.timezone is None:
+        return clock.utc().astimezone().date()
+    from zoneinfo import ZoneInfo
+
+    return clock.utc().astimezone(ZoneInfo(definition.timezone)).date()

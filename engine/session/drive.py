@@ -1,0 +1,154 @@
+"""The wiring of one begun run: core, workers, store, context."""
+
+from __future__ import annotations
+
+import logging
+from types import MappingProxyType
+
+from engine import outputs
+from engine.clock import SystemClock
+from engine.context import Codec, ContextIndex, RunScope
+from engine.events import EndRun
+from engine.logs import RunLogs
+from engine.model import StepStatus
+from engine.plan import StepState
+from engine.ports import Job
+from engine.runner import Ports, Runner
+from engine.scheduler import Scheduler
+from engine.session import alerting
+from engine.session.decide import Decision
+from engine.session.observe import Progress, run_order
+from engine.session.record import Going
+from engine.session.stored_values import StoredValues
+from engine.workers.threads import ThreadWorkers
+from engine.workers.toolbox import Toolbox
+from store import journal, locks, values
+from store.database import Database
+from store.history import History
+
+logger = logging.getLogger("engine.run")
+
+
+class Drive:
+    """The wiring of one begun run."""
+
+    def __init__(
+        self,
+        going: Going,
+        decision: Decision,
+        database: Database,
+        lock: locks.RunLock,
+        run_id: int,
+    ) -> None:
+        """Wire run `run_id`, begun under `lock`."""
+        self._going, self._decision = going, decision
+        self._database, self._lock, self._run_id = database, lock, run_id
+        self._history = History(database)
+        self._stored = StoredValues(database.path, going.compiled.graph.names, run_id)
+
+    def run(self, channels: alerting.ChannelsFor) -> tuple[EndRun, int]:
+        """Run to the end; gives how it ended and how many threads were left behind."""
+        env, compiled, run_id = self._going.environment, self._going.compiled, self._run_id
+        decision = self._decision
+        names = compiled.graph.names
+        clock = env.clock
+        index = self._index()
+        workers = self._workers(index)
+        if any(limit is not None for limit in compiled.plan.timeout_s):
+            import ctypes  # noqa: F401 - wanted to stop a thread, when a busy one slows imports
+        scheduler = Scheduler(
+            compiled.plan, _states(decision, clock), workers=self._going.asked.request.workers
+        )
+        progress = Progress(names, run_id)
+        logger.info(run_order(names, compiled.graph.order), extra={"run": run_id})
+        ports = Ports(
+            clock=clock,
+            workers=workers,
+            store=journal.Journal(self._database, run_id, stamp=clock.stamp, channels=channels),
+            index=index,
+            publish=outputs.publish,
+            observe=progress.observe,
+            settle_in=lambda: alerting.preload(env),
+        )
+        try:
+            end = Runner(scheduler, compiled.definition.steps, ports).run()
+        finally:
+            left = len(workers.left_running())
+            workers.close()
+            self._stored.close()
+        return end, left
+
+    def _index(self) -> ContextIndex:
+        decision, graph = self._decision, self._going.compiled.graph
+        stored = self._stored
+        index = ContextIndex(graph.upstreams, graph.names, graph.generations, stored)
+        past = decision.past
+        if past is not None:
+            first = self._history.initial_run(past.run_id)
+            stored.from_run[journal.INITIAL] = first
+            index.record_keys(journal.INITIAL, self._history.keys(first).get("", []))
+        else:
+            index.record(journal.INITIAL, self._going.context)
+        sources: dict[int, dict[str, list[str]]] = {}
+        for step, choice in enumerate(decision.choices):
+            if choice.status is StepStatus.CACHED and choice.source_run is not None:
+                run = choice.source_run
+                if run not in sources:
+                    sources[run] = self._history.keys(run)
+                stored.from_run[step] = run
+                index.record_keys(step, sources[run].get(graph.names[step], []))
+        return index
+
+    def _workers(self, index: ContextIndex) -> ThreadWorkers:
+        env, decision, run_id = self._going.environment, self._decision, self._run_id
+        clock, definition = env.clock, self._going.compiled.definition
+        secrets, lock = env.secrets, self._lock
+        scope = RunScope(
+            workflow=definition.name,
+            run_id=run_id,
+            index=index,
+            codec=Codec(
+                encode=lambda key, value: values.encode(key, value, reject=secrets.contains),
+                decode=values.decode,
+            ),
+            params=MappingProxyType(dict(decision.params)),
+            paths=env.paths,
+            secrets=secrets,
+        )
+        root = decision.past.root_run if decision.past else run_id
+        count = len(definition.steps)
+        choices = decision.choices
+        key_runs = [run_id if c.own_key else c.key_run or root for c in choices] or [root] * count
+        tools = Toolbox(
+            scope=scope,
+            steps=definition.steps,
+            clock=clock,
+            logs=RunLogs(
+                env.paths.home / "logs" / definition.name / str(run_id),
+                run_id=run_id,
+                clock=clock,
+                mask=secrets.mask,
+                forward=env.forward,
+            ),
+            environ=lambda: secrets.child_env(env.environ),
+            key_runs=key_runs,
+            used=[choice.used for choice in choices] or [0] * count,
+        )
+
+        def mark(lane: int, job: Job, started_at: float) -> None:
+            begun = locks.Mark(run_id, job.step, job.number, clock.stamp(started_at))
+            lock.mark(lane, begun)
+
+        workers = self._going.asked.request.workers
+        return ThreadWorkers(tools, workers=workers, inbox=env.inbox, mark=mark)
+
+
+def _states(decision: Decision, clock: SystemClock) -> list[StepState]:
+    return [
+        StepState(
+            status=choice.status or StepStatus.WAITING,
+            used=choice.used,
+            next_attempt_at=None if choice.retry_at is None else clock.instant(choice.retry_at),
+        )
+        for choice in decision.choices
+    ]

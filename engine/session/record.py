@@ -1,0 +1,74 @@
+"""What the store is told of a run as it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine import params as parameters
+from engine.model import Encoded
+from engine.session.asked import Asked
+from engine.session.compiled import Compiled
+from engine.session.decide import Decision
+from engine.session.environment import Environment
+from store import journal
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """One invocation that really runs: the definition, what is asked of it, and where.
+
+    `context` is the initial context, encoded.
+    """
+
+    compiled: Compiled
+    asked: Asked
+    context: Sequence[tuple[str, Encoded]]
+    environment: Environment
+
+
+def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> journal.NewRun:
+    """Say what is recorded of a run as it begins."""
+    compiled, asked, env, past = going.compiled, going.asked, going.environment, decision.past
+    steps = [
+        journal.NewStep(fresh.name, fresh.fingerprint, dict(fresh.parts), fresh.upstreams)
+        for fresh in compiled.fresh_steps()
+    ]
+    return journal.NewRun(
+        workflow=compiled.definition.name,
+        params=parameters.to_json(decision.params),
+        started_at=env.clock.stamp(env.clock.now()),
+        started_by=asked.request.started_by,
+        user=env.user,
+        host=env.host,
+        owner=owner,
+        workers=asked.request.workers,
+        context_sha256=past.context_sha256 if past else asked.context_sha256,
+        resumed_from=past.run_id if past else None,
+        root_run=past.root_run if past else None,
+        note=note,
+        steps=steps,
+        taken_over=_taken_over(decision),
+        context=[] if past else going.context,
+    )
+
+
+def _taken_over(decision: Decision) -> list[journal.TakenOver]:
+    root = decision.past.root_run if decision.past else 0
+    return [
+        journal.TakenOver(
+            position=position,
+            status=choice.status,
+            note=choice.note,
+            source_run=choice.source_run,
+            used=choice.used,
+            retry_at=choice.retry_at,
+            key_run=journal.OWN_KEY if choice.own_key else _unless(choice.key_run, root),
+            lost=choice.lost,
+        )
+        for position, choice in enumerate(decision.choices)
+    ]
+
+
+def _unless(key_run: int, root: int) -> int:
+    return 0 if key_run == root else key_run

@@ -1,0 +1,27 @@
+"""What all attempts of a run are made with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from engine.context import RunScope
+from engine.model import Step
+from engine.ports import Clock, Logs
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """What attempts of one run are made with.
+
+    `environ` is what commands inherit. `key_runs` and `used` are by position: the run in each
+    step's idempotency key, and the attempts of its budget spent in earlier runs.
+    """
+
+    scope: RunScope
+    steps: Sequence[Step]
+    clock: Clock
+    logs: Logs
+    environ: Callable[[], Mapping[str, str]]
+    key_runs: Sequence[int]
+    used: Sequence[int]

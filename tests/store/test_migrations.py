@@ -1,0 +1,189 @@
+"""Migrations: what they make is what the tables say, all of it or nothing."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.script import ScriptDirectory
+
+from engine.errors import StoreError
+from store import migrate
+from store.database import open_reader, open_writer
+from store.history import History
+from store.tables import APPLICATION_ID, REVISIONS, VIEWS, metadata
+from tests.store.filled import CHECKOUT, a_run
+
+
+def alembic(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `alembic` in the checkout, as a developer does."""
+    return subprocess.run(
+        [sys.executable, "-m", "alembic", *arguments],
+        cwd=CHECKOUT,
+        env={**os.environ, "ENGINE_STORE": f"sqlite:///{path}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def schema_of(path: Path) -> dict[tuple[str, str], str]:
+    """Give every object's DDL, without what only layout differs in."""
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    found = {(kind, name): re.sub(r"\s+|(?<=\()\s|\s(?=\))", "", sql) for kind, name, sql in rows}
+    connection.close()
+    return found
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a store by `alembic upgrade head`, in a folder whose name is no syntax."""
+    path = tmp_path_factory.mktemp("a 50%20 store?") / "runs.db"
+    done = alembic(path, "upgrade", "head")
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def test_both_ways_make_the_same_store(path: Path, migrated: Path) -> None:
+    """The tables as the program makes them are the tables as the migrations make them."""
+    open_writer(path).close()
+    ours, theirs = schema_of(path), schema_of(migrated)
+    assert set(ours) == set(theirs)
+    for key, sql in ours.items():
+        assert theirs[key] == sql, key
+    tables = {name for kind, name in ours if kind == "table"}
+    assert tables == {*metadata.tables, "alembic_version", "sqlite_sequence"}
+    assert {name for kind, name in ours if kind == "view"} == set(VIEWS)
+
+
+def test_a_migrated_store_is_a_store(migrated: Path, tmp_path: Path) -> None:
+    """Private, known as ours, of the newest version: the program takes it as it is."""
+    assert stat.S_IMODE(migrated.stat().st_mode) == 0o600
+    path = tmp_path / "runs.db"
+    shutil.copyfile(migrated, path)
+    database = open_writer(path)
+    a_run(database)
+    assert database.raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert database.raw.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+    database.close()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["runs.db"]
+
+
+def test_alembic_finds_nothing_to_do(migrated: Path) -> None:
+    """`check` holds the tables against the migrations, `current` names the newest."""
+    checked = alembic(migrated, "check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert checked.stdout == "No new upgrade operations detected.\n"
+    current = alembic(migrated, "current")
+    assert current.stdout == f"{REVISIONS[-1]} (head)\n", current.stderr
+
+
+def test_alembic_leaves_another_programs_file_alone(path: Path) -> None:
+    """Our tables do not go into a file that is not ours."""
+    path.parent.mkdir()
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE theirs (x)")
+    other.close()
+    before = path.read_bytes()
+    done = alembic(path, "upgrade", "head")
+    assert done.returncode != 0
+    assert f"'{path}' is not a store of this program" in done.stderr + done.stdout
+    assert path.read_bytes() == before
+
+
+def test_the_versions_are_one_line(path: Path) -> None:
+    """REVISIONS names every migration, oldest first, each on the one before."""
+    scripts = list(ScriptDirectory.from_config(migrate.config()).walk_revisions())
+    assert tuple(script.revision for script in reversed(scripts)) == REVISIONS
+    downs = [script.down_revision for script in reversed(scripts)]
+    assert downs == [None, *REVISIONS[:-1]]
+    assert not path.exists()
+
+
+def test_migrations_import_nothing_of_ours() -> None:
+    """What a migration does is fixed in it, whatever becomes of the tables."""
+    versions = sorted((CHECKOUT / "migrations" / "versions").glob("*.py"))
+    assert len(versions) == len(REVISIONS)
+    for version in versions:
+        imported = set()
+        for node in ast.walk(ast.parse(version.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {name.name.partition(".")[0] for name in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add((node.module or "").partition(".")[0])
+        assert imported <= {"__future__", "alembic", "sqlalchemy"}, version
+
+
+FAILING = """
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+def upgrade():
+    op.execute("ALTER TABLE run_rows ADD COLUMN colour TEXT")
+    op.execute("UPDATE run_rows SET note = 'half'")
+    op.execute({last!r})
+"""
+
+
+def newer(folder: Path, monkeypatch: pytest.MonkeyPatch, last: str) -> None:
+    """Let this program have one more migration, which ends with `last`."""
+    scripts = folder / "migrations"
+    shutil.copytree(
+        CHECKOUT / "migrations", scripts, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (scripts / "versions" / "0002_next.py").write_text(FAILING.format(last=last))
+    monkeypatch.setattr(migrate, "scripts", lambda: scripts)
+    monkeypatch.setattr("store.tables.REVISIONS", (*REVISIONS, "0002"))
+
+
+def test_a_failing_migration_leaves_the_store_as_it_was(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not half of it stays; the copy does."""
+    database = open_writer(path)
+    a_run(database, note="whole")
+    database.close()
+    before = schema_of(path)
+    with monkeypatch.context() as patched:
+        newer(tmp_path, patched, "UPDATE nowhere SET x = 1")
+        with pytest.raises(StoreError, match="refused a statement: no such table: nowhere"):
+            open_writer(path)
+    assert schema_of(path) == before
+    reader = open_reader(path)
+    assert History(reader).run(1)["status"] == "ok"
+    assert reader.raw.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+    reader.close()
+    assert path.with_name("runs.db.before-upgrade-from-0001.1").exists()
+
+
+def test_an_upgrade_keeps_what_was_recorded(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is newer, its runs are there, and the copy is what it was."""
+    database = open_writer(path)
+    a_run(database)
+    database.close()
+    newer(tmp_path, monkeypatch, "UPDATE run_rows SET colour = 'red'")
+    database = open_writer(path)
+    assert database.raw.execute("SELECT note, colour FROM run_rows").fetchall() == [
+        ("half", "red")
+    ]
+    database.close()
+    open_writer(path).close()
+    copies = list(path.parent.glob("*before-upgrade*"))
+    assert [copy.name for copy in copies] == ["runs.db.before-upgrade-from-0001.1"]
+    connection = sqlite3.connect(copies[0])
+    assert connection.execute("SELECT status, note FROM run_rows").fetchall() == [("ok", "")]
+    connection.close()
