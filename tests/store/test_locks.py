@@ -116,12 +116,12 @@ def test_marks_are_read_by_the_next_holder(store: Path) -> None:
     """Each lane's last one; the next run forgets them."""
     lock = taken(store)
     lock.begin(locks.this_process("flow.lock"))
-    lock.mark(0, replace(MARK, step=1))
+    lock.mark(0, MARK._replace(step=1))
     lock.mark(2, MARK)
-    lock.mark(0, replace(MARK, step=2))
+    lock.mark(0, MARK._replace(step=2))
     lock.release()
     lock = taken(store)
-    assert lock.marks() == [replace(MARK, step=2), MARK]
+    assert lock.marks() == [MARK._replace(step=2), MARK]
     lock.begin(locks.this_process("flow.lock"))
     assert lock.marks() == []
     lock.release()

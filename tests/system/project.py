@@ -95,7 +95,9 @@ class Project:
         kept = {name: os.environ[name] for name in os.environ if not name.startswith("PYTHON")}
         return {**kept, "PYTHONPATH": str(CHECKOUT), "COLUMNS": "300", **more}
 
-    def start(self, *arguments: str, cwd: Path | None = None, **env: str) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, cwd: Path | str | None = None, **env: str
+    ) -> subprocess.Popen[str]:
         """Start a command; it must be waited for."""
         return subprocess.Popen(
             [sys.executable, "-m", "engine", *arguments],
@@ -107,7 +109,7 @@ class Project:
             text=True,
         )
 
-    def run(self, *arguments: str, cwd: Path | None = None, **env: str) -> Result:
+    def run(self, *arguments: str, cwd: Path | str | None = None, **env: str) -> Result:
         """Run a command to its end."""
         begun = time.monotonic()
         return self.end(self.start(*arguments, cwd=cwd, **env), begun)

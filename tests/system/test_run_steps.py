@@ -194,7 +194,6 @@ def test_budget_and_wait_outlive_a_stop(project: Project) -> None:
     assert project.effects() == ["tried"] * 3  # one in the first run, two in the second
     step = result.report["steps"][0]
     assert (step["status"], step["attempts"]) == ("failed", 2)
-    assert project.report("flow", code=1)["steps"][0]["attempts"] == 3  # failed: a full budget
 
 
 def test_step_that_kills_its_engine(project: Project) -> None:

@@ -139,11 +139,11 @@ def test_a_faulty_drop_delivers_nothing_and_spoils_nothing(tmp_path: Path, fault
     assert set(OUTBOX) < set(contents(home / "outbox"))
 
 
-def test_a_password_in_the_url_fails_the_run_at_once(tmp_path: Path) -> None:
-    """It is refused without a retry, and the error does not show it."""
+def test_a_password_in_the_url_is_refused_before_a_run(tmp_path: Path) -> None:
+    """It gets nowhere: no run is begun, nothing holds it, and the error does not show it."""
     source = "postgresql://shop:hunter22@db.invalid/shop"
-    code, report = run_sales(tmp_path, source=source, date=TUESDAY)
-    fetch = step_of(report, "fetch")
-    assert (code, fetch["status"], fetch["attempts"]) == (1, "failed", 1)
-    assert "the source URL holds a password" in fetch["error"]
-    assert "hunter22" not in fetch["error"]
+    with pytest.raises(AssertionError, match="a URL with a password") as refused:
+        run_sales(tmp_path, source=source, date=TUESDAY)
+    assert "hunter22" not in str(refused.value)
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or b"hunter22" not in path.read_bytes()

@@ -293,5 +293,5 @@ def test_threads_of_finished_sends_are_gone() -> None:
         slack.send(served.url, "hello", BLOCKS, deadline_s=3)
     ours = [thread for thread in threading.enumerate() if thread.name == "kahnban-slack"]
     for thread in ours:
-        thread.join(0.5)
+        thread.join(5)
     assert not any(thread.is_alive() for thread in ours)
