@@ -117,7 +117,9 @@ def _name_fault(name: object) -> str:
     return ""
 
 
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?\Z")
+_DURATION = re.compile(
+    r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?\Z", re.ASCII
+)
 DURATION_S_MAX = 366 * 86_400.0
 
 Duration = float | int | str | timedelta
@@ -149,7 +151,7 @@ def _seconds(value: object) -> float | None:
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, int | float):
-        return float(value)
+        return float(min(value, 2 * DURATION_S_MAX))  # a whole number may be too big for a float
     if isinstance(value, str) and value and (match := _DURATION.match(value)) and match[0]:
         hours, minutes, seconds = (float(part or 0) for part in match.groups())
         return hours * 3600 + minutes * 60 + seconds

@@ -9,13 +9,15 @@ from engine.model import StepStatus
 
 LOST_MAX = 3  # attempts lost with their engine in a row, before the step is held responsible
 
-_SKIPS_OF_OTHERS = ("dependency failed: ", "dependency skipped: ", "no dependency failed")
 _KEPT = (StepStatus.OK, StepStatus.CACHED)
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A step as the run before left it; see `store.history.PastStep`."""
+    """A step as the run before left it; see `store.history.PastStep`.
+
+    `own_skip` tells a skip by its own condition or `Skip` from one that its upstreams caused.
+    """
 
     status: StepStatus
     note: str = ""
@@ -27,6 +29,7 @@ class Past:
     key_run: int = 0
     lost: int = 0
     files: Sequence[tuple[str, str]] = ()
+    own_skip: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +87,7 @@ def choose(
         if old is None:
             choices[position] = Choice("new", "new step")
             continue
-        again = next(
-            (steps[up].name for up in step.upstreams if not _is_reused(choices[up])), None
-        )
+        again = next((steps[up].name for up in step.upstreams if not _is_reused(choices[up])), None)
         choices[position] = _choose_one(step, old, again, rules)
     return [choice for choice in choices if choice is not None]
 
@@ -97,15 +98,21 @@ def _is_reused(choice: Choice | None) -> bool:
 
 def _choose_one(step: Fresh, old: Past, again: str | None, rules: Rules) -> Choice:
     settled = old.status in _KEPT
-    own_skip = old.status is StepStatus.SKIPPED and not old.note.startswith(_SKIPS_OF_OTHERS)
+    own_skip = old.status is StepStatus.SKIPPED and old.own_skip
     if not settled and not own_skip:
         return _unsettled(old, rules, again)
     why = _why_again(step, old, again, rules)
     if why:
         return Choice("redo", why, own_key=settled, key_run=old.key_run)
-    if own_skip:
-        return Choice("reuse", f"skipped: {old.note}", status=StepStatus.SKIPPED, note=old.note)
     source = old.source_run if old.source_run is not None else rules.run_id
+    if own_skip:
+        return Choice(
+            "reuse",
+            f"skipped: {old.note}",
+            status=StepStatus.SKIPPED,
+            note=old.note,
+            source_run=source,
+        )
     return Choice(
         "reuse",
         f"ok in run {source}",

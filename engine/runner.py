@@ -96,7 +96,7 @@ class Runner:
         which the next command records as interrupted.
         """
         ports, scheduler, pace = self._ports, self._scheduler, self._pace
-        events: list[Event] = []
+        events = ports.workers.wait(0.0)  # a stop may have come before the first claim
         settled = False
         while True:
             now = ports.clock.now()
@@ -126,8 +126,12 @@ class Runner:
         """Put the retry's delay, drawn here, to each attempt that would not stop in time."""
         events = []
         for step, number in self._scheduler.overran(now):
+            failures = self._scheduler.used(step) + 1
             retryable, delay_s = backoff.after_failure(
-                self._steps[step], StepTimeout("timed out"), number=number, clock=self._ports.clock
+                self._steps[step],
+                StepTimeout("timed out"),
+                number=failures,
+                clock=self._ports.clock,
             )
             events.append(AttemptOverran(step, number, retryable, delay_s))
         return events

@@ -86,6 +86,10 @@ class Scheduler:
         """Attempts that are claimed and have no verdict; those left behind do not count."""
         return len(self._live.by_step)
 
+    def used(self, step: int) -> int:
+        """How many attempts of the step's budget are spent, earlier runs of the chain included."""
+        return self._used[step]
+
     def next_wakeup(self, now: float) -> float | None:
         """When `tick` is due even if nothing happens; None if only an event can move things."""
         times = []

@@ -41,6 +41,7 @@ class PastStep:
     key_run: int
     lost: int
     files: tuple[tuple[str, str], ...] = ()
+    own_skip: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +320,8 @@ def _bindable(text: str) -> str:
 _PAST_STEPS = """
 SELECT d.position, d.name, coalesce(s.status, 'waiting'), coalesce(s.note, ''), d.fingerprint,
        d.parts, d.upstreams, CASE s.status WHEN 'ok' THEN r.id ELSE s.source_run END,
+       s.status = 'skipped' AND (s.source_run IS NOT NULL OR EXISTS (
+         SELECT 1 FROM attempt_rows a WHERE a.run_id = r.id AND a.position = d.position)),
        coalesce(c.used, 0), c.retry_at, coalesce(c.key_run, 0), coalesce(c.lost, 0)
 FROM run_rows r
 JOIN definition_steps d ON d.definition_id = r.definition_id
@@ -337,7 +340,7 @@ ORDER BY a.position, a.number"""
     for position, *rest in cursor.execute(unsettled, (run_id,)).fetchall():
         attempts.setdefault(position, []).append(tuple(rest))
     for row in cursor.execute(_PAST_STEPS, (run_id,)).fetchall():
-        position, name, status, note, fingerprint, parts, upstreams, source, *carried = row
+        position, name, status, note, fingerprint, parts, upstreams, source, own, *carried = row
         used, retry_at, lost = _carried(attempts.get(position, []), carried)
         yield PastStep(
             position=position,
@@ -353,6 +356,7 @@ ORDER BY a.position, a.number"""
             key_run=carried[2] or root_run,
             lost=lost,
             files=_files(cursor, source, name) if source is not None else (),
+            own_skip=bool(own),
         )
 
 

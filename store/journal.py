@@ -50,7 +50,8 @@ class TakenOver:
 
     Either it has ended in the chain (`status`, with `source_run` for a cached one), or `used`
     attempts of its budget are spent and its retry is due at `retry_at` (microseconds). `key_run`
-    stands for the run in its idempotency key; `lost` counts attempts lost with their engine.
+    stands for the run in its idempotency key; `lost` counts attempts lost with their engine; `why`
+    says why a step that had ended well is redone.
     """
 
     position: int
@@ -61,6 +62,7 @@ class TakenOver:
     retry_at: int | None = None
     key_run: int = 0
     lost: int = 0
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ def begin_run(database: Database, run: NewRun) -> int:
                 step.retry_at,
                 run_id if step.key_run == OWN_KEY else step.key_run,
                 step.lost,
+                step.why,
             )
             for step in run.taken_over
             if step.used or step.retry_at or step.key_run or step.lost

@@ -149,6 +149,8 @@ def acquire(store: Path, name: str) -> RunLock | None:
             os.close(fd)
             raise _lock_error(path, error) from None
         if _same_file(fd, path):
+            with contextlib.suppress(OSError):  # the last holder is not the one who holds it now
+                os.pwrite(fd, b" " * _HEADER_SIZE, 0)
             return RunLock(path, fd)
         os.close(fd)
     return None

@@ -12,7 +12,6 @@ from typing import Any
 
 from sqlalchemy import (
     CTE,
-    Select,
     Table,
     bindparam,
     column,
@@ -40,8 +39,8 @@ def _insert(table: Table, *columns: str) -> str:
 
 def _block(columns: tuple[str, ...]) -> CTE:
     """One row of bound values, as a table `v`; `_times` makes it many."""
-    typed = [column(name) for name in columns]
-    row = tuple(bindparam(name) for name in columns)
+    typed: list[Any] = [column(name) for name in columns]
+    row: tuple[Any, ...] = tuple(bindparam(name) for name in columns)
     return values(*typed, name="v").data([row]).cte("v")
 
 
@@ -63,7 +62,7 @@ def begin_attempt() -> str:
     names = ("run_id", "position", "number", "started_at")
     s = t.step_rows.c
     ended = exists().where(s.run_id == bindparam("r"), s.position == bindparam("p"))
-    row: Select[Any] = select(*(bindparam(name) for name in names)).where(~ended)
+    row: Any = select(*(bindparam(name) for name in names)).where(~ended)
     return _text(insert(t.attempt_rows).from_select(names, row))
 
 
@@ -74,7 +73,7 @@ def begin_attempts(count: int) -> str:
     s = t.step_rows.c
     ended = exists().where(s.run_id == _exactly(v, "r2"), s.position == _exactly(v, "p2"))
     names = ("run_id", "position", "number", "started_at")
-    row: Select[Any] = select(v.c.r, v.c.p, v.c.n, v.c.s).where(~ended)
+    row: Any = select(v.c.r, v.c.p, v.c.n, v.c.s).where(~ended)
     return _times(_text(insert(t.attempt_rows).from_select(names, row)), 6, count)
 
 
@@ -193,8 +192,9 @@ def queue_alert() -> str:
 
 @cache
 def carry() -> str:
-    """(run, position, used, retry_at, key_run, lost)."""
-    return _insert(t.carried_rows, "run_id", "position", "used", "retry_at", "key_run", "lost")
+    """(run, position, used, retry_at, key_run, lost, why)."""
+    names = ("run_id", "position", "used", "retry_at", "key_run", "lost", "why")
+    return _insert(t.carried_rows, *names)
 
 
 @cache

@@ -121,6 +121,7 @@ carried_rows = Table(
     Column("retry_at", BigInteger),
     Column("key_run", _Key, nullable=False),
     Column("lost", Integer, nullable=False),
+    Column("why", Text, nullable=False),  # a step that had ended well is redone
     sqlite_with_rowid=False,
 )
 
@@ -229,7 +230,9 @@ FROM (
          CASE WHEN s.status = 'cached' THEN NULL ELSE
            (SELECT min(a.started_at) FROM attempt_rows a
             WHERE a.run_id = r.id AND a.position = d.position) END AS started_us,
-         s.ended_at AS ended_us, coalesce(s.note, '') AS note, s.source_run AS source_run,
+         s.ended_at AS ended_us,
+         coalesce(nullif(s.note, ''), 'redone: ' || nullif(c.why, ''), '') AS note,
+         s.source_run AS source_run,
          (SELECT count(*) FROM attempt_rows a
           WHERE a.run_id = r.id AND a.position = d.position) AS attempts,
          CASE WHEN s.status IS NOT NULL THEN NULL

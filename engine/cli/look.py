@@ -192,9 +192,7 @@ def show(parsed: argparse.Namespace) -> int:
     now = SystemClock().utc()
     return _reported(
         parsed,
-        lambda report: terminal.show(
-            report, now=now, width=place.width(), colour=place.colour()
-        ),
+        lambda report: terminal.show(report, now=now, width=place.width(), colour=place.colour()),
     )
 
 

@@ -60,10 +60,14 @@ def _dispatch(arguments: Sequence[str]) -> int:
 
 def _complain(error: EngineError) -> None:
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    start, hint, end = ("\x1b[31merror:\x1b[0m", "\x1b[36mhint:\x1b[0m", "") if colour else (
-        "error:",
-        "hint:",
-        "",
+    start, hint, end = (
+        ("\x1b[31merror:\x1b[0m", "\x1b[36mhint:\x1b[0m", "")
+        if colour
+        else (
+            "error:",
+            "hint:",
+            "",
+        )
     )
     sys.stderr.write(f"{start} {error.message}\n{end}")
     if error.hint:

@@ -60,7 +60,10 @@ def build() -> argparse.ArgumentParser:
 
     def add(name: str, call: str, text: str, **more: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(
-            name, help=text, description=more.get("long", text), epilog=more.get("epilog"),
+            name,
+            help=text,
+            description=more.get("long", text),
+            epilog=more.get("epilog"),
             formatter_class=form,
         )
         _globals(sub, top=False)

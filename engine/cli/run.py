@@ -27,10 +27,8 @@ def run(parsed: argparse.Namespace) -> int:
     """Run a workflow; gives the exit code."""
     paths = place.paths_of(parsed)
     secrets = place.secrets_of(paths)
-    if parsed.scheduled and (parsed.resume or parsed.from_step or parsed.once):
-        raise UsageError(
-            "--scheduled always starts anew", hint="leave out --resume, --from and --once"
-        )
+    if parsed.scheduled and (parsed.resume or parsed.from_step):
+        raise UsageError("--scheduled always starts anew", hint="leave out --resume and --from")
     if not parsed.scheduled:
         return _run(parsed, paths, secrets)
     from engine.cli import scheduled
@@ -147,5 +145,3 @@ def _exit_code(report: dict[str, Any], stops: Stops) -> int:
             return stops.exit_code or 1
         case _:
             return 1
-
-

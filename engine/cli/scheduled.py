@@ -19,9 +19,7 @@ from engine.secrets import Secrets
 
 
 @contextmanager
-def failures_recorded(
-    parsed: argparse.Namespace, paths: Paths, secrets: Secrets
-) -> Iterator[None]:
+def failures_recorded(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> Iterator[None]:
     """Record a definition, import or parameter error as a `failed` run with its alert.
 
     If the store cannot be written, the alert goes out directly. The error goes on to the caller.
@@ -44,9 +42,7 @@ def failures_recorded(
         raise
 
 
-def _record(
-    parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: UsageError
-) -> None:
+def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: UsageError) -> None:
     from engine.places import make_home
     from engine.session import Environment, alerting
     from store import journal

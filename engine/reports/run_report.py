@@ -64,9 +64,7 @@ def build(
         by_step.setdefault(attempt["step"], []).append(attempt)
     first = _first_failure(steps)
     detailed = _detailed(steps, first)
-    rows = [
-        _step(row, by_step.get(row["step"], ()), expected, around.log_path) for row in steps
-    ]
+    rows = [_step(row, by_step.get(row["step"], ()), expected, around.log_path) for row in steps]
     for row in rows:
         name = row["name"]
         row["last_lines"] = _last_lines(name, by_step, logs) if name in detailed else []

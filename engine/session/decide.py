@@ -52,15 +52,15 @@ def decide(compiled: Compiled, asked: Asked, history: History | None) -> Decisio
             )
         return Decision("first run", asked.params)
     name = compiled.definition.name
+    if request.once:
+        done = history.succeeded(name, asked.params_text, asked.context_sha256)
+        if done is not None:
+            return Decision(f"run {done} with these parameters is ok", asked.params, nothing=True)
     if request.started_by == "timer":
         left = history.unfinished(name)
         return Decision(
             "scheduled", asked.params, unfinished=None if left is None else left["run_id"]
         )
-    if request.once:
-        done = history.succeeded(name, asked.params_text, asked.context_sha256)
-        if done is not None:
-            return Decision(f"run {done} with these parameters is ok", asked.params, nothing=True)
     past = history.newest(name, params=asked.params_text, context_sha256=asked.context_sha256)
     if request.from_step is not None:
         return _from_step(compiled, asked, past)
@@ -174,6 +174,7 @@ def _continue(
             key_run=step.key_run,
             lost=step.lost,
             files=step.files,
+            own_skip=step.own_skip,
         )
         for step in past.steps
     }

@@ -65,6 +65,7 @@ def _taken_over(decision: Decision) -> list[journal.TakenOver]:
             retry_at=choice.retry_at,
             key_run=journal.OWN_KEY if choice.own_key else _unless(choice.key_run, root),
             lost=choice.lost,
+            why=choice.why if choice.own_key else "",
         )
         for position, choice in enumerate(decision.choices)
     ]

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 ERROR_LENGTH_MAX = 10_000
 
 
-
-
 class _LazyLog:
     """`ctx.log`, made when first used: most steps of a big graph never log."""
 

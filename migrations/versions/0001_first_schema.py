@@ -65,34 +65,23 @@ CREATE TABLE run_rows (
 CREATE INDEX ix_run_rows_workflow ON run_rows (workflow, id)
 """,
     """
-CREATE TABLE step_rows (
+CREATE TABLE alert_rows (
+    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     run_id INTEGER NOT NULL,
-    position INTEGER NOT NULL,
+    channel TEXT NOT NULL,
     status TEXT NOT NULL,
-    ended_at BIGINT,
-    note TEXT NOT NULL,
-    source_run INTEGER,
-    PRIMARY KEY (run_id, position),
-    CONSTRAINT ck_step_rows_status CHECK (status IN ('cached', 'cancelled', 'failed', 'interrupted', 'ok', 'skipped')),
-    CONSTRAINT ck_step_rows_source_run CHECK ((status = 'cached') <= (source_run IS NOT NULL)),
+    created_at BIGINT NOT NULL,
+    tries INTEGER NOT NULL,
+    owner TEXT,
+    sent_at BIGINT,
+    error TEXT NOT NULL,
+    CONSTRAINT ck_alert_rows_status CHECK (status IN ('pending', 'sending', 'sent', 'given_up')),
+    CONSTRAINT ck_alert_rows_channel CHECK (channel IN ('slack', 'email')),
     FOREIGN KEY(run_id) REFERENCES run_rows (id)
 )
- WITHOUT ROWID
-
 """,
     """
-CREATE TABLE carried_rows (
-    run_id INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    used INTEGER NOT NULL,
-    retry_at BIGINT,
-    key_run INTEGER NOT NULL,
-    lost INTEGER NOT NULL,
-    PRIMARY KEY (run_id, position),
-    FOREIGN KEY(run_id) REFERENCES run_rows (id)
-)
- WITHOUT ROWID
-
+CREATE INDEX ix_alert_rows_status ON alert_rows (status)
 """,
     """
 CREATE TABLE attempt_rows (
@@ -115,16 +104,19 @@ CREATE TABLE attempt_rows (
 
 """,
     """
-CREATE TABLE output_rows (
+CREATE TABLE carried_rows (
     run_id INTEGER NOT NULL,
     position INTEGER NOT NULL,
-    "key" TEXT NOT NULL,
-    codec TEXT NOT NULL,
-    sha256 TEXT NOT NULL,
-    data BLOB NOT NULL,
-    PRIMARY KEY (run_id, position, "key"),
+    used INTEGER NOT NULL,
+    retry_at BIGINT,
+    key_run INTEGER NOT NULL,
+    lost INTEGER NOT NULL,
+    why TEXT NOT NULL,
+    PRIMARY KEY (run_id, position),
     FOREIGN KEY(run_id) REFERENCES run_rows (id)
 )
+ WITHOUT ROWID
+
 """,
     """
 CREATE TABLE file_rows (
@@ -140,23 +132,32 @@ CREATE TABLE file_rows (
 )
 """,
     """
-CREATE TABLE alert_rows (
-    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+CREATE TABLE output_rows (
     run_id INTEGER NOT NULL,
-    channel TEXT NOT NULL,
-    status TEXT NOT NULL,
-    created_at BIGINT NOT NULL,
-    tries INTEGER NOT NULL,
-    owner TEXT,
-    sent_at BIGINT,
-    error TEXT NOT NULL,
-    CONSTRAINT ck_alert_rows_status CHECK (status IN ('pending', 'sending', 'sent', 'given_up')),
-    CONSTRAINT ck_alert_rows_channel CHECK (channel IN ('slack', 'email')),
+    position INTEGER NOT NULL,
+    "key" TEXT NOT NULL,
+    codec TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (run_id, position, "key"),
     FOREIGN KEY(run_id) REFERENCES run_rows (id)
 )
 """,
     """
-CREATE INDEX ix_alert_rows_status ON alert_rows (status)
+CREATE TABLE step_rows (
+    run_id INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    ended_at BIGINT,
+    note TEXT NOT NULL,
+    source_run INTEGER,
+    PRIMARY KEY (run_id, position),
+    CONSTRAINT ck_step_rows_status CHECK (status IN ('cached', 'cancelled', 'failed', 'interrupted', 'ok', 'skipped')),
+    CONSTRAINT ck_step_rows_source_run CHECK ((status = 'cached') <= (source_run IS NOT NULL)),
+    FOREIGN KEY(run_id) REFERENCES run_rows (id)
+)
+ WITHOUT ROWID
+
 """,
     """
 CREATE VIEW runs AS
@@ -197,7 +198,9 @@ FROM (
          CASE WHEN s.status = 'cached' THEN NULL ELSE
            (SELECT min(a.started_at) FROM attempt_rows a
             WHERE a.run_id = r.id AND a.position = d.position) END AS started_us,
-         s.ended_at AS ended_us, coalesce(s.note, '') AS note, s.source_run AS source_run,
+         s.ended_at AS ended_us,
+         coalesce(nullif(s.note, ''), 'redone: ' || nullif(c.why, ''), '') AS note,
+         s.source_run AS source_run,
          (SELECT count(*) FROM attempt_rows a
           WHERE a.run_id = r.id AND a.position = d.position) AS attempts,
          CASE WHEN s.status IS NOT NULL THEN NULL

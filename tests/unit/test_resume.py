@@ -118,12 +118,14 @@ def test_new_step() -> None:
     ]
 
 
-@pytest.mark.parametrize("note", ["no trade today", "condition false"])
+@pytest.mark.parametrize("note", ["no trade today", "dependency failed: x"])
 def test_own_skip_stays(note: str) -> None:
     """A step skipped by itself stays skipped, and what depends on it is as it was."""
-    skipped = Past(StepStatus.SKIPPED, note=note, fingerprint="f")
+    skipped = Past(StepStatus.SKIPPED, note=note, fingerprint="f", own_skip=True)
     (choice,) = chosen({"a": skipped}, CHAIN[:1])
-    assert choice == Choice("reuse", f"skipped: {note}", status=StepStatus.SKIPPED, note=note)
+    assert choice == Choice(
+        "reuse", f"skipped: {note}", status=StepStatus.SKIPPED, note=note, source_run=7
+    )
     (choice,) = chosen({"a": replace(skipped, fingerprint="x")}, CHAIN[:1])
     assert (choice.what, choice.own_key) == ("redo", False)
 
