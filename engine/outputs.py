@@ -113,7 +113,7 @@ class Outputs:
         text = {} if mode == "wb" else {"encoding": encoding, "newline": newline}
         pending = self.begin(path)
         try:
-            with open(pending.temporary, mode, **text) as file:  # type: ignore[call-overload]  # noqa: PTH123
+            with open(pending.temporary, mode, **text) as file:  # type: ignore[call-overload]  # noqa: PTH123 - text, as the store keeps it
                 yield file
         except BaseException:
             pending.abandon()
@@ -204,7 +204,7 @@ def publish(files: Iterable[OutputFile]) -> None:
     folders: dict[str, None] = {}
     for file in files:
         try:
-            os.replace(file.temporary, file.target)  # noqa: PTH105
+            os.replace(file.temporary, file.target)  # noqa: PTH105 - text, as the store keeps it
         except FileNotFoundError:
             if not matches(file.target, file.sha256):
                 raise StoreError(
@@ -213,7 +213,7 @@ def publish(files: Iterable[OutputFile]) -> None:
                 ) from None
         except OSError as error:
             raise _cannot_publish(file.target, error) from error
-        folders[os.path.dirname(file.target)] = None  # noqa: PTH120
+        folders[os.path.dirname(file.target)] = None  # noqa: PTH120 - text, as the store keeps it
     for folder in folders:
         try:
             _sync_folder(folder)

@@ -13,11 +13,11 @@ class OwnFiles:
 
     def __init__(self, root: Path | None) -> None:
         """Count files below `root` as own; without it, all that are no library's."""
-        self._root = os.path.join(os.path.realpath(root), "") if root else ""  # noqa: PTH118
-        engine = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120
-        others = [engine, os.path.join(os.path.dirname(engine), "store")]  # noqa: PTH118, PTH120
-        others.append(os.path.dirname(os.__file__))  # noqa: PTH120
-        self._others = tuple(os.path.join(os.path.realpath(each), "") for each in others)  # noqa: PTH118
+        self._root = os.path.join(os.path.realpath(root), "") if root else ""  # noqa: PTH118 - a prefix to compare text with
+        engine = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120 - a prefix to compare text with
+        others = [engine, os.path.join(os.path.dirname(engine), "store")]  # noqa: PTH118, PTH120 - prefixes to compare text with
+        others.append(os.path.dirname(os.__file__))  # noqa: PTH120 - a prefix to compare text with
+        self._others = tuple(os.path.join(os.path.realpath(each), "") for each in others)  # noqa: PTH118 - a prefix to compare text with
         self._known: dict[str, bool] = {}
 
     def holds(self, filename: str) -> bool:
@@ -41,6 +41,6 @@ class OwnFiles:
         if self._root and path.startswith(self._root):
             inner = path[len(self._root) :]
         else:
-            inner = os.path.basename(path)  # noqa: PTH119
+            inner = os.path.basename(path)  # noqa: PTH119 - called for every function: text is enough
         inner = inner.removesuffix(".py").removesuffix(f"{os.sep}__init__")
         return inner.replace(os.sep, ".") + "."

@@ -120,10 +120,10 @@ def _from_web(source: str, day: date) -> Drop | None:
 
 
 def _download(url: str, label: str) -> bytes | None:
-    request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})  # noqa: S310
+    request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})  # noqa: S310 - the scheme was checked
     try:
         # Only http and https come here, and urllib follows redirects to nothing local.
-        with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S) as answer:  # noqa: S310 - the scheme was checked
             data = _limited(answer.read(DROP_BYTES_MAX + 1), label)
             if answer.length:  # what the server announced and has not sent
                 raise DropCut(f"{label}: the download stops {answer.length:,} bytes short")
@@ -234,7 +234,7 @@ def _day_rows(connection: Connection, day: date, label: str) -> list[tuple[Any, 
     high: date | str = next_day.isoformat()
     # SQLite keeps times as text, whatever the column is called.
     if isinstance(found["invoice_ts"], sa.DateTime) and connection.dialect.name != "sqlite":
-        low, high = datetime(*day.timetuple()[:3]), datetime(*next_day.timetuple()[:3])  # noqa: DTZ001
+        low, high = datetime(*day.timetuple()[:3]), datetime(*next_day.timetuple()[:3])  # noqa: DTZ001 - local times, as in the data
     columns: list[ColumnClause[Any]] = [sa.column(name) for name in COLUMNS]
     when: ColumnClause[Any] = sa.column("invoice_ts")
     query = (

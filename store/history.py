@@ -6,57 +6,20 @@ engine is dead is *shown* as interrupted; only a writing command records that.
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
 from engine.errors import StoreError, UsageError
-from engine.model import Encoded, StepStatus
+from engine.model import Encoded
 from store import locks
 from store.database import Database
+from store.past import PastRun, read_past
 
 Row = dict[str, Any]
 
 _ID_MAX = (1 << 63) - 1
 MEDIAN_OF = 10  # the last successful attempts that tell how long a step usually takes
-
-
-@dataclass(frozen=True, slots=True)
-class PastStep:
-    """A step of an earlier run, as a decision about resuming needs it."""
-
-    position: int
-    name: str
-    status: StepStatus
-    note: str
-    fingerprint: str
-    parts: dict[str, str]
-    upstreams: tuple[int, ...]
-    source_run: int | None
-    used: int
-    retry_at: int | None
-    key_run: int
-    lost: int
-    files: tuple[tuple[str, str], ...] = ()
-    own_skip: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PastRun:
-    """An earlier run and its steps, by position."""
-
-    run_id: int
-    workflow: str
-    status: str
-    params: str
-    context_sha256: str
-    started_at: int
-    root_run: int
-    root_started_at: int
-    steps: tuple[PastStep, ...] = field(default=())
 
 
 class History:
@@ -262,19 +225,9 @@ SELECT step, duration_us FROM (
     def past(self, run_id: int) -> PastRun:
         """One run with all that a continuation needs. Raises `UsageError` if there is none."""
         with self._database.read() as cursor:
-            row = cursor.execute(
-                """SELECT r.id, r.workflow, r.status, r.params, r.context_sha256, r.started_at,
-                          r.root_run, coalesce(root.started_at, r.started_at), r.owner
-                   FROM run_rows r LEFT JOIN run_rows root ON root.id = r.root_run
-                   WHERE r.id = ?""",
-                (run_id,),
-            ).fetchone()
-            if row is None:
-                raise UsageError(f"there is no run {run_id}", hint="see `history` for the runs")
-            past = PastRun(*row[:-1])
-            past = replace(past, steps=tuple(_past_steps(cursor, run_id, past.root_run)))
-        if past.status == "running" and not locks.alive(self._database.path, row[-1]):
-            return _past_of_dead(past, self.steps(run_id))
+            past, owner = read_past(cursor, run_id)
+        if past.status == "running" and not locks.alive(self._database.path, owner):
+            return past.as_of_dead([row["status"] for row in self.steps(run_id)])
         return past
 
     def initial_run(self, run_id: int) -> int:
@@ -315,83 +268,6 @@ SELECT step, duration_us FROM (
 def _bindable(text: str) -> str:
     """Give text that SQLite takes, whatever bytes came in from a terminal."""
     return text.encode("utf-8", "replace").decode()
-
-
-_PAST_STEPS = """
-SELECT d.position, d.name, coalesce(s.status, 'waiting'), coalesce(s.note, ''), d.fingerprint,
-       d.parts, d.upstreams, CASE s.status WHEN 'ok' THEN r.id ELSE s.source_run END,
-       s.status = 'skipped' AND (s.source_run IS NOT NULL OR EXISTS (
-         SELECT 1 FROM attempt_rows a WHERE a.run_id = r.id AND a.position = d.position)),
-       coalesce(c.used, 0), c.retry_at, coalesce(c.key_run, 0), coalesce(c.lost, 0)
-FROM run_rows r
-JOIN definition_steps d ON d.definition_id = r.definition_id
-LEFT JOIN step_rows s ON s.run_id = r.id AND s.position = d.position
-LEFT JOIN carried_rows c ON c.run_id = r.id AND c.position = d.position
-WHERE r.id = ? ORDER BY d.position"""
-
-
-def _past_steps(cursor: sqlite3.Cursor, run_id: int, root_run: int) -> Iterable[PastStep]:
-    attempts: dict[int, list[tuple[str | None, int | None, int | None]]] = {}
-    unsettled = """
-SELECT a.position, a.outcome, a.started_at, a.retry_at FROM attempt_rows a
-WHERE a.run_id = ? AND NOT EXISTS (SELECT 1 FROM step_rows s WHERE s.run_id = a.run_id
-  AND s.position = a.position AND s.status IN ('ok', 'skipped', 'failed'))
-ORDER BY a.position, a.number"""
-    for position, *rest in cursor.execute(unsettled, (run_id,)).fetchall():
-        attempts.setdefault(position, []).append(tuple(rest))
-    for row in cursor.execute(_PAST_STEPS, (run_id,)).fetchall():
-        position, name, status, note, fingerprint, parts, upstreams, source, own, *carried = row
-        used, retry_at, lost = _carried(attempts.get(position, []), carried)
-        yield PastStep(
-            position=position,
-            name=name,
-            status=StepStatus(status),
-            note=note,
-            fingerprint=fingerprint,
-            parts=json.loads(parts),
-            upstreams=tuple(json.loads(upstreams)),
-            source_run=source,
-            used=used,
-            retry_at=retry_at,
-            key_run=carried[2] or root_run,
-            lost=lost,
-            files=_files(cursor, source, name) if source is not None else (),
-            own_skip=bool(own),
-        )
-
-
-def _carried(
-    attempts: list[tuple[str | None, int | None, int | None]], carried: Sequence[Any]
-) -> tuple[int, int | None, int]:
-    """(used, retry_at, lost) that a next run of the chain takes over of an unsettled step."""
-    used, retry_at, _, lost = carried
-    for outcome, started_at, due in attempts:
-        if outcome in ("failed", "timed_out"):
-            used, retry_at, lost = used + 1, due, 0
-        elif outcome == "abandoned":
-            lost = lost + 1 if started_at is not None else 0
-            retry_at = None
-    return used, retry_at, lost
-
-
-def _files(cursor: sqlite3.Cursor, run_id: int, name: str) -> tuple[tuple[str, str], ...]:
-    rows = cursor.execute(
-        """SELECT f.target, f.sha256 FROM file_rows f JOIN run_rows r ON r.id = f.run_id
-           JOIN definition_steps d ON d.definition_id = r.definition_id
-             AND d.position = f.position
-           WHERE f.run_id = ? AND d.name = ? ORDER BY f.target""",
-        (run_id, name),
-    )
-    return tuple(rows.fetchall())
-
-
-def _past_of_dead(past: PastRun, told: Sequence[Row]) -> PastRun:
-    """Give a run whose engine is dead as the next writing command will record it."""
-    steps = tuple(
-        replace(step, status=StepStatus(row["status"]))
-        for step, row in zip(past.steps, told, strict=True)
-    )
-    return replace(past, status="interrupted", steps=steps)
 
 
 def _tell_dead_step(row: Row) -> None:

@@ -167,12 +167,12 @@ def preload(settings: Settings) -> None:
     from engine.alerts import message, slack  # noqa: F401 - imported to be there
 
     if "slack" in channels(settings):
-        from engine.alerts import webhook  # noqa: F401
+        from engine.alerts import webhook  # noqa: F401 - imported for later
     if "email" in channels(settings):
-        import email.message  # noqa: F401
-        import smtplib  # noqa: F401
+        import email.message  # noqa: F401 - imported for later
+        import smtplib  # noqa: F401 - imported for later
 
-        from engine.alerts import mail  # noqa: F401
+        from engine.alerts import mail  # noqa: F401 - imported for later
 
 
 def _said(error: Exception) -> str:

@@ -33,7 +33,7 @@ REPLY_BYTES_MAX = 1_024
 RETRY_JITTER_S = 1.0  # what slack_sdk adds to a Retry-After at most
 
 # slack_sdk's debug lines hold the address and the body: a logger of no family, and never on
-_MUTE = logging.Logger("engine.alerts.mute", level=logging.CRITICAL + 1)  # noqa: LOG001
+_MUTE = logging.Logger("engine.alerts.mute", level=logging.CRITICAL + 1)  # noqa: LOG001 - outside the tree, so that nothing sets its level
 
 
 class AbandonedError(Exception):

@@ -17,7 +17,8 @@ from engine.text import human_duration
 if TYPE_CHECKING:
     from engine.session.asked import Asked
     from engine.session.compiled import Compiled
-    from store.history import History, PastRun
+    from store.history import History
+    from store.past import PastRun
 
 
 @dataclass(frozen=True, slots=True)

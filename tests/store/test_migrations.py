@@ -140,9 +140,7 @@ def upgrade():
 def newer(folder: Path, monkeypatch: pytest.MonkeyPatch, last: str) -> None:
     """Let this program have one more migration, which ends with `last`."""
     scripts = folder / "migrations"
-    shutil.copytree(
-        CHECKOUT / "migrations", scripts, ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(CHECKOUT / "migrations", scripts, ignore=shutil.ignore_patterns("__pycache__"))
     (scripts / "versions" / "0002_next.py").write_text(FAILING.format(last=last))
     monkeypatch.setattr(migrate, "scripts", lambda: scripts)
     monkeypatch.setattr("store.tables.REVISIONS", (*REVISIONS, "0002"))
@@ -177,9 +175,7 @@ def test_an_upgrade_keeps_what_was_recorded(
     database.close()
     newer(tmp_path, monkeypatch, "UPDATE run_rows SET colour = 'red'")
     database = open_writer(path)
-    assert database.raw.execute("SELECT note, colour FROM run_rows").fetchall() == [
-        ("half", "red")
-    ]
+    assert database.raw.execute("SELECT note, colour FROM run_rows").fetchall() == [("half", "red")]
     database.close()
     open_writer(path).close()
     copies = list(path.parent.glob("*before-upgrade*"))

@@ -83,7 +83,7 @@ def hook(behave: Behaviour = OK) -> Iterator[Hook]:
 
         do_GET = do_POST = handle_any  # noqa: N815 - http.server's names
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
             """Say nothing."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
