@@ -8,18 +8,12 @@ import re
 import sqlite3
 import stat
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from engine.errors import AlreadyRunning, StoreBusy, StoreError, UsageError
+from engine.errors import AlreadyRunning, StoreError, UsageError
 from store import locks
+from store.connection import Database, connect, make_durable, translated
 
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-BUSY_TIMEOUT_MS = 10_000
 SQLITE_MIN = (3, 35, 0)
 
 _OPTIONS = re.compile(r"\?\w+=[^/]*\Z")
@@ -47,105 +41,6 @@ def path_of(url: str) -> Path:
     return Path(path).absolute()
 
 
-class Database:
-    """An open store. `raw` is the pooled DBAPI connection, for statements on the hot path."""
-
-    def __init__(self, path: Path, engine: Engine, *, writable: bool) -> None:
-        """Connect; use `open_writer` and `open_reader`."""
-        self.path = path
-        self.engine = engine
-        self.writable = writable
-        self._fairy = engine.raw_connection()
-        raw = self._fairy.dbapi_connection
-        assert isinstance(raw, sqlite3.Connection)
-        self.raw: sqlite3.Connection = raw
-
-    @contextlib.contextmanager
-    def write(self) -> Iterator[sqlite3.Cursor]:
-        """One `BEGIN IMMEDIATE … COMMIT`; rolled back as a whole if anything in it raises.
-
-        Raises `StoreBusy` if the write lock could not be had in 10 s, else `StoreError`.
-        """
-        cursor = self.raw.cursor()
-        begun = False
-        try:
-            cursor.execute("BEGIN IMMEDIATE")
-            begun = True
-            yield cursor
-            cursor.execute("COMMIT")
-        except BaseException as error:
-            if begun and self.raw.in_transaction:
-                with contextlib.suppress(sqlite3.Error):
-                    cursor.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
-                raise translated(error, self.path) from error
-            raise
-        finally:
-            cursor.close()
-
-    @contextlib.contextmanager
-    def read(self) -> Iterator[sqlite3.Cursor]:
-        """One consistent view: every statement within sees the same state."""
-        cursor = self.raw.cursor()
-        begun = False  # what another has begun on this connection is not ours to end
-        try:
-            cursor.execute("BEGIN")
-            begun = True
-            yield cursor
-        except sqlite3.Error as error:
-            raise translated(error, self.path) from error
-        finally:
-            with contextlib.suppress(sqlite3.Error):
-                if begun and self.raw.in_transaction:
-                    cursor.execute("ROLLBACK")
-            cursor.close()
-
-    def checkpoint(self) -> None:
-        """Fold the write-ahead log into the file, as far as readers allow."""
-        with contextlib.suppress(sqlite3.Error):
-            self.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-    def close(self) -> None:
-        """Close the connection; never raises."""
-        with contextlib.suppress(Exception):
-            self._fairy.close()
-            self.engine.dispose()
-
-
-def translated(error: sqlite3.Error, path: Path) -> StoreError:
-    """Say in our words what SQLite found."""
-    code = getattr(error, "sqlite_errorcode", None) or 0
-    match code & 0xFF:
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            wait_s = BUSY_TIMEOUT_MS // 1000
-            return StoreBusy(
-                f"the store '{path}' was locked by another process for over {wait_s} s",
-                hint="look what holds it open (fuser FILE), then run the same command again",
-            )
-        case sqlite3.SQLITE_FULL:
-            return StoreError(
-                f"the disk of the store '{path}' is full",
-                hint="make space, then run the same command again: nothing recorded is lost",
-            )
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return StoreError(
-                f"the store '{path}' is damaged or no store: {error}",
-                hint="move it away (with its -wal and -shm) and bring back a backup",
-            )
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
-            return StoreError(
-                f"the store '{path}' cannot be written or opened: {error}",
-                hint="make file and folder writable for this user, or name another with --store",
-            )
-        case sqlite3.SQLITE_IOERR:
-            return StoreError(
-                f"the disk of the store '{path}' failed: {error}",
-                hint="check the disk and its free space, then run the same command again",
-            )
-        case _:
-            return StoreError(f"the store '{path}' refused a statement: {error}")
-
-
 def open_writer(path: Path) -> Database:
     """Open the store for writing; creates a missing one, upgrades an older one after a copy.
 
@@ -163,10 +58,10 @@ def open_writer(path: Path) -> Database:
             hint="mount what it leads to, or name another store with --store",
         )
     _check_owner(path, found.st_uid)
-    database = _connect(path, writable=True)
+    database = connect(path, writable=True)
     try:
         version = _version(database)
-        _make_durable(database)
+        make_durable(database)
         if version is not None:
             _upgrade(database, version)
     except BaseException:
@@ -184,7 +79,7 @@ def open_reader(path: Path) -> Database:
         raise StoreError(
             f"there is no store at '{path}' yet", hint="it is made by the first run; see `list`"
         )
-    database = _connect(path, writable=False)
+    database = connect(path, writable=False)
     try:
         version = _version(database)
     except BaseException:
@@ -236,71 +131,6 @@ def _check_owner(path: Path, owner: int) -> None:
         f"the store '{path}' belongs to user '{name}'",
         hint=f"run it as that user: sudo -u {name} …",
     )
-
-
-def _connect(path: Path, *, writable: bool) -> Database:
-    from sqlalchemy import create_engine, event
-    from sqlalchemy.pool import StaticPool
-
-    uri = f"file:{quote(os.fsencode(path))}?mode={'rw' if writable else 'ro'}"
-
-    def connect() -> sqlite3.Connection:
-        # isolation_level=None: transactions are ours alone (the driver's own begin is deferred).
-        return sqlite3.connect(
-            uri,
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=BUSY_TIMEOUT_MS / 1000,
-            cached_statements=256,
-        )
-
-    engine = create_engine(
-        "sqlite+pysqlite://", creator=connect, poolclass=StaticPool, hide_parameters=True
-    )
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-        for pragma in _pragmas(writable=writable):
-            connection.execute(f"PRAGMA {pragma}").fetchall()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: object) -> None:
-        statement = "BEGIN IMMEDIATE" if writable else "BEGIN"
-        connection.exec_driver_sql(statement)  # type: ignore[attr-defined]
-
-    try:
-        return Database(path, engine, writable=writable)
-    except Exception as error:
-        engine.dispose()
-        cause = getattr(error, "orig", error)
-        if isinstance(cause, sqlite3.Error):
-            raise translated(cause, path) from error
-        raise
-
-
-def _pragmas(*, writable: bool) -> list[str]:
-    common = [
-        f"busy_timeout = {BUSY_TIMEOUT_MS}",
-        "trusted_schema = OFF",
-        "cell_size_check = ON",
-    ]
-    if writable:
-        return [*common, "foreign_keys = ON", "synchronous = FULL"]
-    return [*common, "query_only = ON"]
-
-
-def _make_durable(database: Database) -> None:
-    """Switch to the write-ahead log; only here, once the file is known to be ours to change."""
-    try:
-        mode = database.raw.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    except sqlite3.Error as error:
-        raise translated(error, database.path) from error
-    if mode != "wal":
-        raise StoreError(
-            f"the store '{database.path}' cannot keep a write-ahead log here",
-            hint="keep the store on a local disk, or name another with --store",
-        )
 
 
 def _version(database: Database) -> str | None:

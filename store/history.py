@@ -13,7 +13,7 @@ from typing import Any
 from engine.errors import StoreError, UsageError
 from engine.model import Encoded
 from store import locks
-from store.database import Database
+from store.connection import Database
 from store.past import PastRun, read_past
 
 Row = dict[str, Any]

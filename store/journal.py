@@ -23,7 +23,7 @@ from engine.events import (
 )
 from engine.model import Encoded, OutputFile, RunStatus, StepStatus
 from store import statements
-from store.database import Database
+from store.connection import Database
 from store.tables import AlertStatus
 
 INITIAL = -1  # the position under which a run's initial context is kept

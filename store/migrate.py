@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 
 from engine.errors import StoreError
-from store.database import Database, translated
+from store.connection import Database, translated
 
 
 def scripts() -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.model import AlertRow
 from store import locks
-from store.database import Database
+from store.connection import Database
 from store.tables import AlertStatus
 
 

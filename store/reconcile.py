@@ -11,7 +11,7 @@ from itertools import groupby
 from engine.errors import StoreError
 from engine.model import OutputFile, RunStatus
 from store import locks, statements
-from store.database import Database
+from store.connection import Database
 from store.journal import queue_alerts
 
 MAY_NOT_HAVE_STARTED = "its engine died; may not have started"

@@ -13,7 +13,7 @@ from engine.model import ALERT_ON, Definition, RunStatus
 if TYPE_CHECKING:
     from engine.alerts.delivery import DeliveryResult
     from engine.session.environment import Environment
-    from store.database import Database
+    from store.connection import Database
     from store.history import History
 
 logger = logging.getLogger("engine.alerts")

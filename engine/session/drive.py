@@ -23,7 +23,7 @@ from engine.session.stored_values import StoredValues
 from engine.workers.threads import ThreadWorkers
 from engine.workers.toolbox import Toolbox
 from store import journal, locks, values
-from store.database import Database
+from store.connection import Database
 from store.history import History
 
 logger = logging.getLogger("engine.run")

@@ -18,7 +18,8 @@ from engine.session.overlap import already_running, lock_name
 from engine.session.preview import preview_rows
 from engine.session.record import Going, new_run
 from store import journal, locks
-from store.database import Database, open_writer, path_of
+from store.connection import Database
+from store.database import open_writer, path_of
 from store.history import History
 from store.reconcile import Found, reconcile
 

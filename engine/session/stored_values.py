@@ -8,7 +8,8 @@ from pathlib import Path
 
 from engine.model import Encoded
 from store import journal
-from store.database import Database, open_reader
+from store.connection import Database
+from store.database import open_reader
 from store.history import History
 
 

@@ -148,7 +148,7 @@ class World:
 class _Engine:
     """One run of a chain: one process, from its start to its end or death."""
 
-    def __init__(self, world: World, store: FakeStore, calm: bool) -> None:  # noqa: FBT001 - one caller
+    def __init__(self, world: World, store: FakeStore, calm: bool) -> None:
         self._world, self._calm = world, calm
         self._busy = 0
         self.states = _take_over(world.plan, store)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from store.database import Database, open_writer
+from store.connection import Database
+from store.database import open_writer
 from store.history import History
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from engine.events import BackOff, Claim, EndAttempt, EndRun, EndStep
 from engine.model import AttemptOutcome, Encoded, OutputFile, RunStatus, StepStatus
 from store import locks
-from store.database import Database
+from store.connection import Database
 from store.journal import Journal, NewRun, NewStep, begin_run
 from tests.builders import graph_of
 from tests.fakes import FakeClock

@@ -23,7 +23,8 @@ from engine.events import (
 )
 from engine.model import AttemptOutcome, OutputFile, RunStatus, StepStatus
 from engine.ports import Store
-from store.database import Database, open_writer
+from store.connection import Database
+from store.database import open_writer
 from store.history import History
 from store.journal import Journal
 from tests.fakes import FakeStore

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from engine.errors import AlreadyRunning, StoreBusy, StoreError, UsageError
+from store import connection, locks
 from store import database as module
-from store import locks
-from store.database import Database, open_reader, open_writer, path_of
+from store.connection import Database
+from store.database import open_reader, open_writer, path_of
 from store.history import History
 from store.tables import APPLICATION_ID, REVISIONS
 from tests.store.filled import a_run, begun, finished, python
@@ -524,7 +525,7 @@ def test_a_lock_held_for_too_long(
     path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is waited for, then said; nothing was written, and later it works."""
-    monkeypatch.setattr(module, "BUSY_TIMEOUT_MS", 60)
+    monkeypatch.setattr(connection, "BUSY_TIMEOUT_MS", 60)
     second = open_writer(path)
     with database.write():
         with pytest.raises(StoreBusy) as caught:

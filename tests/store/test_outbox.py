@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.model import AlertRow
-from store.database import Database
+from store.connection import Database
 from store.history import History
 from store.outbox import StoredOutbox
 from tests.store.filled import begun, dead_owner, end, journal_of, us

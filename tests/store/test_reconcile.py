@@ -13,7 +13,8 @@ from engine.errors import StoreError
 from engine.events import Claim
 from engine.model import OutputFile, StepStatus
 from store import locks
-from store.database import Database, open_writer
+from store.connection import Database
+from store.database import open_writer
 from store.history import History
 from store.journal import Journal, TakenOver
 from store.reconcile import Found, reconcile

@@ -1,0 +1,183 @@
+"""A connection to the store: transactions, and SQLite's errors in our words."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from engine.errors import StoreBusy, StoreError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+BUSY_TIMEOUT_MS = 10_000
+
+
+class Database:
+    """An open store. `raw` is the pooled DBAPI connection, for statements on the hot path."""
+
+    def __init__(self, path: Path, engine: Engine, *, writable: bool) -> None:
+        """Connect; use `open_writer` and `open_reader`."""
+        self.path = path
+        self.engine = engine
+        self.writable = writable
+        self._fairy = engine.raw_connection()
+        raw = self._fairy.dbapi_connection
+        assert isinstance(raw, sqlite3.Connection)
+        self.raw: sqlite3.Connection = raw
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sqlite3.Cursor]:
+        """One `BEGIN IMMEDIATE … COMMIT`; rolled back as a whole if anything in it raises.
+
+        Raises `StoreBusy` if the write lock could not be had in 10 s, else `StoreError`.
+        """
+        cursor = self.raw.cursor()
+        begun = False
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            begun = True
+            yield cursor
+            cursor.execute("COMMIT")
+        except BaseException as error:
+            if begun and self.raw.in_transaction:
+                with contextlib.suppress(sqlite3.Error):
+                    cursor.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise translated(error, self.path) from error
+            raise
+        finally:
+            cursor.close()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sqlite3.Cursor]:
+        """One consistent view: every statement within sees the same state."""
+        cursor = self.raw.cursor()
+        begun = False  # what another has begun on this connection is not ours to end
+        try:
+            cursor.execute("BEGIN")
+            begun = True
+            yield cursor
+        except sqlite3.Error as error:
+            raise translated(error, self.path) from error
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                if begun and self.raw.in_transaction:
+                    cursor.execute("ROLLBACK")
+            cursor.close()
+
+    def checkpoint(self) -> None:
+        """Fold the write-ahead log into the file, as far as readers allow."""
+        with contextlib.suppress(sqlite3.Error):
+            self.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def close(self) -> None:
+        """Close the connection; never raises."""
+        with contextlib.suppress(Exception):
+            self._fairy.close()
+            self.engine.dispose()
+
+
+def translated(error: sqlite3.Error, path: Path) -> StoreError:
+    """Say in our words what SQLite found."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    match code & 0xFF:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            wait_s = BUSY_TIMEOUT_MS // 1000
+            return StoreBusy(
+                f"the store '{path}' was locked by another process for over {wait_s} s",
+                hint="look what holds it open (fuser FILE), then run the same command again",
+            )
+        case sqlite3.SQLITE_FULL:
+            return StoreError(
+                f"the disk of the store '{path}' is full",
+                hint="make space, then run the same command again: nothing recorded is lost",
+            )
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return StoreError(
+                f"the store '{path}' is damaged or no store: {error}",
+                hint="move it away (with its -wal and -shm) and bring back a backup",
+            )
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+            return StoreError(
+                f"the store '{path}' cannot be written or opened: {error}",
+                hint="make file and folder writable for this user, or name another with --store",
+            )
+        case sqlite3.SQLITE_IOERR:
+            return StoreError(
+                f"the disk of the store '{path}' failed: {error}",
+                hint="check the disk and its free space, then run the same command again",
+            )
+        case _:
+            return StoreError(f"the store '{path}' refused a statement: {error}")
+
+
+def connect(path: Path, *, writable: bool) -> Database:
+    """Connect to an existing file. Raises `StoreError` where SQLite cannot open it."""
+    from sqlalchemy import create_engine, event
+    from sqlalchemy.pool import StaticPool
+
+    uri = f"file:{quote(os.fsencode(path))}?mode={'rw' if writable else 'ro'}"
+
+    def open_file() -> sqlite3.Connection:
+        # isolation_level=None: transactions are ours alone (the driver's own begin is deferred).
+        return sqlite3.connect(
+            uri,
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=BUSY_TIMEOUT_MS / 1000,
+            cached_statements=256,
+        )
+
+    engine = create_engine(
+        "sqlite+pysqlite://", creator=open_file, poolclass=StaticPool, hide_parameters=True
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in _pragmas(writable=writable):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: object) -> None:
+        statement = "BEGIN IMMEDIATE" if writable else "BEGIN"
+        connection.exec_driver_sql(statement)  # type: ignore[attr-defined]
+
+    try:
+        return Database(path, engine, writable=writable)
+    except Exception as error:
+        engine.dispose()
+        cause = getattr(error, "orig", error)
+        if isinstance(cause, sqlite3.Error):
+            raise translated(cause, path) from error
+        raise
+
+
+def _pragmas(*, writable: bool) -> list[str]:
+    common = [
+        f"busy_timeout = {BUSY_TIMEOUT_MS}",
+        "trusted_schema = OFF",
+        "cell_size_check = ON",
+    ]
+    if writable:
+        return [*common, "foreign_keys = ON", "synchronous = FULL"]
+    return [*common, "query_only = ON"]
+
+
+def make_durable(database: Database) -> None:
+    """Switch to the write-ahead log; only here, once the file is known to be ours to change."""
+    try:
+        mode = database.raw.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    except sqlite3.Error as error:
+        raise translated(error, database.path) from error
+    if mode != "wal":
+        raise StoreError(
+            f"the store '{database.path}' cannot keep a write-ahead log here",
+            hint="keep the store on a local disk, or name another with --store",
+        )

@@ -1,0 +1,279 @@
+"""The simulator finds bugs: each of these, planted into the real core, breaks its invariant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from engine import frontier, retry, scheduler
+from engine.errors import StoreError
+from engine.frontier import Frontier
+from engine.live import Live, LiveAttempts
+from engine.model import RunStatus, StepStatus, TriggerRule
+from engine.plan import InvariantViolation
+from engine.runner import Runner
+from engine.scheduler import Scheduler
+from engine.trigger import Decision
+from tests.simulation.simulator import simulate
+
+SEEDS = 2_000
+Patch = pytest.MonkeyPatch
+Plant = Callable[[Patch], None]
+
+
+def _found(chains: int = SEEDS) -> str:
+    """Name what the first chain that goes wrong breaks; nothing if none does."""
+    for seed in range(chains):
+        try:
+            simulate(seed)
+        except (AssertionError, InvariantViolation, StoreError, KeyError) as error:
+            return getattr(error, "which", f"{type(error).__name__}: {error}")
+    return ""
+
+
+def impatient(patch: Patch) -> None:
+    """A step is decided about when its first upstream has ended, not its last."""
+    end, decide = Frontier.end, frontier.decide
+
+    def hasty(self: Frontier, step: int, status: StepStatus) -> list[int]:
+        end(self, step, status)
+        return list(self._graph.downstreams[step])
+
+    def blind(rule: TriggerRule, *, unended: int, **known: bool) -> Decision:
+        del unended
+        return decide(rule, unended=0, **known)
+
+    patch.setattr(Frontier, "end", hasty)
+    patch.setattr(frontier, "decide", blind)
+
+
+def lenient(patch: Patch) -> None:
+    """`none_failed` runs its step although an upstream failed."""
+    decide = frontier.decide
+
+    def wrong(rule: TriggerRule, **known: Any) -> Decision:
+        if rule is TriggerRule.NONE_FAILED:
+            rule = TriggerRule.ALL_DONE
+        return decide(rule, **known)
+
+    patch.setattr(frontier, "decide", wrong)
+
+
+def nearest_blamed(patch: Patch) -> None:
+    """A skip names the skipped step above it in place of the failure at the root."""
+    root_of = Frontier._root_of  # noqa: SLF001
+
+    def wrong(self: Frontier, step: int, status: StepStatus) -> int:
+        return step if root_of(self, step, status) >= 0 else -1
+
+    patch.setattr(Frontier, "_root_of", wrong)
+
+
+def one_retry_more(patch: Patch) -> None:
+    """A step is tried once more than its retries allow."""
+    decide = retry.decide
+
+    def wrong(*, retries: int, **rest: Any) -> retry.RetryAt | retry.GiveUp:
+        return decide(retries=retries + 1, **rest)
+
+    patch.setattr(retry, "decide", wrong)
+
+
+def one_retry_less(patch: Patch) -> None:
+    """A step gives up with a retry left."""
+    decide = retry.decide
+
+    def wrong(*, retries: int, **rest: Any) -> retry.RetryAt | retry.GiveUp:
+        return decide(retries=retries - 1, **rest)
+
+    patch.setattr(retry, "decide", wrong)
+
+
+def no_wait(patch: Patch) -> None:
+    """A retry is made at once, whatever its delay."""
+    decide = retry.decide
+
+    def wrong(*, delay_s: float, **rest: Any) -> retry.RetryAt | retry.GiveUp:
+        del delay_s
+        return decide(delay_s=0.0, **rest)
+
+    patch.setattr(retry, "decide", wrong)
+
+
+def forgetful_restore(patch: Patch) -> None:
+    """A continued run forgets when a retry is due."""
+    restore = Scheduler._restore  # noqa: SLF001
+
+    def wrong(self: Scheduler, states: Any) -> None:
+        states = list(states)
+        for state in states:
+            state.next_attempt_at = None if not state.next_attempt_at else -1.0
+        restore(self, states)
+
+    patch.setattr(Scheduler, "_restore", wrong)
+
+
+def budget_refilled(patch: Patch) -> None:
+    """A continued run forgets what a step had used."""
+    restore = Scheduler._restore  # noqa: SLF001
+
+    def wrong(self: Scheduler, states: Any) -> None:
+        restore(self, states)
+        self._used = [0] * len(self._used)
+
+    patch.setattr(Scheduler, "_restore", wrong)
+
+
+def crowded(patch: Patch) -> None:
+    """One attempt more than workers is claimed."""
+    claim = Scheduler._claim  # noqa: SLF001
+
+    def wrong(self: Scheduler, now: float, ahead: int, actions: Any) -> None:
+        claim(self, now, ahead + 1, actions)
+
+    patch.setattr(Scheduler, "_claim", wrong)
+
+
+def in_waves(patch: Patch) -> None:
+    """Nothing is claimed until all that was claimed before has ended."""
+    claim = Scheduler._claim  # noqa: SLF001
+
+    def wrong(self: Scheduler, now: float, ahead: int, actions: Any) -> None:
+        if not self.live:
+            claim(self, now, ahead, actions)
+
+    patch.setattr(Scheduler, "_claim", wrong)
+
+
+def unfenced(patch: Patch) -> None:
+    """An attempt that was left behind changes its step when it ends after all."""
+    take = LiveAttempts.take
+
+    def wrong(self: LiveAttempts, step: int, number: int) -> Live | None:
+        live = self.by_step.get(step)
+        return take(self, step, number if live is None else live.number)
+
+    patch.setattr(LiveAttempts, "take", wrong)
+
+
+def doubled(patch: Patch) -> None:
+    """A step is retried although its attempt left behind still runs."""
+    pass_due = Scheduler._pass_due  # noqa: SLF001
+
+    def wrong(self: Scheduler, now: float, actions: Any) -> None:
+        self._live.left.clear()
+        pass_due(self, now, actions)
+
+    patch.setattr(Scheduler, "_pass_due", wrong)
+
+
+def no_limits(patch: Patch) -> None:
+    """Nobody looks at the time of a running attempt."""
+    patch.setattr(LiveAttempts, "due", lambda _self, _now: iter(()))
+
+
+def stopped_at_the_limit(patch: Patch) -> None:
+    """An attempt that ends just at its limit counts as stopped by somebody."""
+    due = LiveAttempts.due
+
+    def wrong(self: LiveAttempts, now: float) -> Any:
+        for step, live in due(self, now):
+            yield step, live
+            live.late = False
+
+    patch.setattr(LiveAttempts, "due", wrong)
+
+
+def unstoppable(patch: Patch) -> None:
+    """A stop is heard, and what is ready goes on."""
+    patch.setattr(Scheduler, "_stop_requested", lambda _self, _event, _now, _actions: None)
+
+
+def endless_grace(patch: Patch) -> None:
+    """The grace of a stopped run never ends."""
+    patch.setattr(scheduler, "GRACE_S", 600.0)
+
+
+def liar(patch: Patch) -> None:
+    """A queued attempt that was withdrawn counts as one that had begun, and the other way round."""
+    cancel = Scheduler._cancel_unstarted  # noqa: SLF001
+
+    def wrong(self: Scheduler, now: float, actions: Any) -> None:
+        numbers, self.numbers = self.numbers, [0] * len(self.numbers)
+        cancel(self, now, actions)
+        self.numbers = numbers
+
+    patch.setattr(Scheduler, "_cancel_unstarted", wrong)
+
+
+def effect_before_commit(patch: Patch) -> None:
+    """Attempts are handed out before their claims are recorded."""
+    commit, carry_out = Runner._commit, Runner._carry_out  # noqa: SLF001
+
+    def wrong(self: Runner, actions: Any) -> None:
+        carry_out(self, actions)
+        commit(self, actions)
+
+    patch.setattr(Runner, "_commit", wrong)
+    patch.setattr(Runner, "_carry_out", lambda _self, _actions: None)
+
+
+def always_ok(patch: Patch) -> None:
+    """Every run that ends is `ok`."""
+    end_run = Scheduler._end_run  # noqa: SLF001
+
+    def wrong(self: Scheduler, now: float, actions: Any) -> None:
+        end_run(self, now, actions)
+        actions[-1] = actions[-1]._replace(status=RunStatus.OK)
+
+    patch.setattr(Scheduler, "_end_run", wrong)
+
+
+def unfinished_business(patch: Patch) -> None:
+    """A run ends while steps wait for their retry."""
+    finished = Scheduler._finished  # noqa: SLF001
+
+    def wrong(self: Scheduler, event: Any, now: float, actions: Any) -> None:
+        finished(self, event, now, actions)
+        if self.status[event.step] is StepStatus.BACKING_OFF and not self.live:
+            self._end_run(now, actions)
+
+    patch.setattr(Scheduler, "_finished", wrong)
+
+
+PLANTED: dict[Plant, str] = {
+    impatient: "no_step_starts_before_its_rule_allows",
+    lenient: "no_step_starts_before_its_rule_allows",
+    nearest_blamed: "skips_give_the_true_reason",
+    one_retry_more: "budgets_are_kept",
+    one_retry_less: "a_step_fails_only_when_its_budget_is_spent",
+    no_wait: "backoff_is_no_shorter_than_the_delay",
+    forgetful_restore: "backoff_is_no_shorter_than_the_delay",
+    budget_refilled: "budgets_are_kept",
+    crowded: "claims_stay_within_workers_and_ahead",
+    in_waves: "no_worker_is_idle_while_a_step_is_ready",
+    unfenced: "no_step_runs_twice_at_once",
+    doubled: "no_step_runs_twice_at_once",
+    no_limits: "timeouts_are_kept",
+    stopped_at_the_limit: "verdicts_are_true",
+    unstoppable: "no_claim_after_a_stop",
+    endless_grace: "a_stop_ends_the_run_in_time",
+    liar: "cancelled_means_not_started",
+    effect_before_commit: "effects_follow_their_commit",
+    always_ok: "the_runs_status_follows_from_its_steps",
+    unfinished_business: "a_run_ends_when_all_its_steps_have",
+}
+
+
+@pytest.mark.parametrize(("plant", "broken"), PLANTED.items(), ids=lambda what: getattr(what, "__name__", ""))
+def test_a_planted_bug_is_found(plant: Plant, broken: str, monkeypatch: Patch) -> None:
+    """The first chain that a planted bug spoils says which invariant it breaks."""
+    plant(monkeypatch)
+    assert _found() == broken
+
+
+def test_without_a_bug_nothing_is_found() -> None:
+    """The core as it is passes what finds the planted bugs."""
+    assert _found(200) == ""
