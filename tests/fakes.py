@@ -418,5 +418,15 @@ class FakeStore:
                 lost = lost + 1 if row.started_at is not None else 0
                 retry_at = None
         source = run.source.get(step)
+        began = any(row.outcome is AttemptOutcome.OK for row in run.attempts_of(step))
+        own_skip = status is StepStatus.SKIPPED and (began or source is not None)
         # A past's times are whole microseconds where they are stored; here they stay seconds.
-        return Past(status, note, source_run=source, used=used, retry_at=retry_at, lost=lost)  # type: ignore[arg-type]
+        return Past(
+            status,
+            note,
+            source_run=source,
+            used=used,
+            retry_at=retry_at,  # type: ignore[arg-type]
+            lost=lost,
+            own_skip=own_skip,
+        )
