@@ -45,6 +45,12 @@ def _history(paths: Paths) -> Iterator[History]:
         database.close()
 
 
+def _has_store(paths: Paths) -> bool:
+    from store.database import path_of
+
+    return path_of(paths.store_url).exists()
+
+
 # -- definitions ----------------------------------------------------------------------------------
 
 
@@ -95,9 +101,7 @@ def _list_line(row: dict[str, Any], wide: int) -> str:
 
 
 def _last_runs(paths: Paths, names: list[str]) -> dict[str, dict[str, Any]]:
-    from store.database import path_of
-
-    if not path_of(paths.store_url).exists():
+    if not _has_store(paths):
         return {}
     with _history(paths) as history:
         found = {}
@@ -152,10 +156,12 @@ def history(parsed: argparse.Namespace) -> int:
     paths = place.paths_of(parsed)
     now = SystemClock().utc()
     since = None if parsed.since is None else _since(parsed.since, now)
-    with _history(paths) as past:
-        rows = past.runs(
-            workflow=parsed.name, since=since, failed=parsed.failed, limit=parsed.limit
-        )
+    rows: list[dict[str, Any]] = []
+    if _has_store(paths):
+        with _history(paths) as past:
+            rows = past.runs(
+                workflow=parsed.name, since=since, failed=parsed.failed, limit=parsed.limit
+            )
     if parsed.json:
         place.print_json(rows)
     elif rows:

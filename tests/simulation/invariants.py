@@ -239,18 +239,25 @@ def a_step_fails_only_when_its_budget_is_spent(seen: RunSeen) -> Violations:
     """A step ends `failed` out of retries, not worth one, or with its body still running."""
     used = [state.used for state in seen.states]
     worth: dict[int, bool] = {}
+    left: set[tuple[int, int]] = set()
     for tick in seen.ticks:
         for event in tick.events:
-            if type(event) in (AttemptFinished, AttemptOverran):
-                worth[event.step] = event.retryable  # type: ignore[union-attr]
+            if isinstance(event, AttemptFinished):
+                left.discard(event[:2])
+            if isinstance(event, AttemptFinished | AttemptOverran):
+                worth[event.step] = event.retryable
         for action in tick.actions:
+            if type(action) is LeaveBehind:
+                left.add(action[:2])
             if type(action) is EndAttempt and action.outcome in COUNTED:
                 used[action.step] += 1
             if type(action) is EndStep and action.status is StepStatus.FAILED:
                 step = action.step
-                left = used[step] <= seen.plan.retries[step]
+                could = worth.get(step, True) and used[step] <= seen.plan.retries[step]
                 running = action.note.startswith("timed out; its ")
-                if left and worth.get(step, True) and not running:
+                if running != any(key[0] == step for key in left):
+                    yield f"{tick.now}: '{seen.name(step)}' failed, its body still runs: {left}"
+                if could and not running:
                     yield f"{tick.now}: '{seen.name(step)}' failed with {used[step]} tries used"
 
 

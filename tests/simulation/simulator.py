@@ -80,7 +80,8 @@ class World:
         """Draw a graph, policies, workers and troubles."""
         self.luck = luck = Random(seed)
         self.clock = FakeClock(seed=seed)
-        count = luck.randint(1, 12)
+        self.fast = luck.random() < 0.3  # steps of microseconds, so that claims go ahead
+        count = luck.randint(1, 30 if self.fast else 12)
         names = [f"s{i}" for i in range(count)]
         near = luck.choice((1, 2, count))
         wanted = [
@@ -98,7 +99,6 @@ class World:
             for name, ups, retries in zip(names, upstreams, self.plan.retries, strict=True)
         ]
         self.workers = luck.randint(1, 4)
-        self.fast = luck.random() < 0.3  # steps of microseconds, so that claims go ahead
         self.commit_s = luck.choice((0.0, 0.001, 0.01))
         self.troubles = Troubles(
             fails=luck.choice((0.0, 0.1, 0.4)),
@@ -127,10 +127,14 @@ class World:
         """Draw how an attempt behaves."""
         del number
         luck, troubles = self.luck, self.troubles
-        short_s = luck.choice((1e-5, 1e-4)) if self.fast else luck.choice((0.0, 0.05, 0.5, 1.5))
+        short_s = (
+            luck.choice((1e-5, 1e-4, 2e-3)) if self.fast else luck.choice((0.0, 0.05, 0.5, 1.5))
+        )
         obeys_s = None if luck.random() < troubles.deaf else luck.choice((0.0, 0.05, 0.3))
-        if luck.random() < troubles.hangs and self.plan.timeout_s[step] is not None:
-            return Body(luck.choice((2.2, 4.0, math.inf)), obeys_s=obeys_s, delay_s=0.5)
+        if luck.random() < troubles.hangs:
+            bounded = self.plan.timeout_s[step] is not None
+            long_s = luck.choice((2.2, 4.0, math.inf)) if bounded else 20.0
+            return Body(long_s, obeys_s=obeys_s, delay_s=0.5)
         if luck.random() < troubles.fails:
             return Body(
                 short_s,
@@ -196,7 +200,7 @@ class _Engine:
 
     def _signal(self) -> None:
         luck = self._world.luck
-        scale_s = 0.01 if self._world.fast else 4.0
+        scale_s = 5 * self._world.commit_s if self._world.fast else 4.0
         at = self._world.clock.now() + luck.random() * scale_s
         self._workers.post(at, StopRequested("SIGINT", at_once=luck.random() < 0.1))
         if luck.random() < 0.3:

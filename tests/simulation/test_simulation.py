@@ -33,7 +33,7 @@ def test_same_seed_same_trace() -> None:
 
 def test_the_simulator_meets_every_trouble() -> None:
     """The chains are no walk in the park: every kind of event and end is among them."""
-    chains = [simulate(seed) for seed in range(150)]
+    chains = [simulate(seed) for seed in range(300)]
     seen = [run for chain in chains for run in chain.runs]
     ticks = [tick for run in seen for tick in run.ticks]
     assert sum(claims(chain) for chain in chains) > 500

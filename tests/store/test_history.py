@@ -1,0 +1,508 @@
+"""The read side: runs, steps, chains and medians, as they truly stand."""
+
+from __future__ import annotations
+
+import json
+import time  # noqa: TID251 - how long a question takes is what is tested
+from pathlib import Path
+
+import pytest
+
+from engine.errors import StoreError, UsageError
+from engine.events import BackOff, Claim, EndAttempt
+from engine.model import AttemptOutcome, OutputFile, RunStatus, StepStatus
+from store import locks
+from store.connection import Database
+from store.database import open_reader
+from store.history import History
+from store.journal import OWN_KEY, TakenOver, begin_run, record_ended_run
+from store.past import PastRun, PastStep
+from store.reconcile import reconcile
+from tests.store.filled import (
+    a_run,
+    begun,
+    dead_owner,
+    did,
+    end,
+    journal_of,
+    new_run,
+    settle,
+    us,
+    value,
+)
+
+MINUTE = 60.0
+
+
+def ids(rows: list[dict[str, object]]) -> list[object]:
+    """Numbers of the runs in a listing."""
+    return [row["run_id"] for row in rows]
+
+
+def by_name(past: PastRun) -> dict[str, PastStep]:
+    """Steps of a past run."""
+    return {step.name: step for step in past.steps}
+
+
+def died(database: Database) -> None:
+    """Record the death of every engine that is dead."""
+    reconcile(
+        database, mine=None, channels=lambda _: [], now_us=us(9e6), publish=lambda _: None
+    )
+
+
+# -- runs -----------------------------------------------------------------------------------------
+
+
+def test_a_run_as_it_is_listed(database: Database, history: History) -> None:
+    """Counts, times and what it belongs to."""
+    journal = begun(database, "a b>a c>b d", at=1.0, params='{"n": 1}', note="")
+    did(journal, 0, at=1.0)
+    did(journal, 1, at=2.0, outcomes="failed failed")
+    settle(journal, 2, "skipped", at=13.0, note="dependency failed: b")
+    settle(journal, 3, "cancelled", at=13.0, note="not started")
+    end(journal, "failed", at=13.5, note="why")
+    assert history.runs() == [
+        {
+            "id": 1,
+            "run_id": 1,
+            "workflow": "flow",
+            "status": "failed",
+            "started_at": "2011-11-14T00:00:01.000Z",
+            "finished_at": "2011-11-14T00:00:13.500Z",
+            "duration_s": 12.5,
+            "steps": 4,
+            "ok": 1,
+            "cached": 0,
+            "failed": 1,
+            "skipped": 1,
+            "attempts": 3,
+            "retries": 1,
+            "resumed_from": None,
+            "root_run": 1,
+            "note": "why",
+            "params": '{"n": 1}',
+            "started_by": "hand",
+        }
+    ]
+    run = history.run(1)
+    assert (run["user"], run["host"], run["workers"]) == ("ann", "here", 4)
+    assert (run["status"], run["note"], run["duration_s"]) == ("failed", "why", 12.5)
+    assert "owner" not in run
+
+
+def test_listings_are_cut_as_asked(database: Database, history: History) -> None:
+    """By workflow, age, outcome and number; newest first."""
+    for minute, (workflow, status) in enumerate(
+        [("a", "ok"), ("b", "failed"), ("a", "interrupted"), ("a", "ok"), ("b", "cancelled")]
+    ):
+        a_run(database, status, at=minute * MINUTE, workflow=workflow)
+    assert ids(history.runs()) == [5, 4, 3, 2, 1]
+    assert ids(history.runs(workflow="a")) == [4, 3, 1]
+    assert ids(history.runs(workflow="nobody")) == []
+    assert ids(history.runs(workflow="\udcff")) == []
+    assert ids(history.runs(failed=True)) == [5, 3, 2]
+    assert ids(history.runs(failed=True, limit=2)) == [5, 3]
+    assert ids(history.runs(limit=2)) == [5, 4]
+    assert ids(history.runs(since="2011-11-14T00:02:00")) == [5, 4, 3]
+    assert ids(history.runs(since="2011-11-14T00:02:01", workflow="a")) == [4]
+    assert ids(history.runs(since="2011-11-13")) == [5, 4, 3, 2, 1]
+
+
+def test_a_run_is_found_by_number_name_or_latest(database: Database, history: History) -> None:
+    """What is not there is said, with where to look."""
+    with pytest.raises(UsageError, match="^there is no run yet in this store$"):
+        history.find("latest")
+    for workflow in ("a", "b", "a", "b"):
+        a_run(database, workflow=workflow)
+    assert [history.find(name) for name in ("2", "latest", "a")] == [2, 4, 3]
+    for name in ("5", "0", "99999999999999999999"):
+        with pytest.raises(UsageError) as caught:
+            history.find(name)
+        assert caught.value.message == f"there is no run {name}"
+        assert caught.value.hint == "see `history` for the runs"
+    for name in ("c", "\udcff", "-1", "٢"):
+        with pytest.raises(UsageError, match="there is no run of a workflow '"):
+            history.find(name)
+
+
+def test_what_began_no_step_decides_nothing(database: Database, history: History) -> None:
+    """A skipped run, or one wrong at its definition, is listed, and no more."""
+    assert history.newest("flow") is None
+    assert history.previous_status("flow") is None
+    assert history.unfinished("flow") is None
+    a_run(database, "failed")
+    a_run(database)
+    record_ended_run(database, new_run("", note="run 9 is on"), RunStatus.SKIPPED)
+    record_ended_run(database, new_run("", note="no module"), RunStatus.FAILED, ["slack"])
+    assert ids(history.runs()) == [4, 3, 2, 1]
+    newest = history.newest("flow")
+    assert newest is not None
+    assert newest.run_id == 2
+    assert history.previous_status("flow") == "ok"
+    assert history.previous_status("flow", before=2) == "failed"
+    assert history.unfinished("flow") is None
+    assert history.succeeded("flow", "{}", "") == 2
+    assert history.steps(4) == []
+    assert history.run(4)["duration_s"] == 0.0
+    assert ids(history.alerts()) == [4]
+
+
+def test_equal_parameters(database: Database, history: History) -> None:
+    """Newest and ok are asked for by parameters and by initial context."""
+    a_run(database, params='{"n":1}')
+    a_run(database, "failed", params='{"n":1}')
+    a_run(database, params='{"n":2}')
+    a_run(database, params='{"n":1}', context_sha256="c")
+
+    def newest(**more: str) -> int | None:
+        past = history.newest("flow", **more)
+        return None if past is None else past.run_id
+
+    assert newest() == 4
+    assert newest(params='{"n":1}') == 4
+    assert newest(params='{"n":1}', context_sha256="") == 2
+    assert newest(params='{"n":2}', context_sha256="") == 3
+    assert newest(params='{"n":3}', context_sha256="") is None
+    assert history.succeeded("flow", '{"n":1}', "") == 1
+    assert history.succeeded("flow", '{"n":1}', "c") == 4
+    assert history.succeeded("flow", '{"n":3}', "") is None
+    assert history.succeeded("other", '{"n":1}', "") is None
+
+
+def test_unfinished_is_the_newest_that_did_not_end_well(
+    database: Database, history: History
+) -> None:
+    """A later good one, or a cancelled one, leaves nothing to go on from."""
+    a_run(database, "failed")
+    found = history.unfinished("flow")
+    assert found is not None
+    assert (found["run_id"], found["status"]) == (1, "failed")
+    a_run(database, "cancelled")
+    assert history.unfinished("flow") is None
+
+
+# -- steps and attempts ---------------------------------------------------------------------------
+
+
+def test_steps_and_attempts_of_a_live_run(database: Database, history: History) -> None:
+    """Each state tells itself from what was recorded."""
+    lock = locks.acquire(database.path, "flow")
+    assert lock is not None
+    owner = locks.this_process(lock.name)
+    lock.begin(owner)
+    journal = begun(database, "a b>a c>a d>a", owner=owner.to_text())
+    did(journal, 0, at=0.0, took=1.5)
+    journal.commit_tick([Claim(1, 1, 2.0, report=False), Claim(2, 1, 2.0, report=False)])
+    failed = EndAttempt(2, 1, AttemptOutcome.FAILED, 2.0, 2.25, "boom")
+    journal.commit_tick([failed, BackOff(2, 1, 7.125)])
+    rows = history.steps(1)
+    keys = ("step", "status", "started_at", "duration_s", "attempts", "next_attempt_at")
+    assert [tuple(row[key] for key in keys) for row in rows] == [
+        ("a", "ok", "2011-11-14T00:00:00.000Z", 1.5, 1, None),
+        ("b", "running", "2011-11-14T00:00:02.000Z", None, 1, None),
+        ("c", "backing_off", "2011-11-14T00:00:02.000Z", None, 1, "2011-11-14T00:00:07.125Z"),
+        ("d", "waiting", None, None, 0, None),
+    ]
+    attempts = history.attempts(1)
+    assert [(r["step"], r["number"], r["outcome"], r["duration_s"]) for r in attempts] == [
+        ("a", 1, "ok", 1.5),
+        ("b", 1, None, None),
+        ("c", 1, "failed", 0.25),
+    ]
+    assert attempts[2]["error"] == "boom"
+    assert attempts[2]["finished_at"] == "2011-11-14T00:00:02.250Z"
+    assert history.run(1)["status"] == "running"
+    lock.release()
+
+
+def test_a_dead_run_is_shown_as_such_and_left_as_it_is(path: Path, database: Database) -> None:
+    """A reader tells the truth, and not one byte changes."""
+    owner = dead_owner()
+    journal = begun(database, "a b>a c>a d>a", owner=owner)
+    did(journal, 0)
+    journal.commit_tick([Claim(1, 1, 2.0, report=False), Claim(2, 1, 2.0, report=False)])
+    failed = EndAttempt(2, 1, AttemptOutcome.FAILED, 2.0, 2.25, "boom")
+    journal.commit_tick([failed, BackOff(2, 1, 7.0)])
+    database.close()
+    before = path.read_bytes()
+    reader = open_reader(path)
+    history = History(reader)
+    process = locks.Owner.from_text(owner)
+    assert process is not None
+    shown = history.run(1)
+    assert (shown["status"], shown["dead"]) == ("interrupted", True)
+    note = f"its engine died (process {process.pid}); the next run records that"
+    assert shown["note"] == history.runs(failed=True)[0]["note"] == note
+    assert [(r["step"], r["status"], r["note"]) for r in history.steps(1)] == [
+        ("a", "ok", ""),
+        ("b", "interrupted", "its engine died"),
+        ("c", "interrupted", "its engine died before the retry"),
+        ("d", "cancelled", "not started"),
+    ]
+    past = history.past(1)
+    assert past.status == "interrupted"
+    assert [str(step.status) for step in past.steps] == [
+        "ok",
+        "interrupted",
+        "interrupted",
+        "cancelled",
+    ]
+    found = history.unfinished("flow")
+    assert found is not None
+    assert found["run_id"] == 1
+    reader.close()
+    assert path.read_bytes() == before
+
+
+def test_ten_thousand_steps_are_no_wait(database: Database, history: History) -> None:
+    """What a report asks for is there in under a second."""
+    names = [f"s{number}" for number in range(10_000)]
+    text = names[0] + "".join(f" {b}>{a}" for a, b in zip(names, names[1:], strict=False))
+    run_id = begin_run(database, new_run(text))
+    with database.write() as cursor:
+        attempts = [(run_id, n, 1, us(n), us(n + 1), "ok") for n in range(10_000)]
+        cursor.executemany(
+            "INSERT INTO attempt_rows (run_id, position, number, started_at, finished_at, outcome)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            attempts,
+        )
+        steps = [(run_id, n, "ok", us(n + 1), "") for n in range(10_000)]
+        cursor.executemany(
+            "INSERT INTO step_rows (run_id, position, status, ended_at, note)"
+            " VALUES (?, ?, ?, ?, ?)",
+            steps,
+        )
+    begins = time.perf_counter()
+    rows = history.steps(run_id)
+    took_s = time.perf_counter() - begins
+    assert [row["step"] for row in rows] == names
+    assert {row["duration_s"] for row in rows} == {1.0}
+    assert took_s < 1.0
+    begins = time.perf_counter()
+    assert len(history.attempts(run_id)) == len(history.past(run_id).steps) == 10_000
+    assert time.perf_counter() - begins < 2.0
+
+
+# -- how long a step takes ------------------------------------------------------------------------
+
+
+def test_medians_are_of_the_last_successes(database: Database, history: History) -> None:
+    """The last ten ok attempts of the workflow; failures, other workflows, later runs left out."""
+    for number, took in enumerate([100.0, 100.0, *range(1, 11)]):
+        journal = begun(database, "a b", at=number * 1000.0)
+        did(journal, 0, at=number * 1000.0, took=took)
+        if number == 3:
+            did(journal, 1, at=number * 1000.0, took=5.0, outcomes="failed ok")
+        end(journal, at=number * 1000.0 + 500)
+    other = begun(database, "a", workflow="other")
+    did(other, 0, took=77.0)
+    assert history.medians("flow") == {"a": 5.5, "b": 5.0}
+    assert history.medians("flow", before=4) == {"a": 100.0}
+    assert history.medians("flow", before=1) == {}
+    assert history.medians("other") == {"a": 77.0}
+
+
+def test_medians_leave_reuse_out(database: Database, history: History) -> None:
+    """A cached step took no time, which says nothing."""
+    a_run(database)
+    taken = [TakenOver(0, StepStatus.CACHED, "ok in run 1", source_run=1)]
+    for _ in range(3):
+        end(begun(database, "a", resumed_from=1, root_run=1, taken_over=taken))
+    assert history.medians("flow") == {"a": 2.0}
+    row = history.steps(2)[0]
+    assert (row["status"], row["source_run"], row["duration_s"]) == ("cached", 1, 0.0)
+    assert (row["started_at"], row["finished_at"], row["attempts"]) == (None, None, 0)
+
+
+# -- values ---------------------------------------------------------------------------------------
+
+
+def test_values_by_step_and_key(database: Database, history: History) -> None:
+    """The initial context has no step; what is gone is said."""
+    journal = begun(database, "a b", context=[("start", value(b"0"))])
+    did(journal, 0, writes=[("x", value(b"11")), ("y", value(b"2", "text"))])
+    assert history.keys(1) == {"": ["start"], "a": ["x", "y"]}
+    assert [(r["step"], r["key"], r["codec"], r["size"]) for r in history.values(1)] == [
+        ("", "start", "json", 1),
+        ("a", "x", "json", 2),
+        ("a", "y", "text", 1),
+    ]
+    assert history.load(1, "", "start") == value(b"0")
+    assert history.load(1, "a", "y") == value(b"2", "text")
+    with pytest.raises(StoreError, match="the value 'z' of step 'a' in run 1 is gone"):
+        history.load(1, "a", "z")
+
+
+# -- chains ---------------------------------------------------------------------------------------
+
+
+def test_a_past_run_holds_what_a_continuation_needs(database: Database, history: History) -> None:
+    """Definition, status, files and origin of every step."""
+    file = OutputFile("/tmp/.t", "/tmp/t", "5" * 64, 3)
+    journal = begun(database, "a b>a c>b", at=3.0, context_sha256="c", params='{"n":1}')
+    did(journal, 0, files=[file])
+    did(journal, 1, outcomes="failed")
+    settle(journal, 2, "skipped", note="dependency failed: b")
+    end(journal, "failed")
+    past = history.past(1)
+    assert (past.run_id, past.workflow, past.status) == (1, "flow", "failed")
+    assert (past.params, past.context_sha256) == ('{"n":1}', "c")
+    assert (past.started_at, past.root_run, past.root_started_at) == (us(3.0), 1, us(3.0))
+    a, b, c = past.steps
+    assert a == PastStep(
+        position=0,
+        name="a",
+        status=StepStatus.OK,
+        note="",
+        fingerprint="print-a",
+        parts={"code": "a"},
+        upstreams=(),
+        source_run=1,
+        used=0,
+        retry_at=None,
+        key_run=1,
+        lost=0,
+        files=(("/tmp/t", "5" * 64),),
+    )
+    assert (b.status, b.used, b.retry_at, b.upstreams) == ("failed", 0, None, (0,))
+    assert (c.status, c.note, c.own_skip) == ("skipped", "dependency failed: b", False)
+    with pytest.raises(UsageError, match="there is no run 2"):
+        history.past(2)
+
+
+def test_a_chain_has_one_root_and_one_newest(database: Database, history: History) -> None:
+    """Every run of it leads to both, whatever else ran between."""
+    a_run(database, "failed", at=0.0)
+    a_run(database)
+    a_run(database, "failed", at=50.0, resumed_from=1, root_run=1)
+    a_run(database, "failed", at=90.0, resumed_from=3, root_run=1)
+    for run_id in (1, 3, 4):
+        newest = history.newest_of_chain(run_id)
+        assert (newest.run_id, newest.root_run, newest.root_started_at) == (4, 1, us(0.0))
+        assert history.initial_run(run_id) == 1
+    assert history.newest_of_chain(2).run_id == 2
+
+
+def test_a_cached_steps_files_are_those_of_its_source(
+    database: Database, history: History
+) -> None:
+    """They are found by name, wherever the step stands by now."""
+    journal = begun(database, "a b>a")
+    did(journal, 1, files=[OutputFile("/tmp/.t", "/tmp/t", "5" * 64, 3)])
+    end(journal, "failed")
+    taken = [TakenOver(0, StepStatus.CACHED, "ok in run 1", source_run=1)]
+    journal = begun(database, "b new", resumed_from=1, root_run=1, taken_over=taken)
+    step = history.past(2).steps[0]
+    assert (step.source_run, step.files) == (1, (("/tmp/t", "5" * 64),))
+
+
+def test_a_budget_goes_down_the_chain(database: Database, history: History) -> None:
+    """What a waiting step had used is kept over several runs, until it fails for good or is ok."""
+    failed = AttemptOutcome.FAILED
+
+    def fails_and_waits(run_id: int, number: int, until: float) -> None:
+        journal = journal_of(database, run_id)
+        journal.commit_tick([Claim(0, number, 0.0, report=False)])
+        ended = EndAttempt(0, number, failed, 0.0, 1.0, "x")
+        journal.commit_tick([ended, BackOff(0, number, until)])
+
+    def state() -> tuple[int, int | None, int]:
+        step = history.newest_of_chain(1).steps[0]
+        return step.used, step.retry_at, step.lost
+
+    fails_and_waits(begun(database, "a", owner=dead_owner()).run_id, 1, 30.0)
+    died(database)
+    assert state() == (1, us(30.0), 0)
+    taken = [TakenOver(0, used=1, retry_at=us(30.0))]
+    more = {"root_run": 1, "owner": dead_owner(), "taken_over": taken}
+    begun(database, "a", resumed_from=1, **more)
+    assert history.steps(2)[0]["next_attempt_at"] is None  # its engine is dead
+    assert history.steps(2)[0]["note"] == "its engine died before the retry"
+    died(database)
+    assert state() == (1, us(30.0), 0)
+    third = begun(database, "a", resumed_from=2, **more).run_id
+    fails_and_waits(third, 1, 60.0)
+    fails_and_waits(third, 2, 90.0)
+    died(database)
+    assert state() == (3, us(90.0), 0)
+    taken = [TakenOver(0, used=3, retry_at=us(90.0))]
+    journal = begun(database, "a", resumed_from=3, root_run=1, taken_over=taken)
+    did(journal, 0, outcomes="failed")
+    end(journal, "failed")
+    assert history.newest_of_chain(1).steps[0].status == "failed"
+
+
+def test_a_wait_carried_over_is_shown(database: Database, history: History) -> None:
+    """A step that waits for a retry of an earlier run is backing off, until when is known."""
+    lock = locks.acquire(database.path, "flow")
+    assert lock is not None
+    owner = locks.this_process(lock.name)
+    lock.begin(owner)
+    a_run(database, "failed")
+    taken = [TakenOver(0, used=1, retry_at=us(30.0))]
+    more = {"resumed_from": 1, "root_run": 1, "taken_over": taken, "owner": owner.to_text()}
+    journal = begun(database, "a b>a", **more)
+    first, second = history.steps(2)
+    assert (first["status"], first["next_attempt_at"]) == (
+        "backing_off",
+        "2011-11-14T00:00:30.000Z",
+    )
+    assert (second["status"], second["next_attempt_at"]) == ("waiting", None)
+    journal.commit_tick([Claim(0, 1, 30.0, report=False)])
+    assert history.steps(2)[0]["status"] == "running"
+    assert history.steps(2)[0]["next_attempt_at"] is None
+    lock.release()
+
+
+def test_attempts_lost_in_a_row(database: Database, history: History) -> None:
+    """Only those that had surely started count, and one that failed by itself starts anew."""
+
+    def dies(taken: list[TakenOver], *, surely: bool) -> PastStep:
+        lock = locks.acquire(database.path, "flow")
+        assert lock is not None
+        more = {"taken_over": taken, "owner": dead_owner(), "root_run": 1}
+        journal = begun(database, "a", **(more if history.runs() else {"owner": dead_owner()}))
+        journal.commit_tick([Claim(0, 1, 0.0, report=False)])
+        lock.begin(locks.Owner(lock.name, 1, "gone", 1))
+        if surely:
+            lock.mark(0, locks.Mark(journal.run_id, 0, 1, us(0.5)))
+        lock.release()
+        died(database)
+        return history.past(journal.run_id).steps[0]
+
+    assert dies([], surely=True).lost == 1
+    assert dies([TakenOver(0, lost=1)], surely=True).lost == 2
+    third = dies([TakenOver(0, lost=2, used=1)], surely=True)
+    assert (third.lost, third.used, third.retry_at) == (3, 1, None)
+    assert dies([TakenOver(0, lost=2)], surely=False).lost == 0
+    journal = begun(
+        database, "a", root_run=1, owner=dead_owner(), taken_over=[TakenOver(0, lost=2)]
+    )
+    journal.commit_tick([Claim(0, 1, 0.0, report=False)])
+    ended = EndAttempt(0, 1, AttemptOutcome.FAILED, 0.0, 1.0, "x")
+    journal.commit_tick([ended, BackOff(0, 1, 5.0)])
+    died(database)
+    assert history.past(journal.run_id).steps[0].lost == 0
+
+
+def test_what_stands_in_an_idempotency_key(database: Database, history: History) -> None:
+    """The root, until a run redoes what had been ok; from then on that run."""
+    a_run(database)
+    taken = [TakenOver(0, key_run=OWN_KEY)]
+    second = begun(database, "a b", resumed_from=1, root_run=1, taken_over=taken).run_id
+    assert {n: s.key_run for n, s in by_name(history.past(second)).items()} == {"a": 2, "b": 1}
+    taken = [TakenOver(0, key_run=2), TakenOver(1, used=1)]
+    third = begun(database, "a b", resumed_from=2, root_run=1, taken_over=taken).run_id
+    assert {n: s.key_run for n, s in by_name(history.past(third)).items()} == {"a": 2, "b": 1}
+
+
+def test_one_definition_for_runs_that_are_alike(database: Database, history: History) -> None:
+    """It is recorded once; another order, name or print is another one."""
+    for text in ("a b>a", "a b>a", "a b", "b a>b"):
+        begun(database, text)
+    begun(database, "a b>a", workflow="other")
+    sql = "SELECT definition_id FROM run_rows ORDER BY id"
+    assert [row[0] for row in database.raw.execute(sql)] == [1, 1, 2, 3, 4]
+    assert [step.name for step in history.past(4).steps] == ["b", "a"]
+    assert json.dumps(history.past(2).steps[1].parts) == '{"code": "b"}'
