@@ -39,6 +39,11 @@ class Graph:
             longest[step] = after + (1.0 if weights is None else weights[step])
         return longest
 
+    def ranked(self) -> list[int]:
+        """Steps, the most urgent first: longest remaining path, then declaration order."""
+        remaining = self.remaining()
+        return sorted(range(len(self.names)), key=lambda step: (-remaining[step], step))
+
     def ancestors(self, step: int) -> set[int]:
         """All steps that `step` depends on, at any distance."""
         return _closure(step, self.upstreams)

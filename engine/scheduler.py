@@ -67,11 +67,8 @@ class Scheduler:
         self._stop: StopRequested | None = None
         self._stop_grace: float | None = None
         self._ended = False
-        remaining = graph.remaining()
-        self._by_rank = sorted(range(count), key=lambda step: (-remaining[step], step))
-        self._rank = [0] * count
-        for rank, step in enumerate(self._by_rank):
-            self._rank[step] = rank
+        self._by_rank = graph.ranked()
+        self._rank = sorted(range(count), key=self._by_rank.__getitem__)  # the inverse
         self._restore(states)
 
     # -- what the caller sees ---------------------------------------------------------------------

@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from engine.errors import SupersededError
 from engine.events import (
@@ -34,8 +34,7 @@ _IS_RUNNING = "SELECT 1 FROM run_rows WHERE id = ? AND status = 'running'"
 _ENDED_HINT = "another process has ended this run; look at it with `show`"
 
 
-@dataclass(frozen=True, slots=True)
-class NewStep:
+class NewStep(NamedTuple):
     """A step of a definition as it is recorded."""
 
     name: str
@@ -164,10 +163,10 @@ def _define(cursor: sqlite3.Cursor, run: NewRun) -> int:
     """Give the id of the run's definition, recording it if no earlier run had the same."""
     digest = hashlib.sha256(run.workflow.encode())
     rows = []
+    encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
     for position, step in enumerate(run.steps):
-        upstreams = json.dumps(step.upstreams, separators=(",", ":"))
-        parts = json.dumps(step.parts, separators=(",", ":"), sort_keys=True)
-        rows.append((position, step.name, step.fingerprint, parts, upstreams))
+        upstreams = f"[{','.join(map(str, step.upstreams))}]"
+        rows.append((position, step.name, step.fingerprint, encode(step.parts), upstreams))
         digest.update(f"\0{step.name}\0{step.fingerprint}\0{upstreams}".encode())
     sha256 = digest.hexdigest()
     found = cursor.execute("SELECT id FROM definition_rows WHERE sha256 = ?", (sha256,)).fetchone()
@@ -176,7 +175,8 @@ def _define(cursor: sqlite3.Cursor, run: NewRun) -> int:
     cursor.execute(statements.define(), (sha256, run.workflow))
     definition = cursor.lastrowid
     assert definition is not None
-    cursor.executemany(statements.define_step(), ((definition, *row) for row in rows))
+    defined: list[tuple[object, ...]] = [(definition, *row) for row in rows]
+    _blocks(cursor, statements.define_step, statements.define_steps, defined)
     return definition
 
 

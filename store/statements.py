@@ -210,6 +210,12 @@ def define_step() -> str:
     return _insert(t.definition_steps, *names)
 
 
+@cache
+def define_steps(count: int) -> str:
+    """As `define_step`, for `count` rows."""
+    return _times(define_step(), 6, count)
+
+
 RUN_COLUMNS = (
     "workflow",
     "status",

@@ -30,10 +30,8 @@ class Going:
 def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> journal.NewRun:
     """Say what is recorded of a run as it begins."""
     compiled, asked, env, past = going.compiled, going.asked, going.environment, decision.past
-    steps = [
-        journal.NewStep(fresh.name, fresh.fingerprint, dict(fresh.parts), fresh.upstreams)
-        for fresh in compiled.fresh_steps()
-    ]
+    rows = zip(compiled.graph.names, compiled.graph.upstreams, compiled.fingerprints, strict=True)
+    steps = [journal.NewStep(name, mark.digest, mark.parts, ups) for name, ups, mark in rows]
     return journal.NewRun(
         workflow=compiled.definition.name,
         params=parameters.to_json(decision.params),

@@ -238,27 +238,29 @@ def budgets_are_kept(seen: RunSeen) -> Violations:
 def a_step_fails_only_when_its_budget_is_spent(seen: RunSeen) -> Violations:
     """A step ends `failed` out of retries, not worth one, or with its body still running."""
     used = [state.used for state in seen.states]
-    worth: dict[int, bool] = {}
-    left: set[tuple[int, int]] = set()
+    worth = [True] * len(used)
+    left: dict[int, int] = {}
     for tick in seen.ticks:
-        for event in tick.events:
-            if isinstance(event, AttemptFinished):
-                left.discard(event[:2])
-            if isinstance(event, AttemptFinished | AttemptOverran):
-                worth[event.step] = event.retryable
+        for event in _verdict_events(tick):
+            worth[event.step] = event.retryable
+            if isinstance(event, AttemptFinished) and left.get(event.step) == event.number:
+                del left[event.step]
         for action in tick.actions:
             if type(action) is LeaveBehind:
-                left.add(action[:2])
-            if type(action) is EndAttempt and action.outcome in COUNTED:
-                used[action.step] += 1
-            if type(action) is EndStep and action.status is StepStatus.FAILED:
-                step = action.step
-                could = worth.get(step, True) and used[step] <= seen.plan.retries[step]
-                running = action.note.startswith("timed out; its ")
-                if running != any(key[0] == step for key in left):
-                    yield f"{tick.now}: '{seen.name(step)}' failed, its body still runs: {left}"
-                if could and not running:
-                    yield f"{tick.now}: '{seen.name(step)}' failed with {used[step]} tries used"
+                left[action.step] = action.number
+            elif type(action) is EndAttempt:
+                used[action.step] += action.outcome in COUNTED
+            elif type(action) is EndStep and action.status is StepStatus.FAILED:
+                step, running = action.step, action.note.startswith("timed out; its ")
+                could = worth[step] and used[step] <= seen.plan.retries[step]
+                if running != (step in left) or (could and not running):
+                    yield f"{tick.now}: '{seen.name(step)}' failed, {used[step]} used, left {left}"
+
+
+def _verdict_events(tick: Tick) -> Iterator[AttemptFinished | AttemptOverran]:
+    for event in tick.events:
+        if isinstance(event, AttemptFinished | AttemptOverran):
+            yield event
 
 
 # -- what is final --------------------------------------------------------------------------------
@@ -362,12 +364,13 @@ def cancelled_means_not_started(seen: RunSeen) -> Violations:
     begun = {(step, n) for kind, _, step, n in _bodies(seen) if kind == "begin"}
     steps = {step for step, _ in begun}
     for now, action in seen.actions():
-        if type(action) is EndStep and action.status is StepStatus.CANCELLED:
-            if action.step in steps:
-                yield f"{now}: '{seen.name(action.step)}' is cancelled, and had begun"
-        elif type(action) is EndAttempt and action.outcome is AttemptOutcome.CANCELLED:
-            if action[:2] in begun:
-                yield f"{now}: attempt {action[:2]} is cancelled, and had begun"
+        match action:
+            case EndStep(step, StepStatus.CANCELLED) if step in steps:
+                yield f"{now}: '{seen.name(step)}' is cancelled, and had begun"
+            case EndAttempt(step, number, AttemptOutcome.CANCELLED) if (step, number) in begun:
+                yield f"{now}: attempt {(step, number)} is cancelled, and had begun"
+            case _:
+                pass
 
 
 def _bodies(seen: RunSeen) -> Iterator[tuple[str, float, int, int]]:
@@ -383,9 +386,7 @@ def backoff_is_no_shorter_than_the_delay(seen: RunSeen) -> Violations:
     """A retry waits at least as long as was asked for, also over the end of a run."""
     until = {s: state.next_attempt_at for s, state in enumerate(seen.states)}
     for tick in seen.ticks:
-        delays = {
-            e[:2]: e.delay_s for e in tick.events if type(e) in (AttemptFinished, AttemptOverran)
-        }
+        delays = {event[:2]: event.delay_s for event in _verdict_events(tick)}
         for action in tick.actions:
             if type(action) is BackOff:
                 until[action.step] = action.until
@@ -465,26 +466,22 @@ def the_makespan_is_at_least_the_critical_path(seen: RunSeen) -> Violations:
 
 
 def effects_follow_their_commit(seen: RunSeen) -> Violations:
-    """A body begins after its claim was committed, and after its upstreams' files were published."""
-    claimed: set[tuple[int, int]] = set()
-    unpublished: set[int] = set()
-    for entry in seen.happened:
-        kind, at, what = entry[:3]
+    """A body begins after its claim's commit and after its upstreams' files were published."""
+    claimed: set[object] = set()
+    unpublished: set[object] = set()
+    for kind, at, *what in seen.happened:
         if kind == "commit":
-            for action in what:  # type: ignore[attr-defined]
-                if type(action) is Claim:
-                    claimed.add((action.step, action.number))
-                elif type(action) is EndStep and action.files:
-                    unpublished.add(action.step)
+            actions: Sequence[Action] = what[0]  # type: ignore[assignment]
+            claimed |= {action[:2] for action in actions if type(action) is Claim}
+            unpublished |= {a.step for a in actions if type(a) is EndStep and a.files}
         elif kind == "publish":
-            unpublished.discard(what)  # type: ignore[arg-type]
+            unpublished.discard(what[0])
         elif kind == "begin":
-            step, number = entry[2:]
-            if (step, number) not in claimed:
-                yield f"{at}: attempt {entry[2:]} began before its claim was committed"
-            for up in seen.plan.graph.upstreams[step]:  # type: ignore[call-overload]
-                if up in unpublished:
-                    yield f"{at}: attempt {entry[2:]} began before the files of {up} stood"
+            if tuple(what) not in claimed:
+                yield f"{at}: attempt {what} began before its claim was committed"
+            step: int = what[0]  # type: ignore[assignment]
+            if unpublished.intersection(seen.plan.graph.upstreams[step]):
+                yield f"{at}: attempt {what} began before the files of {unpublished} stood"
 
 
 def no_step_runs_twice_at_once(seen: RunSeen) -> Violations:

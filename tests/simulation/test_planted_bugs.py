@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine import frontier, retry, scheduler
+from engine import frontier, retry, scheduler, trigger
 from engine.errors import StoreError
 from engine.frontier import Frontier
 from engine.live import Live, LiveAttempts
@@ -38,7 +38,7 @@ def _found(wanted: str) -> bool:
 
 def impatient(patch: Patch) -> None:
     """A step is decided about when its first upstream has ended, not its last."""
-    end, decide = Frontier.end, frontier.decide
+    end, decide = Frontier.end, trigger.decide
 
     def hasty(self: Frontier, step: int, status: StepStatus) -> list[int]:
         end(self, step, status)
@@ -54,7 +54,7 @@ def impatient(patch: Patch) -> None:
 
 def lenient(patch: Patch) -> None:
     """`none_failed` runs its step although an upstream failed."""
-    decide = frontier.decide
+    decide = trigger.decide
 
     def wrong(rule: TriggerRule, **known: Any) -> Decision:
         if rule is TriggerRule.NONE_FAILED:

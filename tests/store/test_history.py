@@ -46,9 +46,7 @@ def by_name(past: PastRun) -> dict[str, PastStep]:
 
 def died(database: Database) -> None:
     """Record the death of every engine that is dead."""
-    reconcile(
-        database, mine=None, channels=lambda _: [], now_us=us(9e6), publish=lambda _: None
-    )
+    reconcile(database, mine=None, channels=lambda _: [], now_us=us(9e6), publish=lambda _: None)
 
 
 # -- runs -----------------------------------------------------------------------------------------
@@ -384,9 +382,7 @@ def test_a_chain_has_one_root_and_one_newest(database: Database, history: Histor
     assert history.newest_of_chain(2).run_id == 2
 
 
-def test_a_cached_steps_files_are_those_of_its_source(
-    database: Database, history: History
-) -> None:
+def test_a_cached_steps_files_are_those_of_its_source(database: Database, history: History) -> None:
     """They are found by name, wherever the step stands by now."""
     journal = begun(database, "a b>a")
     did(journal, 1, files=[OutputFile("/tmp/.t", "/tmp/t", "5" * 64, 3)])

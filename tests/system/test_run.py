@@ -123,7 +123,7 @@ def test_set_gives_parameters(project: Project) -> None:
         ),
         (
             ["--scheduled", "--from", "a"],
-            "error: --scheduled always starts anew\nhint: leave out --resume, --from and --once\n",
+            "error: --scheduled always starts anew\nhint: leave out --resume and --from\n",
         ),
         (
             ["--dry"],
