@@ -7,6 +7,7 @@ in the current folder, which should be empty.
 from __future__ import annotations
 
 import json
+import random
 import sqlite3
 import sys
 import time
@@ -15,9 +16,41 @@ from graphlib import TopologicalSorter
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from _shapes import SHAPES, Graph
 
 AHEAD_MAX = 512
+LAYER_WIDTH = 100
+LAYER_UPSTREAMS = 3
+SEED = 1962  # A. B. Kahn, "Topological sorting of large networks"
+
+Graph = dict[str, list[str]]
+
+
+def chain(count: int) -> Graph:
+    """Each step waits for the one before: nothing can be grouped."""
+    return {f"s{at}": [f"s{at - 1}"] if at else [] for at in range(count)}
+
+
+def wide(count: int) -> Graph:
+    """No step waits for any other."""
+    return {f"s{at}": [] for at in range(count)}
+
+
+def layered(count: int) -> Graph:
+    """Layers of 100 steps, each step waiting for 3 of the layer above."""
+    draw = random.Random(SEED)
+    graph: Graph = {}
+    above: list[str] = []
+    layer: list[str] = []
+    for at in range(count):
+        name = f"s{at}"
+        graph[name] = draw.sample(above, min(LAYER_UPSTREAMS, len(above)))
+        layer.append(name)
+        if len(layer) == LAYER_WIDTH:
+            above, layer = layer, []
+    return graph
+
+
+SHAPES = {"chain": chain, "wide": wide, "layered": layered}
 
 
 def nothing(_ctx: Any) -> None:

@@ -75,7 +75,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="overhead of a no-op step")
     parser.add_argument("--repeat", type=int, default=3, help="alternating repetitions (3)")
     parser.add_argument("--only", choices=CASES, help="one shape only")
-    parser.add_argument("--dir", default="/var/tmp", help="where to work: a disk (/var/tmp)")  # noqa: S108 - a disk, where /tmp may be memory
+    parser.add_argument("--dir", default="/var/tmp", help="where to work: a disk (/var/tmp)")  # noqa: S108 - by convention no RAM disk - a disk, where /tmp may be memory
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options = parser.parse_args()
     results = []

@@ -77,7 +77,7 @@ def measure(repeat: int, folder: Path) -> dict[str, list[float]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description="a five-step run as a whole process")
     parser.add_argument("--repeat", type=int, default=11, help="alternating repetitions (11)")
-    parser.add_argument("--dir", default="/var/tmp", help="where to work: a disk (/var/tmp)")  # noqa: S108 - a disk, where /tmp may be memory
+    parser.add_argument("--dir", default="/var/tmp", help="where to work: a disk (/var/tmp)")  # noqa: S108 - by convention no RAM disk - a disk, where /tmp may be memory
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.dir, prefix="bench-") as folder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import linecache
 import sys
@@ -40,6 +39,8 @@ def load(name: str, folder: Path) -> Definition:
         raise UsageError(error.message, hint=error.hint) from None
     path = folder / f"{name}.py"
     if not path.is_file():
+        import difflib  # wanted for this error only
+
         names = [path.stem for path in _files(folder)]
         near = difflib.get_close_matches(name, names, n=1)
         found = f"did you mean '{near[0]}'? " if near else ""

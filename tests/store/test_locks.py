@@ -73,7 +73,8 @@ def test_looking_makes_nothing(store: Path) -> None:
 def test_a_replaced_lock_file_is_found_out(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who locked a file that is no longer there tries again on the one that is."""
     path = locks.folder(store) / "flow.lock"
-    flock, calls = fcntl.flock, []
+    flock = fcntl.flock
+    calls: list[int] = []
 
     def slow(fd: int, how: int) -> None:
         if not calls:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from engine.errors import StoreError
-from engine.events import Claim
-from engine.model import OutputFile, StepStatus
+from engine.events import BackOff, Claim, EndAttempt
+from engine.model import AttemptOutcome, OutputFile, StepStatus
 from store import locks
 from store.connection import Database
 from store.database import open_writer
@@ -48,7 +48,7 @@ def rows(database: Database, sql: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture
-def dead(database: Database) -> Iterator[Journal]:
+def dead(database: Database) -> Journal:
     """Give a run whose engine died as it ran `b` and `c`, with `d` backing off, before `e`.
 
     Of `b` a lane had marked the start, of `c` none.
@@ -62,9 +62,6 @@ def dead(database: Database) -> Iterator[Journal]:
     lock.mark(0, locks.Mark(journal.run_id, 1, 1, us(2.5)))
     lock.mark(1, locks.Mark(journal.run_id + 7, 2, 1, us(2.5)))
     lock.release()
-    from engine.events import BackOff, EndAttempt
-    from engine.model import AttemptOutcome
-
     journal.commit_tick([Claim(3, 1, 2.0, report=False)])
     failed = EndAttempt(3, 1, AttemptOutcome.FAILED, 2.0, 3.0, "boom")
     journal.commit_tick([failed, BackOff(3, 1, 60.0)])

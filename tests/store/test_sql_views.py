@@ -18,7 +18,9 @@ from store.tables import VIEWS, AlertStatus
 from tests.store.filled import CHECKOUT, begun, did, end
 
 PAGE = (CHECKOUT / "docs" / "sql.md").read_text(encoding="utf-8")
-QUESTIONS = dict(re.findall(r"^## ([^\n]+\?)$.*?^```sql\n(.*?)^```$", PAGE, re.M | re.S))
+QUESTIONS = dict(
+    re.findall(r"^## ([^\n]+\?)$.*?^```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+)
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
@@ -272,8 +274,8 @@ def test_answers_are_exact(tmp_path: Path) -> None:
         {"workflow": "daily", "step": "transform", "runs": 1, "retries": 2, "lost_s": 20.0}
     ]
     assert answer(connection, "What failed in the last week?") == []
-    took = answer(connection, "How long did a step take in each run?")
-    assert [(r["run"], r["status"], r["duration_s"], r["attempts"]) for r in took] == [
+    shown = answer(connection, "How long did a step take in each run?")
+    assert [(r["run"], r["status"], r["duration_s"], r["attempts"]) for r in shown] == [
         (3, "failed", 1.0, 1),
         (2, "ok", 4.0, 1),
         (1, "ok", 22.0, 3),

@@ -6,7 +6,8 @@ import gzip
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,11 @@ def groups(graph: Graph) -> list[list[str]]:
     return found
 
 
-def assert_is_real_cycle(path: Sequence[str], depends_on: dict[str, Iterable[str]]) -> None:
+def assert_is_real_cycle(path: Sequence[str], depends_on: Mapping[str, Iterable[str]]) -> None:
     """Hold that the path is closed, simple, and each part depends on the one before it."""
     assert path[0] == path[-1]
     assert len(set(path)) == len(path) - 1
-    for up, down in zip(path, path[1:], strict=False):
+    for up, down in pairwise(path):
         assert up in depends_on[down]
 
 
@@ -71,7 +72,7 @@ def test_dependencies_come_from_any_iterable() -> None:
 
 def test_declaration_order_changes_no_group() -> None:
     """Groups hold the same steps whichever way the steps are declared."""
-    words = "a b>a c>a d>b,c e>a f>d,e".split()
+    words = ["a", "b>a", "c>a", "d>b,c", "e>a", "f>d,e"]
     expected = [sorted(group) for group in groups(graph_of(" ".join(words)))]
     assert [sorted(g) for g in groups(graph_of(" ".join(reversed(words))))] == expected
 
@@ -258,3 +259,50 @@ def real(shared: Path, name: str) -> Any:
     path = shared / "data" / "graphs" / name
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     return json.loads(data)
+
+
+def depends_on_of(tasks: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Give each task's dependencies by name."""
+    return {task["name"]: task["deps"] for task in tasks}
+
+
+def test_a_package_graph_with_cycles(shared: Path) -> None:
+    """Of 843 packages that never become ready only those of one real cycle are told."""
+    depends_on = depends_on_of(real(shared, "debian-closure-cyclic.json.gz")["tasks"])
+    answers = real(shared, "debian-closure-answers.json")
+    assert len(depends_on) == answers["nodes"]
+    with pytest.raises(CycleError) as caught:
+        order_steps(depends_on)
+    path = caught.value.path
+    assert_is_real_cycle(path, depends_on)
+    assert any(set(path) <= set(cycle) for cycle in answers["all_scc"])
+
+
+def test_a_package_graph_without_cycles(shared: Path) -> None:
+    """With each cycle merged it orders, thirty deep."""
+    depends_on = depends_on_of(real(shared, "debian-closure-condensed.json.gz")["tasks"])
+    expected = real(shared, "debian-closure-answers.json")["condensed"]
+    graph = build(list(depends_on), list(depends_on.values()))
+    sizes = [len(group) for group in groups(graph)]
+    assert (len(graph.names), len(sizes), max(sizes)) == (
+        expected["tasks"],
+        expected["depth"],
+        expected["width"],
+    )
+    assert sum(map(len, graph.upstreams)) == expected["edges"]
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("github-actions-structures.json", "workflows"), ("airflow-example-dags.json", "dags")],
+)
+def test_workflows_of_others_order(shared: Path, name: str, key: str) -> None:
+    """Twenty real workflows of each kind put every task after its dependencies."""
+    found = real(shared, name)[key]
+    assert len(found) == 20
+    for workflow in found:
+        tasks = workflow.get("tasks") or workflow.get("jobs")
+        depends_on = depends_on_of(tasks)
+        order = {task: place for place, task in enumerate(order_steps(depends_on))}
+        assert len(order) == len(tasks)
+        assert all(order[up] < order[task] for task, ups in depends_on.items() for up in ups)

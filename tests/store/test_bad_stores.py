@@ -1,0 +1,347 @@
+"""Everything that can be wrong with a store, its version and its machine: said, and not touched."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.errors import AlreadyRunning, StoreBusy, StoreError
+from store import connection, locks
+from store.connection import Database
+from store.database import open_reader, open_writer
+from store.history import History
+from store.tables import APPLICATION_ID, REVISIONS
+from tests.store.filled import a_run, begun, finished, python
+
+
+def as_nobody(program: str, *arguments: object) -> str:
+    """Run a program as another user, with the checkout's modules imported before."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    become = "import os; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+    imports = (
+        "import sys, sqlalchemy, sqlalchemy.dialects.sqlite, sqlalchemy.pool\n"
+        "import sqlalchemy.schema, store.tables, store.database as d, pwd, locale\n"
+        "from pathlib import Path\nfrom engine.errors import StoreError\n"
+    )
+    return finished(python(imports + become + program, *arguments))
+
+
+REPORT = """
+try:
+    d.{open}(Path(sys.argv[1])).close()
+    print("opened")
+except StoreError as error:
+    print(error.message, error.hint, sep="|")
+"""
+
+# -- what is no store -----------------------------------------------------------------------------
+
+
+def test_a_folder_is_refused(path: Path) -> None:
+    """Reader and writer say what it is."""
+    path.mkdir(parents=True)
+    for opening in (open_writer, open_reader):
+        with pytest.raises(StoreError) as caught:
+            opening(path)
+        assert caught.value.message == f"the store '{path}' is a folder"
+        assert caught.value.hint == "name a file with --store"
+
+
+def test_another_programs_file_is_not_touched(path: Path) -> None:
+    """Not one byte of it changes, nor does anything appear beside it."""
+    path.parent.mkdir()
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE runs (x)")
+    other.commit()
+    other.close()
+    before = path.read_bytes()
+    for opening in (open_writer, open_reader):
+        with pytest.raises(StoreError) as caught:
+            opening(path)
+        assert caught.value.message == f"'{path}' is not a store of this program"
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == ["runs.db"]
+
+
+def test_an_empty_file_is_not_touched(path: Path) -> None:
+    """Whose it is cannot be known."""
+    path.parent.mkdir()
+    path.touch()
+    for opening in (open_writer, open_reader):
+        with pytest.raises(StoreError, match="is not a store of this program"):
+            opening(path)
+    assert path.stat().st_size == 0
+
+
+def test_garbage_is_refused(path: Path) -> None:
+    """A file that SQLite cannot read is damaged or no store, and stays as it is."""
+    path.parent.mkdir()
+    path.write_bytes(b"garbage" * 1000)
+    for opening in (open_writer, open_reader):
+        with pytest.raises(StoreError) as caught:
+            opening(path)
+        assert caught.value.message == (
+            f"the store '{path}' is damaged or no store: file is not a database"
+        )
+        assert caught.value.hint.startswith("move it away (with its -wal and -shm)")
+    assert path.read_bytes() == b"garbage" * 1000
+
+
+def test_a_truncated_store_is_refused(path: Path, database: Database) -> None:
+    """Half a file is found at the first look."""
+    a_run(database)
+    database.close()
+    with path.open("rb+") as file:
+        file.truncate(path.stat().st_size // 8)
+    with pytest.raises(StoreError, match="is damaged or no store: database disk image is malform"):
+        History(open_writer(path)).runs()
+
+
+# -- other versions -------------------------------------------------------------------------------
+
+
+def versioned(path: Path, version: str | None) -> None:
+    """Give an existing store another version, or take its version away."""
+    connection = sqlite3.connect(path)
+    connection.execute("DELETE FROM alembic_version")
+    if version is not None:
+        connection.execute("INSERT INTO alembic_version VALUES (?)", (version,))
+    connection.commit()
+    connection.close()
+
+
+def old_store(path: Path) -> None:
+    """Make a store of ours from before its first table."""
+    path.parent.mkdir(parents=True)
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+    connection.commit()
+    connection.close()
+
+
+def test_a_newer_store_is_refused(path: Path, database: Database) -> None:
+    """One sentence, and what to do."""
+    database.close()
+    versioned(path, "9999")
+    for opening in (open_writer, open_reader):
+        with pytest.raises(StoreError) as caught:
+            opening(path)
+        assert caught.value.message == (
+            f"the store '{path}' is of version 9999, newer than this program"
+        )
+        assert caught.value.hint == "upgrade this program, or name another store with --store"
+
+
+def test_an_older_store_is_upgraded_after_a_copy(path: Path) -> None:
+    """The copy is what the store was; the store is then as a new one."""
+    old_store(path)
+    database = open_writer(path)
+    assert database.raw.execute("SELECT * FROM alembic_version").fetchall() == [(REVISIONS[-1],)]
+    a_run(database)
+    database.close()
+    copy = path.with_name("runs.db.before-upgrade-from-none.1")
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    connection = sqlite3.connect(copy)
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    connection.close()
+    assert tables == [("alembic_version",)]
+
+
+def test_an_older_copy_is_kept(path: Path) -> None:
+    """A second upgrade takes a second copy."""
+    old_store(path)
+    old = path.with_name("runs.db.before-upgrade-from-none.1")
+    old.write_text("keep")
+    open_writer(path).close()
+    assert old.read_text() == "keep"
+    assert path.with_name("runs.db.before-upgrade-from-none.2").exists()
+
+
+def test_a_reader_upgrades_nothing(path: Path) -> None:
+    """It says that the next run will."""
+    old_store(path)
+    before = path.read_bytes()
+    with pytest.raises(StoreError) as caught:
+        open_reader(path)
+    assert caught.value.message == f"the store '{path}' is of the older version none"
+    assert path.read_bytes() == before
+
+
+def test_no_upgrade_under_a_live_run(path: Path) -> None:
+    """While any workflow's lock is held the store stays as it is, and the code is 75."""
+    old_store(path)
+    lock = locks.acquire(path, "other")
+    assert lock is not None
+    with pytest.raises(AlreadyRunning) as caught:
+        open_writer(path)
+    assert caught.value.message == (
+        f"the store '{path}' must be upgraded, but a run holds 'other.lock'"
+    )
+    assert caught.value.exit_code == 75
+    assert not list(path.parent.glob("*before-upgrade*"))
+    lock.release()
+    open_writer(path).close()
+
+
+def test_an_upgrade_without_room_for_the_copy_changes_nothing(path: Path) -> None:
+    """Neither does a half copy stay."""
+    old_store(path)
+    program = """
+import resource, signal, sys
+from pathlib import Path
+import alembic.command, sqlalchemy, store.migrate
+from store.database import open_writer
+from engine.errors import StoreError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.dont_write_bytecode = True
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    open_writer(Path(sys.argv[1]))
+except StoreError as error:
+    print(error.message.partition(":")[0])
+"""
+    raw = sqlite3.connect(path)
+    raw.execute("CREATE TABLE much AS SELECT zeroblob(300000) AS x")
+    raw.commit()
+    raw.close()
+    said = finished(python(program, path))
+    copy = path.with_name("runs.db.before-upgrade-from-none.1")
+    assert said == f"cannot copy the store to '{copy}' before its upgrade\n"
+    assert not list(path.parent.glob("*before-upgrade*"))
+    raw = sqlite3.connect(path)
+    tables = [row[0] for row in raw.execute("SELECT name FROM sqlite_master")]
+    raw.close()
+    assert tables == ["alembic_version", "much"]
+
+
+# -- the machine ----------------------------------------------------------------------------------
+
+
+def test_another_users_store_is_refused(path: Path, database: Database) -> None:
+    """The hint is the right command."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    database.close()
+    os.chown(path, 65534, 65534)
+    with pytest.raises(StoreError) as caught:
+        open_writer(path)
+    assert caught.value.message == f"the store '{path}' belongs to user 'nobody'"
+    assert caught.value.hint == "run it as that user: sudo -u nobody …"
+    os.chown(path, 54321, 54321)
+    with pytest.raises(StoreError, match="belongs to user '#54321'"):
+        open_writer(path)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Make a folder that every user may enter."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+def test_a_folder_that_cannot_be_written(open_folder: Path) -> None:
+    """The store cannot be made, and the hint says what to do."""
+    said = as_nobody(REPORT.format(open="open_writer"), open_folder / "runs.db")
+    assert said == (
+        f"cannot create the store '{open_folder}/runs.db': Permission denied|make its folder"
+        " writable for this user, or name another with --store\n"
+    )
+    assert list(open_folder.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_entered(open_folder: Path) -> None:
+    """Neither reader nor writer can tell whether there is a store."""
+    open_folder.chmod(0o700)
+    for opening in ("open_writer", "open_reader"):
+        said = as_nobody(REPORT.format(open=opening), open_folder / "runs.db")
+        assert said == (
+            f"cannot look at the store '{open_folder}/runs.db': Permission denied|let this"
+            " user into its folder, or name another store with --store\n"
+        )
+
+
+def test_a_store_that_another_user_may_not_read(open_folder: Path) -> None:
+    """A reader is told what SQLite could not do."""
+    path = open_folder / "runs.db"
+    open_writer(path).close()
+    said = as_nobody(REPORT.format(open="open_reader"), path)
+    assert said.startswith(f"the store '{path}' cannot be written or opened: unable to open")
+
+
+def test_a_full_disk_loses_nothing(path: Path, database: Database) -> None:
+    """The failing commit leaves nothing; what was recorded stays, and there is room again later."""
+    a_run(database)
+    pages = database.raw.execute("PRAGMA page_count").fetchone()[0]
+    database.raw.execute(f"PRAGMA max_page_count = {pages}")
+    rows = [(f"sha-{number}" * 100, "w") for number in range(1000)]
+    insert = "INSERT INTO definition_rows (sha256, workflow) VALUES (?, ?)"
+    with pytest.raises(StoreError) as caught, database.write() as cursor:
+        cursor.executemany(insert, rows)
+    assert caught.value.message == f"the disk of the store '{path}' is full"
+    assert caught.value.hint == (
+        "make space, then run the same command again: nothing recorded is lost"
+    )
+    assert not database.raw.in_transaction
+    database.raw.execute("PRAGMA max_page_count = 100000")
+    assert database.raw.execute("SELECT count(*) FROM definition_rows").fetchone() == (1,)
+    a_run(database)
+    assert [row["status"] for row in History(database).runs()] == ["ok", "ok"]
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from store.database import open_writer
+from engine.errors import StoreError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+database = open_writer(Path(sys.argv[1]))
+insert = "INSERT INTO definition_rows (sha256, workflow) VALUES (?, ?)"
+with database.write() as cursor:
+    cursor.execute(insert, ("first", "w"))
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+try:
+    with database.write() as cursor:
+        for number in range(100):
+            cursor.execute(insert, (str(number) * 9000, "w"))
+except StoreError as error:
+    print(error.message)
+    print(database.raw.in_transaction)
+"""
+
+
+def test_a_disk_that_refuses_a_write(path: Path) -> None:
+    """The commit before the refused one is there, nothing of that one."""
+    message, in_transaction = finished(python(FULL, path)).splitlines()
+    assert message.startswith(f"the disk of the store '{path}' ")
+    assert in_transaction == "False"
+    reader = open_reader(path)
+    rows = reader.raw.execute("SELECT sha256 FROM definition_rows").fetchall()
+    reader.close()
+    assert rows == [("first",)]
+
+
+def test_a_lock_held_for_too_long(
+    path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is waited for, then said; nothing was written, and later it works."""
+    monkeypatch.setattr(connection, "BUSY_TIMEOUT_MS", 60)
+    second = open_writer(path)
+    with database.write():
+        with pytest.raises(StoreBusy) as caught:
+            begun(second)
+        assert caught.value.exit_code == 3
+        assert caught.value.hint == (
+            "look what holds it open (fuser FILE), then run the same command again"
+        )
+    assert begun(second).run_id == 1
+    second.close()

@@ -1,0 +1,678 @@
+"""The core, tick by tick: what it does when, in which order, and the words it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from engine.events import (
+    Action,
+    AttemptFinished,
+    AttemptOverran,
+    AttemptStarted,
+    AttemptWithdrawn,
+    BackOff,
+    Claim,
+    EndAttempt,
+    EndRun,
+    EndStep,
+    Event,
+    LeaveBehind,
+    RecordStart,
+    StopAttempt,
+    StopRequested,
+)
+from engine.model import AttemptOutcome, RunStatus, StepStatus
+from engine.plan import TRANSITIONS, InvariantViolation, StepState
+from engine.scheduler import Scheduler
+from tests.builders import plan
+
+OK, FAILED = AttemptOutcome.OK, AttemptOutcome.FAILED
+TIMED_OUT, INTERRUPTED = AttemptOutcome.TIMED_OUT, AttemptOutcome.INTERRUPTED
+S = StepStatus
+STOP = StopRequested("SIGINT")
+AT_ONCE = StopRequested("SIGINT", at_once=True)
+
+
+class Core:
+    """A scheduler over a line of text, on which steps go by their names."""
+
+    def __init__(
+        self, text: str, *, workers: int = 4, states: Sequence[StepState] = (), ahead: int = 0
+    ) -> None:
+        """Nothing has ticked yet."""
+        self.plan = plan(text)
+        self.core = Scheduler(self.plan, states, workers=workers)
+        self.ahead = ahead
+        self.now = 0.0
+
+    def at(self, now: float, *events: Event) -> list[Action]:
+        """Tick."""
+        self.now = now
+        return self.core.tick(now, events, ahead=self.ahead)
+
+    def status(self) -> str:
+        """Give all statuses as one text."""
+        return " ".join(self.core.status)
+
+
+def claim(step: int, number: int = 1, at: float | None = 0.0, *, report: bool = False) -> Claim:
+    """Be a claim."""
+    return Claim(step, number, at, report)
+
+
+def ok(step: int, at: float = 1.0, number: int = 1, skip: str | None = None) -> AttemptFinished:
+    """Be an attempt that went well."""
+    return AttemptFinished(step, number, OK, 0.0, at, skip=skip)
+
+
+def bad(step: int, at: float = 1.0, number: int = 1, **fields: object) -> AttemptFinished:
+    """Be an attempt that failed, and is worth a retry after 2 s."""
+    told = {"error": "ValueError: no", "retryable": True, "delay_s": 2.0, **fields}
+    return AttemptFinished(step, number, FAILED, 0.0, at, **told)  # type: ignore[arg-type]
+
+
+def ended(step: int, outcome: AttemptOutcome, at: float = 1.0, **fields: object) -> EndAttempt:
+    """Be the record of an attempt's end."""
+    told = {"number": 1, "started_at": 0.0, "error": "", **fields}
+    return EndAttempt(step, outcome=outcome, finished_at=at, **told)  # type: ignore[arg-type]
+
+
+# -- order ----------------------------------------------------------------------------------------
+
+
+def test_a_diamond() -> None:
+    """Each step is claimed in the tick in which its last upstream ends; then the run ends."""
+    core = Core("a b>a c>a d>b,c")
+    assert core.at(0) == [claim(0)]
+    assert core.at(1, ok(0)) == [
+        ended(0, OK),
+        EndStep(0, S.OK, 1.0),
+        claim(1, at=1.0),
+        claim(2, at=1.0),
+    ]
+    assert core.at(2, ok(2, 2.0)) == [ended(2, OK, 2.0), EndStep(2, S.OK, 2.0)]
+    assert core.at(3, ok(1, 3.0))[-1] == claim(3, at=3.0)
+    assert core.core.live == 1
+    assert not core.core.ended
+    assert core.at(4, ok(3, 4.0)) == [
+        ended(3, OK, 4.0),
+        EndStep(3, S.OK, 4.0),
+        EndRun(RunStatus.OK, 4.0),
+    ]
+    assert core.core.ended
+    assert core.at(5, ok(3, 5.0)) == []
+
+
+def test_nothing_to_do_is_done_at_once() -> None:
+    """A workflow without steps is `ok`."""
+    assert Core("").at(7) == [EndRun(RunStatus.OK, 7)]
+
+
+def test_the_longest_way_goes_first() -> None:
+    """Among ready steps the one with most below it is claimed first, then by declaration."""
+    core = Core("short wide long l2>long l3>l2 w2>wide", workers=1)
+    assert core.at(0) == [claim(2)]
+    assert core.at(1, ok(2))[-1] == claim(1, at=1.0)
+    assert core.at(2, ok(1))[-1] == claim(3, at=2.0)
+    assert core.at(3, ok(3))[-1] == claim(0, at=3.0)
+
+
+def test_no_more_than_workers() -> None:
+    """A claim waits for a free worker; one that is free takes the next."""
+    core = Core("a b c", workers=2)
+    assert core.at(0) == [claim(0), claim(1)]
+    assert core.at(0.5) == []
+    assert core.at(1, ok(1))[-1] == claim(2, at=1.0)
+
+
+def test_claims_ahead_may_queue() -> None:
+    """Beyond the free workers a claim has no start until it is told, or has ended."""
+    core = Core("a b c d e", workers=1, ahead=2)
+    assert core.at(0) == [claim(0), claim(1, at=None), claim(2, at=None)]
+    assert core.core.next_wakeup(0) == 0.25
+    assert core.at(1, AttemptStarted(1, 1, 0.9)) == [RecordStart(1, 1, 0.9)]
+    assert core.at(1, AttemptStarted(1, 1, 0.9)) == []
+    # one is still queued, so the worker that is free will take that one
+    assert core.at(2, ok(0), ok(1))[-2:] == [claim(3, at=None), claim(4, at=None)]
+    core.at(3, ok(2), ok(3), AttemptStarted(4, 1, 2.5))
+    assert core.core.next_wakeup(3) is None
+
+
+def test_a_retry_is_claimed_behind_what_is_queued() -> None:
+    """A claim is sure of its start only if none before it may still be queued."""
+    core = Core("a b c", workers=2, ahead=1)
+    assert core.at(0) == [claim(0), claim(1), claim(2, at=None)]
+    assert core.at(1, bad(0, delay_s=0.0))[-1] == claim(0, 2, at=None)
+
+
+# -- ends -----------------------------------------------------------------------------------------
+
+
+def test_a_failure_skips_what_depends_on_it() -> None:
+    """At any distance, each naming the root; the rest goes on, and the run has failed."""
+    core = Core("a b>a c>b d>c:all_done e")
+    core.at(0)
+    assert core.at(1, bad(0, error="Traceback\nValueError: no\n")) == [
+        ended(0, FAILED, error="Traceback\nValueError: no\n"),
+        EndStep(0, S.FAILED, 1, "ValueError: no"),
+        EndStep(1, S.SKIPPED, 1, "dependency failed: a"),
+        EndStep(2, S.SKIPPED, 1, "dependency failed: a"),
+        claim(3, at=1),
+    ]
+    core.at(2, ok(3))
+    assert core.at(3, ok(4))[-1] == EndRun(RunStatus.FAILED, 3)
+
+
+def test_a_step_that_skips_itself() -> None:
+    """Its own words are the reason; skips fail no run."""
+    core = Core("a b>a c>a:none_failed")
+    core.at(0)
+    assert core.at(1, ok(0, skip="no trade on a Saturday")) == [
+        ended(0, OK),
+        EndStep(0, S.SKIPPED, 1, "no trade on a Saturday"),
+        EndStep(1, S.SKIPPED, 1, "dependency skipped: a"),
+        claim(2, at=1),
+    ]
+    assert core.at(2, ok(2))[-1] == EndRun(RunStatus.OK, 2)
+
+
+def test_a_rule_that_cannot_hold_skips_at_the_start() -> None:
+    """A step that wants a failure above it, with nothing above it, is skipped."""
+    core = Core("a:one_failed b>a")
+    assert core.at(0) == [
+        EndStep(0, S.SKIPPED, 0, "no dependency failed"),
+        EndStep(1, S.SKIPPED, 0, "dependency skipped: a"),
+        EndRun(RunStatus.OK, 0),
+    ]
+
+
+def test_what_was_written_goes_with_the_success() -> None:
+    """Values and files of an attempt are part of its step's end."""
+    core = Core("a")
+    core.at(0)
+    finished = ok(0)._replace(writes=(("k", "v"),), files=("f",))  # type: ignore[arg-type]
+    assert core.at(1, finished)[1] == EndStep(0, S.OK, 1, "", (("k", "v"),), ("f",))  # type: ignore[arg-type]
+
+
+def test_a_superseded_attempt_changes_nothing() -> None:
+    """Events of attempts that do not count are passed over."""
+    core = Core("a*1")
+    core.at(0)
+    core.at(1, bad(0, delay_s=0.0))
+    assert core.status() == "running"
+    for event in (ok(0), AttemptStarted(0, 1, 0.5), AttemptWithdrawn(0, 1)):
+        assert core.at(2, event) == []
+    assert core.at(2, AttemptOverran(0, 1, retryable=True, delay_s=0)) == []
+    assert core.at(3, ok(0, number=2))[-1] == EndRun(RunStatus.OK, 3)
+
+
+# -- retries --------------------------------------------------------------------------------------
+
+
+def test_a_retry_waits_and_holds_no_worker() -> None:
+    """A step in backoff lets others run; it is ready when its delay has passed, not before."""
+    core = Core("a*1 b", workers=1)
+    core.at(0)
+    assert core.at(1, bad(0)) == [
+        ended(0, FAILED, error="ValueError: no"),
+        BackOff(0, 1, 3.0),
+        claim(1, at=1),
+    ]
+    assert core.status() == "backing_off running"
+    assert core.core.next_wakeup(1) == 3.0
+    core.at(2, ok(1))
+    assert core.at(2.999) == []
+    assert core.at(3.0) == [claim(0, 2, at=3.0)]
+
+
+def test_the_budget_ends() -> None:
+    """With two retries the third failure is final."""
+    core = Core("a*2")
+    core.at(0)
+    core.at(1, bad(0, delay_s=0.0))
+    assert core.at(2, bad(0, 2, 2, delay_s=0.0))[-1] == claim(0, 3, at=2)
+    assert core.core.used(0) == 2
+    assert core.at(3, bad(0, 3, 3))[1:] == [
+        EndStep(0, S.FAILED, 3, "ValueError: no"),
+        EndRun(RunStatus.FAILED, 3),
+    ]
+
+
+def test_not_worth_a_retry() -> None:
+    """A failure that its policy does not retry is final at once."""
+    core = Core("a*5")
+    core.at(0)
+    assert core.at(1, bad(0, retryable=False))[1] == EndStep(0, S.FAILED, 1, "ValueError: no")
+
+
+# -- timeouts -------------------------------------------------------------------------------------
+
+
+def test_a_limit_runs_from_the_workers_stamp() -> None:
+    """Not from the claim; at the deadline the attempt is asked to stop, once."""
+    core = Core("a~10")
+    assert core.at(0) == [claim(0, report=True)]
+    core.at(0.5, AttemptStarted(0, 1, 0.4))
+    assert core.core.next_wakeup(0.5) == 10.4
+    assert core.at(10.3) == []
+    assert core.at(10.4) == [StopAttempt(0, 1, "timed out after 10s")]
+    assert core.core.next_wakeup(10.4) == 10.5
+    assert core.core.overran(10.45) == []
+    assert core.at(10.45) == []
+
+
+def test_a_queued_attempt_has_no_limit_yet() -> None:
+    """Time in the queue does not count."""
+    core = Core("a b~1", workers=1, ahead=1)
+    core.at(0)
+    assert core.at(50) == []
+    assert core.at(51, AttemptStarted(0, 1, 50.5)) == []
+    assert core.at(51.4) == []
+    assert core.at(51.5) == [StopAttempt(0, 1, "timed out after 1s")] or core.now == 51.5
+
+
+def test_an_attempt_that_stops_in_time_is_timed_out() -> None:
+    """It counts as failed and is retried by its policy."""
+    core = Core("a*1~1")
+    core.at(0)
+    core.at(0, AttemptStarted(0, 1, 0.0))
+    core.at(1)
+    late = bad(0, 1.05, error="timed out after 1s")._replace(outcome=TIMED_OUT)
+    assert core.at(1.06, late) == [
+        ended(0, TIMED_OUT, 1.05, error="timed out after 1s"),
+        BackOff(0, 1, 3.06),
+    ]
+
+
+def test_stopped_just_at_the_limit_is_timed_out() -> None:
+    """Who was asked to stop for the time is never `interrupted`, however its worker saw it."""
+    core = Core("a~1 b>a")
+    core.at(0)
+    core.at(0, AttemptStarted(0, 1, 0.0))
+    core.at(1)
+    just = bad(0, 1.0, error="timed out after 1s", retryable=False)._replace(outcome=INTERRUPTED)
+    assert core.at(1.0, just) == [
+        ended(0, TIMED_OUT, 1.0, error="timed out after 1s"),
+        EndStep(0, S.FAILED, 1.0, "timed out after 1s"),
+        EndStep(1, S.SKIPPED, 1.0, "dependency failed: a"),
+        EndRun(RunStatus.FAILED, 1.0),
+    ]
+
+
+def test_a_failure_of_its_own_just_before_the_limit_stays_one() -> None:
+    """The verdict follows the worker's stamp, not the time of draining."""
+    core = Core("a~1")
+    core.at(0)
+    core.at(0, AttemptStarted(0, 1, 0.0))
+    core.at(1)
+    assert core.at(1.01, bad(0, 0.99))[0] == ended(0, FAILED, 0.99, error="ValueError: no")
+
+
+def overrun(text: str = "a*1~1 b") -> Core:
+    """Give a core whose step `a` was asked to stop at 1 s and is past the time for it."""
+    core = Core(text, workers=1)
+    core.at(0)
+    core.at(0, AttemptStarted(0, 1, 0.0))
+    core.at(1.0)
+    assert core.core.overran(1.1) == [(0, 1)]
+    return core
+
+
+def test_an_attempt_that_will_not_stop_is_left_behind() -> None:
+    """It is timed out, its worker counts no longer, and others go on."""
+    core = overrun()
+    error = "timed out after 1s; its thread is still running"
+    assert core.at(1.1, AttemptOverran(0, 1, retryable=True, delay_s=2.0)) == [
+        ended(0, TIMED_OUT, 1.1, error=error),
+        LeaveBehind(0, 1),
+        BackOff(0, 1, 3.1),
+        claim(1, at=1.1),
+    ]
+    assert core.core.overran(2.0) == []
+    assert core.core.live == 1
+
+
+def test_it_is_retried_if_its_thread_has_ended_by_then() -> None:
+    """The late end changes nothing else."""
+    core = overrun()
+    core.at(1.1, AttemptOverran(0, 1, retryable=True, delay_s=2.0))
+    assert core.at(2, ok(0, 2.0)) == []
+    assert core.at(2.5, ok(1, 2.5))[-1] == EndStep(1, S.OK, 2.5)
+    assert core.at(3.1) == [claim(0, 2, at=3.1, report=True)]
+
+
+def test_it_fails_if_its_thread_still_runs_by_then() -> None:
+    """A step never runs twice at once."""
+    core = overrun("a*1~1")
+    core.at(1.1, AttemptOverran(0, 1, retryable=True, delay_s=2.0))
+    assert core.at(3.1) == [
+        EndStep(0, S.FAILED, 3.1, "timed out; its thread is still running"),
+        EndRun(RunStatus.FAILED, 3.1),
+    ]
+
+
+@pytest.mark.parametrize("text", ["a~1", "a*3~1"])
+def test_without_a_retry_it_fails_at_once(text: str) -> None:
+    """Out of retries, or not worth one: the note is the same."""
+    core = overrun(text)
+    actions = core.at(1.1, AttemptOverran(0, 1, retryable=text == "a~1", delay_s=0.0))
+    assert actions[2:] == [
+        EndStep(0, S.FAILED, 1.1, "timed out; its thread is still running"),
+        EndRun(RunStatus.FAILED, 1.1),
+    ]
+
+
+def test_a_command_gets_its_own_time_to_stop() -> None:
+    """TERM, grace and KILL take longer than a thread gets; what is left is a process."""
+    core = Core("a~1!")
+    core.at(0)
+    core.at(0, AttemptStarted(0, 1, 0.0))
+    core.at(1.0)
+    assert core.core.next_wakeup(1.0) == 8.0
+    assert core.core.overran(7.9) == []
+    actions = core.at(8.0, AttemptOverran(0, 1, retryable=False, delay_s=0))
+    assert actions[0] == ended(
+        0, TIMED_OUT, 8.0, error="timed out after 1s; its process is still running"
+    )
+    assert actions[2] == EndStep(0, S.FAILED, 8.0, "timed out; its process is still running")
+
+
+# -- stops ----------------------------------------------------------------------------------------
+
+
+def test_a_stop_lets_running_steps_end() -> None:
+    """No new steps; what had not started is cancelled; what runs may end within the grace."""
+    core = Core("a b>a c*1 d", workers=2)
+    core.at(0)
+    core.at(1, bad(2))
+    assert core.status() == "running waiting backing_off running"
+    assert core.at(2, STOP) == [
+        EndStep(2, S.INTERRUPTED, 2, "stopped before its retry"),
+        EndStep(1, S.CANCELLED, 2, "not started"),
+    ]
+    assert core.core.next_wakeup(2) == 7.0
+    assert core.at(3, STOP) == []
+    assert core.at(4, ok(0, 4.0)) == [ended(0, OK, 4.0), EndStep(0, S.OK, 4.0)]
+    assert core.at(7.0) == [StopAttempt(3, 1, "stopped by SIGINT")]
+    stopped = bad(3, 7.05, error="stopped by SIGINT")._replace(outcome=INTERRUPTED)
+    assert core.at(7.06, stopped) == [
+        ended(3, INTERRUPTED, 7.05, error="stopped by SIGINT"),
+        EndStep(3, S.INTERRUPTED, 7.06, "stopped by SIGINT"),
+        EndRun(RunStatus.INTERRUPTED, 7.06, "stopped by SIGINT"),
+    ]
+
+
+def test_a_stop_after_which_nothing_is_missing() -> None:
+    """If all steps end well in spite of it, the run is `ok`."""
+    core = Core("a")
+    core.at(0)
+    assert core.at(1, STOP) == []
+    assert core.at(2, ok(0))[-1] == EndRun(RunStatus.OK, 2)
+
+
+def test_a_failure_during_a_stop_keeps_its_retry() -> None:
+    """The retry is recorded for the run that continues this one."""
+    core = Core("a*1")
+    core.at(0)
+    core.at(1, STOP)
+    assert core.at(2, bad(0, 2.0)) == [
+        ended(0, FAILED, 2.0, error="ValueError: no"),
+        BackOff(0, 1, 4.0),
+        EndStep(0, S.INTERRUPTED, 2, "stopped before its retry"),
+        EndRun(RunStatus.INTERRUPTED, 2, "stopped by SIGINT"),
+    ]
+
+
+def test_a_last_failure_during_a_stop_is_one() -> None:
+    """With no retry left the step has failed; nothing was cut short, so the run has failed."""
+    core = Core("a")
+    core.at(0)
+    core.at(1, STOP)
+    assert core.at(2, bad(0))[-2:] == [
+        EndStep(0, S.FAILED, 2, "ValueError: no"),
+        EndRun(RunStatus.FAILED, 2),
+    ]
+
+
+def test_queued_claims_are_withdrawn() -> None:
+    """What has not begun is taken back and is `cancelled`; what has meanwhile begun goes on."""
+    core = Core("a b c", workers=1, ahead=2)
+    core.at(0)
+    assert core.at(1, STOP) == [
+        StopAttempt(1, 1, "stopped by SIGINT", withdraw=True),
+        StopAttempt(2, 1, "stopped by SIGINT", withdraw=True),
+    ]
+    assert core.at(1.1, AttemptWithdrawn(2, 1), AttemptStarted(1, 1, 0.9)) == [
+        EndAttempt(2, 1, AttemptOutcome.CANCELLED, None, None),
+        EndStep(2, S.CANCELLED, 1.1, "not started"),
+        RecordStart(1, 1, 0.9),
+    ]
+    assert core.at(2, ok(0), ok(1))[-1] == EndRun(RunStatus.INTERRUPTED, 2, "stopped by SIGINT")
+
+
+def test_a_withdrawn_retry_had_been_started() -> None:
+    """Its step is not one that never began."""
+    core = Core("a b*1", workers=1, ahead=1)
+    core.at(0)
+    assert core.at(1, bad(1, delay_s=0.0))[-1] == claim(1, 2, at=1) or core.core.live == 2
+    core = Core("a b*1", workers=1, ahead=2)
+    core.at(0)
+    core.at(1, bad(1, delay_s=0.0))
+    core.at(2, STOP)
+    actions = core.at(2.1, AttemptWithdrawn(1, 2))
+    assert actions == [
+        EndAttempt(1, 2, AttemptOutcome.CANCELLED, None, None),
+        EndStep(1, S.INTERRUPTED, 2.1, "stopped before its retry"),
+    ]
+
+
+def test_a_command_is_asked_at_once() -> None:
+    """TERM is gentle: a command's grace begins with the stop."""
+    core = Core("a! b")
+    core.at(0)
+    assert core.at(1, STOP) == [StopAttempt(0, 1, "stopped by SIGINT")]
+    assert core.at(6.0) == [StopAttempt(1, 1, "stopped by SIGINT")]
+
+
+def test_a_queued_command_that_has_begun_is_asked_when_that_is_known() -> None:
+    """It could not be withdrawn, so it gets its TERM."""
+    core = Core("a b!", workers=1, ahead=1)
+    assert core.at(0) == [claim(0), claim(1, at=None)]
+    core.at(1, STOP)
+    assert core.at(1.2, AttemptStarted(1, 1, 0.9)) == [
+        RecordStart(1, 1, 0.9),
+        StopAttempt(1, 1, "stopped by SIGINT"),
+    ]
+
+
+def test_a_command_that_is_late_already_is_not_asked_again() -> None:
+    """Its limit was first: it stays timed out."""
+    core = Core("a~1!")
+    core.at(0)
+    core.at(0, AttemptStarted(0, 1, 0.0))
+    core.at(1)
+    assert core.at(2, STOP) == []
+    late = bad(0, 3.0, error="timed out after 1s", retryable=False)._replace(outcome=TIMED_OUT)
+    assert core.at(3, late)[0].outcome is TIMED_OUT  # type: ignore[union-attr]
+
+
+def test_one_that_passes_its_limit_while_being_stopped_was_stopped() -> None:
+    """A signal is no failure of the step, and the run is `interrupted`."""
+    core = Core("a~2!")
+    core.at(0)
+    core.at(0, AttemptStarted(0, 1, 0.0))
+    core.at(1, STOP)
+    assert core.at(2.0) == []
+    late = bad(0, 4.0, error="timed out after 2s", retryable=False)._replace(outcome=TIMED_OUT)
+    assert core.at(4.0, late) == [
+        ended(0, INTERRUPTED, 4.0, error="timed out after 2s"),
+        EndStep(0, S.INTERRUPTED, 4.0, "timed out after 2s"),
+        EndRun(RunStatus.INTERRUPTED, 4.0, "stopped by SIGINT"),
+    ]
+
+
+def test_a_thread_that_ignores_the_stop_is_left_behind() -> None:
+    """After the grace and its time to stop the run ends without it."""
+    core = Core("a")
+    core.at(0)
+    core.at(1, STOP)
+    core.at(6.0)
+    assert core.core.overran(6.1) == [(0, 1)]
+    assert core.at(6.1, AttemptOverran(0, 1, retryable=True, delay_s=0)) == [
+        ended(0, INTERRUPTED, 6.1, error="stopped by SIGINT; its thread is still running"),
+        LeaveBehind(0, 1),
+        EndStep(0, S.INTERRUPTED, 6.1, "stopped by SIGINT; its thread is still running"),
+        EndRun(RunStatus.INTERRUPTED, 6.1, "stopped by SIGINT"),
+    ]
+
+
+def test_the_second_stop_ends_at_once() -> None:
+    """All that lives is interrupted in one tick; of what was queued no start is claimed."""
+    core = Core("a b c", workers=1, ahead=1)
+    core.at(0)
+    core.at(1, STOP)
+    assert core.at(1.5, AT_ONCE) == [
+        ended(0, INTERRUPTED, 1.5, error="stopped by SIGINT"),
+        StopAttempt(0, 1, "stopped by SIGINT"),
+        EndStep(0, S.INTERRUPTED, 1.5, "stopped by SIGINT"),
+        EndAttempt(1, 1, INTERRUPTED, None, 1.5, "stopped by SIGINT; may not have started"),
+        StopAttempt(1, 1, "stopped by SIGINT; may not have started"),
+        EndStep(1, S.INTERRUPTED, 1.5, "stopped by SIGINT; may not have started"),
+        EndRun(RunStatus.INTERRUPTED, 1.5, "stopped by SIGINT"),
+    ]
+
+
+def test_a_first_stop_may_be_at_once() -> None:
+    """There is no grace then."""
+    core = Core("a b>a")
+    core.at(0)
+    assert core.at(1, AT_ONCE)[-1] == EndRun(RunStatus.INTERRUPTED, 1, "stopped by SIGINT")
+    assert core.status() == "interrupted cancelled"
+
+
+def test_a_stop_before_the_first_claim() -> None:
+    """Nothing starts at all."""
+    core = Core("a b>a")
+    assert core.at(0, STOP) == [
+        EndStep(0, S.CANCELLED, 0, "not started"),
+        EndStep(1, S.CANCELLED, 0, "not started"),
+        EndRun(RunStatus.INTERRUPTED, 0, "stopped by SIGINT"),
+    ]
+
+
+def test_a_cancelled_run() -> None:
+    """`cancel` makes it `cancelled`, also if a signal follows."""
+    core = Core("a b>a")
+    core.at(0)
+    core.at(1, StopRequested("cancel"))
+    assert core.at(2, AT_ONCE)[-1] == EndRun(RunStatus.CANCELLED, 2, "stopped by cancel")
+
+
+# -- restoring ------------------------------------------------------------------------------------
+
+
+def test_what_has_ended_stays() -> None:
+    """Cached, skipped and failed steps are where they were; the rest is decided about afresh."""
+    core = Core(
+        "a b c d>a e>b f>c g>d",
+        states=[
+            StepState(S.CACHED),
+            StepState(S.SKIPPED),
+            StepState(S.FAILED),
+            *[StepState()] * 4,
+        ],
+    )
+    assert core.at(0) == [
+        EndStep(4, S.SKIPPED, 0, "dependency skipped: b"),
+        EndStep(5, S.SKIPPED, 0, "dependency failed: c"),
+        claim(3),
+    ]
+    core.at(1, ok(3))
+    assert core.at(2, ok(6))[-1] == EndRun(RunStatus.FAILED, 2)
+
+
+def test_a_root_failure_is_known_through_what_was_skipped() -> None:
+    """A reason is the same whether the failure was seen or restored."""
+    states = [StepState(S.FAILED), StepState(S.SKIPPED), StepState()]
+    assert Core("a b>a c>b", states=states).at(0) == [
+        EndStep(2, S.SKIPPED, 0, "dependency failed: a"),
+        EndRun(RunStatus.FAILED, 0),
+    ]
+
+
+def test_all_done_already() -> None:
+    """A run of nothing but cached steps ends with its first tick."""
+    assert Core("a b>a", states=[StepState(S.CACHED)] * 2).at(3) == [EndRun(RunStatus.OK, 3)]
+
+
+def test_a_step_in_backoff_goes_on_waiting() -> None:
+    """What is left of the wait is kept, and what was used of the budget."""
+    core = Core("a*2", states=[StepState(used=2, next_attempt_at=9.0)])
+    assert core.at(0) == []
+    assert core.status() == "backing_off"
+    assert core.core.next_wakeup(0) == 9.0
+    assert core.at(9.0) == [claim(0, at=9.0)]
+    assert core.at(10, bad(0, 10.0))[-1] == EndRun(RunStatus.FAILED, 10)
+
+
+def test_a_step_in_backoff_is_stopped_before_its_retry() -> None:
+    """Although it has not begun in this run it is not `cancelled`: its wait goes on."""
+    core = Core("a", states=[StepState(used=1, next_attempt_at=9.0)])
+    assert core.at(1, STOP)[0] == EndStep(0, S.INTERRUPTED, 1, "stopped before its retry")
+
+
+def test_a_retry_that_is_due_is_made_at_once() -> None:
+    """A time in the past is now."""
+    core = Core("a*1", states=[StepState(used=1, next_attempt_at=-50.0)])
+    assert core.at(0) == [claim(0)]
+
+
+def test_numbers_start_at_one_in_each_run() -> None:
+    """However often a step was tried before."""
+    core = Core("a*3", states=[StepState(used=3)])
+    assert core.at(0) == [claim(0, 1)]
+    assert core.core.used(0) == 3
+
+
+# -- the table ------------------------------------------------------------------------------------
+
+
+def test_final_statuses_are_left_by_nothing() -> None:
+    """The table knows every status, and no way out of the ends."""
+    assert set(TRANSITIONS) == set(S)
+    final = {S.OK, S.FAILED, S.SKIPPED, S.CACHED, S.CANCELLED, S.INTERRUPTED}
+    assert {status for status, to in TRANSITIONS.items() if not to} == final
+
+
+@pytest.mark.parametrize("start", S)
+@pytest.mark.parametrize("to", S)
+def test_each_transition_is_allowed_or_a_bug(start: StepStatus, to: StepStatus) -> None:
+    """The core moves along its table and nowhere else."""
+    core = Core("a")
+    core.core.status[0] = start
+    if to in TRANSITIONS[start]:
+        core.core._move(0, to)  # noqa: SLF001 - the one place that changes a status
+        assert core.core.status == [to]
+    else:
+        with pytest.raises(InvariantViolation, match=f"^step 'a': {start} -> {to}$"):
+            core.core._move(0, to)  # noqa: SLF001
+
+
+def test_same_events_same_actions() -> None:
+    """Two cores that are told the same do the same."""
+    text = "a*1 b>a c>a:all_done*2 d>b,c:one_failed e>b f"
+    told: list[tuple[float, Event]] = [
+        (1.0, bad(0)),
+        (2.0, ok(5)),
+        (3.5, bad(0, 3.5, 2)),
+        (4.0, ok(2, 4.0)),
+        (5.0, ok(3, 5.0)),
+    ]
+    first, second = Core(text), Core(text)
+    assert [first.at(0), *(first.at(at, event) for at, event in told)] == [
+        second.at(0),
+        *(second.at(at, event) for at, event in told),
+    ]
+    assert first.status() == "failed skipped ok ok skipped ok"
