@@ -16,7 +16,6 @@ from graphlib import TopologicalSorter
 from queue import Empty, SimpleQueue
 from typing import Any
 
-
 AHEAD_MAX = 512
 LAYER_WIDTH = 100
 LAYER_UPSTREAMS = 3

@@ -29,8 +29,10 @@ def ended(step: int, number: int = 1) -> list[Action]:
 @pytest.fixture
 def written(database: Database) -> Journal:
     """Give the journal of a run whose steps are all claimed."""
-    made = begun(database, STEPS)
-    made.commit_tick([Claim(step, 1, 1.0 if step % 2 else None, False) for step in range(STEPS)])
+    made = begun(database, " ".join(f"s{at}" for at in range(STEPS)))
+    made.commit_tick(
+        [Claim(step, 1, 1.0 if step % 2 else None, report=False) for step in range(STEPS)]
+    )
     return made
 
 
@@ -66,7 +68,7 @@ def test_a_step_that_has_ended_is_not_claimed_in_a_block(
     """The guard of a claim holds for each row."""
     written.commit_tick(ended(7))
     with pytest.raises(SupersededError):
-        written.commit_tick([Claim(step, 2, None, False) for step in range(STEPS)])
+        written.commit_tick([Claim(step, 2, None, report=False) for step in range(STEPS)])
     count = "SELECT count(*) FROM attempt_rows WHERE number = 2"
     assert database.raw.execute(count).fetchone() == (0,)
 

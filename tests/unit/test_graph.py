@@ -199,7 +199,7 @@ def test_unknown_and_duplicate_names_are_told_in_one_go() -> None:
 def test_a_flood_of_faults_is_cut() -> None:
     """Twenty are shown and the rest counted; all are kept."""
     with pytest.raises(DefinitionError) as caught:
-        build([f"s{i}" for i in range(2000)], [[f"t{i}"] for i in range(2000)])
+        build([f"step{i}" for i in range(2000)], [[f"stap{i}"] for i in range(2000)])
     assert len(caught.value.faults) == 2000
     assert str(caught.value).endswith("; and 1980 more")
     assert str(caught.value).count("did you mean") == 20
