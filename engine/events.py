@@ -39,7 +39,7 @@ class AttemptFinished(NamedTuple):
     delay_s: float = 0.0
     writes: tuple[tuple[str, Encoded], ...] = ()
     files: tuple[OutputFile, ...] = ()
-    lane: int = 0
+    note: str = ""
 
 
 class AttemptWithdrawn(NamedTuple):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar, Token
@@ -20,6 +19,7 @@ from threading import RLock
 from typing import Any, NamedTuple
 
 from engine.ports import AttemptLog, Clock
+from engine.text import printable
 
 FILE_BYTES_MAX = 10_000_000
 LINE_CHARS_MAX = 65_536
@@ -28,22 +28,12 @@ _TAIL_BLOCK_BYTES = 65_536
 
 STEP_LOGGER = "engine.step"
 
-# Control characters but tab, the separators U+2028/9 and bidi marks can forge or hide lines.
-_HOSTILE = re.compile(
-    "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-
 
 def escape(text: str) -> str:
-    r"""Give `text` as one safe line: what could forge or hide a line is written as `\x1b`."""
+    r"""Give `text` as one safe line, tabs as they are: what could forge or hide one as `\x1b`."""
     if text.isascii() and text.isprintable():
         return text
-    return _HOSTILE.sub(_escaped, text)
-
-
-def _escaped(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return "\t".join(printable(part) for part in text.split("\t"))
 
 
 class LogLine(NamedTuple):

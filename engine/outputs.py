@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import stat
 import threading
 from io import BufferedReader
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 MODES = frozenset({"w", "wt", "wb"})
 TEMPORARY_PREFIX = ".kahnban-"
 NEW_FILE_MODE = 0o666  # what `open` asks for; the umask takes its part
+
+_URL_OPTIONS = re.compile(r"\?\w+=[^/]*\Z")  # any other `?` is part of the name
 
 
 class Pending:
@@ -255,7 +258,7 @@ def store_file(url: str) -> Path | None:
     scheme, separator, rest = url.partition(":///")
     if not separator or scheme.partition("+")[0] != "sqlite":
         return None
-    name = rest.partition("?")[0].removeprefix("file:")
+    name = _URL_OPTIONS.sub("", rest).removeprefix("file:")
     return Path(os.path.realpath(name)) if name and name != ":memory:" else None
 
 

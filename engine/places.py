@@ -69,14 +69,13 @@ def find_paths(
 def make_home(home: Path) -> None:
     """Make the home folder, private, with a `.gitignore` that keeps all of it out.
 
-    Raises `StoreError` if that cannot be.
+    A folder that was there before, such as one named with `--home`, is left as it is. Raises
+    `StoreError` if it cannot be made.
     """
     try:
         if not home.exists():
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ignore = home / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="ascii")
+            (home / ".gitignore").write_text("*\n", encoding="ascii")
     except OSError as error:
         raise StoreError(
             f"cannot make the home folder '{home}': {error.strerror}",

@@ -127,12 +127,15 @@ class Runner:
         events = []
         for step, number in self._scheduler.overran(now):
             failures = self._scheduler.used(step) + 1
-            retryable, delay_s = backoff.after_failure(
-                self._steps[step],
-                StepTimeout("timed out"),
-                number=failures,
-                clock=self._ports.clock,
-            )
+            try:
+                retryable, delay_s = backoff.after_failure(
+                    self._steps[step],
+                    StepTimeout("timed out"),
+                    number=failures,
+                    clock=self._ports.clock,
+                )
+            except Exception:  # noqa: BLE001 - a user's strategy may raise anything
+                retryable, delay_s = False, 0.0
             events.append(AttemptOverran(step, number, retryable, delay_s))
         return events
 
@@ -143,30 +146,20 @@ class Runner:
         if files:
             self._commit_files(actions, files)
         else:
-            self._commit_patiently(actions)
+            _patiently(lambda: self._ports.store.commit_tick(actions))
         self._pace.note_commit(clock.now() - begun)
 
     def _commit_files(self, actions: list[Action], ends: list[EndStep]) -> None:
         """Publish the files between the success's commit and whatever builds on them."""
         store = self._ports.store
         rest = [a for a in actions if type(a) is EndRun]
-        self._commit_patiently([a for a in actions if type(a) is not EndRun])
+        before = [a for a in actions if type(a) is not EndRun]
+        _patiently(lambda: store.commit_tick(before))
         for end in ends:
             self._ports.publish(end.files)
-        store.mark_published([end.step for end in ends])
+        _patiently(lambda: store.mark_published([end.step for end in ends]))
         if rest:
-            self._commit_patiently(rest)
-
-    def _commit_patiently(self, actions: Sequence[Action]) -> None:
-        """Try again while another process holds the write lock: nothing was written yet."""
-        for tries in range(1, COMMIT_TRIES + 1):
-            try:
-                self._ports.store.commit_tick(actions)
-            except StoreBusy:
-                if tries == COMMIT_TRIES:
-                    raise
-            else:
-                return
+            _patiently(lambda: store.commit_tick(rest))
 
     def _carry_out(self, actions: Sequence[Action]) -> None:
         ports = self._ports
@@ -187,3 +180,15 @@ class Runner:
                     pass
         if jobs:
             ports.workers.dispatch(jobs)
+
+
+def _patiently(write: Callable[[], None]) -> None:
+    """Try again while another process holds the write lock: nothing was written yet."""
+    for tries in range(1, COMMIT_TRIES + 1):
+        try:
+            write()
+        except StoreBusy:
+            if tries == COMMIT_TRIES:
+                raise
+        else:
+            return

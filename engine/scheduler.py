@@ -169,7 +169,7 @@ class Scheduler:
                 self._end_step(step, _S.SKIPPED, ended, event.skip, actions)
             else:
                 self._move(step, _S.OK)
-                actions.append(EndStep(step, _S.OK, ended, "", event.writes, event.files))
+                actions.append(EndStep(step, _S.OK, ended, event.note, event.writes, event.files))
                 self._release(step, ended, actions)
             return
         if live.asked and not live.late:
@@ -177,12 +177,9 @@ class Scheduler:
         elif live.late and outcome is AttemptOutcome.INTERRUPTED:
             outcome = AttemptOutcome.TIMED_OUT
         actions.append(EndAttempt(step, event.number, outcome, begun, ended, event.error))
-        self._after_failure(
-            step,
-            now,
-            (outcome, event.retryable, event.delay_s, notes.last_line(event.error)),
-            actions,
-        )
+        why = notes.last_line(event.error)
+        failure = (outcome, event.retryable, event.delay_s, why)
+        self._after_failure(step, now, failure, actions)
 
     def _overran(self, event: AttemptOverran, now: float, actions: list[Action]) -> None:
         step = event.step

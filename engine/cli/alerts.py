@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 import socket
 
-from engine import outputs
 from engine.cli import place
 from engine.cli.console import print_result
 from engine.clock import SystemClock
@@ -47,20 +45,12 @@ def _test(parsed: argparse.Namespace, secrets: Secrets) -> int:
 
 def _send(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
     """Reconcile first, so that a dead engine's alert goes out too; then send what is due."""
-    from engine.model import RunStatus
-    from engine.session import Environment, alerting
+    from engine.session import alerting
+    from engine.session.reconciling import reconcile_all
     from store.database import open_writer, path_of
     from store.history import History
-    from store.reconcile import reconcile
 
-    clock = SystemClock()
-    environment = Environment(
-        paths=paths,
-        secrets=secrets,
-        clock=clock,
-        environ=os.environ,
-        command=place.command_words(parsed, paths),
-    )
+    environment = place.environment_of(parsed)
     path = path_of(paths.store_url)
     if not path.exists():
         print_result("nothing to send: there is no store yet")
@@ -68,14 +58,7 @@ def _send(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
     database = open_writer(path)
     try:
         history = History(database)
-        choose = alerting.channels_for(None, history, environment)
-        reconcile(
-            database,
-            mine=None,
-            channels=lambda _: choose(RunStatus.INTERRUPTED),
-            now_us=clock.stamp(clock.now()),
-            publish=outputs.publish,
-        )
+        reconcile_all(database, environment)
         waiting = history.undelivered()
         result = alerting.deliver_due(database, history, environment)
     finally:

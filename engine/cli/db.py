@@ -11,11 +11,16 @@ from engine.cli.console import print_result
 def database(parsed: argparse.Namespace) -> int:
     """Bring the store's tables up to date, after taking a copy; makes a missing one."""
     from engine.places import make_home
+    from engine.session.reconciling import reconcile_all
     from store.database import open_writer, path_of
 
-    paths = place.paths_of(parsed)
-    make_home(paths.home)
-    path = path_of(paths.store_url)
-    open_writer(path).close()
+    environment = place.environment_of(parsed)
+    make_home(environment.paths.home)
+    path = path_of(environment.paths.store_url)
+    store = open_writer(path)
+    try:
+        reconcile_all(store, environment)
+    finally:
+        store.close()
     print_result(f"the store '{path}' is up to date")
     return 0

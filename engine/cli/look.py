@@ -36,11 +36,7 @@ def _history(paths: Paths) -> Iterator[History]:
     try:
         history = History(database)
         yield history
-        waiting = history.undelivered()
-        if waiting:
-            sys.stderr.write(
-                f"{waiting} alert{'s' if waiting > 1 else ''} undelivered: see `alerts`\n"
-            )
+        place.say_undelivered(history.undelivered())
     finally:
         database.close()
 
@@ -214,17 +210,10 @@ def report(parsed: argparse.Namespace) -> int:
 
 
 def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str]) -> int:
-    from engine.session import Environment
     from engine.session.reporting import build_report
 
     paths = place.paths_of(parsed)
-    environment = Environment(
-        paths=paths,
-        secrets=place.secrets_of(paths),
-        clock=SystemClock(),
-        environ=os.environ,
-        command=place.command_words(parsed, paths),
-    )
+    environment = place.environment_of(parsed)
     with _history(paths) as past:
         found = build_report(past, past.find(parsed.run), environment)
     if parsed.json:

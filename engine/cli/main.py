@@ -11,13 +11,14 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from engine.cli import options
-from engine.cli.console import finish_output, prepare_streams
+from engine.cli.console import finish_output, prepare_streams, wants_colour
 from engine.cli.signals import Stopped, terminated_raises
 from engine.errors import EngineError
+from engine.places import find_paths
+from engine.secrets import Secrets
 
 Command = Callable[[argparse.Namespace], int]
 
-EXIT_USAGE = 2
 EXIT_MACHINE = 3
 
 
@@ -59,19 +60,14 @@ def _dispatch(arguments: Sequence[str]) -> int:
 
 
 def _complain(error: EngineError) -> None:
-    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    start, hint, end = (
-        ("\x1b[31merror:\x1b[0m", "\x1b[36mhint:\x1b[0m", "")
-        if colour
-        else (
-            "error:",
-            "hint:",
-            "",
-        )
-    )
-    sys.stderr.write(f"{start} {error.message}\n{end}")
-    if error.hint:
-        sys.stderr.write(f"{hint} {error.hint}\n")
+    """Print an error and its hint, masked: an import's error may quote whatever it read."""
+    colour = wants_colour(sys.stderr, os.environ)
+    paths = find_paths(os.environ, strict=False)
+    mask = Secrets(paths.home, os.environ).mask
+    for word, code, text in (("error", 31, error.message), ("hint", 36, error.hint)):
+        if text:
+            head = f"\x1b[{code}m{word}:\x1b[0m" if colour else f"{word}:"
+            sys.stderr.write(f"{head} {mask(text)}\n")
 
 
 def _leave(code: int) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from engine.errors import UsageError
@@ -50,7 +52,7 @@ def build() -> argparse.ArgumentParser:
     """Make the parser of the whole command line."""
     form = argparse.RawDescriptionHelpFormatter
     parser = _Parser(
-        prog="python -m engine",
+        prog="kahnban" if Path(sys.argv[0]).name == "kahnban" else "python -m engine",
         description="Run workflows of steps with dependencies; all is recorded in one SQLite file.",
         epilog=_EPILOG,
         formatter_class=form,

@@ -8,12 +8,16 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.cli.console import print_result, wants_colour
+from engine.clock import SystemClock
 from engine.places import find_paths, pipelines_folder
 from engine.ports import Paths
 from engine.secrets import Secrets
+
+if TYPE_CHECKING:
+    from engine.session import Environment
 
 
 def paths_of(parsed: argparse.Namespace) -> Paths:
@@ -52,6 +56,27 @@ def command_words(parsed: argparse.Namespace, paths: Paths) -> list[str]:
     if parsed.store or os.environ.get("ENGINE_STORE"):
         words += ["--store", paths.store_url]
     return words
+
+
+def environment_of(parsed: argparse.Namespace, **more: Any) -> Environment:
+    """Give the environment that a command works in; `more` are its other fields."""
+    from engine.session import Environment
+
+    paths = paths_of(parsed)
+    return Environment(
+        paths=paths,
+        secrets=secrets_of(paths),
+        clock=SystemClock(),
+        environ=os.environ,
+        command=command_words(parsed, paths),
+        **more,
+    )
+
+
+def say_undelivered(count: int) -> None:
+    """Say, beside a result, that alerts wait to be sent."""
+    if count:
+        sys.stderr.write(f"{count} alert{'s' if count > 1 else ''} undelivered: see `alerts`\n")
 
 
 def width() -> int:

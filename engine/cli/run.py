@@ -6,7 +6,7 @@ import argparse
 import os
 import signal
 import sys
-from contextlib import redirect_stdout, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,7 @@ def run(parsed: argparse.Namespace) -> int:
 def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
     given = _given(parsed.set)
     _mind_dry_definition(place.folder_of(parsed) / f"{parsed.name}.py")
-    with redirect_stdout(sys.stderr):  # results only on stdout, whatever the file prints
-        definition = load(parsed.name, place.folder_of(parsed))
+    definition = load(parsed.name, place.folder_of(parsed))
     dry = parsed.dry_run or definition.dry_run
     console = setup(
         log_file=None if dry else paths.home / "logs" / f"{definition.name}.log",
@@ -113,6 +112,7 @@ def _print(parsed: argparse.Namespace, report: dict[str, Any]) -> None:
         return
     if report["dry_run"]:
         print_result(_plan_text(report))
+        place.say_undelivered(report["undelivered"])
         return
     if "nothing_to_do" in report:
         if not parsed.quiet:

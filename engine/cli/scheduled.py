@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
-import os
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,30 +41,26 @@ def failures_recorded(parsed: argparse.Namespace, paths: Paths, secrets: Secrets
 
 def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: UsageError) -> None:
     from engine.places import make_home
-    from engine.session import Environment, alerting
+    from engine.session import alerting
+    from engine.session.reconciling import reconcile_all
     from store import journal
     from store.database import open_writer, path_of
     from store.history import History
 
-    clock = SystemClock()
-    environment = Environment(
-        paths=paths,
-        secrets=secrets,
-        clock=clock,
-        environ=os.environ,
-        command=place.command_words(parsed, paths),
-    )
+    environment = place.environment_of(parsed)
+    clock = environment.clock
     make_home(paths.home)
     database = open_writer(path_of(paths.store_url))
     try:
         history = History(database)
+        reconcile_all(database, environment)
         new = journal.NewRun(
             workflow=parsed.name,
             params="{}",
             started_at=clock.stamp(clock.now()),
             started_by="timer",
-            user=getpass.getuser(),
-            host=socket.gethostname(),
+            user=environment.user,
+            host=environment.host,
             owner="",
             workers=parsed.workers,
             note=secrets.mask(error.message),

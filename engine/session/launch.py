@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,10 @@ def run_as_library(
         secrets=Secrets(paths.home, os.environ),
         clock=SystemClock(),
         environ=os.environ,
+        command=(
+            *(sys.executable, "-m", "engine", "--home", str(paths.home)),
+            *("--store", paths.store_url),
+        ),
     )
     return run_workflow(definition, request, environment)
 
@@ -93,4 +98,5 @@ def _planned(compiled: Compiled, asked: Asked, history: History | None) -> dict[
     decision = decide(compiled, asked, history)
     expected = history.medians(compiled.definition.name) if history is not None else {}
     rows = [] if decision.nothing else plan_rows(compiled, decision, expected)
-    return dry_report(compiled, decision, rows, parameters.as_text(decision.params))
+    report = dry_report(compiled, decision, rows, parameters.as_text(decision.params))
+    return report | {"undelivered": history.undelivered() if history is not None else 0}

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from engine import outputs
 from engine.errors import EngineError
 from engine.model import RunStatus
 from engine.places import make_home
@@ -16,12 +14,12 @@ from engine.session.decide import Decision, decide
 from engine.session.drive import Drive
 from engine.session.overlap import already_running, lock_name
 from engine.session.preview import preview_rows
+from engine.session.reconciling import reconcile_all
 from engine.session.record import Going, new_run
 from store import journal, locks
 from store.connection import Database
 from store.database import open_writer, path_of
 from store.history import History
-from store.reconcile import Found, reconcile
 
 logger = logging.getLogger("engine.run")
 
@@ -87,13 +85,13 @@ class LiveRun:
     def _locked(self, database: Database, lock: locks.RunLock) -> dict[str, Any]:
         env, asked = self._env, self._asked
         history = History(database)
-        self._reconcile(database, history, lock)
+        reconcile_all(database, env, definition=self._compiled.definition, mine=lock)
         decision = decide(self._compiled, asked, history)
         if decision.nothing:
             return self._nothing(database, history, decision)
         if not env.inbox.empty():
             raise KeyboardInterrupt  # stopped before anything was begun
-        self._announce(decision)
+        self._announce(history, decision)
         owner = locks.this_process(lock.name)
         lock.begin(owner)
         channels = alerting.channels_for(self._compiled.definition, history, env)
@@ -114,7 +112,7 @@ class LiveRun:
             drive = Drive(self._going, decision, database, lock, run_id)
             end, left = drive.run(channels)
         except BaseException as error:
-            self._fail(database, lock, error, channels)
+            self._fail(database, lock, error)
             raise
         report = reporting.build_report(history, run_id, env, threads_left=left)
         reporting.write_report(report, env)
@@ -130,32 +128,7 @@ class LiveRun:
         database.checkpoint()
         return report
 
-    def _reconcile(self, database: Database, history: History, lock: locks.RunLock) -> None:
-        env, definition = self._env, self._compiled.definition
-
-        def channels(found: Found) -> Iterable[str]:
-            # Of other workflows only the name is at hand; their alerts go out rather than not.
-            mine = found.workflow == definition.name
-            known = definition if mine else None
-            return alerting.channels_for(known, history, env, before=found.run_id)(
-                RunStatus.INTERRUPTED
-            )
-
-        now_us = env.clock.stamp(env.clock.now())
-        for found in reconcile(
-            database, mine=lock, channels=channels, now_us=now_us, publish=outputs.publish
-        ):
-            logger.warning(
-                "run %d of %s is interrupted: its engine died", found.run_id, found.workflow
-            )
-
-    def _fail(
-        self,
-        database: Database,
-        lock: locks.RunLock,
-        error: BaseException,
-        channels: alerting.ChannelsFor,
-    ) -> None:
+    def _fail(self, database: Database, lock: locks.RunLock, error: BaseException) -> None:
         """Record, if the store still takes it, that the engine itself has failed."""
         why = f"the engine failed: {type(error).__name__}"
         if isinstance(error, EngineError):
@@ -163,12 +136,11 @@ class LiveRun:
         elif isinstance(error, KeyboardInterrupt):
             why = "stopped by KeyboardInterrupt"
         with suppress(Exception):
-            reconcile(
+            reconcile_all(
                 database,
+                self._env,
+                definition=self._compiled.definition,
                 mine=lock,
-                channels=lambda _: channels(RunStatus.INTERRUPTED),
-                now_us=self._env.clock.stamp(self._env.clock.now()),
-                publish=outputs.publish,
                 why=self._env.secrets.mask(why),
             )
 
@@ -184,15 +156,12 @@ class LiveRun:
         alerting.deliver_due(database, history, self._env, hint=False)
         return report | {"nothing_to_do": decision.reason}
 
-    def _announce(self, decision: Decision) -> None:
+    def _announce(self, history: History, decision: Decision) -> None:
         if decision.unfinished is not None:
-            program = " ".join(self._env.command)
+            run = history.run(decision.unfinished)
+            command = reporting.resume_command(self._env, run)
             logger.warning(
-                "run %d did not end well; to go on from it: %s run %s --resume %d",
-                decision.unfinished,
-                program,
-                self._name,
-                decision.unfinished,
+                "run %d did not end well; to go on from it: %s", decision.unfinished, command
             )
         if decision.past is not None and self._env.show is not None:
             self._env.show(decision, preview_rows(self._compiled, decision))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from engine.events import Action, BackOff, Claim, EndAttempt, EndStep, LeaveBehind, RecordStart
 from engine.model import AttemptOutcome, StepStatus
@@ -89,6 +89,3 @@ class Progress:
         name = self._names[step]
         extra = {"run": self._run_id, "step": name, "attempt": number}
         logger.log(level, text, name, *rest, extra=extra)
-
-
-Observer = Callable[[Sequence[Action], float], None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine import backoff
@@ -10,7 +11,7 @@ from engine.context import StepContext
 from engine.errors import EngineError, RetryAfter, Skip, StepTimeout
 from engine.events import AttemptFinished
 from engine.logs import AttemptScope, attempt_scope, step_logger
-from engine.model import AttemptOutcome, Shell
+from engine.model import AttemptOutcome, Encoded, Shell
 from engine.workers.guard import AttemptStopped, Guard
 from engine.workers.toolbox import Toolbox
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from engine.workers.commands import ShellCommand
 
 ERROR_LENGTH_MAX = 10_000
+NOTE_BYTES = 1_000_000  # from here on a context value is worth a note
 
 
 class _LazyLog:
@@ -134,7 +136,7 @@ class Attempt:
 
     def _ran_over(self, started_at: float, finished_at: float) -> bool:
         limit = self.step.timeout_s
-        return limit is not None and finished_at - started_at > limit
+        return limit is not None and finished_at >= started_at + limit  # as the core computes it
 
     def _succeeded(
         self, started_at: float, finished_at: float, *, skip: str | None
@@ -155,6 +157,7 @@ class Attempt:
             finished_at,
             writes=context.writes(),
             files=context.files(),
+            note=_note_on_size(context.writes()),
         )
 
     def _failed(
@@ -215,6 +218,16 @@ class Attempt:
             text = text[:ERROR_LENGTH_MAX] + " … (cut)"
         text = text.encode("utf-8", "backslashreplace").decode("utf-8")
         return self._tools.scope.secrets.mask(text)
+
+
+def _note_on_size(writes: Sequence[tuple[str, Encoded]]) -> str:
+    """Name values that belong into a file; the limit itself is far above."""
+    big = [
+        f"'{key}' is {len(value.data) / 1e6:.1f} MB"
+        for key, value in writes
+        if len(value.data) > NOTE_BYTES
+    ]
+    return f"{', '.join(big)}: better a file, by ctx.output" if big else ""
 
 
 class _CommandError(Exception):

@@ -66,7 +66,7 @@ def lenient(patch: Patch) -> None:
 
 def nearest_blamed(patch: Patch) -> None:
     """A skip names the skipped step above it in place of the failure at the root."""
-    root_of = Frontier._root_of  # noqa: SLF001
+    root_of = Frontier._root_of
 
     def wrong(self: Frontier, step: int, status: StepStatus) -> int:
         return step if root_of(self, step, status) >= 0 else -1
@@ -107,7 +107,7 @@ def no_wait(patch: Patch) -> None:
 
 def forgetful_restore(patch: Patch) -> None:
     """A continued run forgets when a retry is due."""
-    restore = Scheduler._restore  # noqa: SLF001
+    restore = Scheduler._restore
 
     def wrong(self: Scheduler, states: Any) -> None:
         restore(self, states)
@@ -118,7 +118,7 @@ def forgetful_restore(patch: Patch) -> None:
 
 def budget_refilled(patch: Patch) -> None:
     """A continued run forgets what a step had used."""
-    restore = Scheduler._restore  # noqa: SLF001
+    restore = Scheduler._restore
 
     def wrong(self: Scheduler, states: Any) -> None:
         restore(self, states)
@@ -129,7 +129,7 @@ def budget_refilled(patch: Patch) -> None:
 
 def crowded(patch: Patch) -> None:
     """One attempt more than workers is claimed."""
-    claim = Scheduler._claim  # noqa: SLF001
+    claim = Scheduler._claim
 
     def wrong(self: Scheduler, now: float, ahead: int, actions: Any) -> None:
         claim(self, now, ahead + 1, actions)
@@ -139,7 +139,7 @@ def crowded(patch: Patch) -> None:
 
 def in_waves(patch: Patch) -> None:
     """Nothing is claimed until all that was claimed before has ended."""
-    claim = Scheduler._claim  # noqa: SLF001
+    claim = Scheduler._claim
 
     def wrong(self: Scheduler, now: float, ahead: int, actions: Any) -> None:
         if not self.live:
@@ -163,7 +163,7 @@ def unforgiving(patch: Patch) -> None:
 
 def doubled(patch: Patch) -> None:
     """A step is retried although its attempt left behind still runs."""
-    pass_due = Scheduler._pass_due  # noqa: SLF001
+    pass_due = Scheduler._pass_due
 
     def wrong(self: Scheduler, now: float, actions: Any) -> None:
         self._live.left.clear()
@@ -206,7 +206,7 @@ def endless_grace(patch: Patch) -> None:
 
 def liar(patch: Patch) -> None:
     """A queued attempt that was withdrawn counts as one that had begun, and the other way round."""
-    cancel = Scheduler._cancel_unstarted  # noqa: SLF001
+    cancel = Scheduler._cancel_unstarted
 
     def wrong(self: Scheduler, now: float, actions: Any) -> None:
         numbers, self.numbers = self.numbers, [0] * len(self.numbers)
@@ -218,7 +218,7 @@ def liar(patch: Patch) -> None:
 
 def effect_before_commit(patch: Patch) -> None:
     """Attempts are handed out before their claims are recorded."""
-    commit, carry_out = Runner._commit, Runner._carry_out  # noqa: SLF001
+    commit, carry_out = Runner._commit, Runner._carry_out
 
     def wrong(self: Runner, actions: Any) -> None:
         carry_out(self, actions)
@@ -230,7 +230,7 @@ def effect_before_commit(patch: Patch) -> None:
 
 def always_ok(patch: Patch) -> None:
     """Every run that ends is `ok`."""
-    end_run = Scheduler._end_run  # noqa: SLF001
+    end_run = Scheduler._end_run
 
     def wrong(self: Scheduler, now: float, actions: Any) -> None:
         end_run(self, now, actions)
@@ -241,7 +241,7 @@ def always_ok(patch: Patch) -> None:
 
 def unfinished_business(patch: Patch) -> None:
     """A run ends while steps wait for their retry."""
-    finished = Scheduler._finished  # noqa: SLF001
+    finished = Scheduler._finished
 
     def wrong(self: Scheduler, event: Any, now: float, actions: Any) -> None:
         finished(self, event, now, actions)

@@ -87,7 +87,7 @@ def test_marks_stand_in_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, mapped: bool
 ) -> None:
     """With and without a mapping others read the same, and a released lock is free."""
-    monkeypatch.setattr(locks, "_MAPPABLE", {locks._file_system(tmp_path.stat().st_dev)})  # noqa: SLF001 - no other way to choose
+    monkeypatch.setattr(locks, "_MAPPABLE", {locks._file_system(tmp_path.stat().st_dev)})
     if not mapped:
         monkeypatch.setattr(locks, "_MAPPABLE", ())
     store = tmp_path / "runs.db"

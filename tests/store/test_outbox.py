@@ -96,7 +96,7 @@ def test_what_a_living_process_is_sending_is_left_alone(
     from store import locks
 
     parent = os.getppid()
-    started = locks._started(parent)  # noqa: SLF001 - no other way to name another process
+    started = locks._started(parent)
     assert started is not None
     boot_id = locks.this_process("").boot_id
     owned_by(database, 1, locks.Owner("", parent, boot_id, started).to_text())

@@ -291,7 +291,7 @@ def test_closing_ends_idle_lanes(bench: Bencher) -> None:
     made.dispatch(0, 1)
     made.ended(2)
     made.workers.close()
-    threads = made.workers._pool._threads  # type: ignore[attr-defined]  # noqa: SLF001
+    threads = made.workers._pool._threads
     assert threads
     assert not any(thread.is_alive() for thread in threads)
 
@@ -310,7 +310,7 @@ def test_a_fault_of_ours_is_an_answer_too(bench: Bencher) -> None:
             return good.open(step, number)
 
     good = made.tools.logs
-    made.workers._tools = replace(made.tools, logs=NoLogs())  # noqa: SLF001
+    made.workers._tools = replace(made.tools, logs=NoLogs())
     made.dispatch(0, 1)
     first, second = made.events(2)
     assert isinstance(first, AttemptFinished)

@@ -158,7 +158,7 @@ def test_an_archive_that_does_not_read_back_fails(tmp_path: Path, damage: str) -
         plain[place] ^= 0xFF
         target.write_bytes(gzip.compress(bytes(plain)))
     with pytest.raises(backup.BackupError):
-        backup._verify(target, {})  # noqa: SLF001 - the child is part of what is tested
+        backup._verify(target, {})
 
 
 def test_a_damaged_copy_of_the_store_fails(tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ def test_variables_of_commands_are_told_in_full() -> None:
     """Every variable that a command gets is in the table."""
     told = set(names(block(WRITING, "## Shell steps")))
     prefixes = {command_env.CONTEXT_PREFIX + "key", command_env.PARAM_PREFIX + "name", "…_FILE"}
-    assert told == prefixes | command_env._OURS  # noqa: SLF001 - the list has no other home
+    assert told == prefixes | command_env._OURS
 
 
 @pytest.mark.parametrize(

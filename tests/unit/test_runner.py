@@ -150,7 +150,6 @@ def test_a_retry_after_an_overrun_is_drawn_from_the_policy(used: int, bound_s: f
     assert first.retry_at == second.started_at == 1.1 + bound_s * FakeClock().random()
 
 
-@pytest.mark.xfail(strict=True, reason="a strategy that raises ends the run, not the step")
 def test_a_strategy_that_raises_after_an_overrun_fails_the_step() -> None:
     """A user's own code never ends the run."""
 
@@ -162,7 +161,6 @@ def test_a_strategy_that_raises_after_an_overrun_fails_the_step() -> None:
     assert wired.runner.run().status is RunStatus.FAILED
 
 
-@pytest.mark.xfail(strict=True, reason="only commits are tried again")
 def test_a_store_that_is_busy_after_publishing_is_asked_again() -> None:
     """Recording that files stand is as patient as a commit."""
     wired = Wired("a", {0: Body(1.0, files=(FILE,))})

@@ -162,7 +162,7 @@ def test_a_stack_that_is_nearly_full_is_no_recursion_error() -> None:
     value: Any = {1}
     for _ in range(150):
         value = (value,)
-    frame: types.FrameType | None = sys._getframe()  # noqa: SLF001 - a frame is what cannot be stored
+    frame: types.FrameType | None = sys._getframe()
     depth = 0
     while frame is not None:
         frame, depth = frame.f_back, depth + 1

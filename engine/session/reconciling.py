@@ -1,0 +1,49 @@
+"""Recording runs whose engine died, with the alerts they are due: before any other writing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from engine import outputs
+from engine.model import Definition, RunStatus
+from engine.session import alerting
+from engine.session.environment import Environment
+from store import locks
+from store.connection import Database
+from store.history import History
+from store.reconcile import Found, reconcile
+
+logger = logging.getLogger("engine.run")
+
+
+def reconcile_all(
+    database: Database,
+    environment: Environment,
+    *,
+    definition: Definition | None = None,
+    mine: locks.RunLock | None = None,
+    why: str = "",
+) -> None:
+    """End every run without an engine; those of `definition` alert as it says, others by default.
+
+    `mine` is a lock the caller holds; `why` is the note on a run that failed in this process.
+    """
+    history = History(database)
+
+    def channels(found: Found) -> Iterable[str]:
+        known = definition if definition and definition.name == found.workflow else None
+        choose = alerting.channels_for(known, history, environment, before=found.run_id)
+        return choose(RunStatus.INTERRUPTED)
+
+    clock = environment.clock
+    for found in reconcile(
+        database,
+        mine=mine,
+        channels=channels,
+        now_us=clock.stamp(clock.now()),
+        publish=outputs.publish,
+        why=why,
+    ):
+        text = "run %d of %s is interrupted: %s"
+        logger.warning(text, found.run_id, found.workflow, why or "its engine died")
