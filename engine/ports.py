@@ -156,5 +156,5 @@ class Outbox(Protocol):
     def sent(self, alert_id: int) -> None:
         """Record the delivery."""
 
-    def failed(self, alert_id: int, error: str, *, give_up: bool) -> None:
-        """Record a failed try; it is due again later unless given up."""
+    def failed(self, alert_id: int, error: str, *, give_up: bool, tried: bool = True) -> None:
+        """Record a failed try, or that none was `tried`; it is due again unless given up."""

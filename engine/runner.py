@@ -18,6 +18,7 @@ from engine.events import (
     Event,
     LeaveBehind,
     StopAttempt,
+    StopRequested,
 )
 from engine.model import OutputFile, Step
 from engine.ports import Clock, Job, Store, Workers
@@ -88,6 +89,7 @@ class Runner:
         self._steps = steps
         self._ports = ports
         self._pace = Pace(scheduler.workers)
+        self.interrupted = False  # by a KeyboardInterrupt, which the caller is to raise again
 
     def run(self) -> EndRun:
         """Run to the end; gives how it ended.
@@ -119,7 +121,11 @@ class Runner:
     def _wait(self, now: float) -> list[Event]:
         wakeup = self._scheduler.next_wakeup(now)
         timeout_s = None if wakeup is None else max(0.0, wakeup - self._ports.clock.now())
-        events = self._ports.workers.wait(timeout_s)
+        try:
+            events = self._ports.workers.wait(timeout_s)
+        except KeyboardInterrupt:  # as a library, where nobody has handlers for signals
+            events = [StopRequested("SIGINT", at_once=self.interrupted)]
+            self.interrupted = True
         return events or list(self._ports.workers.begun())
 
     def _overran(self, now: float) -> list[AttemptOverran]:

@@ -30,6 +30,7 @@ class Database:
         raw = self._fairy.dbapi_connection
         assert isinstance(raw, sqlite3.Connection)
         self.raw: sqlite3.Connection = raw
+        self._place: tuple[int, int] | None = _identity(path)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Cursor]:
@@ -44,6 +45,7 @@ class Database:
             begun = True
             yield cursor
             cursor.execute("COMMIT")
+            self._check_place()
         except BaseException as error:
             if begun and self.raw.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
@@ -71,6 +73,14 @@ class Database:
                     cursor.execute("ROLLBACK")
             cursor.close()
 
+    def _check_place(self) -> None:
+        """A file that was removed or replaced takes commits like any other, into nothing."""
+        if _identity(self.path) != self._place:
+            raise StoreError(
+                f"the store '{self.path}' was removed or replaced while it was open",
+                hint="bring it back; what was recorded since may be lost",
+            )
+
     def checkpoint(self) -> None:
         """Fold the write-ahead log into the file, as far as readers allow."""
         with contextlib.suppress(sqlite3.Error):
@@ -81,6 +91,14 @@ class Database:
         with contextlib.suppress(Exception):
             self._fairy.close()
             self.engine.dispose()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def translated(error: sqlite3.Error, path: Path) -> StoreError:

@@ -16,6 +16,7 @@ import mmap
 import os
 import struct
 import threading
+import weakref
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -104,6 +105,7 @@ class RunLock:
         self.path = path
         self._fd = fd
         self._map: mmap.mmap | None = None
+        _taken.add(self)
 
     @property
     def name(self) -> str:
@@ -142,11 +144,31 @@ class RunLock:
 
     def release(self) -> None:
         """Free the lock; a second call does nothing."""
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._fd, fcntl.LOCK_UN)  # also where a child still has the descriptor
+        self.forget()
+
+    def forget(self) -> None:
+        """Close our hold on the file without freeing the lock for others."""
         if self._map is not None:
             self._map.close()  # it has a descriptor of its own, which holds the lock too
+            self._map = None
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+_taken: weakref.WeakSet[RunLock] = weakref.WeakSet()
+
+
+def _forget_in_child() -> None:
+    """A child that a step forks must not keep the lock of its dead engine."""
+    for lock in list(_taken):
+        lock.forget()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
 
 
 def _mapped(fd: int) -> mmap.mmap | None:

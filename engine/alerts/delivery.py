@@ -314,7 +314,9 @@ def _record(outbox: Outbox, outcome: _Outcome, kind: str) -> None:
     if kind == "sent":
         outbox.sent(outcome.job.id)
     else:
-        outbox.failed(outcome.job.id, outcome.error, give_up=kind == "given_up")
+        outbox.failed(
+            outcome.job.id, outcome.error, give_up=kind == "given_up", tried=outcome.tried
+        )
 
 
 def _sentences(outcome: _Outcome, kind: str) -> list[str]:

@@ -54,7 +54,8 @@ def list_workflows(parsed: argparse.Namespace) -> int:
     """List the workflows of the project; a broken one is shown as broken."""
     paths = place.paths_of(parsed)
     folder = place.folder_of(parsed)
-    rows = [_listed(found) for found in find_all(folder)]
+    mask = place.secrets_of(paths).mask
+    rows = [_listed(found, mask) for found in find_all(folder)]
     last = _last_runs(paths, [row["name"] for row in rows])
     for row in rows:
         row["last_run"] = last.get(row["name"])
@@ -70,7 +71,7 @@ def list_workflows(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _listed(found: Found) -> dict[str, Any]:
+def _listed(found: Found, mask: Callable[[str], str]) -> dict[str, Any]:
     definition = found.definition
     return {
         "name": found.name,
@@ -78,7 +79,7 @@ def _listed(found: Found) -> dict[str, Any]:
         "steps": len(definition.steps) if definition else None,
         "schedule": definition.schedule if definition else None,
         "description": definition.description if definition else "",
-        "broken": found.error.message if found.error else None,
+        "broken": mask(found.error.message) if found.error else None,
     }
 
 
@@ -110,10 +111,11 @@ def _last_runs(paths: Paths, names: list[str]) -> dict[str, dict[str, Any]]:
 
 def check(parsed: argparse.Namespace) -> int:
     """Load workflows and say what is wrong; 2 if anything is."""
-    place.paths_of(parsed)
+    paths = place.paths_of(parsed)
     folder = place.folder_of(parsed)
     found = [_checked(name, folder) for name in parsed.names] or list(find_all(folder))
-    rows = [_listed(one) for one in found]
+    mask = place.secrets_of(paths).mask
+    rows = [_listed(one, mask) for one in found]
     broken = [one for one in found if one.error is not None]
     if parsed.json:
         place.print_json(rows)
@@ -125,7 +127,7 @@ def check(parsed: argparse.Namespace) -> int:
         assert one.error is not None
         faults = getattr(one.error, "faults", (one.error.message,))
         shown = [one.error.message] if len(faults) == 1 else list(faults)
-        sys.stderr.write("".join(f"error: {fault}\n" for fault in shown))
+        sys.stderr.write("".join(f"error: {mask(fault)}\n" for fault in shown))
         if one.error.hint:
             sys.stderr.write(f"hint: {one.error.hint}\n")
     if not found:

@@ -69,13 +69,14 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
         show=None if parsed.quiet or parsed.json else _show_preview,
     )
     try:
-        with stops_to(environment.inbox) as stops, step_output():
-            report = run_workflow(definition, request, environment)
+        with stops_to(environment.inbox) as stops:
+            with step_output():
+                report = run_workflow(definition, request, environment)
+            _print(parsed, report)  # a signal now stops nothing: the run's outcome stands
     except KeyboardInterrupt:
         raise Stopped(stops.number or signal.SIGINT) from None
     finally:
         console.close()
-    _print(parsed, report)
     return _exit_code(report, stops)
 
 

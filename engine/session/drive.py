@@ -44,6 +44,7 @@ class Drive:
         self._going, self._decision = going, decision
         self._database, self._lock, self._run_id = database, lock, run_id
         self._history = History(database)
+        self.interrupted = False
         self._stored = StoredValues(database.path, going.compiled.graph.names, run_id)
 
     def run(self, channels: alerting.ChannelsFor) -> tuple[EndRun, int]:
@@ -70,9 +71,15 @@ class Drive:
             observe=progress.observe,
             settle_in=lambda: alerting.preload(env),
         )
+        runner = Runner(scheduler, compiled.definition.steps, ports)
         try:
-            end = Runner(scheduler, compiled.definition.steps, ports).run()
+            end = runner.run()
+        except BaseException:
+            for step, number in workers.left_running():
+                workers.stop(step, number, "the engine failed", withdraw=False)
+            raise
         finally:
+            self.interrupted = runner.interrupted
             left = len(workers.left_running())
             workers.close()
             self._stored.close()

@@ -12,7 +12,7 @@ from engine.places import make_home
 from engine.session import alerting, reporting
 from engine.session.decide import Decision, decide
 from engine.session.drive import Drive
-from engine.session.overlap import already_running, lock_name
+from engine.session.overlap import already_running, lock_name, running_now
 from engine.session.preview import preview_rows
 from engine.session.reconciling import reconcile_all
 from engine.session.record import Going, new_run
@@ -86,6 +86,9 @@ class LiveRun:
         env, asked = self._env, self._asked
         history = History(database)
         reconcile_all(database, env, definition=self._compiled.definition, mine=lock)
+        same = self._params(database) if self._compiled.definition.overlap == "params" else None
+        if running_now(history, self._name, params=same):
+            return self._overlapping(database)  # under the lock of another `overlap`
         decision = decide(self._compiled, asked, history)
         if decision.nothing:
             return self._nothing(database, history, decision)
@@ -126,6 +129,8 @@ class LiveRun:
         )
         alerting.deliver_due(database, history, env)
         database.checkpoint()
+        if drive.interrupted:
+            raise KeyboardInterrupt
         return report
 
     def _fail(self, database: Database, lock: locks.RunLock, error: BaseException) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import AlreadyRunning
 from engine.model import Definition
@@ -19,15 +19,22 @@ def lock_name(definition: Definition, params_text: str) -> str:
     return definition.name
 
 
-def already_running(
+def running_now(
     history: History, workflow: str, *, params: str | None = None
-) -> AlreadyRunning:
-    """Make the error for a second run at once, naming the first (with `params`, of those)."""
-    running = [
+) -> list[dict[str, Any]]:
+    """Runs of a workflow that are on (with `params`, of those only), newest first."""
+    return [
         run
         for run in history.runs(workflow=workflow, limit=20)
         if run["status"] == "running" and params in (None, run["params"])
     ]
+
+
+def already_running(
+    history: History, workflow: str, *, params: str | None = None
+) -> AlreadyRunning:
+    """Make the error for a second run at once, naming the first."""
+    running = running_now(history, workflow, params=params)
     if not running:
         return AlreadyRunning(
             f"a run of '{workflow}' is just starting or ending",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from engine import backoff
@@ -46,7 +47,9 @@ class Attempt:
     __slots__ = (
         "_command",
         "_context",
+        "_ends",
         "_guard",
+        "_handed_over",
         "_stop",
         "_tools",
         "job",
@@ -63,6 +66,8 @@ class Attempt:
         self._tools = tools
         self._guard = Guard()
         self._stop = ""
+        self._ends = Lock()  # held to tell an attempt that hands over from one that is stopped
+        self._handed_over = False
         self._command: ShellCommand | None = None
         self._context: StepContext | None = None
         scope = tools.scope
@@ -75,9 +80,12 @@ class Attempt:
 
     def stop(self, reason: str) -> None:
         """Ask for an end: a command gets TERM, a function `AttemptStopped`; fences its writes."""
-        self._stop = self._stop or reason
-        if self._context is not None:
-            self._context.close(reason)
+        with self._ends:
+            if self._handed_over:
+                return
+            self._stop = self._stop or reason
+            if self._context is not None:
+                self._context.close(reason)
         if isinstance(self.step.run, Shell):
             if self._command is not None:
                 self._command.stop(reason)
@@ -90,11 +98,19 @@ class Attempt:
         with attempt_scope(self.log_scope):
             result, failure = self._guard.run(self._body)
             finished_at = self._tools.clock.now()
-            if failure is None and self._ran_over(started_at, finished_at):
+            if failure is None and (
+                self._ran_over(started_at, finished_at) or not self._hand_over()
+            ):
                 failure = AttemptStopped()
             if failure is None:
                 return self._succeeded(started_at, finished_at, skip=result)
             return self._failed(failure, started_at, finished_at)
+
+    def _hand_over(self) -> bool:
+        """Whether what it wrote is complete: a stop before this has taken its files away."""
+        with self._ends:
+            self._handed_over = not self._stop
+            return self._handed_over
 
     def _body(self) -> str | None:
         """Gives the reason if the step is to be skipped."""
@@ -212,7 +228,7 @@ class Attempt:
     def _text_of(self, failure: BaseException) -> str:
         try:
             text = str(failure)
-        except Exception:  # noqa: BLE001 - a step's exception may be anything
+        except BaseException:  # noqa: BLE001 - a step's exception may be anything
             text = "(its text cannot be shown)"
         if len(text) > ERROR_LENGTH_MAX:
             text = text[:ERROR_LENGTH_MAX] + " … (cut)"

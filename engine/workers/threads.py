@@ -138,7 +138,7 @@ class ThreadWorkers:
                 if job.report:
                     put(AttemptStarted(job.step, job.number, started_at))
                 event = attempt.run()
-            except Exception as error:  # noqa: BLE001 - each attempt gives an answer, come what may
+            except BaseException as error:  # noqa: BLE001 - each attempt gives an answer, come what may
                 event = self._broken(job, started_at, error)
             with self._ends:
                 live.pop(key, None)
@@ -147,7 +147,7 @@ class ThreadWorkers:
             if left:
                 return  # another lane has taken this one's place
 
-    def _broken(self, job: Job, started_at: float, error: Exception) -> AttemptFinished:
+    def _broken(self, job: Job, started_at: float, error: BaseException) -> AttemptFinished:
         """Answer for an attempt that could not be carried out for a fault of ours."""
         text = f"the engine failed to run it: {type(error).__name__}: {error}"
         ended_at = self._clock.now()

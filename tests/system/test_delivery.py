@@ -53,8 +53,9 @@ class FakeOutbox:
         """Note a delivery."""
         self.delivered.append(alert_id)
 
-    def failed(self, alert_id: int, error: str, *, give_up: bool) -> None:
-        """Note a failure."""
+    def failed(self, alert_id: int, error: str, *, give_up: bool, tried: bool = True) -> None:
+        """Note a failure; one that was not tried is never the last."""
+        assert tried or not give_up
         self.failures.append((alert_id, error, give_up))
 
 
