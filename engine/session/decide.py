@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine import params as parameters
@@ -36,7 +36,6 @@ class Decision:
     gone: tuple[str, ...] = ()
     nothing: bool = False
     unfinished: int | None = None
-    notes: tuple[str, ...] = field(default=())
 
 
 def decide(compiled: Compiled, asked: Asked, history: History | None) -> Decision:
