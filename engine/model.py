@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from pathlib import PurePath
 from typing import Any
 
 from engine.errors import DefinitionError
@@ -338,7 +337,6 @@ class Definition:
     alert_on: str = "always"
     dry_run: bool = False
     description: str = ""
-    source: PurePath | None = None
 
 
 # -- what an attempt produces, what an alert tells ----------------------------------------------

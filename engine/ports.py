@@ -125,16 +125,6 @@ class CommandResult:
     error: str = ""
 
 
-class Command(Protocol):
-    """A running shell step."""
-
-    def run(self) -> CommandResult:
-        """Start it and wait for its end; called in a worker thread."""
-
-    def stop(self, reason: str) -> None:
-        """TERM to its group now, KILL after the grace; safe from any thread, at any time."""
-
-
 @dataclass(frozen=True, slots=True)
 class Paths:
     """Where a run works: project root, home (`<root>/var`), and the store's URL."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from engine import graph
@@ -64,7 +63,6 @@ class Workflow:
             key: check_param(key, value) for key, value in (params or {}).items()
         }
         self.steps: list[Step] = []
-        self.source: Path | None = None
 
     def __repr__(self) -> str:
         """Name and size."""
@@ -117,7 +115,6 @@ class Workflow:
             alert_on=self.alert_on,
             dry_run=self.dry_run,
             description=self.description,
-            source=self.source,
         )
 
     def _check_shells(self) -> None:

@@ -94,7 +94,6 @@ def _workflow_in(path: Path) -> Definition | None:
             f"{path}: the workflow in it is called '{workflow.name}'",
             hint=f"call it '{path.stem}', or rename the file to {workflow.name}.py",
         )
-    workflow.source = path
     try:
         return workflow.definition()
     except DefinitionError as error:

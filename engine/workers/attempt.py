@@ -15,6 +15,7 @@ from engine.logs import AttemptScope, attempt_scope, step_logger
 from engine.model import AttemptOutcome, Encoded, Shell
 from engine.workers.guard import AttemptStopped, Guard
 from engine.workers.toolbox import Toolbox
+from store.storable import NOTE_BYTES
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from engine.workers.commands import ShellCommand
 
 ERROR_LENGTH_MAX = 10_000
-NOTE_BYTES = 1_000_000  # from here on a context value is worth a note
 
 
 class _LazyLog:

@@ -86,7 +86,7 @@ class CommandFault(Exception):
 
 
 class ShellCommand:
-    """One attempt of a shell step; implements `engine.ports.Command`."""
+    """One attempt of a shell step, as a process group of its own."""
 
     def __init__(self, shell: Shell, *, spec: CommandSpec) -> None:
         if spec.target is not None and spec.outputs is None:
