@@ -57,10 +57,11 @@ def open_writer(path: Path) -> Database:
             f"the store '{path}' is a link that leads nowhere",
             hint="mount what it leads to, or name another store with --store",
         )
-    _check_owner(path, found.st_uid)
+    check_owner(path, found.st_uid)
     database = connect(path, writable=True)
     try:
-        version = _version(database)
+        version = version_of(database)
+        _check_restoring(path)  # after a read, which keeps a restore that begins now waiting
         make_durable(database)
         if version is not None:
             _upgrade(database, version)
@@ -81,7 +82,7 @@ def open_reader(path: Path) -> Database:
         )
     database = connect(path, writable=False)
     try:
-        version = _version(database)
+        version = version_of(database)
     except BaseException:
         database.close()
         raise
@@ -92,6 +93,14 @@ def open_reader(path: Path) -> Database:
             hint="the next run upgrades it, after taking a copy",
         )
     return database
+
+
+def _check_restoring(path: Path) -> None:
+    if locks.held(path, f"{locks.RESTORING}.lock"):
+        raise AlreadyRunning(
+            f"the store '{path}' is being restored",
+            hint="run the same command again when that has ended",
+        )
 
 
 def _check_machine() -> None:
@@ -118,7 +127,8 @@ def _look_at(path: Path) -> os.stat_result | None:
     return found
 
 
-def _check_owner(path: Path, owner: int) -> None:
+def check_owner(path: Path, owner: int) -> None:
+    """Raise `StoreError` where the store's file is another user's."""
     if owner == os.geteuid():
         return
     import pwd
@@ -133,7 +143,7 @@ def _check_owner(path: Path, owner: int) -> None:
     )
 
 
-def _version(database: Database) -> str | None:
+def version_of(database: Database) -> str | None:
     """Give the schema's version if it is older than ours ('' for none), None if it is ours.
 
     Raises `StoreError` for a file that is no store of ours, or newer than this program.
