@@ -115,12 +115,29 @@ def check(path: Path, told: str) -> int:
     database = connect(path, writable=False)
     try:
         with database.read() as cursor:
-            found = list(islice(readback.faults(cursor), _FAULTS_TOLD))
+            found = _faults(cursor)
             if not found:
                 return int(cursor.execute("SELECT count(*) FROM run_rows").fetchone()[0])
     finally:
         database.close()
     raise StoreError(f"{told}: {'; '.join(found)}", hint="bring back another backup")
+
+
+def _faults(cursor: sqlite3.Cursor) -> list[str]:
+    found = []
+    try:
+        found += islice(readback.faults(cursor), _FAULTS_TOLD)
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        found.append(f"SQLite: {error}")
+    return found
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite found that a file is damaged, or no database at all."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    return code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def sync(path: Path) -> None:

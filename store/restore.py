@@ -23,7 +23,6 @@ DROPPED = "dropped: the store was restored"
 MACHINE_ID = Path("/etc/machine-id")
 
 _GIVEN = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'run_rows'"
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,11 +220,10 @@ def _fold(real: Path) -> None:
         with contextlib.closing(sqlite3.connect(real, isolation_level=None, timeout=wait_s)) as old:
             old.execute("PRAGMA journal_mode = DELETE").fetchall()
     except sqlite3.Error as error:
-        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-        if code == sqlite3.SQLITE_BUSY:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
             raise StoreError(
                 f"the store '{real}' is held open by another process",
                 hint="look which (fuser FILE), end it, then run the same command again",
             ) from None
-        if code not in _DAMAGED:
+        if not copies.is_damage(error):
             raise translated(error, real) from None

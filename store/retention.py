@@ -14,11 +14,11 @@ _ENDED = "('ok', 'failed', 'cancelled', 'interrupted', 'skipped')"
 
 # The index holds workflow, status, pruned_at, finished_at: what is not due is not looked at.
 _DUE = f"""
-SELECT id FROM run_rows WHERE workflow = ?1 AND status IN {_ENDED} AND pruned_at IS NULL
-  AND finished_at < ?2 AND id < ?3
+SELECT id FROM run_rows INDEXED BY ix_run_rows_age WHERE workflow = ?1 AND status IN {_ENDED}
+  AND pruned_at IS NULL AND finished_at < ?2 AND id < ?3
 UNION ALL
-SELECT id FROM run_rows WHERE workflow = ?1 AND status IN {_ENDED} AND pruned_at < 0
-ORDER BY 1"""
+SELECT id FROM run_rows INDEXED BY ix_run_rows_age WHERE workflow = ?1 AND status IN {_ENDED}
+  AND pruned_at < 0"""
 
 _NEWEST = "SELECT id FROM run_rows WHERE workflow = ? ORDER BY id DESC LIMIT 1 OFFSET ?"
 
@@ -88,7 +88,7 @@ def due(cursor: sqlite3.Cursor, workflow: str, limits: Limits) -> list[int]:
     row = cursor.execute(_NEWEST, (workflow, limits.newest - 1)).fetchone()
     below = row[0] if row else 0
     rows = cursor.execute(_DUE, (workflow, limits.before_us, below)).fetchall()
-    return [run_id for (run_id,) in rows]
+    return sorted(run_id for (run_id,) in rows)
 
 
 def judge(

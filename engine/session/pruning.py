@@ -58,7 +58,7 @@ class Pruned:
 
     def as_dict(self) -> dict[str, Any]:
         """Give it for JSON."""
-        return asdict(self)
+        return asdict(self) | {"runs": sorted(self.runs), "rows_kept": sorted(self.rows_kept)}
 
 
 def limits(
