@@ -32,12 +32,13 @@ SELECT id, finished_at FROM run_rows WHERE workflow = ? AND status = ? AND prune
   AND definition_id IS NOT NULL ORDER BY finished_at DESC LIMIT 1"""
 
 _NEWER_OK = """
-SELECT 1 FROM run_rows WHERE workflow = ?1 AND params = ?2 AND context_sha256 = ?3
+SELECT 1 FROM run_rows INDEXED BY ix_run_rows_params
+WHERE workflow = ?1 AND params = ?2 AND context_sha256 = ?3
   AND pruned_at IS {} NULL AND id > ?4 AND status = 'ok' AND definition_id IS NOT NULL LIMIT 1"""
 
 _OLDER_ROWS = """
-SELECT id FROM run_rows WHERE workflow = ? AND params = ? AND context_sha256 = ?
-  AND pruned_at > 0 AND id < ?"""
+SELECT id FROM run_rows INDEXED BY ix_run_rows_params
+WHERE workflow = ? AND params = ? AND context_sha256 = ? AND pruned_at > 0 AND id < ?"""
 
 
 class Limits(NamedTuple):
