@@ -124,7 +124,7 @@ def check(path: Path, told: str) -> int:
 
 
 def _faults(cursor: sqlite3.Cursor) -> list[str]:
-    found = []
+    found: list[str] = []
     try:
         found += islice(readback.faults(cursor), _FAULTS_TOLD)
     except sqlite3.DatabaseError as error:

@@ -6,7 +6,7 @@ A chain is what shares a first run; whatever one run names of another lies in it
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ _NEWEST = "SELECT id FROM run_rows WHERE workflow = ? ORDER BY id DESC LIMIT 1 O
 
 _CHAIN = """
 SELECT id, workflow, status, params, context_sha256, definition_id IS NOT NULL, finished_at,
-       pruned_at, resumed_from, root_run
+       pruned_at, resumed_from
 FROM run_rows WHERE root_run = (SELECT root_run FROM run_rows WHERE id = ?) ORDER BY id"""
 
 _LAST_FAILURE = """
@@ -67,7 +67,6 @@ class _Run:
     finished_at: int | None
     pruned_at: int | None
     resumed_from: int | None
-    root_run: int
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -98,8 +97,8 @@ def judge(
     """Say which of `runs`, and of those in their chains, go; newest first.
 
     Kept whole is what is not due, has an alert to deliver or a file to publish, or is the
-    workflow's last failure, and all that such a run names. Of each set of parameters the last `ok`
-    run keeps its row, and so do the runs that such a row names.
+    workflow's last failure, and all that such a run goes on from. Of each set of parameters the
+    last `ok` run keeps its row, and so do the runs that it went on from.
     """
     bench = _Bench(cursor, workflow, limits)
     waiting, seen, verdicts = list(runs), set[int](), list[Verdict]()
@@ -149,12 +148,9 @@ class _Bench:
     def judge(self, chain: list[_Run]) -> list[Verdict]:
         """Say what of a chain goes."""
         by_id = {run.run_id: run for run in chain}
-        whole = _closed({run.run_id for run in chain if self._is_kept(run)}, by_id, self._named)
-        rows = _closed(
-            {run.run_id for run in chain if run.run_id not in whole and self._is_last_ok(run)},
-            by_id,
-            lambda run: (run.resumed_from, run.root_run),
-        )
+        whole = _closed({run.run_id for run in chain if self._is_kept(run)}, by_id)
+        last_ok = (r.run_id for r in chain if r.run_id not in whole and self._is_last_ok(r))
+        rows = _closed(set(last_ok), by_id)
         verdicts = []
         for run in chain:
             kept_whole = run.run_id in whole and run.pruned_at is None
@@ -181,21 +177,16 @@ class _Bench:
             self._cursor.execute(_NEWER_OK.format(word), row).fetchone() for word in ("", "NOT")
         )
 
-    def _named(self, run: _Run) -> Iterable[int | None]:
-        """Runs without which this one could not be continued, or not be told of."""
-        sql = "SELECT DISTINCT source_run FROM step_rows WHERE run_id = ?"
-        sources = [source for (source,) in self._cursor.execute(sql, (run.run_id,))]
-        return (run.resumed_from, run.root_run, *sources)
 
+def _closed(found: set[int], by_id: Mapping[int, _Run]) -> set[int]:
+    """Add to a set of runs all that they go on from, at any distance.
 
-def _closed(
-    found: set[int], by_id: Mapping[int, _Run], named: Callable[[_Run], Iterable[int | None]]
-) -> set[int]:
-    """Add to a set of runs all that they name, at any distance."""
-    waiting, closed = list(found), set(found)
-    while waiting and len(by_id) > 1:
-        for run_id in named(by_id[waiting.pop()]):
-            if run_id is not None and run_id in by_id and run_id not in closed:
-                closed.add(run_id)
-                waiting.append(run_id)
+    Where a cached step's values are, and the first run with its initial context, lies on that way.
+    """
+    closed = set[int]()
+    for run_id in found:
+        past: int | None = run_id
+        while past is not None and past not in closed and past in by_id:
+            closed.add(past)
+            past = by_id[past].resumed_from
     return closed
