@@ -55,7 +55,7 @@ def test_a_backup_in_mid_run_is_whole(path: Path, tmp_path: Path) -> None:
     writer = python(WRITES, path, tmp_path / "stop")
     assert writer.stdout is not None
     assert writer.stdout.readline() == "ready\n"
-    made = []
+    made: list[copies.Backup] = []
     for number in range(5):
         there = rows(made[-1].path, "SELECT count(*) FROM attempts")[0] if made else (0,)
         while rows(path, "SELECT count(*) FROM attempts")[0] <= there:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +225,7 @@ RUNS = st.lists(
 def fill(database: Database, runs: list[tuple[str, str, int, int, bool]]) -> None:
     """Record runs, some in chains, as the engine would: only what is whole is gone on from."""
     for at, (how, status, params, back, again) in enumerate(runs):
-        more = {"params": f'{{"n":{params}}}', "at": float(at)}
+        more: dict[str, Any] = {"params": f'{{"n":{params}}}', "at": float(at)}
         if how == "bare" or status == "skipped":
             record_ended_run(database, new_run("", **more), RunStatus(status))
             continue
@@ -328,7 +327,7 @@ def check_kept(database: Database, before: list[tuple[Any, ...]], limits: Limits
 
 
 @pytest.fixture
-def wide(database: Database) -> Iterator[Database]:
+def wide(database: Database) -> Database:
     """Give a store with an old run of 1,500 steps, 3 rows each, and a newer one."""
     database.raw.execute("PRAGMA synchronous = OFF")
     journal = begun(database, " ".join(f"s{at}" for at in range(1_500)))
@@ -371,12 +370,13 @@ def test_large_values_count_as_many_rows(database: Database) -> None:
     end(journal, "cancelled")
     a_run(database, "cancelled")
     verdicts = prune.mark(database, "flow", ALL, [1], NOW_US)
-    left = []
-    prune.take_away(
-        database,
-        verdicts,
-        lambda: not left.append(rows(database, "SELECT count(*) FROM output_rows")[0][0]),
-    )
+    left: list[int] = []
+
+    def go_on() -> bool:
+        left.append(rows(database, "SELECT count(*) FROM output_rows")[0][0])
+        return True
+
+    prune.take_away(database, verdicts, go_on)
     assert left == [5, 2, 0]
 
 
