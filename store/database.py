@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import sqlite3
@@ -11,10 +12,12 @@ import tempfile
 from pathlib import Path
 
 from engine.errors import AlreadyRunning, StoreError, UsageError
-from store import locks
+from store import locks, losses, mounts, place
 from store.connection import Database, connect, make_durable, translated
 
 SQLITE_MIN = (3, 35, 0)
+
+logger = logging.getLogger("engine.store")
 
 _OPTIONS = re.compile(r"\?\w+=[^/]*\Z")
 
@@ -44,10 +47,11 @@ def path_of(url: str) -> Path:
 def open_writer(path: Path) -> Database:
     """Open the store for writing; creates a missing one, upgrades an older one after a copy.
 
-    Raises `StoreError` (damaged, newer, foreign, unwritable) or `AlreadyRunning` (an upgrade is
-    due while a run is on).
+    Raises `StoreError` (damaged, newer, foreign, a copy, with losses, unwritable) or
+    `AlreadyRunning` (an upgrade is due while a run is on); nothing is written then.
     """
     _check_machine()
+    _check_disk(path)
     found = _look_at(path)
     if found is None:
         _create(path)
@@ -58,16 +62,44 @@ def open_writer(path: Path) -> Database:
             hint="mount what it leads to, or name another store with --store",
         )
     _check_owner(path, found.st_uid)
+    version = _examine(path)
     database = connect(path, writable=True)
     try:
-        version = _version(database)
         make_durable(database)
         if version is not None:
             _upgrade(database, version)
+        _settle_in(database)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _examine(path: Path) -> str | None:
+    """Look before writing, as closing a writing connection changes files; gives `_version`."""
+    known = losses.heads(path)
+    # A transaction that was cut off in an old journal is rolled back by a writer only.
+    half_done = _beside(path, "-journal").exists()
+    database = connect(path, writable=half_done)
+    try:
+        version = _version(database)
+        with database.read() as cursor:
+            place.check(cursor, path)
+            lost = losses.find(cursor, known)
+        if lost:
+            raise losses.error(path, lost)
+    finally:
+        database.close()
+    return version
+
+
+def _settle_in(database: Database) -> None:
+    """Record where the store belongs, if it is the first time; keep a reserve beside it."""
+    with database.read() as cursor:
+        known = place.recorded(cursor) is not None
+    if not known:
+        with database.write() as cursor:
+            place.record(cursor, place.here(database.path))
 
 
 def open_reader(path: Path) -> Database:
@@ -102,6 +134,21 @@ def _check_machine() -> None:
         )
 
 
+def _check_disk(path: Path) -> None:
+    """Refuse a network file system: a second machine would see neither lock nor log."""
+    kind = mounts.file_system(path)
+    if kind not in mounts.NETWORK:
+        return
+    told = f"the store '{path}' is on a network file system ({kind})"
+    if os.environ.get("ENGINE_NETWORK_STORE") == "allow":
+        logger.warning("%s, where neither locks nor commits are sure", told)
+        return
+    raise StoreError(
+        told,
+        hint="keep it on a local disk, see --store; ENGINE_NETWORK_STORE=allow takes the risk",
+    )
+
+
 def _look_at(path: Path) -> os.stat_result | None:
     """Give what is known of the store's file, None if there is none."""
     try:
@@ -116,6 +163,11 @@ def _look_at(path: Path) -> os.stat_result | None:
     if stat.S_ISDIR(found.st_mode):
         raise StoreError(f"the store '{path}' is a folder", hint="name a file with --store")
     return found
+
+
+def _beside(path: Path, ending: str) -> Path:
+    """Name a file of SQLite's own: it lies beside the store itself, whatever links lead there."""
+    return Path(os.path.realpath(path) + ending)
 
 
 def _check_owner(path: Path, owner: int) -> None:
@@ -166,7 +218,16 @@ def _version(database: Database) -> str | None:
 
 
 def _create(path: Path) -> None:
-    """Make a whole store beside its place, then link it there: nobody sees half of one."""
+    """Make a whole store beside its place, then link it there: nobody sees half of one.
+
+    Who takes a store away starts afresh, so nothing of the old one counts as lost.
+    """
+    left = _beside(path, "-wal")
+    if left.exists() and left.stat().st_size:
+        raise StoreError(
+            f"the store '{path}' is gone, but its write-ahead log '{left.name}' is there",
+            hint="bring the store back beside it; to start afresh, move the log away too",
+        )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", suffix=".new", dir=path.parent)
@@ -175,7 +236,9 @@ def _create(path: Path) -> None:
         raise _cannot_create(path, error) from None
     temporary = Path(name)
     try:
-        _write_schema(temporary)
+        _write_schema(temporary, place.here(path))
+        if not path.exists():
+            locks.forget_heads(path)
         with contextlib.suppress(FileExistsError):
             os.link(temporary, path)
     except sqlite3.Error as error:
@@ -194,7 +257,7 @@ def _cannot_create(path: Path, error: OSError) -> StoreError:
     )
 
 
-def _write_schema(path: Path) -> None:
+def _write_schema(path: Path, belongs: place.Place) -> None:
     """Fill an empty file with the newest schema, in one transaction."""
     from store.tables import schema
 
@@ -204,6 +267,7 @@ def _write_schema(path: Path) -> None:
         connection.execute("BEGIN IMMEDIATE")
         for statement in schema():
             connection.execute(statement)
+        place.record(connection.cursor(), belongs)
         connection.execute("COMMIT")
 
 

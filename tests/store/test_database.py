@@ -178,7 +178,7 @@ def test_a_making_that_was_killed_is_in_nobodys_way(path: Path) -> None:
 def test_a_making_that_fails_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a store is never seen."""
 
-    def broken(_: Path) -> None:
+    def broken(*_: object) -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
     monkeypatch.setattr(module, "_write_schema", broken)
