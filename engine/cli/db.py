@@ -9,6 +9,15 @@ from engine.cli.console import print_result
 
 
 def database(parsed: argparse.Namespace) -> int:
+    """Do what is asked of the store."""
+    if parsed.what == "verify":
+        from engine.cli.verifying import verify
+
+        return verify(parsed)
+    return _upgrade(parsed)
+
+
+def _upgrade(parsed: argparse.Namespace) -> int:
     """Bring the store's tables up to date, after taking a copy; makes a missing one."""
     from engine.places import make_home
     from engine.session.reconciling import reconcile_all

@@ -86,7 +86,12 @@ def build() -> argparse.ArgumentParser:
     schedule.add_argument("what", choices=["show", "verify"])
     schedule.add_argument("name", metavar="NAME", help="the workflow")
     database = add("db", "db:database", "the store itself")
-    database.add_argument("what", choices=["upgrade"], help="bring its tables up to date")
+    database.add_argument(
+        "what",
+        choices=["upgrade", "verify"],
+        help="bring its tables up to date, or say what is wrong with it",
+    )
+    _json(database)
     return parser
 
 
