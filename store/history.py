@@ -15,6 +15,7 @@ from engine.model import Encoded
 from store import locks
 from store.connection import Database
 from store.past import PastRun, read_past
+from store.value_faults import ValueFaults
 
 Row = dict[str, Any]
 
@@ -229,6 +230,10 @@ SELECT step, duration_us FROM (
         if past.status == "running" and not locks.alive(self._database.path, owner):
             return past.as_of_dead([row["status"] for row in self.steps(run_id)])
         return past
+
+    def value_faults(self) -> ValueFaults:
+        """Give what tells which stored values can be used."""
+        return ValueFaults(self._database)
 
     def initial_run(self, run_id: int) -> int:
         """Give the run of the chain that keeps the initial context: its first."""
