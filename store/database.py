@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from engine.errors import AlreadyRunning, StoreError, UsageError
-from store import locks, losses, mounts, place
+from store import locks, losses, mounts, place, reserve
 from store.connection import Database, connect, make_durable, translated
 
 SQLITE_MIN = (3, 35, 0)
@@ -62,6 +62,7 @@ def open_writer(path: Path) -> Database:
             hint="mount what it leads to, or name another store with --store",
         )
     _check_owner(path, found.st_uid)
+    _check_writable(path)
     version = _examine(path)
     database = connect(path, writable=True)
     try:
@@ -100,6 +101,7 @@ def _settle_in(database: Database) -> None:
     if not known:
         with database.write() as cursor:
             place.record(cursor, place.here(database.path))
+    reserve.keep(database.path)
 
 
 def open_reader(path: Path) -> Database:
@@ -183,6 +185,17 @@ def _check_owner(path: Path, owner: int) -> None:
         f"the store '{path}' belongs to user '{name}'",
         hint=f"run it as that user: sudo -u {name} …",
     )
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse what SQLite would find out at its first write only, or call unable to open."""
+    real = Path(os.path.realpath(path))
+    for what, target in (("file", real), ("folder", real.parent)):
+        if not os.access(target, os.W_OK):
+            raise StoreError(
+                f"the store '{path}' cannot be written: its {what} is read-only here",
+                hint="make file and folder writable for this user, or name another with --store",
+            )
 
 
 def _version(database: Database) -> str | None:

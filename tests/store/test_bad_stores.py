@@ -259,6 +259,23 @@ def test_a_folder_that_cannot_be_written(open_folder: Path) -> None:
     assert list(open_folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_store_that_may_only_be_read(open_folder: Path, what: str) -> None:
+    """SQLite needs to write to the file and beside it: refused before anything is begun."""
+    home = open_folder / "home"
+    path = home / "runs.db"
+    open_writer(path).close()
+    if os.geteuid() == 0:
+        for each in (home, *home.iterdir()):
+            os.chown(each, 65534, 65534)
+    (path if what == "file" else home).chmod(0o500)
+    said = as_nobody(REPORT.format(open="open_writer"), path)
+    assert said == (
+        f"the store '{path}' cannot be written: its {what} is read-only here|make file and folder"
+        " writable for this user, or name another with --store\n"
+    )
+
+
 def test_a_folder_that_cannot_be_entered(open_folder: Path) -> None:
     """Neither reader nor writer can tell whether there is a store."""
     open_folder.chmod(0o700)

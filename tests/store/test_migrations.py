@@ -76,7 +76,7 @@ def test_a_migrated_store_is_a_store(migrated: Path, tmp_path: Path) -> None:
     assert database.raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert database.raw.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
     database.close()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["runs.db"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["runs.db", "runs.db.reserve"]
 
 
 def test_alembic_finds_nothing_to_do(migrated: Path) -> None:
