@@ -104,6 +104,39 @@ def test_a_truncated_store_is_refused(path: Path, database: Database) -> None:
         History(open_writer(path)).runs()
 
 
+def root_page(path: Path, name: str) -> int:
+    """Give where a table or index begins in a store's file."""
+    raw = sqlite3.connect(path)
+    (page,) = raw.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    raw.close()
+    return (int(page) - 1) * 4096
+
+
+@pytest.mark.parametrize("where", ["header", "schema", "index", "table"])
+def test_flipped_bytes_are_found_before_anything_is_written(
+    path: Path, database: Database, where: str
+) -> None:
+    """At the first look at what is damaged: the file stays as it is, and the way back is told."""
+    a_run(database)
+    database.close()
+    at = {
+        "header": 20,
+        "schema": 100,
+        "index": root_page(path, "ix_run_rows_workflow"),
+        "table": root_page(path, "run_rows"),
+    }[where]
+    whole = bytearray(path.read_bytes())
+    whole[at : at + 16] = bytes(byte ^ 0xFF for byte in whole[at : at + 16])
+    path.write_bytes(whole)
+    with pytest.raises(StoreError) as caught:
+        History(open_writer(path)).newest("flow", params="{}", context_sha256="")
+    assert caught.value.message.startswith(f"the store '{path}' is damaged or no store: ")
+    assert caught.value.hint == (
+        "move it away (with its -wal and -shm), bring back a backup; see `db verify`"
+    )
+    assert path.read_bytes() == whole
+
+
 # -- other versions -------------------------------------------------------------------------------
 
 
@@ -238,6 +271,17 @@ def test_another_users_store_is_refused(path: Path, database: Database) -> None:
     os.chown(path, 54321, 54321)
     with pytest.raises(StoreError, match="belongs to user '#54321'"):
         open_writer(path)
+
+
+def test_an_older_sqlite_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is made; both versions are named."""
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.34.1")
+    with pytest.raises(StoreError) as caught:
+        open_writer(path)
+    assert caught.value.message == "this Python is linked to SQLite 3.34.1; 3.35.0 is needed"
+    assert caught.value.exit_code == 3
+    assert not path.parent.exists()
 
 
 @pytest.fixture

@@ -21,23 +21,21 @@ def flip(project: Project) -> None:
 
 
 def test_a_damaged_value_is_made_again(project: Project) -> None:
-    """Verify names it, the dry run and the run say so, its step and all after it run again."""
+    """Verify names it, the run says so, its step and all after it run again."""
     project.chain()
     assert project.run("run", "flow").code == 1
-    assert project.run("db", "verify").out.endswith("ok\n")
     flip(project)
     (project.root / "go").touch()
     checked = project.run("db", "verify")
     assert checked.code == 3
     assert "fault: the value 'fetch' of step 'fetch' in run 1 of 'flow' is damaged" in checked.out
     assert checked.out.endswith("\n1 fault\n")
-    found = project.run("db", "verify", "--json").report
-    assert found["faults"] == 1
     why = "its stored value 'fetch' is damaged"
-    assert why in project.run("run", "flow", "--dry-run").out
     report = project.report("flow")
     assert statuses(report) == {"fetch": "ok", "transform": "ok", "end": "ok"}
     assert notes(report)["fetch"] == f"redone: {why}"
+    checked = project.run("db", "verify", "--json")
+    assert (checked.code, checked.report["faults"]) == (3, 1)  # it is still there, in run 1
     assert project.effects() == ["fetched", "transform", "fetched", "transform", "fetched!"]
 
 
