@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import sqlite3
@@ -14,12 +13,11 @@ from pathlib import Path
 from shlex import quote
 
 from engine.errors import StoreError
-from store import locks, losses, mounts, place
+from store import locks, losses, mounts, place, readback
 from store.connection import Database
 from store.tables import schema
 
 WAL_RESET_FIXED = (3, 51, 3)
-INTEGRITY_MAX = 20  # findings of SQLite's own, of which one fault can make thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,36 +36,28 @@ def verify(database: Database) -> Iterator[Finding]:
     known = losses.heads(database.path)
     yield from _surroundings(database.path)
     with database.read() as cursor:
-        for check in (_places, *CONTENT, _pending):
-            yield from _tried(check, cursor, database.path)
+        for what, check in _CHECKS.items():
+            yield from _tried(what, check(cursor, database.path))
         for loss in losses.find(cursor, known):
             yield Finding(f"commits are lost: {loss}")
 
 
-def content_faults(database: Database) -> Iterator[Finding]:
-    """Check what a store holds, wherever the file lies: structure, schema, events and values."""
-    with database.read() as cursor:
-        for check in CONTENT:
-            yield from _tried(check, cursor, database.path)
-
-
-def _tried(check: Check, cursor: sqlite3.Cursor, path: Path) -> Iterator[Finding]:
+def _tried(what: str, check: Iterator[Finding]) -> Iterator[Finding]:
     """Go on with the next check where a damaged page ends this one."""
     try:
-        yield from check(cursor, path)
+        yield from check
     except sqlite3.Error as error:
-        yield Finding(f"the check of its {check.__name__.strip('_')} could not go on: {error}")
+        yield Finding(f"the check of its {what} could not go on: {error}")
 
 
 # -- what it holds --------------------------------------------------------------------------------
 
 
-def _integrity(cursor: sqlite3.Cursor, _path: Path) -> Iterator[Finding]:
-    for (said,) in cursor.execute(f"PRAGMA integrity_check({INTEGRITY_MAX})").fetchall():
-        if said != "ok":
-            yield Finding(f"SQLite's integrity check: {' '.join(said.split())}")
-    for table, _, parent, _ in cursor.execute("PRAGMA foreign_key_check").fetchall():
-        yield Finding(f"a row of '{table}' names a row of '{parent}' that is not there")
+def _read_back(check: Callable[[sqlite3.Cursor], Iterator[str]]) -> Check:
+    def found(cursor: sqlite3.Cursor, _path: Path) -> Iterator[Finding]:
+        return (Finding(text) for text in check(cursor))
+
+    return found
 
 
 def _schema(cursor: sqlite3.Cursor, _path: Path) -> Iterator[Finding]:
@@ -93,47 +83,6 @@ def _objects(cursor: sqlite3.Cursor) -> dict[tuple[str, str], str]:
     )
     layout = re.compile(r"\s+")
     return {(kind, name): layout.sub("", sql) for kind, name, sql in rows.fetchall()}
-
-
-_EVENTS = """
-SELECT r.id, r.workflow, r.events, count(e.seq), count(DISTINCT e.seq), min(e.seq), max(e.seq)
-FROM run_rows r LEFT JOIN (
-  SELECT run_id, claimed_seq AS seq FROM attempt_rows
-  UNION ALL SELECT run_id, ended_seq FROM attempt_rows WHERE outcome IS NOT NULL
-  UNION ALL SELECT run_id, seq FROM step_rows
-  UNION ALL SELECT id, events FROM run_rows WHERE status <> 'running'
-) e ON e.run_id = r.id
-WHERE r.events > 0 GROUP BY r.id"""
-
-
-def _events(cursor: sqlite3.Cursor, _path: Path) -> Iterator[Finding]:
-    for run, workflow, events, count, distinct, first, last in cursor.execute(_EVENTS):
-        if (count, distinct, first or 0, last or 0) != (events, events, 1, events):
-            yield Finding(
-                f"run {run} of '{workflow}' has {distinct} of its {events} events"
-                + (f", and {count - distinct} numbered twice" if count > distinct else "")
-            )
-
-
-_VALUES = """
-SELECT o.run_id, r.workflow, d.name, o.position, o.key, o.sha256, o.data FROM output_rows o
-LEFT JOIN run_rows r ON r.id = o.run_id
-LEFT JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = o.position"""
-
-
-def _values(cursor: sqlite3.Cursor, _path: Path) -> Iterator[Finding]:
-    for run, workflow, step, position, key, sha256, data in cursor.execute(_VALUES):
-        if _sha256(data) != sha256:
-            of = f"step '{step}'" if position >= 0 else "the initial context"
-            yield Finding(f"the value '{key}' of {of} in run {run} of '{workflow}' is damaged")
-
-
-def _sha256(data: object) -> str:
-    raw = data.encode() if isinstance(data, str) else data
-    return hashlib.sha256(raw).hexdigest() if isinstance(raw, bytes) else ""
-
-
-CONTENT: tuple[Check, ...] = (_integrity, _schema, _events, _values)
 
 
 # -- what waits to be done ------------------------------------------------------------------------
@@ -189,3 +138,11 @@ def _surroundings(path: Path) -> Iterator[Finding]:
             " engines that write at the same instant could damage the store",
             fault=False,
         )
+
+
+_CHECKS: dict[str, Check] = {
+    "place": _places,
+    **{what: _read_back(check) for what, check in readback.CHECKS.items()},
+    "schema": _schema,
+    "pending work": _pending,
+}

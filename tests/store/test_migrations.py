@@ -17,11 +17,10 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from engine.errors import StoreError
-from store import migrate
+from store import migrate, readback
 from store.database import open_reader, open_writer
 from store.history import History
 from store.tables import APPLICATION_ID, REVISIONS, VIEWS, metadata
-from store.verify import content_faults
 from tests.store.filled import CHECKOUT, a_run, python
 
 
@@ -221,7 +220,7 @@ def test_a_migration_killed_midway_did_not_happen(path: Path) -> None:
         open_reader(path)
     database = open_writer(path)
     a_run(database)
-    assert [one.text for one in content_faults(database)] == []
+    assert list(readback.faults(database.raw.cursor())) == []
     database.close()
     copies = sorted(each.name for each in path.parent.glob("*before-upgrade*"))
     assert copies == [f"runs.db.before-upgrade-from-0001.{number}" for number in (1, 2)]

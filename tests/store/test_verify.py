@@ -13,7 +13,6 @@ from engine.model import OutputFile
 from store import locks, verify
 from store.connection import Database
 from store.database import open_reader
-from store.verify import Finding
 from tests.store.filled import begun, dead_owner, did, end, value
 
 
@@ -71,8 +70,8 @@ def test_an_older_sqlite_is_a_note(filled: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("key", "text"),
     [
-        ("rows", "the value 'rows' of step 'a' in run 1 of 'flow' is damaged"),
-        ("start", "the value 'start' of the initial context in run 1 of 'flow' is damaged"),
+        ("rows", "run 1, step 'a': the value 'rows' is damaged"),
+        ("start", "run 1, the initial context: the value 'start' is damaged"),
     ],
 )
 def test_a_flipped_byte_of_a_value(filled: Path, key: str, text: str) -> None:
@@ -88,11 +87,21 @@ def test_a_flipped_byte_of_a_value(filled: Path, key: str, text: str) -> None:
 def test_missing_rows_leave_a_gap(filled: Path) -> None:
     """Whatever took them."""
     change(filled, "DELETE FROM attempt_rows WHERE number = 2")
-    assert findings(filled, fault=True) == ["run 1 of 'flow' has 7 of its 9 events"]
+    gap = ["run 1 of 'flow': 9 events, and not all of them are there"]
+    assert findings(filled, fault=True) == gap
+
+
+def test_numbers_given_twice_leave_a_gap(filled: Path) -> None:
+    """As many rows as there should be are not enough."""
     change(filled, "UPDATE step_rows SET seq = 1 WHERE position = 1")
-    assert findings(filled, fault=True) == [
-        "run 1 of 'flow' has 6 of its 9 events, and 1 numbered twice"
-    ]
+    gap = ["run 1 of 'flow': 9 events, and not all of them are there"]
+    assert findings(filled, fault=True) == gap
+
+
+def test_a_pruned_run_has_no_events_to_check(filled: Path) -> None:
+    """Only its row is left."""
+    change(filled, "DELETE FROM attempt_rows", "UPDATE run_rows SET pruned_at = 1")
+    assert findings(filled, fault=True) == []
 
 
 def test_a_run_that_is_on_has_its_events(path: Path, database: Database) -> None:
@@ -106,7 +115,7 @@ def test_rows_that_name_nothing(filled: Path) -> None:
     """A row whose run is gone is a fault."""
     change(filled, "UPDATE output_rows SET run_id = 7 WHERE key = 'sum'")
     assert findings(filled, fault=True) == [
-        "a row of 'output_rows' names a row of 'run_rows' that is not there"
+        "SQLite: a row of 'output_rows' names one that is not there"
     ]
 
 
@@ -138,7 +147,7 @@ def test_a_damaged_page_does_not_hide_the_rest(filled: Path) -> None:
     faults = findings(filled, fault=True)
     malformed = "could not go on: database disk image is malformed"
     assert f"the check of its events {malformed}" in faults
-    assert "the value 'sum' of step 'b' in run 1 of 'flow' is damaged" in faults
+    assert "run 1, step 'b': the value 'sum' is damaged" in faults
 
 
 def test_lost_commits(filled: Path) -> None:
@@ -187,13 +196,3 @@ def test_a_copy_is_noted(filled: Path, database: Database) -> None:
     assert findings(copy, fault=False) == [
         f"the store '{copy}' is a copy or was moved: it belongs at '{filled}'"
     ]
-
-
-def test_the_content_alone(filled: Path) -> None:
-    """As a backup is read back: where it lies does not count."""
-    filled.chmod(0o644)
-    change(filled, "UPDATE output_rows SET data = 'text' WHERE key = 'sum'")
-    with reader(filled) as opened:
-        assert list(verify.content_faults(opened)) == [
-            Finding("the value 'sum' of step 'b' in run 1 of 'flow' is damaged")
-        ]

@@ -28,7 +28,7 @@ def test_a_damaged_value_is_made_again(project: Project) -> None:
     (project.root / "go").touch()
     checked = project.run("db", "verify")
     assert checked.code == 3
-    assert "fault: the value 'fetch' of step 'fetch' in run 1 of 'flow' is damaged" in checked.out
+    assert "fault: run 1, step 'fetch': the value 'fetch' is damaged" in checked.out
     assert checked.out.endswith("\n1 fault\n")
     why = "its stored value 'fetch' is damaged"
     report = project.report("flow")

@@ -1,0 +1,72 @@
+"""Whether what is in a store's file reads back as it was written."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator
+
+SHOWN_MAX = 20
+
+_NUMBERS = """
+SELECT claimed_seq FROM attempt_rows WHERE run_id = ?1 AND claimed_seq > 0
+UNION ALL
+SELECT ended_seq FROM attempt_rows WHERE run_id = ?1 AND ended_seq > 0
+UNION ALL
+SELECT seq FROM step_rows WHERE run_id = ?1 AND seq > 0"""
+
+_VALUES = """
+SELECT o.run_id, coalesce(d.name, ''), o.key, o.sha256, o.data
+FROM output_rows o JOIN run_rows r ON r.id = o.run_id
+LEFT JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = o.position"""
+
+
+def faults(cursor: sqlite3.Cursor) -> Iterator[str]:
+    """Say what does not: SQLite's own checks, the events of every run, the sum of every value.
+
+    A store from before events were counted has none to check. Raises `sqlite3.Error` where the
+    file cannot be read at all.
+    """
+    for check in CHECKS.values():
+        yield from check(cursor)
+
+
+def sqlites_faults(cursor: sqlite3.Cursor) -> Iterator[str]:
+    """What SQLite's own checks find."""
+    for (text,) in cursor.execute(f"PRAGMA integrity_check({SHOWN_MAX})").fetchall():
+        if text != "ok":
+            yield f"SQLite: {' '.join(text.split())}"
+    for table, *_ in cursor.execute("PRAGMA foreign_key_check").fetchmany(SHOWN_MAX):
+        yield f"SQLite: a row of '{table}' names one that is not there"
+
+
+def event_faults(cursor: sqlite3.Cursor) -> Iterator[str]:
+    """Runs whose events are not numbered 1, 2, … up to their count, each number once."""
+    columns = [row[1] for row in cursor.execute("PRAGMA table_info(run_rows)").fetchall()]
+    if "events" not in columns:
+        return
+    runs = cursor.execute(
+        "SELECT id, workflow, events, status FROM run_rows WHERE pruned_at IS NULL ORDER BY id"
+    ).fetchall()
+    for run_id, workflow, events, status in runs:
+        found = sorted(row[0] for row in cursor.execute(_NUMBERS, (run_id,)))
+        if events and status != "running":
+            found.append(events)  # the end of the run itself is always its last
+        if found != list(range(1, events + 1)):
+            yield f"run {run_id} of '{workflow}': {events} events, and not all of them are there"
+
+
+def value_faults(cursor: sqlite3.Cursor) -> Iterator[str]:
+    """Values whose bytes are not those that were stored."""
+    for run_id, step, key, sha256, data in cursor.execute(_VALUES):
+        raw = data if isinstance(data, bytes) else str(data).encode("utf-8", "replace")
+        if raw is not data or hashlib.sha256(raw).hexdigest() != sha256:
+            whose = f"step '{step}'" if step else "the initial context"
+            yield f"run {run_id}, {whose}: the value '{key}' is damaged"
+
+
+CHECKS: dict[str, Callable[[sqlite3.Cursor], Iterator[str]]] = {
+    "structure": sqlites_faults,
+    "events": event_faults,
+    "values": value_faults,
+}
