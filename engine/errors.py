@@ -12,10 +12,12 @@ class EngineError(Exception):
     """Root of the family.
 
     `message` is one lower-case sentence with names in quotes; `hint` is one imperative line, or
-    empty; `exit_code` is what the command ends with.
+    empty; `exit_code` is what the command ends with; `alerted` says that the alerts due for it
+    are sent or recorded.
     """
 
     exit_code = 3
+    alerted = False
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -82,6 +84,10 @@ class StoreError(EngineError):
 
 class StoreBusy(StoreError):
     """Another process held the write lock for longer than the busy timeout."""
+
+
+class StoreFull(StoreError):
+    """The disk of the store takes no more; the transaction was rolled back."""
 
 
 class AlreadyRunning(EngineError):

@@ -64,10 +64,15 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How to judge: `file_matches(target, sha256)`, how parts differ, what must be redone."""
+    """How to judge: `file_matches(target, sha256)`, how parts differ, what must be redone.
+
+    `values_fault(run, step)` says what is wrong with the values that a step left in a run; it is
+    asked about steps that have nothing else against them.
+    """
 
     run_id: int
     file_matches: Callable[[str, str], bool]
+    values_fault: Callable[[int, str], str]
     difference: Callable[[Mapping[str, str], Mapping[str, str]], str]
     forced: str | None = None
 
@@ -78,7 +83,7 @@ def choose(
     """Decide for every step, by position; `order` is a dependency order.
 
     A step is reused if it was `ok` (or skipped by itself) in the chain, is the same, has its files
-    as they were, and none of its upstreams, at any distance, runs again.
+    and values as they were, and none of its upstreams, at any distance, runs again.
     """
     choices: list[Choice | None] = [None] * len(steps)
     for position in order:
@@ -101,10 +106,12 @@ def _choose_one(step: Fresh, old: Past, again: str | None, rules: Rules) -> Choi
     own_skip = old.status is StepStatus.SKIPPED and old.own_skip
     if not settled and not own_skip:
         return _unsettled(old, rules, again)
+    source = old.source_run if old.source_run is not None else rules.run_id
     why = _why_again(step, old, again, rules)
+    if settled and not why:
+        why = rules.values_fault(source, step.name)
     if why:
         return Choice("redo", why, own_key=settled, key_run=old.key_run)
-    source = old.source_run if old.source_run is not None else rules.run_id
     if own_skip:
         return Choice(
             "reuse",

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from engine.errors import StoreBusy, StoreError
+from engine.errors import StoreBusy, StoreError, StoreFull
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 BUSY_TIMEOUT_MS = 10_000
+# How a quota, a limit on the size of files, and a disk without room for the log's index show.
+_NO_ROOM = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
 
 
 class Database:
@@ -104,6 +106,12 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def translated(error: sqlite3.Error, path: Path) -> StoreError:
     """Say in our words what SQLite found."""
     code = getattr(error, "sqlite_errorcode", None) or 0
+    if code in _NO_ROOM:
+        return StoreFull(
+            f"the disk of the store '{path}' took no more: {error}",
+            hint="make space, or raise the limit on it, then run the same command again: nothing"
+            " recorded is lost",
+        )
     match code & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             wait_s = BUSY_TIMEOUT_MS // 1000
@@ -112,14 +120,14 @@ def translated(error: sqlite3.Error, path: Path) -> StoreError:
                 hint="look what holds it open (fuser FILE), then run the same command again",
             )
         case sqlite3.SQLITE_FULL:
-            return StoreError(
+            return StoreFull(
                 f"the disk of the store '{path}' is full",
                 hint="make space, then run the same command again: nothing recorded is lost",
             )
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return StoreError(
                 f"the store '{path}' is damaged or no store: {error}",
-                hint="move it away (with its -wal and -shm) and bring back a backup",
+                hint="move it away (with its -wal and -shm), bring back a backup; see `db verify`",
             )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return StoreError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import sqlite3
@@ -11,10 +12,12 @@ import tempfile
 from pathlib import Path
 
 from engine.errors import AlreadyRunning, StoreError, UsageError
-from store import locks
+from store import locks, losses, mounts, place, reserve
 from store.connection import Database, connect, make_durable, translated
 
 SQLITE_MIN = (3, 35, 0)
+
+logger = logging.getLogger("engine.store")
 
 _OPTIONS = re.compile(r"\?\w+=[^/]*\Z")
 
@@ -44,10 +47,11 @@ def path_of(url: str) -> Path:
 def open_writer(path: Path) -> Database:
     """Open the store for writing; creates a missing one, upgrades an older one after a copy.
 
-    Raises `StoreError` (damaged, newer, foreign, unwritable) or `AlreadyRunning` (an upgrade is
-    due while a run is on).
+    Raises `StoreError` (damaged, newer, foreign, a copy, with losses, unwritable) or
+    `AlreadyRunning` (an upgrade is due while a run is on); nothing is written then.
     """
     _check_machine()
+    _check_disk(path)
     found = _look_at(path)
     if found is None:
         _create(path)
@@ -58,17 +62,47 @@ def open_writer(path: Path) -> Database:
             hint="mount what it leads to, or name another store with --store",
         )
     check_owner(path, found.st_uid)
+    _check_writable(path)
+    version = _examine(path)
     database = connect(path, writable=True)
     try:
-        version = version_of(database)
-        _check_restoring(path)  # after a read, which keeps a restore that begins now waiting
+        _check_restoring(database)
         make_durable(database)
         if version is not None:
             _upgrade(database, version)
+        _settle_in(database)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _examine(path: Path) -> str | None:
+    """Look before writing, as closing a writing connection changes files; gives `version_of`."""
+    known = losses.heads(path)
+    # A transaction that was cut off in an old journal is rolled back by a writer only.
+    half_done = _beside(path, "-journal").exists()
+    database = connect(path, writable=half_done)
+    try:
+        version = version_of(database)
+        with database.read() as cursor:
+            place.check(cursor, path)
+            lost = losses.find(cursor, known)
+        if lost:
+            raise losses.error(path, lost)
+    finally:
+        database.close()
+    return version
+
+
+def _settle_in(database: Database) -> None:
+    """Record where the store belongs, if it is the first time; keep a reserve beside it."""
+    with database.read() as cursor:
+        known = place.recorded(cursor) is not None
+    if not known:
+        with database.write() as cursor:
+            place.record(cursor, place.here(database.path))
+    reserve.keep(database.path)
 
 
 def open_reader(path: Path) -> Database:
@@ -95,10 +129,13 @@ def open_reader(path: Path) -> Database:
     return database
 
 
-def _check_restoring(path: Path) -> None:
-    if locks.held(path, f"{locks.RESTORING}.lock"):
+def _check_restoring(database: Database) -> None:
+    """Look after a read: its lock on the file makes a restore that begins now wait for our end."""
+    with database.read() as cursor:
+        cursor.execute("PRAGMA schema_version").fetchone()
+    if locks.held(database.path, f"{locks.RESTORING}.lock"):
         raise AlreadyRunning(
-            f"the store '{path}' is being restored",
+            f"the store '{database.path}' is being restored",
             hint="run the same command again when that has ended",
         )
 
@@ -109,6 +146,21 @@ def _check_machine() -> None:
         raise StoreError(
             f"this Python is linked to SQLite {sqlite3.sqlite_version}; {needed} is needed"
         )
+
+
+def _check_disk(path: Path) -> None:
+    """Refuse a network file system: a second machine would see neither lock nor log."""
+    kind = mounts.file_system(path)
+    if kind not in mounts.NETWORK:
+        return
+    told = f"the store '{path}' is on a network file system ({kind})"
+    if os.environ.get("ENGINE_NETWORK_STORE") == "allow":
+        logger.warning("%s, where neither locks nor commits are sure", told)
+        return
+    raise StoreError(
+        told,
+        hint="keep it on a local disk, see --store; ENGINE_NETWORK_STORE=allow takes the risk",
+    )
 
 
 def _look_at(path: Path) -> os.stat_result | None:
@@ -127,6 +179,11 @@ def _look_at(path: Path) -> os.stat_result | None:
     return found
 
 
+def _beside(path: Path, ending: str) -> Path:
+    """Name a file of SQLite's own: it lies beside the store itself, whatever links lead there."""
+    return Path(os.path.realpath(path) + ending)
+
+
 def check_owner(path: Path, owner: int) -> None:
     """Raise `StoreError` where the store's file is another user's."""
     if owner == os.geteuid():
@@ -141,6 +198,17 @@ def check_owner(path: Path, owner: int) -> None:
         f"the store '{path}' belongs to user '{name}'",
         hint=f"run it as that user: sudo -u {name} …",
     )
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse what SQLite would find out at its first write only, or call unable to open."""
+    real = Path(os.path.realpath(path))
+    for what, target in (("file", real), ("folder", real.parent)):
+        if not os.access(target, os.W_OK):
+            raise StoreError(
+                f"the store '{path}' cannot be written: its {what} is read-only here",
+                hint="make file and folder writable for this user, or name another with --store",
+            )
 
 
 def version_of(database: Database) -> str | None:
@@ -176,7 +244,16 @@ def version_of(database: Database) -> str | None:
 
 
 def _create(path: Path) -> None:
-    """Make a whole store beside its place, then link it there: nobody sees half of one."""
+    """Make a whole store beside its place, then link it there: nobody sees half of one.
+
+    Who takes a store away starts afresh, so nothing of the old one counts as lost.
+    """
+    left = _beside(path, "-wal")
+    if left.exists() and left.stat().st_size:
+        raise StoreError(
+            f"the store '{path}' is gone, but its write-ahead log '{left.name}' is there",
+            hint="bring the store back beside it; to start afresh, move the log away too",
+        )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", suffix=".new", dir=path.parent)
@@ -185,7 +262,9 @@ def _create(path: Path) -> None:
         raise _cannot_create(path, error) from None
     temporary = Path(name)
     try:
-        _write_schema(temporary)
+        _write_schema(temporary, place.here(path))
+        if not path.exists():
+            locks.forget_heads(path)
         with contextlib.suppress(FileExistsError):
             os.link(temporary, path)
     except sqlite3.Error as error:
@@ -204,7 +283,7 @@ def _cannot_create(path: Path, error: OSError) -> StoreError:
     )
 
 
-def _write_schema(path: Path) -> None:
+def _write_schema(path: Path, belongs: place.Place) -> None:
     """Fill an empty file with the newest schema, in one transaction."""
     from store.tables import schema
 
@@ -214,6 +293,7 @@ def _write_schema(path: Path) -> None:
         connection.execute("BEGIN IMMEDIATE")
         for statement in schema():
             connection.execute(statement)
+        place.record(connection.cursor(), belongs)
         connection.execute("COMMIT")
 
 

@@ -15,6 +15,7 @@ from engine.model import Encoded
 from store import locks
 from store.connection import Database
 from store.past import PastRun, read_past
+from store.value_faults import ValueFaults
 
 Row = dict[str, Any]
 
@@ -53,17 +54,20 @@ class History:
         if since is not None:
             where.append("r.started_at >= strftime('%s', ?) * 1000000")
             parameters.append(since)
+        most = "?"
+        if failed:
+            where.append("r.status IN ('failed', 'interrupted', 'cancelled', 'running')")
+            most = "? + (SELECT count(*) FROM run_rows WHERE status = 'running')"
         rows = self._rows(
             f"""SELECT r.id, s.*, v.resumed_from, v.root_run, v.note, v.params, v.finished_at,
                        v.started_by, r.owner
                 FROM run_rows r JOIN run_summary s ON s.run_id = r.id JOIN runs v ON v.id = r.id
-                WHERE {" AND ".join(where)} ORDER BY r.id DESC LIMIT ?""",
-            [*parameters, -1 if failed else limit],
+                WHERE {" AND ".join(where)} ORDER BY r.id DESC LIMIT {most}""",
+            [*parameters, limit],
         )
         shown = [self._told(row) for row in rows]
-        if failed:
-            bad = ("failed", "interrupted", "cancelled")
-            shown = [row for row in shown if row["status"] in bad]
+        if failed:  # of those that are running, some turn out to be dead
+            shown = [row for row in shown if row["status"] != "running"]
         return shown[:limit]
 
     def run(self, run_id: int) -> Row:
@@ -229,6 +233,10 @@ SELECT step, duration_us FROM (
         if past.status == "running" and not locks.alive(self._database.path, owner):
             return past.as_of_dead([row["status"] for row in self.steps(run_id)])
         return past
+
+    def value_faults(self) -> ValueFaults:
+        """Give what tells which stored values can be used."""
+        return ValueFaults(self._database)
 
     def initial_run(self, run_id: int) -> int:
         """Give the run of the chain that keeps the initial context: its first."""

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.errors import StoreError
+from store import mounts
 
 _OWNER_SIZE = 480
 _HEADER_SIZE = 512
@@ -137,7 +138,7 @@ class RunLock:
         text = owner.to_text().encode().ljust(_OWNER_SIZE - 1) + b"\n"
         if self._map is not None:
             self._map.close()
-        os.ftruncate(self._fd, 0)
+        os.ftruncate(self._fd, _HEADER_SIZE)  # room once had is kept: the disk may be full
         os.pwrite(self._fd, text[:_OWNER_SIZE] + _HEAD.pack(*head), 0)
         self._map = _mapped(self._fd)
 
@@ -204,7 +205,7 @@ os.register_at_fork(after_in_child=_forget_in_child)
 def _mapped(fd: int) -> mmap.mmap | None:
     """Map the lock file's marks into memory, where the file system makes that safe."""
     try:
-        if _file_system(os.fstat(fd).st_dev) not in _MAPPABLE:
+        if mounts.of_device(os.fstat(fd).st_dev) not in _MAPPABLE:
             return None
         os.posix_fallocate(fd, 0, _MAPPED_SIZE)
         return mmap.mmap(fd, _MAPPED_SIZE)
@@ -214,7 +215,9 @@ def _mapped(fd: int) -> mmap.mmap | None:
 
 def _read_head(fd: int) -> Head:
     data = os.pread(fd, _HEAD.size, _OWNER_SIZE)
-    return Head(*_HEAD.unpack(data)) if len(data) == _HEAD.size else Head(0, 0)
+    if len(data) < _HEAD.size or data.isspace():  # an owner's line filled it, before there were any
+        return Head(0, 0)
+    return Head(*_HEAD.unpack(data))
 
 
 def heads(store: Path) -> Iterator[tuple[str, Head]]:
@@ -233,14 +236,16 @@ def heads(store: Path) -> Iterator[tuple[str, Head]]:
                 yield path.name, head
 
 
-def _file_system(device: int) -> str:
-    """Name the type of the file system with this device number; empty if it is not known."""
-    number = f"{os.major(device)}:{os.minor(device)}"
-    for line in Path("/proc/self/mountinfo").read_text("utf-8", "replace").splitlines():
-        fields = line.split(" ")
-        if fields[2] == number:
-            return fields[fields.index("-") + 1]
-    return ""
+def forget_heads(store: Path) -> None:
+    """Let no run be remembered: the store that is there now is the truth from here on."""
+    for path in folder(store).glob("*.lock"):
+        with contextlib.suppress(OSError):
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                if os.fstat(fd).st_size > _OWNER_SIZE:
+                    os.pwrite(fd, _HEAD.pack(0, 0), _OWNER_SIZE)
+            finally:
+                os.close(fd)
 
 
 def acquire(store: Path, name: str) -> RunLock | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 SHOWN_MAX = 20
 
@@ -27,13 +27,17 @@ def faults(cursor: sqlite3.Cursor) -> Iterator[str]:
     A store from before events were counted has none to check. Raises `sqlite3.Error` where the
     file cannot be read at all.
     """
+    for check in CHECKS.values():
+        yield from check(cursor)
+
+
+def sqlites_faults(cursor: sqlite3.Cursor) -> Iterator[str]:
+    """What SQLite's own checks find."""
     for (text,) in cursor.execute(f"PRAGMA integrity_check({SHOWN_MAX})").fetchall():
         if text != "ok":
-            yield f"SQLite: {text}"
+            yield f"SQLite: {' '.join(text.split())}"
     for table, *_ in cursor.execute("PRAGMA foreign_key_check").fetchmany(SHOWN_MAX):
         yield f"SQLite: a row of '{table}' names one that is not there"
-    yield from event_faults(cursor)
-    yield from value_faults(cursor)
 
 
 def event_faults(cursor: sqlite3.Cursor) -> Iterator[str]:
@@ -55,6 +59,14 @@ def event_faults(cursor: sqlite3.Cursor) -> Iterator[str]:
 def value_faults(cursor: sqlite3.Cursor) -> Iterator[str]:
     """Values whose bytes are not those that were stored."""
     for run_id, step, key, sha256, data in cursor.execute(_VALUES):
-        if hashlib.sha256(data).hexdigest() != sha256:
+        raw = data if isinstance(data, bytes) else str(data).encode("utf-8", "replace")
+        if raw is not data or hashlib.sha256(raw).hexdigest() != sha256:
             whose = f"step '{step}'" if step else "the initial context"
             yield f"run {run_id}, {whose}: the value '{key}' is damaged"
+
+
+CHECKS: dict[str, Callable[[sqlite3.Cursor], Iterator[str]]] = {
+    "structure": sqlites_faults,
+    "events": event_faults,
+    "values": value_faults,
+}

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import AlreadyRunning, StoreError, UsageError
-from store import copies, locks
+from store import copies, locks, place
 from store.connection import BUSY_TIMEOUT_MS, Database, connect, translated
 from store.database import check_owner, version_of
 from store.reconcile import Found, interrupt, open_runs
 
 DROPPED = "dropped: the store was restored"
-MACHINE_ID = Path("/etc/machine-id")
 
 _GIVEN = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'run_rows'"
 
@@ -63,9 +62,9 @@ def restore(path: Path, file: Path, *, beyond: int = 0) -> Restored:
         check_owner(real, real.stat().st_uid)
     try:
         real.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _nobody_runs(real) as held, copies.beside(real) as new:
+        with _nobody_runs(real), copies.beside(real) as new:
             given = max(beyond, _given(real), *(head.run_id for _, head in locks.heads(real)), 0)
-            return _replace(_Job(real, file, given), new, held)
+            return _replace(_Job(real, file, given), new)
     except OSError as error:
         raise StoreError(
             f"the store '{path}' cannot be restored: {error.strerror}",
@@ -73,7 +72,7 @@ def restore(path: Path, file: Path, *, beyond: int = 0) -> Restored:
         ) from None
 
 
-def _replace(job: _Job, new: Path, held: list[locks.RunLock]) -> Restored:
+def _replace(job: _Job, new: Path) -> Restored:
     source = connect(job.file, writable=False)
     try:
         version_of(source)  # refuses what is not a store of ours, or newer
@@ -87,13 +86,12 @@ def _replace(job: _Job, new: Path, held: list[locks.RunLock]) -> Restored:
     kept = _set_aside(job.real)
     new.replace(job.real)
     copies.sync_folder(job.real.parent)
-    for lock in held:
-        lock.reached(0, 0)
+    locks.forget_heads(job.real)
     return Restored(runs, kept, ended, alerts)
 
 
 @contextlib.contextmanager
-def _nobody_runs(real: Path) -> Iterator[list[locks.RunLock]]:
+def _nobody_runs(real: Path) -> Iterator[None]:
     """Hold every lock there is, and the one that keeps writers away."""
     held: list[locks.RunLock] = []
     try:
@@ -106,7 +104,7 @@ def _nobody_runs(real: Path) -> Iterator[list[locks.RunLock]]:
                     hint="wait until it has ended, then run the same command again",
                 )
             held.append(lock)
-        yield held
+        yield
     finally:
         for lock in held:
             lock.release()
@@ -154,19 +152,9 @@ def _end_all(database: Database, job: _Job) -> tuple[tuple[Found, ...], int]:
         )
         alerts = cursor.rowcount
         cursor.execute("DELETE FROM cancel_rows")
-        _belong(cursor, job.real)
+        place.record(cursor, place.here(job.real))
         _number_beyond(cursor, job.given)
     return found, alerts
-
-
-def _belong(cursor: sqlite3.Cursor, real: Path) -> None:
-    try:
-        machine = MACHINE_ID.read_text("ascii").strip()
-    except (OSError, ValueError):
-        machine = ""
-    path = os.fsencode(real).decode("utf-8", "backslashreplace")
-    row = (machine, path)
-    cursor.execute("INSERT OR REPLACE INTO place_rows (id, machine, path) VALUES (1, ?, ?)", row)
 
 
 def _number_beyond(cursor: sqlite3.Cursor, given: int) -> None:

@@ -74,11 +74,13 @@ def _send(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
 
 
 def _list(parsed: argparse.Namespace, paths: Paths) -> int:
+    from store import losses
     from store.database import open_reader, path_of
     from store.history import History
 
     database = open_reader(path_of(paths.store_url))
     try:
+        place.say_lost(losses.told(losses.of_store(database)))
         rows = History(database).alerts()
     finally:
         database.close()

@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 @contextmanager
 def _history(paths: Paths) -> Iterator[History]:
     """Look at the store, read-only."""
+    from store import losses
     from store.database import open_reader, path_of
     from store.history import History
 
     database = open_reader(path_of(paths.store_url))
     try:
+        place.say_lost(losses.told(losses.of_store(database)))
         history = History(database)
         yield history
         place.say_undelivered(history.undelivered())

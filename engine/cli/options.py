@@ -149,6 +149,7 @@ run goes on from. Of the last run that was ok with each set of parameters the ro
 def _database(database: argparse.ArgumentParser) -> None:
     add = _adder(database.add_subparsers(metavar="WHAT", required=True, parser_class=_Parser))
     add("upgrade", "db:upgrade", "bring the store's tables up to date, after taking a copy")
+    _json(add("verify", "verifying:verify", "say what is wrong with the store; change nothing"))
     backup = add("backup", "db:backup", "copy the store, also while runs go on, and read it back")
     backup.add_argument(
         "file", metavar="FILE", nargs="?", help="HOME/backups/runs-DATE-TIME.db without"

@@ -79,6 +79,12 @@ def say_undelivered(count: int) -> None:
         sys.stderr.write(f"{count} alert{'s' if count > 1 else ''} undelivered: see `alerts`\n")
 
 
+def say_lost(told: str) -> None:
+    """Say, beside a result, that the store has lost what was recorded in it."""
+    if told:
+        sys.stderr.write(f"the store has lost what was recorded: {told}; see `db verify`\n")
+
+
 def width() -> int:
     """Columns of the terminal, 80 where there is none."""
     return shutil.get_terminal_size((80, 24)).columns

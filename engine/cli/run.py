@@ -114,6 +114,7 @@ def _print(parsed: argparse.Namespace, report: dict[str, Any]) -> None:
     if report["dry_run"]:
         print_result(_plan_text(report))
         place.say_undelivered(report["undelivered"])
+        place.say_lost(report["lost"])
         return
     if "nothing_to_do" in report:
         if not parsed.quiet:

@@ -29,7 +29,8 @@ def failures_recorded(parsed: argparse.Namespace, paths: Paths, secrets: Secrets
     except AlreadyRunning:
         raise
     except StoreError as error:
-        _tell_directly(parsed.name, secrets, error)
+        if not error.alerted:
+            _tell_directly(parsed.name, secrets, error)
         raise
     except UsageError as error:
         try:
@@ -73,10 +74,8 @@ def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: U
 
 
 def _tell_directly(name: str, secrets: Secrets, error: EngineError) -> None:
-    from engine.alerts.delivery import direct
+    from engine.session.alerting import tell_directly
 
     headline = f"{name} could not be recorded"
-    body = f"{error.message}\n{error.hint}".rstrip()
-    result = direct(secrets.setting, headline, secrets.mask(body), clock=SystemClock())
-    for warning in result.warnings:
-        sys.stderr.write(f"{secrets.mask(warning)}\n")
+    for warning in tell_directly(headline, error, secrets, SystemClock()):
+        sys.stderr.write(f"{warning}\n")

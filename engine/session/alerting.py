@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from engine.alerts.delivery import channels, should_alert
-from engine.errors import UsageError
+from engine.errors import EngineError, UsageError
 from engine.model import ALERT_ON, Definition, RunStatus
 
 if TYPE_CHECKING:
     from engine.alerts.delivery import DeliveryResult
+    from engine.ports import Clock
+    from engine.secrets import Secrets
     from engine.session.environment import Environment
     from store.connection import Database
     from store.history import History
@@ -95,3 +97,14 @@ def deliver_due(
     for warning in result.warnings:
         logger.warning("%s", environment.secrets.mask(warning))
     return result
+
+
+def tell_directly(
+    headline: str, error: EngineError, secrets: Secrets, clock: Clock
+) -> tuple[str, ...]:
+    """Send what an error says on every channel, where it cannot be recorded; gives warnings."""
+    from engine.alerts.delivery import direct
+
+    body = secrets.mask(f"{error.message}\n{error.hint}".rstrip())
+    result = direct(secrets.setting, headline, body, deadline_s=DELIVERY_S, clock=clock)
+    return tuple(secrets.mask(warning) for warning in result.warnings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import params as parameters
 from engine import resume
-from engine.errors import UsageError
+from engine.errors import StoreError, UsageError
 from engine.fingerprint import difference
 from engine.outputs import matches
 from engine.resume import Choice
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.session.compiled import Compiled
     from store.history import History
     from store.past import PastRun
+    from store.value_faults import ValueFaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,13 @@ def decide(compiled: Compiled, asked: Asked, history: History | None) -> Decisio
         )
     past = history.newest(name, params=asked.params_text, context_sha256=asked.context_sha256)
     if request.from_step is not None:
-        return _from_step(compiled, asked, past)
+        return _from_step(compiled, asked, past, history)
     if request.fresh:
         return Decision("asked for with --fresh", asked.params)
-    return _by_hand(compiled, asked, past)
+    return _by_hand(compiled, asked, past, history)
 
 
-def _by_hand(compiled: Compiled, asked: Asked, past: PastRun | None) -> Decision:
+def _by_hand(compiled: Compiled, asked: Asked, past: PastRun | None, history: History) -> Decision:
     if past is None:
         return Decision("first run with these parameters", asked.params)
     if past.status not in ("failed", "interrupted"):
@@ -80,14 +81,19 @@ def _by_hand(compiled: Compiled, asked: Asked, past: PastRun | None) -> Decision
         age, within = human_duration(age_s), human_duration(within_s)
         reason = f"run {past.root_run}, where its chain began, is {age} old, over {within}"
         return Decision(reason, asked.params)
-    return _continue(compiled, asked.params, past, f"run {past.run_id} {_ended(past.status)}")
+    faults = history.value_faults()
+    return _continue(
+        compiled, asked.params, past, f"run {past.run_id} {_ended(past.status)}", faults
+    )
 
 
 def _ended(status: str) -> str:
     return "failed" if status == "failed" else f"was {status}"
 
 
-def _from_step(compiled: Compiled, asked: Asked, past: PastRun | None) -> Decision:
+def _from_step(
+    compiled: Compiled, asked: Asked, past: PastRun | None, history: History
+) -> Decision:
     step = asked.request.from_step
     if step not in compiled.graph.names:
         raise UsageError(
@@ -100,7 +106,7 @@ def _from_step(compiled: Compiled, asked: Asked, past: PastRun | None) -> Decisi
             hint="run it without --from",
         )
     reason = f"step '{step}' and all after it are redone on run {past.run_id}"
-    return _continue(compiled, asked.params, past, reason, forced=step)
+    return _continue(compiled, asked.params, past, reason, history.value_faults(), forced=step)
 
 
 def _near(step: str | None, compiled: Compiled) -> str:
@@ -130,7 +136,8 @@ def _resume(compiled: Compiled, asked: Asked, history: History) -> Decision:
     if past.status == "running":
         raise UsageError(f"run {past.run_id} is still on", hint=f"show {past.run_id}")
     _check_fits(compiled, past)
-    return _continue(compiled, recorded, past, f"asked for: run {past.run_id}, {past.status}")
+    reason = f"asked for: run {past.run_id}, {past.status}"
+    return _continue(compiled, recorded, past, reason, history.value_faults())
 
 
 def _check_fits(compiled: Compiled, past: PastRun) -> None:
@@ -152,15 +159,32 @@ def _check_fits(compiled: Compiled, past: PastRun) -> None:
         )
 
 
+def _check_context(past: PastRun, faults: ValueFaults) -> None:
+    """Refuse a chain whose initial context is not what it was: no step can make that again."""
+    fault = faults.of_step(past.root_run, "") if past.context_sha256 else ""
+    if fault:
+        raise StoreError(
+            f"run {past.run_id} cannot be continued: of its initial context, {fault}",
+            hint="start anew: --fresh as a command, fresh=True in a program",
+        )
+
+
 def _continue(
     compiled: Compiled,
     recorded: Mapping[str, Any],
     past: PastRun,
     reason: str,
+    faults: ValueFaults,
+    *,
     forced: str | None = None,
 ) -> Decision:
+    _check_context(past, faults)
     rules = resume.Rules(
-        run_id=past.run_id, file_matches=matches, difference=difference, forced=forced
+        run_id=past.run_id,
+        file_matches=matches,
+        values_fault=faults.of_step,
+        difference=difference,
+        forced=forced,
     )
     old = {
         step.name: resume.Past(

@@ -84,12 +84,14 @@ def _dry_run(compiled: Compiled, asked: Asked, environment: Environment) -> dict
 
     path = path_of(environment.paths.store_url)
     if not path.exists():
-        return _planned(compiled, asked, None)
+        return _planned(compiled, asked, None) | {"lost": ""}
+    from store import losses
     from store.history import History
 
     database = open_reader(path)
     try:
-        return _planned(compiled, asked, History(database))
+        planned = _planned(compiled, asked, History(database))
+        return planned | {"lost": losses.told(losses.of_store(database))}
     finally:
         database.close()
 

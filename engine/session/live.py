@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from typing import Any
 
-from engine.errors import EngineError
+from engine.errors import EngineError, StoreFull
 from engine.model import RunStatus
 from engine.places import make_home
 from engine.session import alerting, reporting
@@ -16,7 +15,7 @@ from engine.session.overlap import already_running, lock_name, running_now
 from engine.session.preview import preview_rows
 from engine.session.reconciling import reconcile_all
 from engine.session.record import Going, new_run
-from store import journal, locks
+from store import journal, locks, reserve
 from store.connection import Database
 from store.database import open_writer, path_of
 from store.history import History
@@ -115,7 +114,9 @@ class LiveRun:
             drive = Drive(self._going, decision, database, lock, run_id)
             end, left = drive.run(channels)
         except BaseException as error:
-            self._fail(database, lock, error)
+            recorded = self._fail(database, lock, error)
+            if isinstance(error, Exception):
+                self._tell(database, error, channels, recorded=recorded)
             raise
         report = reporting.build_report(history, run_id, env, threads_left=left)
         reporting.write_report(report, env)
@@ -137,14 +138,16 @@ class LiveRun:
             raise KeyboardInterrupt
         return report
 
-    def _fail(self, database: Database, lock: locks.RunLock, error: BaseException) -> None:
-        """Record, if the store still takes it, that the engine itself has failed."""
+    def _fail(self, database: Database, lock: locks.RunLock, error: BaseException) -> bool:
+        """Record that the machine or the engine ended the run; whether the store still took it."""
         why = f"the engine failed: {type(error).__name__}"
         if isinstance(error, EngineError):
-            why = f"the engine failed: {error.message}"
+            why = error.message
         elif isinstance(error, KeyboardInterrupt):
             why = "stopped by KeyboardInterrupt"
-        with suppress(Exception):
+        if isinstance(error, StoreFull):
+            reserve.give_up(database)
+        try:
             reconcile_all(
                 database,
                 self._env,
@@ -152,6 +155,29 @@ class LiveRun:
                 mine=lock,
                 why=self._env.secrets.mask(why),
             )
+        except Exception:  # noqa: BLE001 - what ended the run is what is to be told
+            return False
+        return True
+
+    def _tell(
+        self,
+        database: Database,
+        error: Exception,
+        channels: alerting.ChannelsFor,
+        *,
+        recorded: bool,
+    ) -> None:
+        """Alert of such an end now: from the outbox, or directly where there is no record of it."""
+        if recorded:
+            alerting.deliver_due(database, History(database), self._env)
+        elif isinstance(error, EngineError) and tuple(channels(RunStatus.INTERRUPTED)):
+            headline = f"a run of {self._name} was stopped and could not be recorded"
+            for warning in alerting.tell_directly(
+                headline, error, self._env.secrets, self._env.clock
+            ):
+                logger.warning("%s", warning)
+        if isinstance(error, EngineError):
+            error.alerted = True
 
     def _nothing(self, database: Database, history: History, decision: Decision) -> dict[str, Any]:
         logger.info("nothing to do: %s", decision.reason)

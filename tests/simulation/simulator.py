@@ -291,6 +291,7 @@ def _take_over(plan: Plan, store: FakeStore) -> list[StepState]:
     rules = resume.Rules(
         run_id=store.runs[-1].id,
         file_matches=lambda _target, _sha256: True,
+        values_fault=lambda _run, _step: "",
         difference=lambda _old, _new: "",
     )
     fresh = [

@@ -145,3 +145,30 @@ def finished(process: subprocess.Popen[str], limit_s: float = 30.0) -> str:
         raise
     assert process.returncode == 0, err
     return out
+
+
+def many_old_runs(database: Database, runs: int, steps: int = 10) -> None:
+    """Record many runs of ten steps, each a copy of the first but for its number and outcome.
+
+    Every 50th, and the last, have failed at their last step.
+    """
+    journal = begun(database, " ".join(f"s{at}" for at in range(steps)))
+    for step in range(steps):
+        did(journal, step)
+    end(journal)
+    numbers = "WITH RECURSIVE n(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM n WHERE n < ?)"
+    with database.write() as cursor:
+        for table, key in (("run_rows", "id"), ("step_rows", "run_id"), ("attempt_rows", "run_id")):
+            names = [row[1] for row in cursor.execute(f"PRAGMA table_info({table})").fetchall()]
+            taken = ", ".join("n" if name in (key, "root_run") else f"t.{name}" for name in names)
+            cursor.execute(
+                f"INSERT INTO {table} {numbers} SELECT {taken} FROM n, {table} t WHERE t.{key} = 1",
+                (runs,),
+            )
+        last = "run_id % 50 = 0 OR run_id = (SELECT max(id) FROM run_rows)"
+        cursor.execute(
+            f"UPDATE run_rows SET status = 'failed' WHERE {last.replace('run_id', 'id')}"
+        )
+        cursor.execute(
+            f"UPDATE step_rows SET status = 'failed' WHERE position = ? AND ({last})", (steps - 1,)
+        )

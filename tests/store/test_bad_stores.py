@@ -104,6 +104,39 @@ def test_a_truncated_store_is_refused(path: Path, database: Database) -> None:
         History(open_writer(path)).runs()
 
 
+def root_page(path: Path, name: str) -> int:
+    """Give where a table or index begins in a store's file."""
+    raw = sqlite3.connect(path)
+    (page,) = raw.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    raw.close()
+    return (int(page) - 1) * 4096
+
+
+@pytest.mark.parametrize("where", ["header", "schema", "index", "table"])
+def test_flipped_bytes_are_found_before_anything_is_written(
+    path: Path, database: Database, where: str
+) -> None:
+    """At the first look at what is damaged: the file stays as it is, and the way back is told."""
+    a_run(database)
+    database.close()
+    at = {
+        "header": 20,
+        "schema": 100,
+        "index": root_page(path, "ix_run_rows_workflow"),
+        "table": root_page(path, "run_rows"),
+    }[where]
+    whole = bytearray(path.read_bytes())
+    whole[at : at + 16] = bytes(byte ^ 0xFF for byte in whole[at : at + 16])
+    path.write_bytes(whole)
+    with pytest.raises(StoreError) as caught:
+        History(open_writer(path)).newest("flow", params="{}", context_sha256="")
+    assert caught.value.message.startswith(f"the store '{path}' is damaged or no store: ")
+    assert caught.value.hint == (
+        "move it away (with its -wal and -shm), bring back a backup; see `db verify`"
+    )
+    assert path.read_bytes() == whole
+
+
 # -- other versions -------------------------------------------------------------------------------
 
 
@@ -240,6 +273,17 @@ def test_another_users_store_is_refused(path: Path, database: Database) -> None:
         open_writer(path)
 
 
+def test_an_older_sqlite_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is made; both versions are named."""
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.34.1")
+    with pytest.raises(StoreError) as caught:
+        open_writer(path)
+    assert caught.value.message == "this Python is linked to SQLite 3.34.1; 3.35.0 is needed"
+    assert caught.value.exit_code == 3
+    assert not path.parent.exists()
+
+
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """Make a folder that every user may enter."""
@@ -257,6 +301,23 @@ def test_a_folder_that_cannot_be_written(open_folder: Path) -> None:
         " writable for this user, or name another with --store\n"
     )
     assert list(open_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_store_that_may_only_be_read(open_folder: Path, what: str) -> None:
+    """SQLite needs to write to the file and beside it: refused before anything is begun."""
+    home = open_folder / "home"
+    path = home / "runs.db"
+    open_writer(path).close()
+    if os.geteuid() == 0:
+        for each in (home, *home.iterdir()):
+            os.chown(each, 65534, 65534)
+    (path if what == "file" else home).chmod(0o500)
+    said = as_nobody(REPORT.format(open="open_writer"), path)
+    assert said == (
+        f"the store '{path}' cannot be written: its {what} is read-only here|make file and folder"
+        " writable for this user, or name another with --store\n"
+    )
 
 
 def test_a_folder_that_cannot_be_entered(open_folder: Path) -> None:

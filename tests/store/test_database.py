@@ -31,9 +31,10 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def without_sqlites_own(folder: Path) -> list[str]:
-    """Name what is in a folder, but for what SQLite keeps beside a store for its readers."""
-    return sorted(p.name for p in folder.iterdir() if not p.name.endswith(("-wal", "-shm")))
+def without_what_is_kept(folder: Path) -> list[str]:
+    """Name what is in a folder, but for the reserve, and what SQLite keeps for its readers."""
+    kept = ("-wal", "-shm", ".reserve")
+    return sorted(p.name for p in folder.iterdir() if not p.name.endswith(kept))
 
 
 # -- names ----------------------------------------------------------------------------------------
@@ -82,7 +83,7 @@ def test_any_name_of_file_and_folder_works(tmp_path: Path, name: str) -> None:
     reader = open_reader(path)
     assert [row["status"] for row in History(reader).runs()] == ["ok"]
     reader.close()
-    assert without_sqlites_own(tmp_path / name) == sorted([f"{name}.db", f"{name}.db.locks"])
+    assert without_what_is_kept(tmp_path / name) == sorted([f"{name}.db", f"{name}.db.locks"])
 
 
 def test_a_name_that_is_no_utf8_works(tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_a_name_that_is_no_utf8_works(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"caf\xe9.db")
     open_writer(path).close()
     open_reader(path).close()
-    assert without_sqlites_own(tmp_path) == [path.name]
+    assert without_what_is_kept(tmp_path) == [path.name]
 
 
 # -- making it ------------------------------------------------------------------------------------
@@ -107,7 +108,8 @@ def test_a_new_store_is_private(path: Path) -> None:
         database.close()
     finally:
         os.umask(previous)
-    assert [p.name for p in path.parent.iterdir()] == ["runs.db"]
+    assert sorted(p.name for p in path.parent.iterdir()) == ["runs.db", "runs.db.reserve"]
+    assert mode(path.with_name("runs.db.reserve")) == 0o600
 
 
 def test_the_writer_is_durable(database: Database) -> None:
@@ -178,7 +180,7 @@ def test_a_making_that_was_killed_is_in_nobodys_way(path: Path) -> None:
 def test_a_making_that_fails_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a store is never seen."""
 
-    def broken(_: Path) -> None:
+    def broken(*_: object) -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
     monkeypatch.setattr(module, "_write_schema", broken)

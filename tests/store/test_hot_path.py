@@ -9,7 +9,7 @@ import pytest
 from engine.errors import SupersededError
 from engine.events import Action, Claim, EndAttempt, EndStep
 from engine.model import AttemptOutcome, StepStatus
-from store import journal, locks, statements
+from store import journal, locks, mounts, statements
 from store.connection import Database
 from store.journal import Journal
 from tests.store.filled import CLOCK, begun
@@ -87,7 +87,7 @@ def test_marks_stand_in_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, mapped: bool
 ) -> None:
     """With and without a mapping others read the same, and a released lock is free."""
-    monkeypatch.setattr(locks, "_MAPPABLE", {locks._file_system(tmp_path.stat().st_dev)})
+    monkeypatch.setattr(locks, "_MAPPABLE", {mounts.of_device(tmp_path.stat().st_dev)})
     if not mapped:
         monkeypatch.setattr(locks, "_MAPPABLE", ())
     store = tmp_path / "runs.db"

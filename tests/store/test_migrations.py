@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -16,11 +17,11 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from engine.errors import StoreError
-from store import migrate
+from store import migrate, readback
 from store.database import open_reader, open_writer
 from store.history import History
 from store.tables import APPLICATION_ID, REVISIONS, VIEWS, metadata
-from tests.store.filled import CHECKOUT, a_run
+from tests.store.filled import CHECKOUT, a_run, python
 
 
 def alembic(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -76,7 +77,7 @@ def test_a_migrated_store_is_a_store(migrated: Path, tmp_path: Path) -> None:
     assert database.raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert database.raw.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
     database.close()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["runs.db"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["runs.db", "runs.db.reserve"]
 
 
 def test_alembic_finds_nothing_to_do(migrated: Path) -> None:
@@ -185,3 +186,41 @@ def test_an_upgrade_keeps_what_was_recorded(
     connection = sqlite3.connect(copies[0])
     assert connection.execute("SELECT status, note FROM run_rows").fetchall() == [("ok", "")]
     connection.close()
+
+
+KILLED_IN_A_MIGRATION = """
+import os, signal, sys
+from pathlib import Path
+from alembic import command, op
+from store.database import open_writer
+from store.migrate import config
+path, at = Path(sys.argv[1]), int(sys.argv[2])
+command.upgrade(config(), "0001")
+execute, count = op.execute, 0
+
+def counted(statement):
+    global count
+    count += 1
+    if count == at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    execute(statement)
+
+op.execute = counted
+open_writer(path)
+"""
+
+
+def test_a_migration_killed_midway_did_not_happen(path: Path) -> None:
+    """The store is as it was, whole; the next command takes another copy and finishes."""
+    path.parent.mkdir()
+    process = python(KILLED_IN_A_MIGRATION, path, 5, ENGINE_STORE=f"sqlite:///{path}")
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    with pytest.raises(StoreError, match="is of the older version 0001"):
+        open_reader(path)
+    database = open_writer(path)
+    a_run(database)
+    assert list(readback.faults(database.raw.cursor())) == []
+    database.close()
+    copies = sorted(each.name for each in path.parent.glob("*before-upgrade*"))
+    assert copies == [f"runs.db.before-upgrade-from-0001.{number}" for number in (1, 2)]

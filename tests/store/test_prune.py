@@ -465,19 +465,25 @@ def test_a_crash_is_made_good_and_no_number_comes_back(path: Path) -> None:
     database.close()
 
 
-def test_a_run_begun_meanwhile_keeps_the_row_it_names(database: Database) -> None:
+@pytest.mark.parametrize("killed", [False, True], ids=["at once", "after a crash"])
+def test_a_run_begun_meanwhile_keeps_the_rows_it_names(database: Database, *, killed: bool) -> None:
     """It goes on from a run marked to go, of which it redoes every step."""
     first = first_of_chain(database)
+    second = continued(database, first, "failed")
     a_run(database, "failed", at=50.0)
     a_run(database, "cancelled", at=60.0)
     verdicts = prune.mark(database, "flow", ALL, [first], NOW_US)
-    assert gone(verdicts) == ([1], [])
-    journal = journal_of(
-        database, begin_run(database, new_run("a b>a", resumed_from=first, root_run=first))
-    )
-    prune.take_away(database, verdicts, lambda: True)
-    assert rows(database, "SELECT id FROM run_rows WHERE pruned_at > 0") == [(first,)]
-    assert History(database).run(journal.run_id)["resumed_from"] == first
+    assert gone(verdicts) == ([first, second], [])
+    new = new_run("a b>a", resumed_from=second, root_run=first, at=70.0)
+    journal = journal_of(database, begin_run(database, new))
+    if killed:
+        assert gone(pruned(database)) == ([4], [first, second])
+    else:
+        prune.take_away(database, verdicts, lambda: True)
+    bare = rows(database, "SELECT id FROM run_rows WHERE pruned_at > 0")
+    assert bare == [(first,), (second,)]
+    assert rows(database, "SELECT * FROM output_rows WHERE run_id < 3") == []
+    assert History(database).run(journal.run_id)["resumed_from"] == second
     assert rows(database, "PRAGMA foreign_key_check") == []
 
 

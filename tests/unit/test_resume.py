@@ -23,6 +23,7 @@ def rules(**more: Any) -> Rules:
     fields: dict[str, Any] = {
         "run_id": 7,
         "file_matches": lambda _target, _sha256: True,
+        "values_fault": lambda _run, _step: "",
         "difference": lambda _old, _new: "its code changed",
         **more,
     }
@@ -66,6 +67,32 @@ def test_changed_step_and_its_downstream_are_redone() -> None:
     ]
     assert [choice.own_key for choice in choices] == [True, True, True]
     assert [choice.status for choice in choices] == [None, None, None]
+
+
+def test_damaged_values_are_made_again() -> None:
+    """A step whose stored values are not what it left runs again, with all after it."""
+    asked: list[tuple[int, str]] = []
+
+    def fault(run: int, step: str) -> str:
+        asked.append((run, step))
+        return "its stored value 'rows' is damaged" if step == "b" else ""
+
+    cached = replace(OK, status=StepStatus.CACHED, source_run=3)
+    choices = chosen({"a": OK, "b": cached, "c": OK}, values_fault=fault)
+    assert whys(choices) == [
+        ("reuse", "ok in run 7"),
+        ("redo", "its stored value 'rows' is damaged"),
+        ("redo", "'b' runs again"),
+    ]
+    assert choices[1].own_key
+    assert asked == [(7, "a"), (3, "b")]  # each where its values are; none that runs again anyway
+
+
+def test_a_step_that_skipped_itself_left_no_values() -> None:
+    """So nothing is asked about them."""
+    skipped = replace(OK, status=StepStatus.SKIPPED, own_skip=True, note="no rows")
+    (choice,) = chosen({"a": skipped}, CHAIN[:1], values_fault=lambda _run, _step: "damaged")
+    assert choice.what == "reuse"
 
 
 def test_change_without_a_telling_part() -> None:

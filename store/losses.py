@@ -1,0 +1,90 @@
+"""Commits that were durable and are gone: told by the heads in the lock files.
+
+SQLite takes a write-ahead log that was cut, damaged or removed for a shorter history, and an older
+copy of the file for the file. The heads, which lie elsewhere, remember how far each run had come.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import StoreError
+from store import locks
+from store.connection import Database
+
+SHOWN_MAX = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A run of which fewer events are there than were committed; none at all if `found` is None."""
+
+    workflow: str
+    run_id: int
+    committed: int
+    found: int | None
+
+    def __str__(self) -> str:
+        """Say it."""
+        run = f"run {self.run_id} of '{self.workflow}'"
+        if self.found is None:
+            return f"{run} had {self.committed} events and is gone"
+        return f"{run} had {self.committed} events, the store has {self.found}"
+
+
+Heads = tuple[tuple[str, locks.Head], ...]
+
+
+def heads(path: Path) -> Heads:
+    """How far the runs of a store had come: to be read before the store, as they come after it."""
+    return tuple(locks.heads(path))
+
+
+def find(cursor: sqlite3.Cursor, known: Heads) -> list[Loss]:
+    """Compare the store's state with heads read before it.
+
+    A run that was pruned is no loss: its number is one that the store has given. Of a store from
+    before events were counted, only missing runs can be told.
+    """
+    columns = {row[1] for row in cursor.execute("PRAGMA table_info(run_rows)").fetchall()}
+    given = 0
+    if columns:
+        sql = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'run_rows'"
+        given = cursor.execute(sql).fetchone()[0]
+    found = []
+    for name, head in known:
+        workflow = name.removesuffix(".lock").partition("@")[0]
+        if head.run_id > given:
+            found.append(Loss(workflow, head.run_id, head.events, None))
+        elif "events" in columns:
+            sql = "SELECT events FROM run_rows WHERE id = ?"
+            row = cursor.execute(sql, (head.run_id,)).fetchone()
+            if row is not None and row[0] < head.events:
+                found.append(Loss(workflow, head.run_id, head.events, row[0]))
+    return sorted(found, key=lambda loss: loss.run_id)
+
+
+def of_store(database: Database) -> list[Loss]:
+    """Give what an open store has lost."""
+    known = heads(database.path)
+    with database.read() as cursor:
+        return find(cursor, known)
+
+
+def told(losses: Iterable[Loss]) -> str:
+    """Say what was lost, in one sentence; of many, the first."""
+    texts = [str(loss) for loss in losses]
+    more = len(texts) - SHOWN_MAX
+    return "; ".join(texts[:SHOWN_MAX]) + (f"; and {more} more" if more > 0 else "")
+
+
+def error(path: Path, losses: Iterable[Loss]) -> StoreError:
+    """Make the refusal to write to a store that has lost commits."""
+    return StoreError(
+        f"the store '{path}' has lost what was recorded in it: {told(losses)}",
+        hint="bring back its '-wal' file or a backup; `db restore FILE` takes a backup, or the"
+        " store itself to go on with what is there",
+    )

@@ -1,0 +1,72 @@
+"""Where a store belongs: the machine and path it was made for. A copy is looked at, not written."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import NamedTuple
+
+from engine.errors import StoreError
+from store import locks
+from store.connection import Database
+
+MACHINE_ID = Path("/etc/machine-id")
+
+
+class Place(NamedTuple):
+    """A machine, empty where it has no identity, and a path without links."""
+
+    machine: str
+    path: str
+
+
+def here(path: Path) -> Place:
+    """Give the place of a file on this machine."""
+    try:
+        machine = MACHINE_ID.read_text("ascii").strip()
+    except (OSError, ValueError):
+        machine = ""
+    real = os.fsencode(os.path.realpath(path))
+    return Place(machine, real.decode("utf-8", "backslashreplace"))
+
+
+def recorded(cursor: sqlite3.Cursor) -> Place | None:
+    """Give the place that a store names as its own; none where it was made before they did."""
+    if not cursor.execute("SELECT 1 FROM sqlite_master WHERE name = 'place_rows'").fetchone():
+        return None
+    row = cursor.execute("SELECT machine, path FROM place_rows WHERE id = 1").fetchone()
+    return Place(*row) if row else None
+
+
+def record(cursor: sqlite3.Cursor, place: Place) -> None:
+    """Let a store belong to a place."""
+    cursor.execute(
+        "INSERT INTO place_rows (id, machine, path) VALUES (1, ?, ?)"
+        " ON CONFLICT (id) DO UPDATE SET machine = excluded.machine, path = excluded.path",
+        place,
+    )
+
+
+def check(cursor: sqlite3.Cursor, path: Path) -> None:
+    """Raise `StoreError` if the store at `path` belongs elsewhere: two would then go on as one."""
+    own, place = recorded(cursor), here(path)
+    if own is None:
+        return
+    where = []
+    if own.path != place.path:
+        where.append(f"at '{own.path}'")
+    if own.machine and place.machine and own.machine != place.machine:
+        where.append("on another machine")
+    if where:
+        raise StoreError(
+            f"the store '{path}' is a copy or was moved: it belongs {' '.join(where)}",
+            hint="look at it with `history` and `show`; `db restore FILE` goes on with it here",
+        )
+
+
+def settle(database: Database) -> None:
+    """Let a store belong where it lies now, and count nothing that others recorded as lost."""
+    with database.write() as cursor:
+        record(cursor, here(database.path))
+    locks.forget_heads(database.path)

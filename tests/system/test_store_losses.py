@@ -1,0 +1,116 @@
+"""Stores that lost commits, were copied, replaced or taken away, as the command meets them."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.system.project import Project
+
+FLOW = """
+workflow = Workflow("flow")
+for number in range(6):
+    ups = [f"s{number - 1}"] if number else []
+    workflow.add(Step(f"s{number}", does(f"s{number}", 0.05 if number < 5 else 20), depends_on=ups))
+"""
+
+
+@pytest.fixture
+def killed(project: Project) -> Project:
+    """Give a project whose run was killed in its last step, with its commits in the log."""
+    project.write("flow", FLOW)
+    process = project.start("run", "flow")
+    project.wait_for_effect("s5")
+    project.stopped(process, signal.SIGKILL)
+    return project
+
+
+def said(project: Project, code: int, *command: str) -> str:
+    """Give what a command says on stderr."""
+    result = project.run(*command)
+    assert result.code == code, result.err
+    return result.err
+
+
+LOST = "run 1 of 'flow' had 16 events"
+
+
+def test_a_removed_log_is_found_by_the_next_command(killed: Project) -> None:
+    """Writing refuses with code 3 and changes nothing; looking goes on, and says so each time."""
+    killed.store.with_name("runs.db-wal").unlink()
+    killed.store.with_name("runs.db-shm").unlink()
+    before = killed.store.read_bytes()
+    err = said(killed, 3, "run", "flow")
+    assert f"the store '{killed.store}' has lost what was recorded in it: {LOST}" in err
+    assert killed.store.read_bytes() == before
+    assert killed.effects() == [f"s{number}" for number in range(6)]
+    told = f"the store has lost what was recorded: {LOST}"
+    assert told in said(killed, 0, "history")
+    assert told in said(killed, 2, "show", "latest")
+    assert told in said(killed, 0, "run", "flow", "--dry-run")
+
+
+def test_a_flipped_bit_in_the_log_is_found_by_the_next_command(killed: Project) -> None:
+    """All commits from there on are lost, though SQLite finds the rest in order."""
+    log = killed.store.with_name("runs.db-wal")
+    data = bytearray(log.read_bytes())
+    data[len(data) // 2] ^= 1
+    log.write_bytes(data)
+    killed.store.with_name("runs.db-shm").unlink()
+    assert f"in it: {LOST}, the store has " in said(killed, 3, "run", "flow")
+    assert log.read_bytes() == data
+    assert f"recorded: {LOST}, the store has " in said(killed, 0, "show", "latest")
+
+
+def test_a_copied_project_does_not_go_on_as_the_first(project: Project, tmp_path: Path) -> None:
+    """The copy can be looked at; its runs are the first's to go on with."""
+    project.chain()
+    assert project.run("run", "flow").code == 1
+    copy = Project(tmp_path / "second")
+    shutil.rmtree(copy.root)
+    shutil.copytree(project.root, copy.root)
+    err = said(copy, 3, "run", "flow")
+    assert f"error: the store '{copy.store}' is a copy or was moved: it belongs at" in err
+    assert "hint: look at it with `history` and `show`; `db restore FILE`" in err
+    assert copy.run("show").out.startswith("flow, run 1")
+
+
+def test_a_store_replaced_under_a_run_ends_it(project: Project) -> None:
+    """Another file at its place does not get the run's commits, nor is it taken for the store."""
+    project.write(
+        "flow",
+        'workflow = Workflow("flow").add(Step("a", does("a", 1.0)))'
+        '.add(Step("b", does("b"), depends_on=["a"]))',
+    )
+    process = project.start("run", "flow")
+    project.wait_for_effect("a")
+    other = project.root / "other.db"
+    raw = sqlite3.connect(other)
+    raw.execute("CREATE TABLE other (x)")
+    raw.commit()
+    raw.close()
+    before = other.read_bytes()
+    other.replace(project.store)
+    result = project.end(process, time.monotonic())
+    assert result.code == 3
+    assert "was removed or replaced while it was open" in result.err
+    assert "b" not in project.effects()
+    assert project.store.read_bytes() == before
+
+
+def test_no_empty_store_is_made_while_a_removed_one_is_in_use(project: Project) -> None:
+    """Neither by the run that ends, nor by a command meanwhile: its log is still there."""
+    project.write("flow", 'workflow = Workflow("flow").add(Step("a", does("a", 1.5)))')
+    project.write("more", 'workflow = Workflow("more").add(Step("a", does("more")))')
+    process = project.start("run", "flow")
+    project.wait_for_effect("a")
+    project.store.unlink()
+    err = said(project, 3, "run", "more")
+    assert f"the store '{project.store}' is gone, but its write-ahead log" in err
+    assert project.end(process, time.monotonic()).code == 3
+    assert not project.store.exists()
