@@ -49,6 +49,7 @@ def _writer(environment: Environment) -> Iterator[Database]:
 def backup(parsed: argparse.Namespace) -> int:
     """Copy the store, also while runs go on, and read the copy back."""
     from engine.logs import make_private_folder
+    from store import losses
     from store.copies import backup as copy_store
     from store.database import open_reader, path_of
 
@@ -60,6 +61,7 @@ def backup(parsed: argparse.Namespace) -> int:
         target = environment.paths.home / "backups" / f"runs-{day}.db"
     database = open_reader(path_of(environment.paths.store_url))
     try:
+        place.say_lost(losses.told(losses.of_store(database)))
         if parsed.file is None:
             make_private_folder(target.parent)
         made = copy_store(database, target)
