@@ -127,7 +127,7 @@ def translated(error: sqlite3.Error, path: Path) -> StoreError:
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return StoreError(
                 f"the store '{path}' is damaged or no store: {error}",
-                hint="move it away (with its -wal and -shm), bring back a backup; see `db verify`",
+                hint="`db verify` says what is wrong; `db restore FILE` brings a backup back",
             )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return StoreError(

@@ -100,6 +100,11 @@ def vacuum_into(database: Database, copy: Path) -> None:
         raw.execute("PRAGMA query_only = OFF")  # else no other file may be written either
         raw.execute("VACUUM INTO CAST(? AS TEXT)", (os.fsencode(copy),))
     except sqlite3.Error as error:
+        if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
+            raise StoreError(
+                f"the store '{database.path}' cannot be copied to '{copy.parent}': {error}",
+                hint="make space on that disk",
+            ) from None
         raise translated(error, database.path) from error
     finally:
         if not database.writable:

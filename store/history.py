@@ -20,6 +20,7 @@ from store.value_faults import ValueFaults
 Row = dict[str, Any]
 
 _ID_MAX = (1 << 63) - 1
+PRUNED = "its values, logs and report were pruned"
 MEDIAN_OF = 10  # the last successful attempts that tell how long a step usually takes
 
 
@@ -79,7 +80,10 @@ class History:
         )
         if not rows:
             raise UsageError(f"there is no run {run_id}", hint="see `history` for the runs")
-        return self._told(rows[0])
+        run = self._told(rows[0])
+        if run["pruned_at"] is not None:
+            run["note"] = f"{run['note']}; {PRUNED}" if run["note"] else PRUNED
+        return run
 
     def find(self, name: str) -> int:
         """Number of the run meant by a number, `latest`, or a workflow's name (its latest).

@@ -90,7 +90,7 @@ def test_garbage_is_refused(path: Path) -> None:
         assert caught.value.message == (
             f"the store '{path}' is damaged or no store: file is not a database"
         )
-        assert caught.value.hint.startswith("move it away (with its -wal and -shm)")
+        assert caught.value.hint.endswith("`db restore FILE` brings a backup back")
     assert path.read_bytes() == b"garbage" * 1000
 
 
@@ -132,7 +132,7 @@ def test_flipped_bytes_are_found_before_anything_is_written(
         History(open_writer(path)).newest("flow", params="{}", context_sha256="")
     assert caught.value.message.startswith(f"the store '{path}' is damaged or no store: ")
     assert caught.value.hint == (
-        "move it away (with its -wal and -shm), bring back a backup; see `db verify`"
+        "`db verify` says what is wrong; `db restore FILE` brings a backup back"
     )
     assert path.read_bytes() == whole
 

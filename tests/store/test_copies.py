@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import sqlite3
 import stat
 from pathlib import Path
@@ -167,3 +168,17 @@ def test_leavings_of_the_killed_are_swept(database: Database, tmp_path: Path) ->
     copies.backup(database, tmp_path / "copy.db")
     os.close(fd)
     assert {p.name for p in tmp_path.glob(".*")} == {living.name, mine.name}
+
+
+def test_a_full_disk_makes_no_backup(database: Database, tmp_path: Path) -> None:
+    """The error says which disk; nothing is left there."""
+    a_run(database)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(StoreError, match=f"cannot be copied to '{tmp_path}': ") as caught:
+            copies.backup(database, tmp_path / "copy.db")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.hint == "make space on that disk"
+    assert [p.name for p in tmp_path.iterdir()] == ["home"]

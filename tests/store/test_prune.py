@@ -135,6 +135,7 @@ def test_of_each_set_of_parameters_the_last_ok_row_stays(database: Database) -> 
     assert history.succeeded("flow", '{"n":1}', "") == 3
     assert history.succeeded("flow", '{"n":2}', "") == 2
     assert history.run(3)["pruned_at"] == "2011-11-25T13:46:40.000Z"
+    assert history.run(3)["note"] == "its values, logs and report were pruned"
     assert [step["status"] for step in history.steps(3)] == ["ok", "skipped"]
     assert rows(database, "SELECT * FROM output_rows") == []
     assert rows(database, "SELECT * FROM file_rows") == []

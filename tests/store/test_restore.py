@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sqlite3
 from pathlib import Path
@@ -254,6 +255,16 @@ def test_a_file_that_is_not_there_or_cut_is_refused(path: Path, saved: Path) -> 
     refused(path, path.parent, UsageError, "there is no file")
     saved.write_bytes(saved.read_bytes()[: 20 * 4096])
     refused(path, saved, StoreError, "damaged")
+
+
+def test_a_full_disk_restores_nothing(path: Path, saved: Path) -> None:
+    """The new store did not fit beside the old one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        refused(path, saved, StoreError, "cannot be copied to")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 # -- a damaged store, a crash ---------------------------------------------------------------------
