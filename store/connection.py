@@ -143,32 +143,36 @@ def translated(error: sqlite3.Error, path: Path) -> StoreError:
             return StoreError(f"the store '{path}' refused a statement: {error}")
 
 
+def open_file(path: Path, *, writable: bool) -> sqlite3.Connection:
+    """Open an existing file by SQLite alone, for a look before `connect`."""
+    connection = sqlite3.connect(
+        f"file:{quote(os.fsencode(path))}?mode={'rw' if writable else 'ro'}",
+        uri=True,
+        isolation_level=None,  # transactions are ours alone (the driver's own begin is deferred)
+        check_same_thread=False,
+        timeout=BUSY_TIMEOUT_MS / 1000,
+        cached_statements=256,
+    )
+    try:
+        for pragma in _pragmas(writable=writable):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def connect(path: Path, *, writable: bool) -> Database:
     """Connect to an existing file. Raises `StoreError` where SQLite cannot open it."""
     from sqlalchemy import create_engine, event
     from sqlalchemy.pool import StaticPool
 
-    uri = f"file:{quote(os.fsencode(path))}?mode={'rw' if writable else 'ro'}"
-
-    def open_file() -> sqlite3.Connection:
-        # isolation_level=None: transactions are ours alone (the driver's own begin is deferred).
-        return sqlite3.connect(
-            uri,
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=BUSY_TIMEOUT_MS / 1000,
-            cached_statements=256,
-        )
-
     engine = create_engine(
-        "sqlite+pysqlite://", creator=open_file, poolclass=StaticPool, hide_parameters=True
+        "sqlite+pysqlite://",
+        creator=lambda: open_file(path, writable=writable),
+        poolclass=StaticPool,
+        hide_parameters=True,
     )
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-        for pragma in _pragmas(writable=writable):
-            connection.execute(f"PRAGMA {pragma}").fetchall()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: object) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine.errors import AlreadyRunning, StoreError, UsageError
 from store import locks, losses, mounts, place, reserve
-from store.connection import Database, connect, make_durable, translated
+from store.connection import Database, connect, make_durable, open_file, translated
 
 SQLITE_MIN = (3, 35, 0)
 
@@ -79,19 +79,17 @@ def open_writer(path: Path) -> Database:
 
 def _examine(path: Path) -> str | None:
     """Look before writing, as closing a writing connection changes files; gives `version_of`."""
-    known = losses.heads(path)
     # A transaction that was cut off in an old journal is rolled back by a writer only.
     half_done = _beside(path, "-journal").exists()
-    database = connect(path, writable=half_done)
     try:
-        version = version_of(database)
-        with database.read() as cursor:
-            place.check(cursor, path)
-            lost = losses.find(cursor, known)
-        if lost:
-            raise losses.error(path, lost)
-    finally:
-        database.close()
+        with contextlib.closing(open_file(path, writable=half_done)) as raw:
+            version = version_of(path, raw)
+            place.check(raw.cursor(), path)
+            lost = losses.lost_from(raw, path)
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    if lost:
+        raise losses.refusal(path, lost)
     return version
 
 
@@ -116,7 +114,7 @@ def open_reader(path: Path) -> Database:
         )
     database = connect(path, writable=False)
     try:
-        version = version_of(database)
+        version = version_of(path, database.raw)
     except BaseException:
         database.close()
         raise
@@ -211,16 +209,15 @@ def _check_writable(path: Path) -> None:
             )
 
 
-def version_of(database: Database) -> str | None:
+def version_of(path: Path, raw: sqlite3.Connection) -> str | None:
     """Give the schema's version if it is older than ours ('' for none), None if it is ours.
 
     Raises `StoreError` for a file that is no store of ours, or newer than this program.
     """
     from store.tables import APPLICATION_ID, REVISIONS
 
-    path, cursor = database.path, database.raw
     try:
-        found = cursor.execute("PRAGMA application_id").fetchone()[0]
+        found = raw.execute("PRAGMA application_id").fetchone()[0]
         if found != APPLICATION_ID:
             raise StoreError(
                 f"'{path}' is not a store of this program",
@@ -228,8 +225,8 @@ def version_of(database: Database) -> str | None:
             )
         exists = "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
         row = None
-        if cursor.execute(exists).fetchone():
-            row = cursor.execute("SELECT version_num FROM alembic_version").fetchone()
+        if raw.execute(exists).fetchone():
+            row = raw.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.Error as error:
         raise translated(error, path) from error
     version = row[0] if row else ""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine.errors import StoreError
 from store import locks
-from store.connection import Database
+from store.connection import Database, translated
 
 SHOWN_MAX = 3
 
@@ -67,11 +67,30 @@ def find(cursor: sqlite3.Cursor, known: Heads) -> list[Loss]:
     return sorted(found, key=lambda loss: loss.run_id)
 
 
+def lost_from(connection: sqlite3.Connection, path: Path) -> list[Loss]:
+    """Give what the store at `path` has lost.
+
+    A loss is looked at twice: the first head may have been read in the midst of its being written.
+    """
+    found: list[Loss] = []
+    for _ in range(2):
+        known = heads(path)
+        cursor = connection.execute("BEGIN")
+        try:
+            found = find(cursor, known)
+        finally:
+            cursor.execute("ROLLBACK")
+        if not found:
+            break
+    return found
+
+
 def of_store(database: Database) -> list[Loss]:
     """Give what an open store has lost."""
-    known = heads(database.path)
-    with database.read() as cursor:
-        return find(cursor, known)
+    try:
+        return lost_from(database.raw, database.path)
+    except sqlite3.Error as error:
+        raise translated(error, database.path) from error
 
 
 def told(losses: Iterable[Loss]) -> str:
@@ -81,7 +100,7 @@ def told(losses: Iterable[Loss]) -> str:
     return "; ".join(texts[:SHOWN_MAX]) + (f"; and {more} more" if more > 0 else "")
 
 
-def error(path: Path, losses: Iterable[Loss]) -> StoreError:
+def refusal(path: Path, losses: Iterable[Loss]) -> StoreError:
     """Make the refusal to write to a store that has lost commits."""
     return StoreError(
         f"the store '{path}' has lost what was recorded in it: {told(losses)}",

@@ -75,7 +75,7 @@ def restore(path: Path, file: Path, *, beyond: int = 0) -> Restored:
 def _replace(job: _Job, new: Path) -> Restored:
     source = connect(job.file, writable=False)
     try:
-        version_of(source)  # refuses what is not a store of ours, or newer
+        version_of(source.path, source.raw)  # refuses what is not a store of ours, or newer
         copies.check(job.file, f"'{job.file}' is damaged")
         copies.vacuum_into(source, new)
     finally:
@@ -130,7 +130,7 @@ def _settle(new: Path, job: _Job) -> tuple[tuple[Found, ...], int]:
     """Bring the copy up to date and end all that was going on in it; gives runs and alerts."""
     database = connect(new, writable=True)
     try:
-        if version_of(database) is not None:
+        if version_of(database.path, database.raw) is not None:
             from store.migrate import migrate
 
             migrate(database)

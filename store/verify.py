@@ -33,13 +33,12 @@ Check = Callable[[sqlite3.Cursor, Path], Iterator[Finding]]
 
 def verify(database: Database) -> Iterator[Finding]:
     """Check an open store, its surroundings and all that it holds."""
-    known = losses.heads(database.path)
     yield from _surroundings(database.path)
     with database.read() as cursor:
         for what, check in _CHECKS.items():
             yield from _tried(what, check(cursor, database.path))
-        for loss in losses.find(cursor, known):
-            yield Finding(f"commits are lost: {loss}")
+    for loss in losses.of_store(database):
+        yield Finding(f"commits are lost: {loss}")
 
 
 def _tried(what: str, check: Iterator[Finding]) -> Iterator[Finding]:

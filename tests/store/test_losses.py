@@ -145,6 +145,19 @@ def test_an_older_copy_in_its_place_is_found(path: Path, database: Database) -> 
     assert refused(path).message.endswith("run 1 of 'flow' had 7 events, the store has 3")
 
 
+def test_a_head_read_while_it_is_written_is_no_loss(
+    path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first look finds must be there at the second."""
+    with engine(database) as journal:
+        did(journal, 0)
+        torn = iter([(("flow.lock", locks.Head(1, 1 << 40)),)])
+        real = losses.heads
+        monkeypatch.setattr(losses, "heads", lambda path: next(torn, None) or real(path))
+        assert lost(path) == []
+        assert next(torn, None) is None
+
+
 def test_parameters_are_no_part_of_the_name(path: Path, database: Database) -> None:
     """A lock that goes by parameters is one of its workflow."""
     with engine(database, "flow@0123456789abcdef") as journal:
