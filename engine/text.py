@@ -89,6 +89,16 @@ def human_duration(seconds: float | None) -> str:
     return f"{hours // 24}d {hours % 24:02}h"
 
 
+def human_size(size_bytes: int) -> str:
+    """Give a size as people say it: "512 B", "3.4 kB", "120 MB"."""
+    size, unit = float(size_bytes), "B"
+    for bigger in ("kB", "MB", "GB", "TB"):
+        if size < 999.5:
+            break
+        size, unit = size / 1000, bigger
+    return f"{size:.0f} {unit}" if unit == "B" or size >= 99.95 else f"{size:.1f} {unit}"
+
+
 def human_time(iso: str | None, now: datetime, tz: tzinfo | None = None) -> str:
     """Give a UTC ISO time in `tz` (the machine's zone without it), as near to `now` as it is.
 

@@ -61,11 +61,12 @@ def open_writer(path: Path) -> Database:
             f"the store '{path}' is a link that leads nowhere",
             hint="mount what it leads to, or name another store with --store",
         )
-    _check_owner(path, found.st_uid)
+    check_owner(path, found.st_uid)
     _check_writable(path)
     version = _examine(path)
     database = connect(path, writable=True)
     try:
+        _check_restoring(database)
         make_durable(database)
         if version is not None:
             _upgrade(database, version)
@@ -77,12 +78,12 @@ def open_writer(path: Path) -> Database:
 
 
 def _examine(path: Path) -> str | None:
-    """Look before writing, as closing a writing connection changes files; gives `_version`."""
+    """Look before writing, as closing a writing connection changes files; gives `version_of`."""
     # A transaction that was cut off in an old journal is rolled back by a writer only.
     half_done = _beside(path, "-journal").exists()
     try:
         with contextlib.closing(open_file(path, writable=half_done)) as raw:
-            version = _version(path, raw)
+            version = version_of(path, raw)
             place.check(raw.cursor(), path)
             lost = losses.lost_from(raw, path)
     except sqlite3.Error as error:
@@ -113,7 +114,7 @@ def open_reader(path: Path) -> Database:
         )
     database = connect(path, writable=False)
     try:
-        version = _version(path, database.raw)
+        version = version_of(path, database.raw)
     except BaseException:
         database.close()
         raise
@@ -124,6 +125,17 @@ def open_reader(path: Path) -> Database:
             hint="the next run upgrades it, after taking a copy",
         )
     return database
+
+
+def _check_restoring(database: Database) -> None:
+    """Look after a read: its lock on the file makes a restore that begins now wait for our end."""
+    with database.read() as cursor:
+        cursor.execute("PRAGMA schema_version").fetchone()
+    if locks.held(database.path, f"{locks.RESTORING}.lock"):
+        raise AlreadyRunning(
+            f"the store '{database.path}' is being restored",
+            hint="run the same command again when that has ended",
+        )
 
 
 def _check_machine() -> None:
@@ -170,7 +182,8 @@ def _beside(path: Path, ending: str) -> Path:
     return Path(os.path.realpath(path) + ending)
 
 
-def _check_owner(path: Path, owner: int) -> None:
+def check_owner(path: Path, owner: int) -> None:
+    """Raise `StoreError` where the store's file is another user's."""
     if owner == os.geteuid():
         return
     import pwd
@@ -196,7 +209,7 @@ def _check_writable(path: Path) -> None:
             )
 
 
-def _version(path: Path, raw: sqlite3.Connection) -> str | None:
+def version_of(path: Path, raw: sqlite3.Connection) -> str | None:
     """Give the schema's version if it is older than ours ('' for none), None if it is ours.
 
     Raises `StoreError` for a file that is no store of ours, or newer than this program.

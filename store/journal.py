@@ -87,6 +87,7 @@ class NewRun:
 def begin_run(database: Database, run: NewRun) -> int:
     """Record a run as running, with its definition and what it takes over; gives its number."""
     with database.write() as cursor:
+        _check_sources(cursor, run)
         definition = _define(cursor, run) if run.steps else None
         settled = [step for step in run.taken_over if step.status is not None]
         run_id = _insert_run(cursor, run, RunStatus.RUNNING, definition, len(settled))
@@ -112,6 +113,20 @@ def begin_run(database: Database, run: NewRun) -> int:
         outputs = [(run_id, INITIAL, key, *_encoded(value)) for key, value in run.context]
         cursor.executemany(statements.write_output(), outputs)
         return run_id
+
+
+def _check_sources(cursor: sqlite3.Cursor, run: NewRun) -> None:
+    """Refuse to take over from a run that was let go of since this one was decided on."""
+    cached = {step.source_run for step in run.taken_over if step.status is StepStatus.CACHED}
+    rows = [(source, 1) for source in sorted(filter(None, cached))]
+    rows += [(run.resumed_from, 0)] if run.resumed_from is not None else []
+    for source, with_values in rows:
+        sql = "SELECT 1 FROM run_rows WHERE id = ? AND NOT (? AND pruned_at IS NOT NULL)"
+        if cursor.execute(sql, (source, with_values)).fetchone() is None:
+            raise SupersededError(
+                f"run {source}, which this one was to go on from, has just been pruned",
+                hint="run the same command again",
+            )
 
 
 def record_ended_run(

@@ -33,6 +33,7 @@ _MARK = struct.Struct("<qqqq")  # run, step position, attempt number, start in m
 _MAPPED_SIZE = 1 << 16  # room for 2,032 lanes, more than there can be
 # Where space set aside once stays ours: elsewhere a full disk would kill who writes to a mapping.
 _MAPPABLE = frozenset({"ext2", "ext3", "ext4", "xfs", "tmpfs"})
+RESTORING = ".restore"  # the lock of who puts another store in place: no workflow has this name
 _ACQUIRE_TRIES = 6  # a probe by another command holds the lock for microseconds
 _ACQUIRE_PAUSE_S = 0.02
 

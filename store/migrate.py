@@ -51,6 +51,12 @@ def upgrade(database: Database, version: str) -> Path:
             f"cannot copy the store to '{copy}' before its upgrade: {error}",
             hint="make space beside the store; it was not changed",
         ) from error
+    migrate(database)
+    return copy
+
+
+def migrate(database: Database) -> None:
+    """Bring a store to the newest version in one transaction; there is no copy of it."""
     settings = config()
     try:
         with database.engine.begin() as connection:
@@ -61,4 +67,3 @@ def upgrade(database: Database, version: str) -> Path:
         if isinstance(cause, sqlite3.Error):
             raise translated(cause, database.path) from error
         raise
-    return copy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -60,7 +60,7 @@ class Found:
     owner: str
 
 
-def running(database: Database) -> list[Found]:
+def open_runs(database: Database) -> list[Found]:
     """Runs recorded as running, oldest first."""
     with database.read() as cursor:
         rows = cursor.execute(
@@ -84,7 +84,7 @@ def reconcile(
     has failed in this very process. Gives the runs ended, oldest first.
     """
     ended = []
-    for found in running(database):
+    for found in open_runs(database):
         owner = locks.Owner.from_text(found.owner)
         name = owner.lock if owner else f"{found.workflow}.lock"
         if mine is not None and name == mine.name:
@@ -114,40 +114,53 @@ def _end(
     now_us, why = said
     begun = {(m.step, m.number): m.at_us for m in lock.marks() if m.run_id == found.run_id}
     owner = locks.Owner.from_text(found.owner)
+    who = f" (process {owner.pid})" if owner else ""
+    note = why or f"its engine died{who}; the end is the last thing it recorded"
     with database.write() as cursor:
-        state = "SELECT status, events FROM run_rows WHERE id = ?"
-        status, events = cursor.execute(state, (found.run_id,)).fetchone()
-        if status != RunStatus.RUNNING:
+        total = interrupt(cursor, found.run_id, begun, note)
+        if total is None:
             return False
-        live = cursor.execute(
-            "SELECT position, number FROM attempt_rows WHERE run_id = ? AND outcome IS NULL"
-            " ORDER BY claimed_seq",
-            (found.run_id,),
-        ).fetchall()
-        cursor.executemany(
-            _ABANDON,
-            [
-                (
-                    begun.get((step, number)),
-                    ENGINE_DIED if (step, number) in begun else MAY_NOT_HAVE_STARTED,
-                    seq,
-                    found.run_id,
-                    step,
-                    number,
-                )
-                for seq, (step, number) in enumerate(live, events + 1)
-            ],
-        )
-        cursor.execute(_INTERRUPT_STEPS, (events + len(live), found.run_id))
-        total = events + len(live) + cursor.rowcount + 1
-        cursor.execute(statements.count_events(), (total, found.run_id, events))
-        last_us = cursor.execute(_LAST_SIGN, (found.run_id,)).fetchone()[0]
-        who = f" (process {owner.pid})" if owner else ""
-        note = why or f"its engine died{who}; the end is the last thing it recorded"
-        cursor.execute(statements.end_run(), (RunStatus.INTERRUPTED, last_us, note, found.run_id))
         queue_alerts(cursor, found.run_id, channels, now_us)
     lock.reached(found.run_id, total)
     return True
+
+
+def interrupt(
+    cursor: sqlite3.Cursor, run_id: int, begun: Mapping[tuple[int, int], int], note: str
+) -> int | None:
+    """End a run that nobody runs any more; gives its count of events, None if it had ended.
+
+    `begun` says when attempts, by step and number, had surely started.
+    """
+    state = "SELECT status, events FROM run_rows WHERE id = ?"
+    status, events = cursor.execute(state, (run_id,)).fetchone()
+    if status != RunStatus.RUNNING:
+        return None
+    live = cursor.execute(
+        "SELECT position, number FROM attempt_rows WHERE run_id = ? AND outcome IS NULL"
+        " ORDER BY claimed_seq",
+        (run_id,),
+    ).fetchall()
+    cursor.executemany(
+        _ABANDON,
+        [
+            (
+                begun.get((step, number)),
+                ENGINE_DIED if (step, number) in begun else MAY_NOT_HAVE_STARTED,
+                seq,
+                run_id,
+                step,
+                number,
+            )
+            for seq, (step, number) in enumerate(live, events + 1)
+        ],
+    )
+    cursor.execute(_INTERRUPT_STEPS, (events + len(live), run_id))
+    total = int(events + len(live) + cursor.rowcount + 1)
+    cursor.execute(statements.count_events(), (total, run_id, events))
+    last_us = cursor.execute(_LAST_SIGN, (run_id,)).fetchone()[0]
+    cursor.execute(statements.end_run(), (RunStatus.INTERRUPTED, last_us, note, run_id))
+    return total
 
 
 def _finish_renames(database: Database, publish: Callable[[Iterable[OutputFile]], None]) -> None:

@@ -98,13 +98,24 @@ run_rows = Table(
     Column("owner", Text, nullable=False),
     Column("workers", Integer, nullable=False),
     _counter("events"),  # how many are recorded of it, see the view `events`
-    Column("pruned_at", BigInteger),  # when its values, files and logs were let go
+    Column("pruned_at", BigInteger),  # when its values and logs were let go; below 0: under way
     _one_of("status", list(RunStatus)),
     _one_of("started_by", ["hand", "timer", "library"]),
     CheckConstraint("(status = 'running') = (finished_at IS NULL)", name="ended"),
     sqlite_autoincrement=True,  # a pruned run's number is never used again
 )
 Index("ix_run_rows_workflow", run_rows.c.workflow, run_rows.c.id)
+Index(
+    "ix_run_rows_age",
+    *(run_rows.c.workflow, run_rows.c.status, run_rows.c.pruned_at, run_rows.c.finished_at),
+)
+Index(
+    "ix_run_rows_params",
+    *(run_rows.c.workflow, run_rows.c.params, run_rows.c.context_sha256, run_rows.c.pruned_at),
+)
+Index("ix_run_rows_root_run", run_rows.c.root_run)
+Index("ix_run_rows_resumed_from", run_rows.c.resumed_from)
+Index("ix_run_rows_definition_id", run_rows.c.definition_id)
 
 step_rows = Table(
     "step_rows",
@@ -194,6 +205,7 @@ alert_rows = Table(
     sqlite_autoincrement=True,
 )
 Index("ix_alert_rows_status", alert_rows.c.status)
+Index("ix_alert_rows_run_id", alert_rows.c.run_id)
 
 cancel_rows = Table(
     "cancel_rows",  # runs that somebody wants to end; the engine looks for it
@@ -227,7 +239,7 @@ SELECT id, workflow, status, params, {_iso("started_at")} AS started_at,
        {_iso("finished_at")} AS finished_at,
        (finished_at - started_at) / 1e6 AS duration_s,
        resumed_from, root_run, note, started_by, user, host, workers, events,
-       {_iso("pruned_at")} AS pruned_at
+       {_iso("abs(pruned_at)")} AS pruned_at
 FROM run_rows""",
     "attempts": f"""
 CREATE VIEW attempts AS

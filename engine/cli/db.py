@@ -3,33 +3,143 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.cli import place
 from engine.cli.console import print_result
+from engine.text import human_size, printable
+
+if TYPE_CHECKING:
+    from engine.session import Environment
+    from engine.session.pruning import Pruned
+    from store.connection import Database
 
 
-def database(parsed: argparse.Namespace) -> int:
-    """Do what is asked of the store."""
-    if parsed.what == "verify":
-        from engine.cli.verifying import verify
-
-        return verify(parsed)
-    return _upgrade(parsed)
-
-
-def _upgrade(parsed: argparse.Namespace) -> int:
+def upgrade(parsed: argparse.Namespace) -> int:
     """Bring the store's tables up to date, after taking a copy; makes a missing one."""
+    environment = place.environment_of(parsed)
+    with _writer(environment) as database:
+        print_result(f"the store '{database.path}' is up to date")
+    return 0
+
+
+@contextmanager
+def _writer(environment: Environment) -> Iterator[Database]:
+    """Open the store for writing, and record first what died since it was open last."""
     from engine.places import make_home
     from engine.session.reconciling import reconcile_all
     from store.database import open_writer, path_of
 
-    environment = place.environment_of(parsed)
     make_home(environment.paths.home)
-    path = path_of(environment.paths.store_url)
-    store = open_writer(path)
+    store = open_writer(path_of(environment.paths.store_url))
     try:
         reconcile_all(store, environment)
+        yield store
     finally:
         store.close()
-    print_result(f"the store '{path}' is up to date")
+
+
+# -- backup and restore ---------------------------------------------------------------------------
+
+
+def backup(parsed: argparse.Namespace) -> int:
+    """Copy the store, also while runs go on, and read the copy back."""
+    from engine.logs import make_private_folder
+    from store import losses
+    from store.copies import backup as copy_store
+    from store.database import open_reader, path_of
+
+    environment = place.environment_of(parsed)
+    if parsed.file is not None:
+        target = Path(parsed.file).absolute()
+    else:
+        day = f"{environment.clock.utc():%Y%m%d-%H%M%S}"
+        target = environment.paths.home / "backups" / f"runs-{day}.db"
+    database = open_reader(path_of(environment.paths.store_url))
+    try:
+        place.say_lost(losses.told(losses.of_store(database)))
+        if parsed.file is None:
+            make_private_folder(target.parent)
+        made = copy_store(database, target)
+    finally:
+        database.close()
+    print_result(f"saved '{made.path}': {_count(made.runs, 'run')}, {human_size(made.size_bytes)}")
     return 0
+
+
+def restore(parsed: argparse.Namespace) -> int:
+    """Put another store in place of this one, which is kept."""
+    from engine.places import make_home
+    from engine.session import leavings
+    from store.database import path_of
+    from store.restore import restore as put_in_place
+
+    paths = place.paths_of(parsed)
+    make_home(paths.home)
+    path, file = path_of(paths.store_url), Path(parsed.file).absolute()
+    done = put_in_place(path, file, beyond=leavings.highest_run(paths.home))
+    print_result(f"restored '{path}' from '{file}': {_count(done.runs, 'run')}")
+    if done.kept is not None:
+        print_result(f"the store that was there is kept as '{done.kept}'")
+    for run in done.ended:
+        print_result(f"run {run.run_id} of {printable(run.workflow)} was on; it is interrupted now")
+    if done.alerts:
+        print_result(f"{_count(done.alerts, 'alert')} dropped")
+    return 0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+# -- prune ----------------------------------------------------------------------------------------
+
+
+def prune(parsed: argparse.Namespace) -> int:
+    """Let old runs go, or say which would."""
+    from engine.session import pruning
+    from store.database import open_reader, path_of
+
+    environment = place.environment_of(parsed)
+    within = pruning.limits(environment, days=parsed.keep_days, runs=parsed.keep_runs)
+    path = path_of(environment.paths.store_url)
+    found: list[Pruned] = []
+    if within is not None and path.exists():
+        if parsed.dry_run:
+            database = open_reader(path)
+            try:
+                found = pruning.preview(database, environment, within)
+            finally:
+                database.close()
+        else:
+            with _writer(environment) as database:
+                found = pruning.prune_all(database, environment, within)
+                database.checkpoint()
+    if parsed.json:
+        workflows = [one.as_dict() for one in found]
+        place.print_json({"dry_run": parsed.dry_run, "workflows": workflows})
+    elif within is None:
+        print_result("nothing is pruned: ENGINE_KEEP_DAYS is forever")
+    else:
+        _print_pruned(found, dry=parsed.dry_run)
+    return 0
+
+
+def _print_pruned(found: list[Pruned], *, dry: bool) -> None:
+    for one in found:
+        for text in one.stuck:
+            sys.stderr.write(f"{printable(text)}\n")
+        runs = f"{_count(len(one.runs), 'run')} {'would go' if dry else 'gone'}"
+        if one.rows_kept:
+            runs += f", {len(one.rows_kept):,} {'would keep' if dry else 'kept'} as bare rows"
+        values, files = human_size(one.value_bytes), human_size(one.file_bytes)
+        print_result(
+            f"{printable(one.workflow)}: {runs}"
+            f" ({_count(one.rows, 'row')}, {values} of values, {files} of logs and reports)"
+        )
+    if not found:
+        print_result("nothing to prune")

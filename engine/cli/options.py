@@ -48,30 +48,36 @@ def _globals(parser: argparse.ArgumentParser, *, top: bool) -> None:
     )
 
 
-def build() -> argparse.ArgumentParser:
-    """Make the parser of the whole command line."""
-    form = argparse.RawDescriptionHelpFormatter
-    parser = _Parser(
-        prog="kahnban" if Path(sys.argv[0]).name == "kahnban" else "python -m engine",
-        description="Run workflows of steps with dependencies; all is recorded in one SQLite file.",
-        epilog=_EPILOG,
-        formatter_class=form,
-    )
-    _globals(parser, top=True)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+def _adder(commands: Any) -> Callable[..., argparse.ArgumentParser]:
+    """Give what adds a command to a parser's commands: its name, function and help."""
 
-    def add(name: str, call: str, text: str, **more: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(
+    def add(name: str, call: str, text: str, *, epilog: str = "") -> argparse.ArgumentParser:
+        sub: argparse.ArgumentParser = commands.add_parser(
             name,
             help=text,
-            description=more.get("long", text),
-            epilog=more.get("epilog"),
-            formatter_class=form,
+            description=text,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         _globals(sub, top=False)
         sub.set_defaults(call=call)
         return sub
 
+    return add
+
+
+def build() -> argparse.ArgumentParser:
+    """Make the parser of the whole command line."""
+    parser = _Parser(
+        prog="kahnban" if Path(sys.argv[0]).name == "kahnban" else "python -m engine",
+        description="Run workflows of steps with dependencies; all is recorded in one SQLite file.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _globals(parser, top=True)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    add = _adder(commands)
     run_text = "run a workflow, or go on from where it stopped"
     _run(add("run", "run:run", run_text, epilog=_RUN_EPILOG))
     _json(add("list", "look:list_workflows", "the workflows of this project"))
@@ -85,13 +91,7 @@ def build() -> argparse.ArgumentParser:
     schedule = add("schedule", "schedule:schedule", "systemd units for a workflow's schedule")
     schedule.add_argument("what", choices=["show", "verify"])
     schedule.add_argument("name", metavar="NAME", help="the workflow")
-    database = add("db", "db:database", "the store itself")
-    database.add_argument(
-        "what",
-        choices=["upgrade", "verify"],
-        help="bring its tables up to date, or say what is wrong with it",
-    )
-    _json(database)
+    _database(commands.add_parser("db", help="the store itself", description="the store itself"))
     return parser
 
 
@@ -134,6 +134,45 @@ def _read_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     logs.add_argument("run", metavar="RUN", nargs="?", default="latest", help=run_help)
     logs.add_argument("step", metavar="STEP", nargs="?", help="of one step only")
     _json(logs)
+
+
+_RESTORE_EPILOG = """\
+The one way to move a store, to go back to a backup, or to go on with what is left after a loss:
+FILE may be the store itself. The store that was there is kept beside it. Runs that were on in FILE
+are ended as interrupted, alerts that it had still to deliver are dropped."""
+
+_PRUNE_EPILOG = """\
+Kept are runs that are on or have an alert to deliver, each workflow's last failure, and what a kept
+run goes on from. Of the last run that was ok with each set of parameters the row stays."""
+
+
+def _database(database: argparse.ArgumentParser) -> None:
+    add = _adder(database.add_subparsers(metavar="WHAT", required=True, parser_class=_Parser))
+    add("upgrade", "db:upgrade", "bring the store's tables up to date, after taking a copy")
+    _json(add("verify", "verifying:verify", "say what is wrong with the store; change nothing"))
+    backup = add("backup", "db:backup", "copy the store, also while runs go on, and read it back")
+    backup.add_argument(
+        "file", metavar="FILE", nargs="?", help="HOME/backups/runs-DATE-TIME.db without"
+    )
+    restore = add(
+        "restore", "db:restore", "put another store in place of this one", epilog=_RESTORE_EPILOG
+    )
+    restore.add_argument("file", metavar="FILE", help="a backup or another store")
+    prune = add("prune", "db:prune", "let old runs go, with logs and reports", epilog=_PRUNE_EPILOG)
+    prune.add_argument(
+        "--keep-days",
+        metavar="N",
+        type=_whole,
+        help="keep what ended in the last N days (ENGINE_KEEP_DAYS, else 90)",
+    )
+    prune.add_argument(
+        "--keep-runs",
+        metavar="N",
+        type=_whole,
+        help="keep the N newest runs of each workflow (ENGINE_KEEP_RUNS, else 20)",
+    )
+    prune.add_argument("--dry-run", action="store_true", help="say what would go; change nothing")
+    _json(prune)
 
 
 def _json(parser: argparse.ArgumentParser) -> None:

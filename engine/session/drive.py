@@ -17,6 +17,7 @@ from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.session import alerting
 from engine.session.decide import Decision
+from engine.session.environment import Environment
 from engine.session.observe import Progress, run_order
 from engine.session.record import Going
 from engine.session.stored_values import StoredValues
@@ -75,7 +76,7 @@ class Drive:
             index=index,
             publish=outputs.publish,
             observe=progress.observe,
-            settle_in=lambda: alerting.preload(env),
+            settle_in=lambda: _settle_in(env),
         )
         runner = Runner(scheduler, compiled.definition.steps, ports)
         try:
@@ -154,6 +155,13 @@ class Drive:
 
         workers = self._going.asked.request.workers
         return ThreadWorkers(tools, workers=workers, inbox=env.inbox, mark=mark)
+
+
+def _settle_in(env: Environment) -> None:
+    """Import what a run's end needs, so that an upgrade under a live run mixes no versions."""
+    from engine.session import pruning  # noqa: F401 - wanted at the end
+
+    alerting.preload(env)
 
 
 def _states(decision: Decision, clock: SystemClock) -> list[StepState]:

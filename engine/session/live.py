@@ -129,6 +129,10 @@ class LiveRun:
             extra={"run": run_id},
         )
         alerting.deliver_due(database, history, env)
+        if not drive.interrupted:
+            from engine.session import pruning
+
+            pruning.after_run(database, env, self._name)
         database.checkpoint()
         if drive.interrupted:
             raise KeyboardInterrupt

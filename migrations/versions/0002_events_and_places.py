@@ -47,12 +47,30 @@ CREATE TABLE place_rows (
 )
 """,
     """
+CREATE INDEX ix_run_rows_age ON run_rows (workflow, status, pruned_at, finished_at)
+""",
+    """
+CREATE INDEX ix_run_rows_params ON run_rows (workflow, params, context_sha256, pruned_at)
+""",
+    """
+CREATE INDEX ix_run_rows_root_run ON run_rows (root_run)
+""",
+    """
+CREATE INDEX ix_run_rows_resumed_from ON run_rows (resumed_from)
+""",
+    """
+CREATE INDEX ix_run_rows_definition_id ON run_rows (definition_id)
+""",
+    """
+CREATE INDEX ix_alert_rows_run_id ON alert_rows (run_id)
+""",
+    """
 CREATE VIEW runs AS
 SELECT id, workflow, status, params, strftime('%Y-%m-%dT%H:%M:%S', started_at / 1000000, 'unixepoch') || printf('.%03dZ', started_at / 1000 % 1000) AS started_at,
        strftime('%Y-%m-%dT%H:%M:%S', finished_at / 1000000, 'unixepoch') || printf('.%03dZ', finished_at / 1000 % 1000) AS finished_at,
        (finished_at - started_at) / 1e6 AS duration_s,
        resumed_from, root_run, note, started_by, user, host, workers, events,
-       strftime('%Y-%m-%dT%H:%M:%S', pruned_at / 1000000, 'unixepoch') || printf('.%03dZ', pruned_at / 1000 % 1000) AS pruned_at
+       strftime('%Y-%m-%dT%H:%M:%S', abs(pruned_at) / 1000000, 'unixepoch') || printf('.%03dZ', abs(pruned_at) / 1000 % 1000) AS pruned_at
 FROM run_rows
 """,
     """
