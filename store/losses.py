@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from engine.errors import StoreError
 from store import locks
@@ -104,6 +105,6 @@ def refusal(path: Path, losses: Iterable[Loss]) -> StoreError:
     """Make the refusal to write to a store that has lost commits."""
     return StoreError(
         f"the store '{path}' has lost what was recorded in it: {told(losses)}",
-        hint="bring back its '-wal' file or a backup; `db restore FILE` takes a backup, or the"
-        " store itself to go on with what is there",
+        hint="bring back its '-wal' file, or a backup by `db restore FILE`;"
+        f" `db restore {quote(str(path))}` goes on with what is there",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 from engine.errors import StoreError
@@ -61,7 +62,8 @@ def check(cursor: sqlite3.Cursor, path: Path) -> None:
     if where:
         raise StoreError(
             f"the store '{path}' is a copy or was moved: it belongs {' '.join(where)}",
-            hint="look at it with `history` and `show`; `db restore FILE` goes on with it here",
+            hint=f"look at it with `history` and `show`; `db restore {quote(str(path))}` goes on"
+            " with it here",
         )
 
 

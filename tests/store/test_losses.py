@@ -100,7 +100,10 @@ def test_a_removed_log_is_found(crashed: Path) -> None:
         f"the store '{crashed}' has lost what was recorded in it:"
         " run 2 of 'other' had 3 events and is gone"
     )
-    assert error.hint.startswith("bring back its '-wal' file or a backup; `db restore FILE`")
+    assert error.hint == (
+        "bring back its '-wal' file, or a backup by `db restore FILE`;"
+        f" `db restore {crashed}` goes on with what is there"
+    )
     assert error.exit_code == 3
 
 

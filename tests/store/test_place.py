@@ -60,7 +60,7 @@ def test_a_copy_is_looked_at_but_not_written(path: Path, database: Database) -> 
         f"the store '{copy}' is a copy or was moved: it belongs at '{path}'"
     )
     assert caught.value.hint == (
-        "look at it with `history` and `show`; `db restore FILE` goes on with it here"
+        f"look at it with `history` and `show`; `db restore {copy}` goes on with it here"
     )
     assert caught.value.exit_code == 3
     assert copy.read_bytes() == before

@@ -17,11 +17,13 @@ from typing import Any
 import pytest
 
 from engine import Step, Workflow
+from engine.clock import SystemClock
 from engine.errors import StoreFull
 from store import reserve
 from store.connection import Database
-from store.database import open_reader
+from store.database import open_reader, open_writer
 from store.history import History
+from tests.store.filled import begun, dead_owner
 from tests.system.alert_servers import answer
 from tests.system.alert_servers import hook as webhook
 from tests.system.project import PRELUDE, Project, statuses
@@ -147,6 +149,58 @@ def test_without_a_reserve_the_run_is_seen_to_be_dead(
 
 def _full(*_: object) -> None:
     raise StoreFull("no room for its end either")
+
+
+class Full:
+    """Lets no write of the store be made from the n-th on, as a disk without a single byte does."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, at: int) -> None:
+        self.writes = 0
+        write: Callable[[Database], AbstractContextManager[Any]] = Database.write
+
+        def refused(database: Database) -> AbstractContextManager[Any]:
+            self.writes += 1
+            if self.writes >= at:
+                raise StoreFull("the disk is full")
+            return write(database)
+
+        patch.setattr(Database, "write", refused)
+
+
+@pytest.mark.parametrize(("at", "left"), [(6, "pending"), (7, "sending")])
+def test_full_while_an_alert_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, left: str
+) -> None:
+    """The run's outcome stands; the alert is due again, once more at most."""
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{tmp_path}/runs.db"
+    with webhook(answer(200, "ok")) as hook:
+        monkeypatch.setenv("SLACK_WEBHOOK_URL", hook.url)
+        with monkeypatch.context() as patch:
+            Full(patch, at)
+            assert flow([]).run(store=url)["status"] == "ok"
+        reader = open_reader(tmp_path / "runs.db")
+        assert [row["status"] for row in History(reader).alerts()] == [left]
+        reader.close()
+        assert flow([]).run(store=url)["status"] == "ok"
+        assert len(hook.bodies) == (2 if left == "pending" else 3)
+
+
+def test_full_while_a_dead_run_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is begun on top of what could not be recorded; later it is."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "runs.db"
+    database = open_writer(path)
+    begun(database, "a b", owner=dead_owner(), started_at=SystemClock().stamp(0.0))
+    database.close()
+    effects: list[str] = []
+    with monkeypatch.context() as patch:
+        Full(patch, 1)
+        with pytest.raises(StoreFull):
+            flow(effects).run(store=f"sqlite:///{path}")
+    assert effects == []
+    assert told(path)[0]["note"].endswith("the next run records that")
+    assert flow(effects).run(store=f"sqlite:///{path}")["status"] == "ok"
 
 
 # -- real disks -----------------------------------------------------------------------------------

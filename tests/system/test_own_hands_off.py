@@ -23,6 +23,7 @@ sys.addaudithook(watch)
 
 OPENING = {"open", "fdopen", "read_bytes", "read_text", "write_bytes", "write_text", "copyfile"}
 OPENERS = {  # modules of the store that open files, none of which is the store's
+    "copies.py",  # copies, before they stand in their place
     "locks.py",  # lock files, /proc
     "migrate.py",  # the copy, before SQLite fills it
     "mounts.py",  # the kernel's table

@@ -76,7 +76,7 @@ def test_a_copied_project_does_not_go_on_as_the_first(project: Project, tmp_path
     shutil.copytree(project.root, copy.root)
     err = said(copy, 3, "run", "flow")
     assert f"error: the store '{copy.store}' is a copy or was moved: it belongs at" in err
-    assert "hint: look at it with `history` and `show`; `db restore FILE`" in err
+    assert f"hint: look at it with `history` and `show`; `db restore {copy.store}` goes" in err
     assert copy.run("show").out.startswith("flow, run 1")
 
 
