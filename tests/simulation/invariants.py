@@ -26,7 +26,7 @@ from engine.events import (
 )
 from engine.model import AttemptOutcome, RunStatus, StepStatus, TriggerRule
 from engine.plan import Plan, StepState
-from engine.scheduler import GRACE_S
+from engine.stopping import GRACE_S
 from tests.fakes import RunRow
 
 COUNTED = (AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT)

@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
-from engine import frontier, retry, scheduler, trigger
+from engine import frontier, retry, stopping, trigger
+from engine.board import Board
 from engine.errors import StoreError
+from engine.events import EndRun
 from engine.frontier import Frontier
 from engine.live import Live, LiveAttempts
 from engine.model import RunStatus, StepStatus, TriggerRule
 from engine.runner import Runner
 from engine.scheduler import Scheduler
+from engine.stopping import Stopping
 from engine.trigger import Decision
 from tests.simulation.invariants import OF_A_CHAIN, OF_A_RUN, Broken
 from tests.simulation.simulator import simulate
@@ -107,24 +110,24 @@ def no_wait(patch: Patch) -> None:
 
 def forgetful_restore(patch: Patch) -> None:
     """A continued run forgets when a retry is due."""
-    restore = Scheduler._restore
+    restore = Board._restore
 
-    def wrong(self: Scheduler, states: Any) -> None:
+    def wrong(self: Board, states: Any) -> None:
         restore(self, states)
         self._due = [(0.0, step) for _, step in self._due]
 
-    patch.setattr(Scheduler, "_restore", wrong)
+    patch.setattr(Board, "_restore", wrong)
 
 
 def budget_refilled(patch: Patch) -> None:
     """A continued run forgets what a step had used."""
-    restore = Scheduler._restore
+    restore = Board._restore
 
-    def wrong(self: Scheduler, states: Any) -> None:
+    def wrong(self: Board, states: Any) -> None:
         restore(self, states)
-        self._used = [0] * len(self._used)
+        self.used = [0] * len(self.used)
 
-    patch.setattr(Scheduler, "_restore", wrong)
+    patch.setattr(Board, "_restore", wrong)
 
 
 def crowded(patch: Patch) -> None:
@@ -196,24 +199,25 @@ def stopped_at_the_limit(patch: Patch) -> None:
 
 def unstoppable(patch: Patch) -> None:
     """A stop is heard, and what is ready goes on."""
-    patch.setattr(Scheduler, "_stop_requested", lambda _self, _event, _now, _actions: None)
+    patch.setattr(Stopping, "request", lambda _self, _event, _now, _actions: None)
 
 
 def endless_grace(patch: Patch) -> None:
     """The grace of a stopped run never ends."""
-    patch.setattr(scheduler, "GRACE_S", 600.0)
+    patch.setattr(stopping, "GRACE_S", 600.0)
 
 
 def liar(patch: Patch) -> None:
     """A queued attempt that was withdrawn counts as one that had begun, and the other way round."""
-    cancel = Scheduler._cancel_unstarted
+    end_unstarted = Stopping._end_unstarted
 
-    def wrong(self: Scheduler, now: float, actions: Any) -> None:
-        numbers, self.numbers = self.numbers, [0] * len(self.numbers)
-        cancel(self, now, actions)
-        self.numbers = numbers
+    def wrong(self: Stopping, now: float, actions: Any) -> None:
+        board = self._board
+        numbers, board.numbers = board.numbers, [0] * len(board.numbers)
+        end_unstarted(self, now, actions)
+        board.numbers = numbers
 
-    patch.setattr(Scheduler, "_cancel_unstarted", wrong)
+    patch.setattr(Stopping, "_end_unstarted", wrong)
 
 
 def effect_before_commit(patch: Patch) -> None:
@@ -230,13 +234,12 @@ def effect_before_commit(patch: Patch) -> None:
 
 def always_ok(patch: Patch) -> None:
     """Every run that ends is `ok`."""
-    end_run = Scheduler._end_run
+    end_run = Stopping.end_run
 
-    def wrong(self: Scheduler, now: float, actions: Any) -> None:
-        end_run(self, now, actions)
-        actions[-1] = actions[-1]._replace(status=RunStatus.OK)
+    def wrong(self: Stopping, now: float) -> EndRun:
+        return end_run(self, now)._replace(status=RunStatus.OK)
 
-    patch.setattr(Scheduler, "_end_run", wrong)
+    patch.setattr(Stopping, "end_run", wrong)
 
 
 def unfinished_business(patch: Patch) -> None:
@@ -246,7 +249,8 @@ def unfinished_business(patch: Patch) -> None:
     def wrong(self: Scheduler, event: Any, now: float, actions: Any) -> None:
         finished(self, event, now, actions)
         if self.status[event.step] is StepStatus.BACKING_OFF and not self.live:
-            self._end_run(now, actions)
+            self._ended = True
+            actions.append(self._stopping.end_run(now))
 
     patch.setattr(Scheduler, "_finished", wrong)
 

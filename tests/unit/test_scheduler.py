@@ -649,11 +649,11 @@ def test_each_transition_is_allowed_or_a_bug(start: StepStatus, to: StepStatus) 
     core = Core("a")
     core.core.status[0] = start
     if to in TRANSITIONS[start]:
-        core.core._move(0, to)
+        core.core._board.move(0, to)
         assert core.core.status == [to]
     else:
         with pytest.raises(InvariantViolation, match=f"^step 'a': {start} -> {to}$"):
-            core.core._move(0, to)
+            core.core._board.move(0, to)
 
 
 def test_same_events_same_actions() -> None:
