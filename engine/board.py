@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
+from engine import notes
 from engine.events import Action, EndStep
 from engine.frontier import Frontier
-from engine.model import ENDED_STEP, StepStatus
+from engine.model import ENDED_STEP, StepStatus, TriggerRule
 from engine.plan import TRANSITIONS, InvariantViolation, Plan, StepState
 from engine.trigger import Decision
 
 _S = StepStatus
+_UNSTARTED = (_S.READY, _S.BACKING_OFF)  # beside those that wait for an upstream
 
 
 class Board:
@@ -23,6 +25,7 @@ class Board:
 
     def __init__(self, plan: Plan, states: Iterable[StepState]) -> None:
         """Restore from `states` as recorded; without them every step is waiting."""
+        self._plan = plan
         graph = plan.graph
         count = len(graph.names)
         self.status: list[StepStatus] = [_S.WAITING] * count
@@ -33,7 +36,9 @@ class Board:
         self._frontier = Frontier(graph, plan.rules)
         self._due: list[tuple[float, int]] = []  # backing off
         self._ready: list[int] = []  # ranks
+        self._held: set[int] = set()  # due, but an attempt left behind still runs
         self._fresh: list[int] = []  # restored, and not yet decided about
+        self._cleanup = False
         self._by_rank = graph.ranked()
         self._rank = sorted(range(count), key=self._by_rank.__getitem__)  # the inverse
         self._restore(states)
@@ -70,30 +75,64 @@ class Board:
             return heappop(self._due)[1]
         return None
 
-    def withhold(self) -> list[int]:
-        """Forget what is ready and due; give all steps that have no live attempt, in order."""
+    def hold(self, step: int) -> None:
+        """Let a step whose retry is due wait on, until it is let go."""
+        self._held.add(step)
+
+    def let_go(self, step: int) -> None:
+        """Let a step that is held have its retry."""
+        if step in self._held:
+            self._held.discard(step)
+            self.make_ready(step)
+
+    # -- a run that is stopped --------------------------------------------------------------------
+
+    def clean_up(self, now: float, actions: list[Action]) -> None:
+        """Let only steps of rule `all_done` start from now on; the others end as their turn comes.
+
+        In their turn, so that what cleans up finds nothing above it still at work.
+        """
+        self._cleanup = True
+        rules = self._plan.rules
+        kept = {step for step, rule in enumerate(rules) if rule is TriggerRule.ALL_DONE}
+        waiting = {step for step, status in enumerate(self.status) if status in _UNSTARTED}
+        self._ready = [rank for rank in self._ready if self._by_rank[rank] in kept]
+        self._due = [(at, step) for at, step in self._due if step in kept]
+        heapify(self._ready)
+        heapify(self._due)
+        self._held &= kept
+        ended = [step for step in self._graph.order if step in waiting - kept]
+        for step in ended:
+            self.end(step, *self._unstarted(step), now, actions)
+
+    def end_unstarted(self, now: float, actions: list[Action]) -> None:
+        """End every step that has no live attempt."""
         self._ready.clear()
         self._due.clear()
-        begun = ENDED_STEP | {_S.RUNNING}
-        return [step for step in self._graph.order if self.status[step] not in begun]
+        self._held.clear()
+        for step in self._graph.order:
+            if self.status[step] in ENDED_STEP or self.status[step] is _S.RUNNING:
+                continue
+            status, note = self._unstarted(step)
+            self.move(step, status)
+            self.open -= 1
+            actions.append(EndStep(step, status, now, note))
+
+    def _unstarted(self, step: int) -> tuple[StepStatus, str]:
+        """Tell how a step without a live attempt ends: begun before, it is `interrupted`."""
+        if self.numbers[step] or self.status[step] is _S.BACKING_OFF:
+            return _S.INTERRUPTED, notes.BEFORE_RETRY
+        return _S.CANCELLED, notes.NOT_STARTED
 
     # -- ends -------------------------------------------------------------------------------------
 
     def end(
-        self, step: int, status: StepStatus, at: float, note: str, actions: list[Action]
+        self, step: int, status: StepStatus, note: str, at: float, actions: list[Action]
     ) -> None:
         """End a step that wrote nothing."""
         self.move(step, status)
         actions.append(EndStep(step, status, at, note))
         self.release(step, at, actions)
-
-    def end_alone(
-        self, step: int, status: StepStatus, at: float, note: str, actions: list[Action]
-    ) -> None:
-        """End a step in a run that is stopped as a whole: those downstream end by themselves."""
-        self.move(step, status)
-        self.open -= 1
-        actions.append(EndStep(step, status, at, note))
 
     def release(self, step: int, at: float, actions: list[Action]) -> None:
         """Tell downstream steps that `step` has ended; skips spread, without recursion."""
@@ -113,10 +152,14 @@ class Board:
                 self.release(step, now, actions)
 
     def _decide(self, step: int, at: float, actions: list[Action]) -> bool:
-        """Apply the step's trigger rule; say whether that ended it as skipped."""
+        """Apply the step's trigger rule; say whether that ended it."""
         decision, reason = self._frontier.decide(step)
         if decision is Decision.WAIT:
             return False
+        if self._cleanup and self._plan.rules[step] is not TriggerRule.ALL_DONE:
+            self.move(step, _S.CANCELLED)
+            actions.append(EndStep(step, _S.CANCELLED, at, notes.NOT_STARTED))
+            return True
         if decision is Decision.READY:
             self.make_ready(step)
             return False

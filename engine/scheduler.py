@@ -30,7 +30,7 @@ from engine.events import (
     StopRequested,
 )
 from engine.live import Live, LiveAttempts
-from engine.model import AttemptOutcome, StepStatus
+from engine.model import AttemptOutcome, OnOverrun, StepStatus
 from engine.plan import Plan, StepState
 from engine.stopping import Stopping
 
@@ -138,13 +138,15 @@ class Scheduler:
         step = event.step
         live = self._live.take(step, event.number)
         if live is None:
+            if step not in self._live.left:
+                self._board.let_go(step)
             return
         outcome = event.outcome
         begun, ended = event.started_at, event.finished_at
         if outcome is AttemptOutcome.OK:
             actions.append(EndAttempt(step, event.number, outcome, begun, ended))
             if event.skip is not None:
-                self._board.end(step, _S.SKIPPED, ended, event.skip, actions)
+                self._board.end(step, _S.SKIPPED, event.skip, ended, actions)
             else:
                 self._board.move(step, _S.OK)
                 actions.append(EndStep(step, _S.OK, ended, event.note, event.writes, event.files))
@@ -164,12 +166,13 @@ class Scheduler:
         live = self._live.take(step, event.number)
         if live is None:
             return
-        self._live.left[step] = event.number
+        left = self._live.leave(step, event.number)
         outcome = AttemptOutcome.TIMED_OUT if live.late else AttemptOutcome.INTERRUPTED
         command = self.plan.gentle[step]
         told = notes.still_running(live.asked, command=command)
         actions.append(EndAttempt(step, event.number, outcome, live.started_at, now, told))
         actions.append(LeaveBehind(step, event.number))
+        self._stopping.mind_left(left, now, actions)
         note = notes.still_running("timed out", command=command) if live.late else told
         self._after_failure(step, now, (outcome, event.retryable, event.delay_s, note), actions)
 
@@ -182,7 +185,7 @@ class Scheduler:
     ) -> None:
         outcome, retryable, delay_s, note = failure
         if outcome is AttemptOutcome.INTERRUPTED:
-            self._board.end(step, _S.INTERRUPTED, now, note, actions)
+            self._board.end(step, _S.INTERRUPTED, note, now, actions)
             return
         self._board.used[step] += 1
         decision = retry.decide(
@@ -193,10 +196,10 @@ class Scheduler:
             delay_s=delay_s,
         )
         if isinstance(decision, retry.GiveUp):
-            self._board.end(step, _S.FAILED, now, note, actions)
-        elif self._stopping.on:
+            self._board.end(step, _S.FAILED, note, now, actions)
+        elif self._stopping.stops(step):
             actions.append(BackOff(step, self._board.numbers[step], decision.when))
-            self._board.end(step, _S.INTERRUPTED, now, notes.BEFORE_RETRY, actions)
+            self._board.end(step, _S.INTERRUPTED, notes.BEFORE_RETRY, now, actions)
         else:
             self._board.back_off(step, decision.when)
             actions.append(BackOff(step, self._board.numbers[step], decision.when))
@@ -206,19 +209,22 @@ class Scheduler:
             return
         actions.append(EndAttempt(event.step, event.number, AttemptOutcome.CANCELLED, None, None))
         if event.number > 1:
-            self._board.end(event.step, _S.INTERRUPTED, now, notes.BEFORE_RETRY, actions)
+            self._board.end(event.step, _S.INTERRUPTED, notes.BEFORE_RETRY, now, actions)
         else:
-            self._board.end(event.step, _S.CANCELLED, now, notes.NOT_STARTED, actions)
+            self._board.end(event.step, _S.CANCELLED, notes.NOT_STARTED, now, actions)
 
     # -- time and claims --------------------------------------------------------------------------
 
     def _pass_due(self, now: float, actions: list[Action]) -> None:
         while (step := self._board.pop_due(now)) is not None:
-            if step in self._live.left:
-                note = notes.still_running("timed out", command=self.plan.gentle[step])
-                self._board.end(step, _S.FAILED, now, note, actions)
-            else:
+            policy = self.plan.on_overrun[step]
+            if step not in self._live.left or policy is OnOverrun.ABANDON:
                 self._board.make_ready(step)
+            elif policy is OnOverrun.WAIT:
+                self._board.hold(step)
+            else:
+                note = notes.still_running("timed out", command=self.plan.gentle[step])
+                self._board.end(step, _S.FAILED, note, now, actions)
 
     def _claim(self, now: float, ahead: int, actions: list[Action]) -> None:
         board, live, timeouts = self._board, self._live.by_step, self.plan.timeout_s

@@ -12,12 +12,11 @@ from queue import Empty, SimpleQueue
 from threading import Lock
 
 from engine.events import AttemptFinished, AttemptStarted, AttemptWithdrawn, Event
+from engine.live import LEFT_MAX
 from engine.model import AttemptOutcome
 from engine.ports import Clock, Job
 from engine.workers.attempt import Attempt
 from engine.workers.toolbox import Toolbox
-
-LANES_LEFT_MAX = 1_000  # a bound on threads that ignore their timeouts
 
 BeginMark = Callable[[int, Job, float], None]
 
@@ -36,7 +35,8 @@ class ThreadWorkers:
         self._mark = mark
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._live: dict[tuple[int, int], Attempt] = {}
-        self._pool = ThreadPoolExecutor(workers + LANES_LEFT_MAX, thread_name_prefix="lane")
+        # All that run when the bound is passed may be left behind too.
+        self._pool = ThreadPoolExecutor(LEFT_MAX + 2 * workers, thread_name_prefix="lane")
         self._lanes = 0
         self._ends = Lock()  # held to tell an attempt that ends from one that is left behind
         self._left: set[tuple[int, int]] = set()

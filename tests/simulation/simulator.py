@@ -17,7 +17,15 @@ from engine.ancestry import ContextIndex
 from engine.errors import StoreBusy
 from engine.events import Action, Claim, Event, StopRequested
 from engine.graph import build
-from engine.model import AttemptOutcome, OutputFile, RunStatus, Step, StepStatus, TriggerRule
+from engine.model import (
+    AttemptOutcome,
+    OnOverrun,
+    OutputFile,
+    RunStatus,
+    Step,
+    StepStatus,
+    TriggerRule,
+)
 from engine.plan import Plan, StepState
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
@@ -121,6 +129,7 @@ class World:
             timeout_s=[luck.choice((None, 0.5, 2.0)) for _ in names],
             stop_s=[COMMAND_STOP_S if command else STOP_S for command in commands],
             gentle=commands,
+            on_overrun=[OnOverrun.FAIL] * len(names),
         )
 
     def body(self, step: int, number: int) -> Body:

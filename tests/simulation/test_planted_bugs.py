@@ -156,7 +156,7 @@ def unforgiving(patch: Patch) -> None:
     take = LiveAttempts.take
 
     def wrong(self: LiveAttempts, step: int, number: int) -> Live | None:
-        left = dict(self.left)
+        left = {step: set(numbers) for step, numbers in self.left.items()}
         live = take(self, step, number)
         self.left = left
         return live
@@ -209,15 +209,14 @@ def endless_grace(patch: Patch) -> None:
 
 def liar(patch: Patch) -> None:
     """A queued attempt that was withdrawn counts as one that had begun, and the other way round."""
-    end_unstarted = Stopping._end_unstarted
+    end_unstarted = Board.end_unstarted
 
-    def wrong(self: Stopping, now: float, actions: Any) -> None:
-        board = self._board
-        numbers, board.numbers = board.numbers, [0] * len(board.numbers)
+    def wrong(self: Board, now: float, actions: Any) -> None:
+        numbers, self.numbers = self.numbers, [0] * len(self.numbers)
         end_unstarted(self, now, actions)
-        board.numbers = numbers
+        self.numbers = numbers
 
-    patch.setattr(Stopping, "_end_unstarted", wrong)
+    patch.setattr(Board, "end_unstarted", wrong)
 
 
 def effect_before_commit(patch: Patch) -> None:
