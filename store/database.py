@@ -75,10 +75,7 @@ def open_reader(path: Path) -> Database:
 
     Raises `StoreError` if it is missing, damaged, or of another version.
     """
-    if _look_at(path) is None:
-        raise StoreError(
-            f"there is no store at '{path}' yet", hint="it is made by the first run; see `list`"
-        )
+    must_exist(path)
     database = connect(path, writable=False)
     try:
         version = _version(database)
@@ -92,6 +89,14 @@ def open_reader(path: Path) -> Database:
             hint="the next run upgrades it, after taking a copy",
         )
     return database
+
+
+def must_exist(path: Path) -> None:
+    """Raise `StoreError` if there is no store there."""
+    if _look_at(path) is None:
+        raise StoreError(
+            f"there is no store at '{path}' yet", hint="it is made by the first run; see `list`"
+        )
 
 
 def _check_machine() -> None:

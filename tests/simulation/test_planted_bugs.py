@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from engine import frontier, retry, stopping, trigger
+from engine import frontier, retry, runner, stopping, trigger
 from engine.board import Board
-from engine.errors import StoreError
-from engine.events import EndRun
+from engine.errors import StoreBusy, StoreError
+from engine.events import Action, BackOff, EndRun
 from engine.frontier import Frontier
 from engine.live import Live, LiveAttempts
-from engine.model import RunStatus, StepStatus, TriggerRule
+from engine.model import OnOverrun, RunStatus, StepStatus, TriggerRule
 from engine.runner import Runner
 from engine.scheduler import Scheduler
 from engine.stopping import Stopping
@@ -254,6 +256,130 @@ def unfinished_business(patch: Patch) -> None:
     patch.setattr(Scheduler, "_finished", wrong)
 
 
+def careless(patch: Patch) -> None:
+    """A cancel ends the steps that clean up like any other."""
+    patch.setattr(Board, "clean_up", Board.end_unstarted)
+
+
+def unheeded(patch: Patch) -> None:
+    """After a cancel a step of any rule starts once those above it have ended."""
+    clean_up = Board.clean_up
+
+    def wrong(self: Board, now: float, actions: Any) -> None:
+        clean_up(self, now, actions)
+        self._cleanup = False
+
+    patch.setattr(Board, "clean_up", wrong)
+
+
+def rash(patch: Patch) -> None:
+    """A cancel ends steps that still wait, so that cleanup joins what runs above them."""
+    clean_up = Board.clean_up
+
+    def wrong(self: Board, now: float, actions: Any) -> None:
+        clean_up(self, now, actions)
+        for step, status in enumerate(self.status):
+            if status is StepStatus.WAITING and self._plan.rules[step] is not TriggerRule.ALL_DONE:
+                self.end(step, StepStatus.CANCELLED, "not started", now, actions)
+
+    patch.setattr(Board, "clean_up", wrong)
+
+
+def polite(patch: Patch) -> None:
+    """A cancel gives threads the grace of a signal before they are asked."""
+    ask_live = Stopping._ask_live
+
+    def wrong(self: Stopping, now: float, actions: Any) -> None:
+        self._hurried = False
+        ask_live(self, now, actions)
+
+    patch.setattr(Stopping, "_ask_live", wrong)
+
+
+def deaf_to_signals(patch: Patch) -> None:
+    """A signal does not end the cleanup of a cancelled run."""
+    request = Stopping.request
+
+    def wrong(self: Stopping, event: Any, now: float, actions: Any) -> None:
+        if event.at_once or not self._cleanup:
+            request(self, event, now, actions)
+
+    patch.setattr(Stopping, "request", wrong)
+
+
+def cancelled_is_interrupted(patch: Patch) -> None:
+    """A cancelled run is recorded as one that a signal stopped."""
+    end_run = Stopping.end_run
+
+    def wrong(self: Stopping, now: float) -> EndRun:
+        end = end_run(self, now)
+        cancelled = end.status is RunStatus.CANCELLED
+        return end._replace(status=RunStatus.INTERRUPTED) if cancelled else end
+
+    patch.setattr(Stopping, "end_run", wrong)
+
+
+def seldom_looks(patch: Patch) -> None:
+    """The engine looks for a request to cancel every five seconds."""
+    patch.setattr(runner, "LOOK_S", 5.0)
+
+
+def impatient_retry(patch: Patch) -> None:
+    """A retry that is to wait for its thread starts when it is due."""
+    patch.setattr(Board, "hold", Board.make_ready)
+
+
+def let_go_by_any(patch: Patch) -> None:
+    """A retry that waits for its thread is let go when any other attempt ends."""
+    finished = Scheduler._finished
+
+    def wrong(self: Scheduler, event: Any, now: float, actions: Any) -> None:
+        finished(self, event, now, actions)
+        for step in sorted(self._board._held):
+            self._board.let_go(step)
+
+    patch.setattr(Scheduler, "_finished", wrong)
+
+
+def faint_hearted(patch: Patch) -> None:
+    """A retry that may start beside its thread fails its step in its place."""
+    pass_due = Scheduler._pass_due
+
+    def wrong(self: Scheduler, now: float, actions: Any) -> None:
+        self.plan = replace(self.plan, on_overrun=[OnOverrun.FAIL] * len(self.plan.rules))
+        pass_due(self, now, actions)
+
+    patch.setattr(Scheduler, "_pass_due", wrong)
+
+
+def unbounded(patch: Patch) -> None:
+    """However many threads are left behind, the run goes on."""
+    patch.setattr(stopping, "LEFT_MAX", 10_000)
+
+
+def gives_up_busy(patch: Patch) -> None:
+    """A tick that the store was too busy for is taken as committed."""
+
+    def wrong(write: Callable[[], None]) -> None:
+        with suppress(StoreBusy):
+            write()
+
+    patch.setattr(runner, "_patiently", wrong)
+
+
+def commits_twice(patch: Patch) -> None:
+    """The tail of a tick is committed again with the next one."""
+    carry_out = Runner._carry_out
+
+    def wrong(self: Runner, actions: Any) -> None:
+        carry_out(self, actions)
+        waits: list[Action] = [action for action in actions if type(action) is BackOff]
+        if waits:
+            self._commit(waits)
+
+    patch.setattr(Runner, "_carry_out", wrong)
+
+
 PLANTED: dict[Plant, str] = {
     impatient: "no_step_starts_before_its_rule_allows",
     lenient: "no_step_starts_before_its_rule_allows",
@@ -275,6 +401,19 @@ PLANTED: dict[Plant, str] = {
     effect_before_commit: "effects_follow_their_commit",
     always_ok: "the_runs_status_follows_from_its_steps",
     unfinished_business: "a_run_ends_when_all_its_steps_have",
+    careless: "a_cancel_leaves_cleanup_its_turn",
+    unheeded: "no_claim_after_a_stop",
+    rash: "no_step_starts_before_its_rule_allows",
+    polite: "a_cancel_ends_what_runs_in_time",
+    deaf_to_signals: "no_claim_after_a_stop",
+    cancelled_is_interrupted: "the_runs_status_follows_from_its_steps",
+    seldom_looks: "a_cancel_is_heard_in_time",
+    impatient_retry: "no_step_runs_twice_at_once",
+    let_go_by_any: "no_step_runs_twice_at_once",
+    faint_hearted: "a_step_fails_only_when_its_budget_is_spent",
+    unbounded: "what_is_left_behind_is_bounded",
+    gives_up_busy: "what_is_decided_is_committed_once",
+    commits_twice: "what_is_decided_is_committed_once",
 }
 
 
