@@ -391,6 +391,12 @@ class FakeStore:
             case _:
                 pass
 
+    def ask_cancel(self, by: str) -> None:
+        """Want the newest run cancelled, if it is on; the first to ask counts."""
+        run = self.runs[-1]
+        if run.status is RunStatus.RUNNING:
+            run.cancel_by = run.cancel_by or by
+
     # -- what the next command does ---------------------------------------------------------------
 
     def reconcile(self, surely_begun: Iterable[Key]) -> None:
