@@ -6,6 +6,7 @@ stopped is left behind and another takes its place, so that the pool's size is n
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
@@ -100,10 +101,15 @@ class ThreadWorkers:
         return sorted(self._live)
 
     def close(self) -> None:
-        """End idle lanes; what is still queued is not begun any more; never waits for a body."""
+        """End idle lanes, and what bodies that still run have started; never waits for a body.
+
+        What is queued is not begun any more.
+        """
         self._closed = True
         for _ in range(self._lanes):
             self._jobs.put(None)
+        for attempt in self._live.copy().values():
+            attempt.end_children(signal.SIGKILL)
         self._pool.shutdown(wait=not self._live, cancel_futures=True)
 
     def _withdraw(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 
@@ -9,6 +10,7 @@ import pytest
 
 from engine.live import LEFT_MAX
 from tests.system.project import Project, notes, statuses
+from tests.system.test_timeouts import is_alive
 
 
 def test_what_a_retry_does_while_its_thread_runs(project: Project) -> None:
@@ -129,41 +131,74 @@ workflow = Workflow("flow").add(Step("leaves", leaves, retries=0))
 
 
 def test_calls_that_hold_the_interpreter_or_wait_for_a_child(project: Project) -> None:
-    """The verdict comes as soon as a thread may run again; what blocks is left behind."""
+    """The verdict comes as soon as a thread may run again; a child that is waited for is ended."""
     project.write(
         "flow",
         """
 import socket, subprocess, threading
 
 def counts(ctx):
-    number = (1 << 2_000_000) // 3
+    number = (1 << 1_000_000) // 3
     while True:
         number * number  # holds the interpreter's lock all the time
 
 def child(ctx):
-    subprocess.run(["sleep", "30"])
+    trap = "trap 'echo child-term >> effects.txt; exit 1' TERM"
+    subprocess.run(f"{trap}; sleep 60 & wait", shell=True)
+    effect("went on")
+
+def stubborn(ctx):
+    effect("stubborn")
+    subprocess.run("trap '' TERM; echo $$ > stubborn; while :; do sleep 60; done", shell=True)
 
 def reads(ctx):
     one, other = socket.socketpair()
     one.recv(1)
 
-workflow = (
-    Workflow("flow")
-    .add(Step("counts", counts, timeout=0.2, retries=0))
-    .add(Step("child", child, timeout=0.2, retries=0))
-    .add(Step("reads", reads, timeout=0.2, retries=0))
-)
+workflow = Workflow("flow")
+for body in (counts, child, stubborn, reads):
+    workflow.add(Step(body.__name__, body, timeout=0.5, retries=0))
 """,
     )
     report = project.report("flow", code=1)
-    assert statuses(report) == dict.fromkeys(("counts", "child", "reads"), "failed")
-    assert (
-        notes(report)["child"]
-        == notes(report)["reads"]
-        == ("timed out; its thread is still running")
-    )
+    names = ("counts", "child", "stubborn", "reads")
+    assert statuses(report) == dict.fromkeys(names, "failed")
+    assert notes(report)["reads"] == "timed out; its thread is still running"
+    assert notes(report)["stubborn"] == "timed out; its thread is still running"
     assert project.rows("SELECT DISTINCT outcome FROM attempts") == [("timed_out",)]
-    assert report["threads_left"] >= 2
+    assert sorted(project.effects()) == ["child-term", "stubborn"]
+    assert not is_alive(int((project.root / "stubborn").read_text()))
+
+
+def test_what_an_earlier_step_left_in_the_background_lives(project: Project) -> None:
+    """A lane's thread serves many steps: one that is stopped takes only its own children along."""
+    project.write(
+        "flow",
+        """
+import subprocess
+
+def starts(ctx):
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(["sleep", "60"], **quiet).pid
+
+def hangs(ctx):
+    Path("service").write_text(str(ctx["starts"]))
+    time.sleep(0.5)
+    subprocess.run(["sleep", "60"])
+
+workflow = (
+    Workflow("flow")
+    .add(Step("starts", starts))
+    .add(Step("between", does("between", 0.3), ["starts"]))
+    .add(Step("hangs", hangs, ["starts", "between"], timeout=0.8, retries=0))
+)
+""",
+    )
+    report = project.report("flow", "--workers", "1", code=1)
+    assert notes(report)["hangs"] == "timed out after 0.8s"
+    service = int((project.root / "service").read_text())
+    assert is_alive(service)
+    os.kill(service, signal.SIGKILL)
 
 
 def test_signals_are_the_engines_own(project: Project) -> None:
