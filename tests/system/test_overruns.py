@@ -25,7 +25,7 @@ def slow(name):
         effect(f"{name}{ctx.attempt}")
         if ctx.attempt == 1:
             try:
-                time.sleep(1.0)
+                time.sleep(0.7)
             finally:
                 effect(f"{name}-late")
         return ctx.attempt
@@ -69,7 +69,7 @@ def hang(ctx):
 
 workflow = Workflow("flow")
 for number in range(COUNT):
-    workflow.add(Step(f"hang{number}", hang, timeout=0.1, retries=0))
+    workflow.add(Step(f"hang{number}", hang, timeout=0.03, retries=0))
 for number in range(20):
     workflow.add(Step(f"s{number}", does(f"s{number}")))
 workflow.add(Step("last", does("last"), depends_on=[f"s{n}" for n in range(20)]))
@@ -183,19 +183,19 @@ def starts(ctx):
 
 def hangs(ctx):
     Path("service").write_text(str(ctx["starts"]))
-    time.sleep(0.5)
+    time.sleep(0.2)
     subprocess.run(["sleep", "60"])
 
 workflow = (
     Workflow("flow")
     .add(Step("starts", starts))
-    .add(Step("between", does("between", 0.3), ["starts"]))
-    .add(Step("hangs", hangs, ["starts", "between"], timeout=0.8, retries=0))
+    .add(Step("between", does("between", 0.2), ["starts"]))
+    .add(Step("hangs", hangs, ["starts", "between"], timeout=0.4, retries=0))
 )
 """,
     )
     report = project.report("flow", "--workers", "1", code=1)
-    assert notes(report)["hangs"] == "timed out after 0.8s"
+    assert notes(report)["hangs"] == "timed out after 0.4s"
     service = int((project.root / "service").read_text())
     assert is_alive(service)
     os.kill(service, signal.SIGKILL)
