@@ -154,12 +154,20 @@ class FileLog:
             self._used = True
             if self._cut:
                 return
-            text = self._partial.pop(stream, "") + text
+            text = self._unbroken(self._partial.pop(stream, "") + text)
             whole, newline, rest = text.rpartition("\n")
             if newline:
                 self._add(whole, stream)
             if rest:
                 self._partial[stream] = rest[: LINE_CHARS_MAX + _LOOK_AHEAD_CHARS]
+
+    def _unbroken(self, text: str) -> str:
+        """Mask a secret that reaches from a whole line into the unfinished one after it."""
+        breaks = text.count("\n")
+        if not breaks or text.endswith("\n"):
+            return text
+        masked = self._logs.mask(text)
+        return masked if masked.count("\n") < breaks else text
 
     def close(self) -> None:
         """Write unfinished lines and close the file; what is written later opens it again."""

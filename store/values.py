@@ -42,8 +42,9 @@ def encode(key: str, value: object, *, reject: Reject | None = None) -> Encoded:
     """Encode the value stored under `key`; the same value gives the same bytes.
 
     `reject` is asked about every text inside, `key` too, and about numbers as they are written, and
-    says whether it holds a secret (of a table it is asked once, about all of its text). Raises `ValueNotStorable` for what cannot be
-    stored exactly, holds a secret, or takes more than `BYTES_MAX` bytes.
+    says whether it holds a secret (of a table it is asked once, about all of its text). Raises
+    `ValueNotStorable` for what cannot be stored exactly, holds a secret, or takes more than
+    `BYTES_MAX` bytes.
     """
     try:
         _check_key(key, reject)

@@ -27,6 +27,7 @@ from engine.cli.log_lines import (
 from engine.errors import EngineError
 from engine.logs import LogLine, ScopeHandler, current
 from engine.ports import AttemptLog
+from engine.text import printable_lines
 
 LINES_LOGGER = "engine.lines"
 
@@ -236,6 +237,11 @@ def prepare_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open for the whole command
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def shown(text: str) -> str:
+    """Give what others wrote, several lines perhaps, so that no terminal obeys it."""
+    return "\n".join(printable_lines(text))
 
 
 def print_result(text: str) -> None:

@@ -187,7 +187,7 @@ def test_every_form_is_masked(tmp_path: Path, form: str) -> None:
 
 
 def test_a_line_break_beside_a_secret_stays(tmp_path: Path) -> None:
-    """Only breaks within a secret go with it; a secret registered later is found in the same way."""
+    """Only breaks within a secret go with it, also for one registered later."""
     secrets = Secrets(tmp_path, {"A": "correct-horse", "B": "battery-staple"})
     secrets.get("A")
     assert secrets.mask("a\ncorrect-\nhorse\nb") == "a\n***\nb"

@@ -1,0 +1,87 @@
+"""Hostile names, errors, outputs and arguments: whatever is printed, no terminal obeys it."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.system.project import Project
+
+# ESC and its 8-bit likes, bidi marks, separators and invisible marks, as in `engine.text`.
+OBEYED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f]"
+)
+
+FLOW = r"""
+H = ("\x1b[31mred\x1b]0;title\x07 \u202eevil\u2066 \u2028 \x00 \x85 \x9b2J \udc80 \U000e0041"
+     "<script>alert(1)</script> <!channel> ]]> %s \r\n2026-01-01 08:00:00 ERROR forged")
+
+def bad(ctx):
+    print(H)
+    print(H, file=sys.stderr)
+    ctx.log.warning(H)
+    raise ValueError(H)
+
+def skipped(ctx):
+    raise Skip(H)
+
+workflow = (
+    Workflow("flow", description=H, params={"a": Param(str, default="x")})
+    .add(Step("bad", bad, retries=0))
+    .add(Step("skipped", skipped))
+    .add(Step("sh", shell(r"printf '\033[2J\r\n\302\205x\377\000\n'; exit 3"), retries=0))
+)
+"""
+BAD = "\x1b[31m\u202e\x9b2J"
+
+
+def test_no_terminal_obeys_what_it_is_shown(project: Project) -> None:
+    """Not from a step, a parameter, a file's name or an argument; JSON says the same, escaped."""
+    project.write("flow", FLOW)
+    project.write("broken", f'raise ValueError("{BAD!r}")'.replace("'", ""))
+    project.write(f"b\n{BAD}", "")
+    run = project.run("run", "flow", "--set", f"a={BAD}")
+    shown = [(run, 1)]
+    shown += [
+        (project.run(*words), code)
+        for words, code in (
+            (["show"], 0),
+            (["report", "--json"], 0),
+            (["logs"], 0),
+            (["history", BAD], 0),
+            (["list"], 0),
+            (["list", "--json"], 0),
+            (["check"], 2),
+            (["run", "broken"], 2),
+            (["show", BAD], 2),
+            (["run", BAD], 2),
+            (["run", "flow", "--set", f"{BAD}=1"], 2),
+            (["list", "--pipelines", f"/x{BAD}"], 2),
+        )
+    ]
+    for result, code in shown:
+        assert result.code == code, result.err
+        assert OBEYED.search(result.out + result.err) is None, repr(result.out + result.err)
+        assert not re.search(r"^2026-01-01", result.out + result.err, re.MULTILINE)
+    report = json.loads(shown[2][0].out)
+    assert report["params"]["a"] == BAD
+    error = report["steps"][0]["error"]
+    assert error.startswith("ValueError: \x1b[31mred\x1b]0;title\x07 \u202eevil\u2066 \u2028")
+    assert "\U000e0041<script>" in error
+    (file,) = (project.home / "reports").glob("*.json")
+    assert OBEYED.search(file.read_text("utf-8")) is None
+    assert json.loads(file.read_text("utf-8"))["steps"] == report["steps"]
+
+
+@pytest.mark.parametrize("home", [None, "/nonexistent", "/proc"])
+def test_no_home_folder_is_needed(
+    project: Project, home: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HOME may be missing, read-only or another's: nothing of ours is kept there."""
+    project.write("flow", 'workflow = Workflow("flow").add(Step("a", shell("echo a")))')
+    monkeypatch.delenv("HOME", raising=False)
+    more = {} if home is None else {"HOME": home}
+    result = project.run("run", "flow", **more)
+    assert result.code == 0, result.err
