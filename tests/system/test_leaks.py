@@ -151,3 +151,25 @@ def test_no_secret_leaves(project: Project) -> None:
         "as_a_reason": "skipped",
     }
     assert "***" in said["logs"]
+
+
+FAULTY = """
+import engine.session.live
+
+def go(self):
+    raise RuntimeError("\\x1b[31m with " + os.environ["SMTP_URL"])
+
+engine.session.live.LiveRun.go = go
+workflow = Workflow("flow").add(Step("a", does("a")))
+"""
+
+
+def test_a_fault_of_the_engine_itself_is_told_masked(project: Project) -> None:
+    """Its traceback is for whoever mends it, and holds no secret and nothing a terminal obeys."""
+    project.write("flow", FAULTY)
+    result = project.run("run", "flow", SMTP_URL="smtp://me:s3cr3t-word@mail.example")
+    assert result.code == 3
+    assert "Traceback (most recent call last):" in result.err
+    assert "RuntimeError: \\x1b[31m with ***\n" in result.err
+    assert "s3cr3t" not in result.err
+    assert result.error.startswith("error: the engine failed: RuntimeError\nhint: this is a fault")
