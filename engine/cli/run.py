@@ -71,7 +71,7 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
     )
     try:
         with stops_to(environment.inbox) as stops:
-            with step_output():
+            with step_output(secrets.mask):
                 report = run_workflow(definition, request, environment)
             _print(parsed, report)  # a signal now stops nothing: the run's outcome stands
     except KeyboardInterrupt:

@@ -16,7 +16,7 @@ TOKEN = 'p@ss/wörd+"x"-horse'
 PIN = "4711081512345678"
 
 FLOW = '''\
-import base64
+import base64, threading
 from urllib.parse import quote, quote_plus
 
 def forms(ctx):
@@ -34,6 +34,9 @@ def says(ctx):
         print(form)
         print(form, file=sys.stderr)
         ctx.log.warning("it is %s", form)
+    thread = threading.Thread(target=print, args=(forms(ctx)[0],))
+    thread.start()
+    thread.join()
     raise ValueError("\\n".join(forms(ctx)))
 
 def in_sql(ctx):
