@@ -184,12 +184,13 @@ def _since(text: str, now: datetime) -> str:
             return "0001-01-01T00:00:00"
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        local = moment if moment.tzinfo else moment.astimezone()
+        utc = local.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):  # no date, or none of the years that there are
         raise UsageError(
             f"--since {text!r} is neither an age nor a date", hint="write 7d, 12h, 30m, 2026-01-31"
         ) from None
-    local = moment if moment.tzinfo else moment.astimezone()
-    return local.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return utc.isoformat(timespec="seconds")
 
 
 def show(parsed: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from datetime import datetime
@@ -166,6 +167,25 @@ def test_killed_while_alerting(project: Project, where: str, told: int, repeated
     assert len(texts) == told
     assert all(text.startswith("flow ok in ") for text in texts)
     assert [text.endswith(" (repeated)") for text in texts] == [False] * (told - 1) + [repeated]
+
+
+def test_one_digest_for_all_failures(project: Project) -> None:
+    """500 steps that fail at once are one message that counts them."""
+    project.write(
+        "flow",
+        """
+workflow = Workflow("flow")
+for number in range(500):
+    workflow = workflow.add(Step(f"s{number}", broken, retries=0))
+""",
+    )
+    with webhook(answer(200, "ok")) as hook:
+        assert project.run("run", "flow", "-q", SLACK_WEBHOOK_URL=hook.url).code == 1
+        (text,) = _texts(hook)
+        shown = json.dumps(hook.bodies)
+    assert text.startswith("flow failed: s")
+    assert text.endswith("ValueError: no luck (+499 more failed)")
+    assert "500 failed" in shown
 
 
 def test_hanging_and_dripping_servers_hold_nothing_up(project: Project) -> None:

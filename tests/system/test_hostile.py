@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.system.project import Project
+from tests.system.project import Project, statuses
 
 # ESC and its 8-bit likes, bidi marks, separators and invisible marks, as in `engine.text`.
 OBEYED = re.compile(
@@ -85,3 +85,58 @@ def test_no_home_folder_is_needed(
     more = {} if home is None else {"HOME": home}
     result = project.run("run", "flow", **more)
     assert result.code == 0, result.err
+
+
+def test_only_the_named_file_is_loaded(project: Project) -> None:
+    """Not its neighbours, nor a module or function that a parameter, a value or a name names."""
+    project.write("evil", 'effect("evil"); workflow = Workflow("evil")')
+    project.write("_helper", 'effect("helper")')
+    (project.root / "payload.py").write_text('open("effects.txt", "a").write("payload\\n")\n')
+    project.write(
+        "flow",
+        """
+def gives(ctx):
+    return {"run": "payload:main", "__reduce__": "os:system", "~import": "payload", "~tuple": 1}
+
+def takes(ctx):
+    assert ctx["gives"]["~import"] == "payload"
+    if not Path("go").exists():
+        raise ValueError(ctx.params["call"])
+
+workflow = Workflow("flow", params={"call": Param(str, default="payload:main")})
+workflow = workflow.add(Step("gives", gives)).add(Step("takes", takes, ["gives"], retries=0))
+""",
+    )
+    assert project.run("run", "flow").code == 1
+    (project.root / "go").touch()
+    assert statuses(project.report("flow")) == {"gives": "cached", "takes": "ok"}
+    assert project.run("show").code == 0
+    assert project.effects() == []
+
+
+FLOOD = """
+def prints(ctx):
+    print("x" * 999_999)
+    for _ in range(250):
+        print("y" * 60_000)
+    sys.stdout.buffer.write(b"\\xff\\x00" * 1000)
+    return 1
+
+command = r"head -c 15000000 /dev/zero; printf '\377\377'"
+workflow = Workflow("flow").add(Step("prints", prints)).add(Step("command", shell(command)))
+"""
+
+
+def test_a_flood_of_output_is_capped(project: Project) -> None:
+    """More than a log takes, bytes, and no line end in 15 MB: cut, said, and the step is ok."""
+    project.write("flow", FLOOD)
+    result = project.run("run", "flow", "-q")
+    assert result.code == 0, result.err
+    (folder,) = (project.home / "logs" / "flow").iterdir()
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+    assert set(sizes) == {"prints.1.log", "command.1.log"}
+    assert all(0 < size < 10_100_000 for size in sizes.values()), sizes
+    text = (folder / "prints.1.log").read_text("utf-8")
+    assert text.count("(line cut)") == 1
+    assert text.endswith("WARNING output cut: the attempt has logged 10 MB\n")
+    assert OBEYED.search(text) is None

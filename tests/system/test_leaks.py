@@ -37,6 +37,8 @@ def says(ctx):
     thread = threading.Thread(target=print, args=(forms(ctx)[0],))
     thread.start()
     thread.join()
+    import resource
+    print("core limit", resource.getrlimit(resource.RLIMIT_CORE)[0])
     raise ValueError("\\n".join(forms(ctx)))
 
 def in_sql(ctx):
@@ -154,6 +156,7 @@ def test_no_secret_leaves(project: Project) -> None:
         "as_a_reason": "skipped",
     }
     assert "***" in said["logs"]
+    assert "core limit 0\n" in said["logs"]
 
 
 FAULTY = """
