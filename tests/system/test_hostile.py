@@ -140,3 +140,28 @@ def test_a_flood_of_output_is_capped(project: Project) -> None:
     assert text.count("(line cut)") == 1
     assert text.endswith("WARNING output cut: the attempt has logged 10 MB\n")
     assert OBEYED.search(text) is None
+
+
+def test_values_too_large_and_very_many(project: Project) -> None:
+    """2 GB are refused before they are copied; thousands of small values are nothing special."""
+    project.write(
+        "flow",
+        """
+def many(ctx):
+    for number in range(20_000):
+        ctx[f"k{number}"] = "x" * 1_000
+
+workflow = (
+    Workflow("flow")
+    .add(Step("many", many))
+    .add(Step("reads", lambda ctx: ctx["k19999"][:3] + str(len(list(ctx))), ["many"]))
+    .add(Step("large", lambda ctx: bytes(2_000_000_000), retries=0))
+)
+""",
+    )
+    report = project.report("flow", code=1)
+    assert statuses(report) == {"many": "ok", "reads": "ok", "large": "failed"}
+    ((value,),) = project.rows("SELECT data FROM outputs WHERE step = 'reads'")
+    assert value == b'"xxx20000"'
+    ((error,),) = project.rows("SELECT error FROM attempts WHERE step = 'large'")
+    assert "over 100,000,000 bytes encoded" in error
