@@ -163,11 +163,12 @@ class FileLog:
 
     def _unbroken(self, text: str) -> str:
         """Mask a secret that reaches from a whole line into the unfinished one after it."""
-        breaks = text.count("\n")
-        if not breaks or text.endswith("\n"):
+        end = text.rfind("\n")
+        if end in (-1, len(text) - 1):
             return text
-        masked = self._logs.mask(text)
-        return masked if masked.count("\n") < breaks else text
+        around = text[max(0, end - _LOOK_AHEAD_CHARS) : end + _LOOK_AHEAD_CHARS]
+        mask = self._logs.mask
+        return mask(text) if mask(around).count("\n") < around.count("\n") else text
 
     def close(self) -> None:
         """Write unfinished lines and close the file; what is written later opens it again."""

@@ -71,7 +71,7 @@ def as_a_type(ctx):
 AS_OUTPUT = """printf '{"pin": %s}\\\\n' "$PIN" >> "$KAHNBAN_OUTPUT" """
 ALOUD = """
 set -x; echo "$API_TOKEN"; env; touch aloud
-until test -e go; do sleep 0.05; done
+for i in {1..1200}; do test -e go && break; sleep 0.05; done
 exit 3
 """
 
@@ -127,7 +127,7 @@ def test_no_secret_leaves(project: Project) -> None:
         )
         begun = time.monotonic()
         process = project.start("run", "flow", "--workers", "12")
-        project.wait_for((project.root / "aloud").exists)
+        project.wait_for((project.root / "aloud").exists, 60)
         lines = _command_lines()
         (project.root / "go").touch()
         result = project.end(process, begun)
