@@ -50,6 +50,7 @@ def open_writer(path: Path) -> Database:
     _check_machine()
     found = _look_at(path)
     _check_place(path)
+    _check_companions(path)
     if found is None:
         _create(path)
         found = _look_at(path)
@@ -159,6 +160,14 @@ def _check_owner(path: Path, owner: int) -> None:
         f"the store '{path}' belongs to user '{name}'",
         hint=f"run it as that user: sudo -u {name} …",
     )
+
+
+def _check_companions(path: Path) -> None:
+    """Refuse what another user put beside the store: whose log it is can write into it."""
+    own = os.path.realpath(path)
+    for ending in ("-wal", "-shm", "-journal", ".locks"):
+        with contextlib.suppress(FileNotFoundError):
+            _check_owner(Path(own + ending), os.lstat(own + ending).st_uid)
 
 
 def _version(database: Database) -> str | None:

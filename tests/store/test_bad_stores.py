@@ -240,6 +240,21 @@ def test_another_users_store_is_refused(path: Path, database: Database) -> None:
         open_writer(path)
 
 
+@pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal", ".locks"])
+def test_what_another_user_put_beside_it_is_refused(path: Path, ending: str) -> None:
+    """As in a folder like `/tmp`, before the store was made: the log would be theirs to write."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    path.parent.mkdir()
+    planted = path.with_name(f"runs.db{ending}")
+    planted.mkdir() if ending == ".locks" else planted.touch(0o666)
+    os.chown(planted, 65534, 65534)
+    with pytest.raises(StoreError) as caught:
+        open_writer(path)
+    assert caught.value.message == f"the store '{planted}' belongs to user 'nobody'"
+    assert [each.name for each in path.parent.iterdir()] == [planted.name]
+
+
 @pytest.mark.parametrize("there", [True, False])
 @pytest.mark.parametrize("linked", [True, False])
 def test_a_folder_that_all_may_write(path: Path, there: bool, linked: bool) -> None:
