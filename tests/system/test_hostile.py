@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
 import pytest
@@ -42,6 +43,7 @@ def test_no_terminal_obeys_what_it_is_shown(project: Project) -> None:
     project.write("flow", FLOW)
     project.write("broken", f'raise ValueError("{BAD!r}")'.replace("'", ""))
     project.write(f"b\n{BAD}", "")
+    project.write(os.fsdecode(b"caf\xe9"), "raise ValueError(__file__)")
     run = project.run("run", "flow", "--set", f"a={BAD}")
     shown = [(run, 1)]
     shown += [
@@ -63,6 +65,7 @@ def test_no_terminal_obeys_what_it_is_shown(project: Project) -> None:
         assert result.code == code, result.err
         assert OBEYED.search(result.out + result.err) is None, repr(result.out + result.err)
         assert not re.search(r"^2026-01-01", result.out + result.err, re.MULTILINE)
+    assert "\ncaf\\udce9  " in shown[4][0].out
     report = json.loads(shown[2][0].out)
     assert report["params"]["a"] == BAD
     error = report["steps"][0]["error"]
