@@ -158,7 +158,10 @@ def history(parsed: argparse.Namespace) -> int:
     if _has_store(paths):
         with _history(paths) as past:
             rows = past.runs(
-                workflow=parsed.name, since=since, failed=parsed.failed, limit=parsed.limit
+                workflow=parsed.name,
+                since=since,
+                failed=parsed.failed,
+                limit=min(parsed.limit, sys.maxsize),
             )
     if parsed.json:
         place.print_json(rows)
@@ -171,7 +174,7 @@ def history(parsed: argparse.Namespace) -> int:
     return 0
 
 
-_AGE = re.compile(r"(\d+)([dhm])\Z")
+_AGE = re.compile(r"(\d{1,100})([dhm])\Z")
 
 
 def _since(text: str, now: datetime) -> str:
