@@ -249,10 +249,11 @@ class Attempt:
             text = str(failure)
         except BaseException:  # noqa: BLE001 - a step's exception may be anything
             text = "(its text cannot be shown)"
+        # Masked before it is cut: half a secret is known by nobody.
+        text = self._tools.scope.secrets.mask(text)
         if len(text) > ERROR_LENGTH_MAX:
             text = text[:ERROR_LENGTH_MAX] + " … (cut)"
-        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-        return self._tools.scope.secrets.mask(text)
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _note_on_size(writes: Sequence[tuple[str, Encoded]]) -> str:
