@@ -27,6 +27,7 @@ FOREVER = "forever"
 AFTER_RUN_S = 1.0  # what a run's end may be held up
 _BATCH = 50  # runs judged and marked in one transaction
 _DAY_US = 86_400_000_000
+_MOST = 1_000_000  # days, or runs: more is no other wish, and would not fit a number of SQLite's
 
 
 @dataclass(slots=True)
@@ -72,14 +73,15 @@ def limits(
         return None
     days = days or _setting(environment, "ENGINE_KEEP_DAYS", KEEP_DAYS)
     runs = runs or _setting(environment, "ENGINE_KEEP_RUNS", KEEP_RUNS)
-    return retention.Limits(_now_us(environment) - days * _DAY_US, runs)
+    before_us = _now_us(environment) - min(days, _MOST) * _DAY_US
+    return retention.Limits(before_us, min(runs, _MOST))
 
 
 def _setting(environment: Environment, name: str, default: int) -> int:
     text = environment.secrets.setting(name)
     if text is None:
         return default
-    if not (text.isdecimal() and text.isascii() and 0 < int(text[:10]) <= 1_000_000):
+    if not (text.isdecimal() and text.isascii() and len(text) < 10 and 0 < int(text) <= _MOST):
         more = f", or to {FOREVER}" if name == "ENGINE_KEEP_DAYS" else ""
         raise UsageError(f"{name} is '{text}'", hint=f"set it to a whole number above 0{more}")
     return int(text)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +25,11 @@ from tests.store.filled import (
     a_run,
     begun,
     did,
+    dies,
     end,
     finished,
     journal_of,
+    killed,
     new_run,
     python,
     settle,
@@ -442,13 +442,12 @@ def test_a_crash_is_made_good_and_no_number_comes_back(path: Path) -> None:
     end(journal, "cancelled")
     a_run(database, "cancelled")
     database.close()
-    child = os.fork()
-    if child == 0:
-        database = open_writer(path)
-        prune._pause = lambda: os.kill(os.getpid(), signal.SIGKILL)
-        pruned(database)
-        os._exit(0)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+
+    def program() -> None:
+        prune._pause = dies
+        pruned(open_writer(path))
+
+    killed(program)
     database = open_writer(path)
     left = rows(database, "SELECT count(*) FROM output_rows WHERE run_id = 1")[0][0]
     assert 0 < left < 40

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import sqlite3
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from store.database import open_reader, open_writer
 from store.history import History
 from store.journal import queue_alerts
 from store.tables import APPLICATION_ID
-from tests.store.filled import a_run, begun, did, finished, python, us
+from tests.store.filled import a_run, begun, did, dies, finished, killed, python, us
 
 
 def asked(path: Path, sql: str) -> list[tuple[object, ...]]:
@@ -289,11 +288,6 @@ def test_the_log_of_a_store_that_is_gone_never_meets_the_new_one(path: Path, sav
     assert kept == path.with_name("runs.db.before-restore.1")
 
 
-def dies(*_args: object, **_more: object) -> None:
-    """Be a power cut, as far as this process goes."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 POINTS: list[tuple[str, object, str, bool]] = [
     ("before the settling", restore, "_end_all", False),
     ("after the settling", restore, "_end_all", True),
@@ -312,13 +306,13 @@ def test_a_crash_leaves_one_of_the_two(
     path: Path, saved: Path, point: str, where: object, name: str, *, after: bool
 ) -> None:
     """The store is the old one or the new one, whole and fit to go on with, or to restore again."""
-    child = os.fork()
-    if child == 0:
+
+    def program() -> None:
         function = getattr(where, name)
         setattr(where, name, lambda *args: dies(function(*args) if after else None))
         restore.restore(path, saved)
-        os._exit(0)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+
+    killed(program)
     runs = copies.check(path, "it does not read back")
     assert runs == (1 if point in ("after the rename", "before the heads") else 3)
     open_writer(path).close()

@@ -206,6 +206,8 @@ def test_a_run_prunes_at_its_end(
     assert left(project) == (["3", "4", "5", "6", "7"], ["3", "4", "5", "6", "7"])
     monkeypatch.setenv("ENGINE_KEEP_DAYS", "forever")
     assert said("db", "prune") == "nothing is pruned: ENGINE_KEEP_DAYS is forever\n"
+    most = "9" * 30
+    assert said("db", "prune", "--keep-days", most, "--keep-runs", most) == "nothing to prune\n"
 
 
 def test_logs_that_stay_keep_the_run(
