@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from engine.errors import StoreBusy, StoreError
+from engine.failpoints import failpoint
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -83,6 +84,7 @@ class Database:
 
     def checkpoint(self) -> None:
         """Fold the write-ahead log into the file, as far as readers allow."""
+        failpoint("before-checkpoint")
         with contextlib.suppress(sqlite3.Error):
             self.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 

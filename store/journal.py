@@ -21,6 +21,7 @@ from engine.events import (
     RecordStart,
     StopAttempt,
 )
+from engine.failpoints import failpoint
 from engine.model import Encoded, OutputFile, RunStatus, StepStatus
 from store import statements
 from store.connection import Database
@@ -230,6 +231,8 @@ class Journal:
         batch = self._batch(actions)
         with self._database.write() as cursor:
             self._apply(cursor, batch)
+            failpoint("tick-before-commit")
+        failpoint("tick-after-commit")
 
     def mark_published(self, steps: Iterable[int]) -> None:
         """Record that the files of these steps stand at their targets."""
