@@ -1,0 +1,126 @@
+"""A power cut at any moment of real runs: the store still knows all that it had acknowledged."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.powercut import record
+from tests.system.powercut.facts import Fact, facts_in, faults
+from tests.system.powercut.record import Disk, Later
+from tests.system.project import CHECKOUT
+
+POINTS = int(os.environ.get("KAHNBAN_POINTS", "60"))
+EVERY = 20  # of so many points, the run is gone on with at one
+
+HERE = Path(__file__).parent / "powercut"
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compile what records, or breaks, a process's writes."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler: install one (on Debian: apt install gcc libc6-dev)")
+    made = tmp_path_factory.mktemp("shim") / "shim.so"
+    flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Werror"]
+    words = [compiler, *flags, "-o", str(made), str(HERE / "shim.c"), "-ldl"]
+    subprocess.run(words, check=True)
+    return made
+
+
+class Cuts:
+    """A recorded folder, to be made again as a cut at each of some points leaves it."""
+
+    def __init__(self, folder: Path, shim: Path, plant: str = "") -> None:
+        """Record three runs in `folder`; with a fault planted, if one is named."""
+        self.folder = folder / "home"
+        self.folder.mkdir(mode=0o700)
+        self.store = self.folder / "runs.db"
+        self._shim = shim
+        self._record = folder / "record"
+        self._empty = Disk(self.folder)
+        assert self.drive(*[plant] if plant else []) == ["1 failed", "2 ok", "3 ok"]
+        self.lines = list(record.read(self._record))
+        self.facts = facts_in(self.lines)
+
+    def drive(self, *words: str) -> list[str]:
+        """Run the driver; gives what it has printed."""
+        shimmed = {
+            "LD_PRELOAD": str(self._shim),
+            "SHIM_FOLDER": str(self.folder),
+            "SHIM_RECORD": str(self._record),
+        }
+        done = subprocess.run(
+            [sys.executable, str(HERE / "driver.py"), str(self.folder), *words],
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT), **shimmed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        return done.stdout.splitlines()
+
+    def cut(self, points: int, draw: random.Random) -> Iterator[tuple[int, Later, list[Fact]]]:
+        """Make the folder anew at each point; gives the point, and what was acknowledged by then."""
+        disk, done = self._empty, 0
+        known: list[Fact] = []
+        for point in sorted(draw.sample(range(len(self.lines)), min(points, len(self.lines)))):
+            for line in self.lines[done:point]:
+                disk.take(line)
+            known += facts_in(self.lines[done:point])
+            done = point
+            later = draw.choice(list(Later))
+            disk.write_out(later, draw)
+            yield point, later, known
+
+
+def lost(cuts: Cuts, points: int, draw: random.Random) -> list[str]:
+    """Say what is wrong after each of some cuts."""
+    return [
+        f"point {point} of {len(cuts.lines)}, {later.name}: {fault}"
+        for point, later, known in cuts.cut(points, draw)
+        for fault in faults(cuts.store, known, cuts.facts)
+    ]
+
+
+def seeded() -> random.Random:
+    """Give random numbers whose seed is printed, and may be given."""
+    seed = int(os.environ.get("KAHNBAN_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+    print(f"KAHNBAN_SEED={seed}")
+    return random.Random(seed)
+
+
+def test_nothing_acknowledged_is_lost(tmp_path: Path, shim: Path) -> None:
+    """At each point every fact is there, a step and its outputs together, files at their targets."""
+    cuts = Cuts(tmp_path, shim)
+    assert len(cuts.facts) > 100
+    assert lost(cuts, POINTS, seeded()) == []
+    print(f"{POINTS} points in {len(cuts.lines)} operations, {len(cuts.facts)} facts")
+
+
+@pytest.mark.parametrize(
+    ("plant", "said"), [("normal", "lost: {"), ("folder", "the published file")]
+)
+def test_a_planted_fault_is_found(tmp_path: Path, shim: Path, plant: str, said: str) -> None:
+    """Without a sync at each commit, or of a renamed file's folder, facts are lost: it is seen."""
+    cuts = Cuts(tmp_path, shim, plant)
+    found = lost(cuts, 40, random.Random(1))
+    assert any(said in fault for fault in found), found[:3]
+
+
+def test_the_next_run_goes_on_from_a_cut(tmp_path: Path, shim: Path) -> None:
+    """What was ok before the cut is not run again in its chain, and all is done in the end."""
+    cuts = Cuts(tmp_path, shim)
+    for point, later, known in cuts.cut(max(3, POINTS // EVERY), seeded()):
+        runs = [fact["run"] for fact in known if fact["fact"] == "run"]
+        over = [f["run"] for f in known if f["fact"] == "run" and f["status"] == "ok"]
+        assert cuts.drive("--continue")[0].endswith(" ok"), (point, later)
+        del runs, over
