@@ -77,7 +77,7 @@ def test_a_block_is_looked_up_by_key(database: Database) -> None:
     """No plan loops over the attempts of all runs, whatever SQLite thinks of the sizes."""
     for size in journal.BLOCK_SIZES:
         sql = f"EXPLAIN QUERY PLAN {statements.end_attempts(size)}"
-        plan = [row[3] for row in database.raw.execute(sql, [1] * 7 * size)]
+        plan = [row[3] for row in database.raw.execute(sql, [1] * 8 * size)]
         key = "(run_id=? AND position=? AND number=?)"
         assert f"SEARCH attempt_rows USING PRIMARY KEY {key}" in plan
 

@@ -69,7 +69,7 @@ class Cuts:
         return done.stdout.splitlines()
 
     def cut(self, points: int, draw: random.Random) -> Iterator[tuple[int, Later, list[Fact]]]:
-        """Make the folder anew at each point; gives the point, and what was acknowledged by then."""
+        """Make the folder anew at each point; gives it with what was acknowledged by then."""
         disk, done = self._empty, 0
         known: list[Fact] = []
         for point in sorted(draw.sample(range(len(self.lines)), min(points, len(self.lines)))):
@@ -99,7 +99,7 @@ def seeded() -> random.Random:
 
 
 def test_nothing_acknowledged_is_lost(tmp_path: Path, shim: Path) -> None:
-    """At each point every fact is there, a step and its outputs together, files at their targets."""
+    """Every fact is there, a step and its outputs together, each file at its target."""
     cuts = Cuts(tmp_path, shim)
     assert len(cuts.facts) > 100
     assert lost(cuts, POINTS, seeded()) == []

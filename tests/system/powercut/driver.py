@@ -125,7 +125,7 @@ def main() -> None:
     os.environ["ENGINE_HOME"] = str(FOLDER)
     pragmas = connection._pragmas
     if PLANT == "folder":
-        outputs._sync_folder = lambda folder: None
+        outputs._sync_folder = lambda _: None
 
     def prepared(*, writable: bool) -> list[str]:
         found = [*pragmas(writable=writable), f"wal_autocheckpoint = {CHECKPOINT_PAGES}"]

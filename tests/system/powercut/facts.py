@@ -44,7 +44,7 @@ def faults(store: Path, known: Sequence[Fact], all_facts: Sequence[Fact]) -> lis
 
 
 def _is_known(database: Database, fact: Fact) -> bool:
-    run, step = fact["run"], fact.get("step")
+    run, step = fact["run"], fact.get("step", "")
     ask = database.raw.execute
     match fact["fact"]:
         case "run":

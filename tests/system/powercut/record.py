@@ -104,7 +104,7 @@ class Disk:
     def _sync_names(self, folder: str) -> None:
         rest = []
         for late in self._later_names:
-            if os.path.dirname(late.names[-1]) == folder:
+            if late.names[-1].rpartition("/")[0] == folder:
                 _rename(self._names, late)
             else:
                 rest.append(late)
