@@ -36,8 +36,8 @@ class Effect(NamedTuple):
 Graph = Mapping[str, Sequence[str]]  # a step's direct upstreams
 
 
-def read_log(store: Path, runs: Iterable[int] | None = None) -> list[Entry]:
-    """Read the event log of a store, of some runs or of all, in order."""
+def read_log(store: Path) -> list[Entry]:
+    """Read the event log of a store of one workflow, in order."""
     connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
     try:
         rows = connection.execute(
@@ -45,8 +45,17 @@ def read_log(store: Path, runs: Iterable[int] | None = None) -> list[Entry]:
         ).fetchall()
     finally:
         connection.close()
-    wanted = None if runs is None else set(runs)
-    return [Entry(*row) for row in rows if wanted is None or row[0] in wanted]
+    return [Entry(*row) for row in rows]
+
+
+def chains(log: Sequence[Entry]) -> list[list[Entry]]:
+    """Cut the log of runs that were started by hand into chains: each goes on to its ok run."""
+    found: list[list[Entry]] = [[]]
+    for entry in log:
+        found[-1].append(entry)
+        if entry.event == "run" and entry.outcome == "ok":
+            found.append([])
+    return [chain for chain in found if chain]
 
 
 def effects_of(lines: Iterable[str]) -> list[Effect]:

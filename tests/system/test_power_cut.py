@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests import checker
+from tests.checker import Effect, chains, read_log
 from tests.system.powercut import record
 from tests.system.powercut.facts import Fact, facts_in, faults
 from tests.system.powercut.record import Disk, Later
+from tests.system.powercut.shape import GRAPH
 from tests.system.project import CHECKOUT
 
 POINTS = int(os.environ.get("KAHNBAN_POINTS", "60"))
@@ -51,12 +54,12 @@ class Cuts:
         self.lines = list(record.read(self._record))
         self.facts = facts_in(self.lines)
 
-    def drive(self, *words: str) -> list[str]:
-        """Run the driver; gives what it has printed."""
+    def drive(self, *words: str, ending: str = "") -> list[str]:
+        """Run the driver, recording to the record with this ending; gives what it has printed."""
         shimmed = {
             "LD_PRELOAD": str(self._shim),
             "SHIM_FOLDER": str(self.folder),
-            "SHIM_RECORD": str(self._record),
+            "SHIM_RECORD": f"{self._record}{ending}",
         }
         done = subprocess.run(
             [sys.executable, str(HERE / "driver.py"), str(self.folder), *words],
@@ -67,6 +70,12 @@ class Cuts:
             timeout=60,
         )
         return done.stdout.splitlines()
+
+    def go_on(self, point: int) -> list[Fact]:
+        """Run the workflow as a user would after the cut; gives the effects of that run."""
+        (said,) = self.drive("--continue", ending=f"-{point}")
+        assert said.endswith(" ok"), (point, said)
+        return facts_in(record.read(self._record.with_name(f"record-{point}")))
 
     def cut(self, points: int, draw: random.Random) -> Iterator[tuple[int, Later, list[Fact]]]:
         """Make the folder anew at each point; gives it with what was acknowledged by then."""
@@ -117,10 +126,13 @@ def test_a_planted_fault_is_found(tmp_path: Path, shim: Path, plant: str, said: 
 
 
 def test_the_next_run_goes_on_from_a_cut(tmp_path: Path, shim: Path) -> None:
-    """What was ok before the cut is not run again in its chain, and all is done in the end."""
+    """No effect without a claim, nothing that was ok done again, and all is done in the end."""
     cuts = Cuts(tmp_path, shim)
     for point, later, known in cuts.cut(max(3, POINTS // EVERY), seeded()):
-        runs = [fact["run"] for fact in known if fact["fact"] == "run"]
-        over = [f["run"] for f in known if f["fact"] == "run" and f["status"] == "ok"]
-        assert cuts.drive("--continue")[0].endswith(" ok"), (point, later)
-        del runs, over
+        effects = [
+            Effect(fact["run"], fact["step"], fact["number"])
+            for fact in [*known, *cuts.go_on(point)]
+            if fact["fact"] == "effect"
+        ]
+        for chain in chains(read_log(cuts.store)):
+            assert checker.faults(chain, effects, GRAPH) == [], (point, later)

@@ -111,10 +111,10 @@ def test_a_gap_is_named() -> None:
 
 def test_a_step_that_was_ok_may_run_again_after_an_upstream() -> None:
     """Redone work is no fault where something it builds on was done anew."""
-    text = SOUND.replace(
-        "2 step a cached\n2 step c cached",
-        "2 claimed a 1\n2 attempt a 1 ok\n2 step a ok\n2 claimed c 1\n2 attempt c 1 ok\n2 step c ok",
-    )
+    text = SOUND
+    for step in "ac":
+        anew = f"2 claimed {step} 1\n2 attempt {step} 1 ok\n2 step {step} ok"
+        text = text.replace(f"2 step {step} cached", anew)
     found = faults(log_of(text), effects_of([*EFFECTS, "2/a/1", "2/c/1"]), GRAPH)
     assert [fault.partition("): ")[2] for fault in found] == ["run again after run 1 had it ok"]
     assert "step='a'" in found[0]

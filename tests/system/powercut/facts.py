@@ -59,7 +59,7 @@ def _is_known(database: Database, fact: Fact) -> bool:
             row = ask(sql, (run, step)).fetchone()
             return row == (fact["status"],) and _outputs(database, run, step) == _digests(fact)
         case _:
-            return True  # a file, which is looked at once pending renames are made
+            return True  # an effect, or a file: looked at once pending renames are made
 
 
 def _digests(fact: Fact) -> dict[str, str]:
