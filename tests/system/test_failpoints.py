@@ -2,41 +2,164 @@
 
 from __future__ import annotations
 
-import os
 import signal
+import sqlite3
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine import failpoints
-from tests.system.alert_servers import hook
-from tests.system.project import Project, notes, statuses
+from store import locks
+from tests import checker
+from tests.checker import chains, effects_of, read_log
+from tests.system.alert_servers import Hook, hook
+from tests.system.project import Project, Result, notes, statuses
+
+GRAPH = {"make": [], "flaky": ["make"], "say": [], "end": ["flaky", "say"]}
 
 FLOW = """
+def done(ctx, step):
+    effect(f"{ctx.run_id}/{step}/{ctx.attempt}")
+
 def make(ctx):
-    effect("make")
+    done(ctx, "make")
     with ctx.output("made.txt") as file:
         file.write("made")
     return 1
 
 def flaky(ctx):
-    effect("flaky")
+    done(ctx, "flaky")
     if ctx.attempt == 1:
         raise ValueError("not yet")
     return ctx["make"] + 1
 
 def end(ctx):
-    effect("end")
-    return ctx["flaky"] + int(ctx["said"])
+    done(ctx, "end")
+    return ctx["flaky"] + ctx["said"]
+
+SAY = '''
+echo "$KAHNBAN_RUN_ID/say/$KAHNBAN_ATTEMPT" >>effects.txt
+echo '{"said": 3}' >"$KAHNBAN_OUTPUT"
+'''
 
 workflow = (
     Workflow("flow")
     .add(Step("make", make))
-    .add(Step("flaky", flaky, depends_on=["make"], retries=2, backoff=0.01, jitter=False))
-    .add(Step("say", shell('echo say >>effects.txt; echo "{\\\\"said\\\\": 3}" >"$KAHNBAN_OUTPUT"')))
+    .add(Step("flaky", flaky, depends_on=["make"], retries=5, backoff=0.01))
+    .add(Step("say", shell(SAY)))
     .add(Step("end", end, depends_on=["flaky", "say"]))
 )
 """
+
+EVERY_RUN = [name for name in failpoints.NAMES if not name.startswith(("upgrade-", "migration-"))]
+TICKS = [f"tick-{when}-commit" for when in ("before", "after")]
+WORDS = [*EVERY_RUN, *(f"{name}@{hit}" for name in TICKS for hit in (2, 3, 4))]
+
+
+@pytest.fixture
+def server() -> Iterator[Hook]:
+    """Serve a webhook, so that each run has an alert to send."""
+    with hook() as served:
+        yield served
+
+
+def with_fault(project: Project, url: str, word: str, action: str) -> Result:
+    """Run the workflow with a fail-point armed."""
+    name, _, hit = word.partition("@")
+    armed = f"{name}:{action}@{hit or 1}"
+    return project.run("run", "flow", "-q", KAHNBAN_FAILPOINTS=armed, SLACK_WEBHOOK_URL=url)
+
+
+def gone_on(project: Project, url: str) -> None:
+    """Run again, unless all is done; then hold everything against what must be."""
+    result = project.run("run", "flow", "-q", "--once", SLACK_WEBHOOK_URL=url)
+    assert result.code == 0, result.err
+    (chain,) = chains(read_log(project.store))
+    assert checker.faults(chain, effects_of(project.effects()), GRAPH) == []
+    latest = project.rows("SELECT max(id) FROM runs")[0][0]
+    assert project.rows(f"SELECT status FROM runs WHERE id = {latest}") == [("ok",)]
+    assert project.rows("SELECT count(*) FROM runs WHERE status = 'running'") == [(0,)]
+    found = project.rows(f"SELECT step, status FROM step_runs WHERE run_id = {latest}")
+    assert {status for _, status in found} <= {"ok", "cached"}
+    assert (project.root / "made.txt").read_text() == "made"
+    assert list(locks.held_names(project.store)) == []
+    value = "SELECT data FROM outputs WHERE step = 'end' AND key = 'end'"
+    assert project.rows(value) == [(b"5",)]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_killed_there_and_run_again(project: Project, server: Hook, word: str) -> None:
+    """All is done in the end, nothing that was ok twice; each run's alert goes out once.
+
+    A kill between claiming and recording repeats it, marked: it may have been sent.
+    """
+    project.write("flow", FLOW)
+    assert with_fault(project, server.url, word, "kill").code == -signal.SIGKILL
+    gone_on(project, server.url)
+    told = [body["text"] for body in server.bodies]
+    runs = project.rows("SELECT count(*) FROM runs")[0][0]
+    assert project.rows("SELECT DISTINCT status FROM alerts") == [("sent",)]
+    assert len(told) == runs + (word == "alert-sent"), told
+    assert sum(text.startswith("flow ok (repeated)") for text in told) == (word[:6] == "alert-")
+
+
+@pytest.mark.parametrize("word", ["run-begun", "tick-before-commit@2", "attempt-begun"])
+def test_killed_and_only_asked(project: Project, server: Hook, word: str) -> None:
+    """A run whose engine was killed is shown as interrupted at once, by a command that only reads."""
+    project.write("flow", FLOW)
+    with_fault(project, server.url, word, "kill")
+    before = project.rows("SELECT id, status, events FROM runs")
+    result = project.run("show", "latest", "--json")
+    assert result.report["status"] == "interrupted"
+    assert result.seconds < 5  # told, not waited for: there is no lease to run out
+    assert (
+        project.rows("SELECT id, status, events FROM runs")
+        == before
+        == [(1, "running", before[0][2])]
+    )
+
+
+def test_gone_on_with_twice_at_once(project: Project, server: Hook) -> None:
+    """Of two that go on from a dead run at once, one does and the other exits 75."""
+    project.write("flow", FLOW)
+    with_fault(project, server.url, "attempt-begun@2", "kill")
+    held = {"KAHNBAN_FAILPOINTS": "run-begun:sleep=1"}
+    begun = time.monotonic()
+    both = [project.start("run", "flow", "-q", **held) for _ in range(2)]
+    results = sorted((project.end(process, begun) for process in both), key=lambda r: r.code)
+    assert [result.code for result in results] == [0, 75]
+    assert "of 'flow' is" in results[1].error
+    gone_on(project, server.url)
+
+
+@pytest.mark.parametrize("word", ["tick-after-commit@2", "attempt-begun", "before-publish"])
+def test_halted_and_let_go_on(project: Project, server: Hook, word: str) -> None:
+    """A halted engine is no dead one: nobody takes its place, and it goes on where it was."""
+    project.write("flow", FLOW)
+    name, _, hit = word.partition("@")
+    armed = f"{name}:stop@{hit or 1}"
+    begun = time.monotonic()
+    halted = project.start("run", "flow", "-q", KAHNBAN_FAILPOINTS=armed)
+    stat = Path(f"/proc/{halted.pid}/stat")
+    project.wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", 30)
+    assert project.run("show", "latest", "--json").report["status"] == "running"
+    assert project.run("run", "flow", "-q").code == 75
+    halted.send_signal(signal.SIGCONT)
+    assert project.end(halted, begun).code == 0
+    assert project.rows("SELECT id, status FROM runs") == [(1, "ok")]
+    gone_on(project, server.url)
+
+
+RAISED = {
+    "run-begun": 3,
+    "tick-before-commit@3": 3,  # in the loop itself
+    "tick-after-commit@3": 3,
+    "before-publish": 3,
+    "after-rename": 3,
+    "attempt-begun": 1,  # for a worker it is the attempt that fails, and is tried again
+    "attempt-ended@2": 1,
+    "alert-claimed": 0,  # alerts fail no run
+    "alert-sent": 0,
+}
