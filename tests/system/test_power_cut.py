@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,19 +23,6 @@ POINTS = int(os.environ.get("KAHNBAN_POINTS", "60"))
 EVERY = 20  # of so many points, the run is gone on with at one
 
 HERE = Path(__file__).parent / "powercut"
-
-
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compile what records, or breaks, a process's writes."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler: install one (on Debian: apt install gcc libc6-dev)")
-    made = tmp_path_factory.mktemp("shim") / "shim.so"
-    flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Werror"]
-    words = [compiler, *flags, "-o", str(made), str(HERE / "shim.c"), "-ldl"]
-    subprocess.run(words, check=True)
-    return made
 
 
 class Cuts:
