@@ -134,7 +134,7 @@ def test_gone_on_with_twice_at_once(project: Project, server: Hook) -> None:
     gone_on(project, server.url)
 
 
-@pytest.mark.parametrize("word", ["tick-after-commit@2", "attempt-begun"])
+@pytest.mark.parametrize("word", ["tick-after-commit@2"])
 def test_halted_and_let_go_on(project: Project, server: Hook, word: str) -> None:
     """A halted engine is no dead one: nobody takes its place, and it goes on where it was."""
     project.write("flow", FLOW)
@@ -152,8 +152,24 @@ def test_halted_and_let_go_on(project: Project, server: Hook, word: str) -> None
     gone_on(project, server.url)
 
 
+def test_halted_past_a_limit(project: Project) -> None:
+    """A limit runs on while the engine is halted; the attempt is tried again, and all is done."""
+    project.write(
+        "flow", 'workflow = Workflow("flow").add(Step("a", does("a"), timeout=1, backoff=0.01))'
+    )
+    begun = time.monotonic()
+    halted = project.start("run", "flow", "-q", KAHNBAN_FAILPOINTS="attempt-begun:stop")
+    stat = Path(f"/proc/{halted.pid}/stat")
+    project.wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", 30)
+    time.sleep(1.1)
+    halted.send_signal(signal.SIGCONT)
+    assert project.end(halted, begun).code == 0
+    outcomes = project.rows("SELECT number, outcome FROM attempts")
+    assert outcomes == [(1, "timed_out"), (2, "ok")]
+    assert project.rows("SELECT min(duration_s) >= 0 FROM attempts") == [(1,)]
+
+
 RAISED = {
-    "run-begun": 3,
     "tick-before-commit@3": 3,  # in the loop itself
     "before-publish": 3,
     "attempt-begun": 1,  # of a worker it is the attempt that fails

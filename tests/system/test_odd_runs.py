@@ -47,9 +47,8 @@ def test_refused_by_the_command(project: Project) -> None:
     """`--resume` of a name that means no run exits 2, and no run is recorded."""
     project.write("flow", FLOW)
     assert project.run("run", "flow", "-q").code == 0
-    for name in ("", " ", "x" * 300):
-        result = project.run("run", "flow", f"--resume={name}")
-        assert result.code == 2
-        assert "error: there is no run" in result.err
+    result = project.run("run", "flow", "--resume=")
+    assert result.code == 2
+    assert "error: there is no run of a workflow ''" in result.err
     assert project.rows("SELECT id FROM runs") == [(1,)]
     assert project.effects() == ["a"]
