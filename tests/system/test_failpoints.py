@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from alembic import command
 
 from engine import failpoints
-from store import locks, migrate
+from store import locks
 from store.tables import REVISIONS
 from tests import checker
 from tests.checker import chains, effects_of, read_log
+from tests.system import old_store
 from tests.system.alert_servers import Hook, hook
 from tests.system.project import Project, Result
 
@@ -206,21 +206,6 @@ def test_a_misspelt_fail_point_is_refused(project: Project) -> None:
 # -- upgrades -------------------------------------------------------------------------------------
 
 
-def old_store(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make a store of the first version with a run in it, as that version recorded it."""
-    project.home.mkdir(mode=0o700)
-    monkeypatch.setenv("ENGINE_STORE", f"sqlite:///{project.store}")
-    command.upgrade(migrate.config(), "0001")
-    connection = sqlite3.connect(project.store)
-    connection.execute(
-        "INSERT INTO run_rows (workflow, status, params, context_sha256, started_at, finished_at,"
-        " root_run, started_by, note, user, host, owner, workers)"
-        " VALUES ('flow', 'failed', '{}', '', 1, 2, 1, 'hand', 'of old', '', '', '', 4)"
-    )
-    connection.commit()
-    connection.close()
-
-
 @pytest.mark.parametrize(
     "word", ["upgrade-before-copy", "upgrade-after-copy", "migration-statement@9"]
 )
@@ -229,7 +214,7 @@ def test_killed_in_an_upgrade(
 ) -> None:
     """The store is as it was, or newer as a whole; the next run upgrades it, and has the past."""
     project.write("flow", FLOW)
-    old_store(project, monkeypatch)
+    old_store.make(project.store, monkeypatch)
     assert with_fault(project, server.url, word, "kill").code == -signal.SIGKILL
     version = "SELECT version_num FROM alembic_version"
     assert project.rows(version) == [("0001",)]

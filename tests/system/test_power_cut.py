@@ -13,6 +13,7 @@ import pytest
 
 from tests import checker
 from tests.checker import Effect, chains, read_log
+from tests.system import old_store
 from tests.system.powercut import record
 from tests.system.powercut.facts import Fact, facts_in, faults
 from tests.system.powercut.record import Disk, Later
@@ -28,17 +29,19 @@ HERE = Path(__file__).parent / "powercut"
 class Cuts:
     """A recorded folder, to be made again as a cut at each of some points leaves it."""
 
-    def __init__(self, folder: Path, shim: Path, plant: str = "") -> None:
-        """Record three runs in `folder`; with a fault planted, if one is named."""
+    def __init__(self, folder: Path, shim: Path, word: str = "") -> None:
+        """Record runs in `folder`: what the driver does with `word`, or without one."""
         self.folder = folder / "home"
-        self.folder.mkdir(mode=0o700)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
         self.store = self.folder / "runs.db"
         self._shim = shim
         self._record = folder / "record"
         self._empty = Disk(self.folder)
-        assert self.drive(*[plant] if plant else []) == ["1 failed", "2 ok", "3 ok"]
+        said = ["2 ok"] if word == "--old" else ["1 failed", "2 ok", "3 ok"]
+        assert self.drive(*[word] if word else []) == said
         self.lines = list(record.read(self._record))
-        self.facts = facts_in(self.lines)
+        self.before = [{"fact": "run", "run": 1, "status": "failed"}] if word == "--old" else []
+        self.facts = [*self.before, *facts_in(self.lines)]
 
     def drive(self, *words: str, ending: str = "") -> list[str]:
         """Run the driver, recording to the record with this ending; gives what it has printed."""
@@ -66,7 +69,7 @@ class Cuts:
     def cut(self, points: int, draw: random.Random) -> Iterator[tuple[int, Later, list[Fact]]]:
         """Make the folder anew at each point; gives it with what was acknowledged by then."""
         disk, done = self._empty, 0
-        known: list[Fact] = []
+        known: list[Fact] = [*self.before]
         for point in sorted(draw.sample(range(len(self.lines)), min(points, len(self.lines)))):
             for line in self.lines[done:point]:
                 disk.take(line)
@@ -99,6 +102,16 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path, shim: Path) -> None:
     assert len(cuts.facts) > 100
     assert lost(cuts, POINTS, seeded()) == []
     print(f"{POINTS} points in {len(cuts.lines)} operations, {len(cuts.facts)} facts")
+
+
+def test_an_upgrade_loses_nothing(
+    tmp_path: Path, shim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The past is there whenever the power goes, and the copy once the upgrade is done."""
+    old_store.make(tmp_path / "home" / "runs.db", monkeypatch)
+    cuts = Cuts(tmp_path, shim, "--old")
+    assert [fact["fact"] for fact in cuts.facts][:3] == ["run", "copy", "run"]
+    assert lost(cuts, POINTS, seeded()) == []
 
 
 @pytest.mark.parametrize(

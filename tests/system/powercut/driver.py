@@ -1,6 +1,7 @@
 """Runs a workflow under the shim, marking in its record each fact as the store acknowledges it.
 
     python driver.py FOLDER [PLANT]: three runs, of which the second continues the first
+    python driver.py FOLDER --old: one run on the older store that is there, which is upgraded
     python driver.py FOLDER --continue: one run more, as a user would after the cut
 
 PLANT is a fault put into the store's own settings: `normal` for synchronous=NORMAL, `folder` for a
@@ -20,7 +21,9 @@ from typing import Any
 
 from engine import Step, Workflow, outputs
 from engine.events import Action, Claim, EndAttempt, EndRun, EndStep
+from engine.session import live
 from store import connection, journal
+from store import database as opening
 from tests.system.powercut.shape import GRAPH
 
 FOLDER = Path(sys.argv[1])
@@ -116,6 +119,19 @@ def workflow() -> Workflow:
     return made
 
 
+def watch_upgrade() -> None:
+    """Mark the copy of an older store once the store is open, and so upgraded."""
+    open_writer = opening.open_writer
+
+    def open_and_mark(path: Path) -> connection.Database:
+        opened = open_writer(path)
+        for copy in FOLDER.glob("*.before-upgrade-*"):
+            mark(fact="copy", path=str(copy), runs=[[1, "failed"]])
+        return opened
+
+    live.__dict__["open_writer"] = open_and_mark
+
+
 def main() -> None:
     """Do what the arguments say, and print each run's status."""
     os.environ["ENGINE_HOME"] = str(FOLDER)
@@ -128,10 +144,13 @@ def main() -> None:
         return [p.replace("FULL", "NORMAL") for p in found] if PLANT == "normal" else found
 
     connection._pragmas = prepared
+    fresh = {"--continue": [False], "--old": [True]}.get(PLANT, [False, False, True])
     if PLANT != "--continue":
         os.environ["UNLUCKY"] = "yes"  # no name of this file: that would be a part of the step
         watch()
-    for anew in [False] if PLANT == "--continue" else [False, False, True]:
+    if PLANT == "--old":
+        watch_upgrade()
+    for anew in fresh:
         report = workflow().run(fresh=anew, store=f"sqlite:///{FOLDER / 'runs.db'}")
         print(report["run_id"], report["status"], flush=True)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def faults(store: Path, known: Sequence[Fact], all_facts: Sequence[Fact]) -> lis
 
 
 def _is_known(database: Database, fact: Fact) -> bool:
-    run, step = fact["run"], fact.get("step", "")
+    run, step = fact.get("run", 0), fact.get("step", "")
     ask = database.raw.execute
     match fact["fact"]:
         case "run":
@@ -58,8 +59,21 @@ def _is_known(database: Database, fact: Fact) -> bool:
             sql = "SELECT status FROM step_runs WHERE run_id = ? AND step = ?"
             row = ask(sql, (run, step)).fetchone()
             return row == (fact["status"],) and _outputs(database, run, step) == _digests(fact)
+        case "copy":
+            return _copy_holds(Path(fact["path"]), fact["runs"])
         case _:
             return True  # an effect, or a file: looked at once pending renames are made
+
+
+def _copy_holds(path: Path, runs: list[list[object]]) -> bool:
+    """Whether a copy of the store is whole, and has these runs."""
+    try:
+        with closing(sqlite3.connect(path)) as copy:
+            said = copy.execute("PRAGMA integrity_check").fetchall()
+            found = copy.execute("SELECT id, status FROM runs").fetchall()
+    except sqlite3.Error:
+        return False
+    return said == [("ok",)] and found == [tuple(run) for run in runs]
 
 
 def _digests(fact: Fact) -> dict[str, str]:

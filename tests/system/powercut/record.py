@@ -71,11 +71,13 @@ class Disk:
     """A folder whose writes are taken in one by one."""
 
     def __init__(self, folder: Path) -> None:
-        """Begin with an empty folder that is safe on the disk itself."""
+        """Begin with what is in the folder now, all of it safe on the disk."""
         self._folder = folder
         self._folders = {folder.stat().st_ino: str(folder)}
-        self._content: dict[int, bytearray] = {}
-        self._names: dict[str, int] = {}
+        self._names = {str(path): path.stat().st_ino for path in folder.iterdir()}
+        self._content = {
+            path.stat().st_ino: bytearray(path.read_bytes()) for path in folder.iterdir()
+        }
         self._later: list[Line] = []  # writes and truncations since their file's last sync
         self._later_names: list[Line] = []
 
