@@ -70,7 +70,7 @@ class Cuts:
         """Make the folder anew at each point; gives it with what was acknowledged by then."""
         disk, done = self._empty, 0
         known: list[Fact] = [*self.before]
-        for point in sorted(draw.sample(range(len(self.lines)), min(points, len(self.lines)))):
+        for point in sorted(draw.choices(range(len(self.lines)), k=points)):
             for line in self.lines[done:point]:
                 disk.take(line)
             known += facts_in(self.lines[done:point])
