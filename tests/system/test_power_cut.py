@@ -114,9 +114,7 @@ def test_an_upgrade_loses_nothing(
     assert lost(cuts, POINTS, seeded()) == []
 
 
-@pytest.mark.parametrize(
-    ("plant", "said"), [("normal", "lost: {"), ("folder", "the published file")]
-)
+@pytest.mark.parametrize(("plant", "said"), [("normal", "lost: {"), ("folder", "the file '")])
 def test_a_planted_fault_is_found(tmp_path: Path, shim: Path, plant: str, said: str) -> None:
     """Without a sync at each commit, or of a renamed file's folder, facts are lost: it is seen."""
     cuts = Cuts(tmp_path, shim, plant)

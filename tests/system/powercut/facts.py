@@ -117,17 +117,16 @@ def _gaps(database: Database) -> list[str]:
 
 
 def _files(known: Sequence[Fact], all_facts: Sequence[Fact]) -> list[str]:
-    """Find targets that were acknowledged as published and do not hold what was, or a later file's.
+    """Find targets that hold neither what an acknowledged success made of them, nor a later file.
 
     A later rename may have come through before its acknowledgement.
     """
     made: dict[str, list[str]] = {}
     least: dict[str, int] = {}
-    published = {(f["run"], f["step"]) for f in known if f["fact"] == "published"}
-    for fact in all_facts:
+    for at, fact in enumerate(all_facts):
         for target, sha256 in fact.get("files", {}).items():
             made.setdefault(target, []).append(sha256)
-            if (fact["run"], fact["step"]) in published:
+            if at < len(known):
                 least[target] = len(made[target]) - 1
     found = []
     for target, first in least.items():
@@ -135,7 +134,7 @@ def _files(known: Sequence[Fact], all_facts: Sequence[Fact]) -> list[str]:
         with suppress(OSError):
             there = hashlib.sha256(Path(target).read_bytes()).hexdigest()
         if there not in made[target][first:]:
-            found.append(f"the published file '{target}' is lost")
+            found.append(f"the file '{target}' is lost")
     return found
 
 
