@@ -24,6 +24,7 @@ NAMES = (
     "before-publish",  # a success is committed, its files are not at their targets
     "after-rename",  # they are, and the store does not know
     "attempt-begun",  # marked in the lock file, its body not begun
+    "command-begun",  # its process runs, and nothing here knows of it yet
     "attempt-ended",  # its result not yet handed to the loop
     "run-ended",  # its end is committed
     "report-written",  # no alert is sent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,8 @@ from tests import checker
 from tests.checker import chains, effects_of, read_log
 from tests.system import old_store
 from tests.system.alert_servers import Hook, hook
-from tests.system.project import Project, Result
+from tests.system.project import Project, Result, marked
+from tests.system.shapes import ISOLATION
 
 GRAPH = {"make": [], "flaky": ["make"], "say": [], "end": ["flaky", "say"]}
 
@@ -73,6 +75,12 @@ def with_fault(project: Project, url: str, word: str, action: str) -> Result:
     return project.run("run", "flow", "-q", KAHNBAN_FAILPOINTS=armed, SLACK_WEBHOOK_URL=url)
 
 
+def await_halt(project: Project, process: subprocess.Popen[str]) -> None:
+    """Wait until a process has halted itself."""
+    stat = Path(f"/proc/{process.pid}/stat")
+    project.wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", 30)
+
+
 def gone_on(project: Project, url: str) -> None:
     """Run again, unless all is done; then hold everything against what must be."""
     result = project.run("run", "flow", "-q", "--once", SLACK_WEBHOOK_URL=url)
@@ -104,6 +112,21 @@ def test_killed_there_and_run_again(project: Project, server: Hook, word: str) -
     assert project.rows("SELECT DISTINCT status FROM alerts") == [("sent",)]
     assert len(told) == runs + (word == "alert-sent"), told
     assert sum("(repeated)" in text for text in told) == word.startswith("alert-")
+
+
+@pytest.mark.skipif(not ISOLATION, reason="step processes are not watched from their start")
+def test_killed_as_a_command_begins(project: Project) -> None:
+    """A process that the engine has just started, and not even noted, dies with it."""
+    project.write("flow", 'workflow = Workflow("flow").add(Step("a", shell("sleep 30")))')
+    begun = time.monotonic()
+    engine = project.start(
+        "run", "flow", "-q", KAHNBAN_FAILPOINTS="command-begun:stop", MARK="killed-as-it-begins"
+    )
+    await_halt(project, engine)
+    assert len(marked("killed-as-it-begins")) >= 2
+    engine.kill()
+    assert project.end(engine, begun).code == -signal.SIGKILL
+    project.wait_for(lambda: marked("killed-as-it-begins") == [], 1)
 
 
 def test_killed_and_only_asked(project: Project, server: Hook) -> None:
@@ -142,8 +165,7 @@ def test_halted_and_let_go_on(project: Project, server: Hook, word: str) -> None
     armed = f"{name}:stop@{hit or 1}"
     begun = time.monotonic()
     halted = project.start("run", "flow", "-q", KAHNBAN_FAILPOINTS=armed)
-    stat = Path(f"/proc/{halted.pid}/stat")
-    project.wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", 30)
+    await_halt(project, halted)
     assert project.run("show", "latest", "--json").report["status"] == "running"
     assert project.run("run", "flow", "-q").code == 75
     halted.send_signal(signal.SIGCONT)
@@ -159,8 +181,7 @@ def test_halted_past_a_limit(project: Project) -> None:
     )
     begun = time.monotonic()
     halted = project.start("run", "flow", "-q", KAHNBAN_FAILPOINTS="attempt-begun:stop")
-    stat = Path(f"/proc/{halted.pid}/stat")
-    project.wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", 30)
+    await_halt(project, halted)
     time.sleep(1.1)
     halted.send_signal(signal.SIGCONT)
     assert project.end(halted, begun).code == 0

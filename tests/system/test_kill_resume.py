@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import time
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import pytest
 from store import locks
 from tests import checker
 from tests.checker import chains, effects_of, read_log
-from tests.system.project import Project
+from tests.system.project import Project, marked
 from tests.system.shapes import Shape, shape
 
 KILLS = int(os.environ.get("KAHNBAN_KILLS", "12"))
@@ -164,17 +163,6 @@ class Chain:
             " WHERE s.run_id = (SELECT max(id) FROM runs)"
         )
         return {key: json.loads(data) for key, data in rows}
-
-
-def marked(mark: str) -> list[int]:
-    """Give the living processes with our mark in their environment."""
-    found = []
-    for path in Path("/proc").iterdir():
-        if path.name.isdigit():
-            with suppress(OSError):
-                if mark.encode() in (path / "environ").read_bytes():
-                    found.append(int(path.name))
-    return found
 
 
 @pytest.mark.timeout(60 + 20 * KILLS)
