@@ -177,7 +177,8 @@ def test_halted_and_let_go_on(project: Project, server: Hook, word: str) -> None
 def test_halted_past_a_limit(project: Project) -> None:
     """A limit runs on while the engine is halted; the attempt is tried again, and all is done."""
     project.write(
-        "flow", 'workflow = Workflow("flow").add(Step("a", does("a"), timeout=1, backoff=0.01))'
+        "flow",
+        'workflow = Workflow("flow").add(Step("a", does("a"), timeout=1, retries=9, backoff=0.01))',
     )
     begun = time.monotonic()
     halted = project.start("run", "flow", "-q", KAHNBAN_FAILPOINTS="attempt-begun:stop")
@@ -185,8 +186,9 @@ def test_halted_past_a_limit(project: Project) -> None:
     time.sleep(1.1)
     halted.send_signal(signal.SIGCONT)
     assert project.end(halted, begun).code == 0
-    outcomes = project.rows("SELECT number, outcome FROM attempts")
-    assert outcomes == [(1, "timed_out"), (2, "ok")]
+    outcomes = [row[0] for row in project.rows("SELECT outcome FROM attempts ORDER BY number")]
+    assert set(outcomes[:-1]) == {"timed_out"}  # the second may be slow where much else is on
+    assert outcomes[-1] == "ok"
     assert project.rows("SELECT min(duration_s) >= 0 FROM attempts") == [(1,)]
 
 
