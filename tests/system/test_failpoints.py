@@ -176,10 +176,8 @@ def test_halted_and_let_go_on(project: Project, server: Hook, word: str) -> None
 
 def test_halted_past_a_limit(project: Project) -> None:
     """A limit runs on while the engine is halted; the attempt is tried again, and all is done."""
-    project.write(
-        "flow",
-        'workflow = Workflow("flow").add(Step("a", does("a"), timeout=1, retries=9, backoff=0.01))',
-    )
+    step = 'Step("a", shell("true"), timeout=1, retries=9, backoff=0.01)'
+    project.write("flow", f'workflow = Workflow("flow").add({step})')
     begun = time.monotonic()
     halted = project.start("run", "flow", "-q", KAHNBAN_FAILPOINTS="attempt-begun:stop")
     await_halt(project, halted)
