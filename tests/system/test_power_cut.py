@@ -43,12 +43,12 @@ class Cuts:
         self.before = [{"fact": "run", "run": 1, "status": "failed"}] if word == "--old" else []
         self.facts = [*self.before, *facts_in(self.lines)]
 
-    def drive(self, *words: str, ending: str = "") -> list[str]:
-        """Run the driver, recording to the record with this ending; gives what it has printed."""
+    def drive(self, *words: str, to: Path | None = None) -> list[str]:
+        """Run the driver, recording to `to` or to our record; gives what it has printed."""
         shimmed = {
             "LD_PRELOAD": str(self._shim),
             "SHIM_FOLDER": str(self.folder),
-            "SHIM_RECORD": f"{self._record}{ending}",
+            "SHIM_RECORD": str(to or self._record),
         }
         done = subprocess.run(
             [sys.executable, str(HERE / "driver.py"), str(self.folder), *words],
@@ -58,13 +58,16 @@ class Cuts:
             check=True,
             timeout=60,
         )
+        assert done.stderr == ""  # such as from a loader that could not load the shim
         return done.stdout.splitlines()
 
     def go_on(self, point: int) -> list[Fact]:
         """Run the workflow as a user would after the cut; gives the effects of that run."""
-        (said,) = self.drive("--continue", ending=f"-{point}")
+        after = self._record.with_name("after")
+        after.unlink(missing_ok=True)
+        (said,) = self.drive("--continue", to=after)
         assert said.endswith(" ok"), (point, said)
-        return facts_in(record.read(self._record.with_name(f"record-{point}")))
+        return facts_in(record.read(after))
 
     def cut(self, points: int, draw: random.Random) -> Iterator[tuple[int, Later, list[Fact]]]:
         """Make the folder anew at each point; gives it with what was acknowledged by then."""

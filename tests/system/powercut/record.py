@@ -2,7 +2,7 @@
 
 Certain are, of each file, what was written before its last sync, and, of each folder, the names
 made before the folder's last sync. Of what was written later the disk may hold nothing, all up to
-some moment, or any of its pages; of later names, those up to some moment.
+some moment, or any of its pages or sectors; of later names, those up to some moment.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
 
-PAGE = 4096
+PAGE, SECTOR = 4096, 512
 _LINE = struct.Struct("=IIQQ")
 
 
@@ -54,6 +54,7 @@ class Later(IntEnum):
     NOTHING = 0
     PREFIX = 1
     SOME_PAGES = 2
+    SOME_SECTORS = 3
 
 
 def read(path: Path) -> Iterator[Line]:
@@ -139,6 +140,7 @@ def _kept(lines: list[Line], later: Later, draw: random.Random) -> Iterator[Line
     if later is Later.PREFIX:
         yield from lines[: draw.randint(0, len(lines))]
         return
+    unit = PAGE if later is Later.SOME_PAGES else SECTOR
     for line in lines:
         if line.kind is Kind.TRUNCATE:
             if draw.random() < 0.5:
@@ -146,7 +148,7 @@ def _kept(lines: list[Line], later: Later, draw: random.Random) -> Iterator[Line
             continue
         at = 0
         while at < len(line.data):
-            size = PAGE - (line.offset + at) % PAGE
+            size = unit - (line.offset + at) % unit
             if draw.random() < 0.5:
                 yield line._replace(offset=line.offset + at, data=line.data[at : at + size])
             at += size

@@ -50,6 +50,10 @@ __attribute__((constructor)) static void begin(void) {
         snprintf(folder, sizeof folder, "%s", where);
     if (to != NULL)
         record = REAL(open)(to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (to != NULL && record < 0) {
+        perror("the shim cannot record");
+        abort();
+    }
     unsetenv("LD_PRELOAD");
 }
 
