@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from store import locks
 from tests import checker
 from tests.checker import chains, effects_of, read_log
 from tests.system.project import Project, Result
@@ -204,34 +203,3 @@ def test_a_sync_that_fails_once(project: Project, shim: Path, which: int) -> Non
     assert note.startswith("the engine failed: the disk of the store")
     assert project.run("run", "flow", "-q").code == 0
     whole(project)
-
-
-# -- locks that a dead process has left ------------------------------------------------------------
-
-
-@pytest.mark.parametrize("left", [b"", b"\xff\x00garbage\n" * 300])
-def test_a_lock_file_left_behind_means_nothing(project: Project, left: bytes) -> None:
-    """Whatever is in it: the kernel knows who holds it."""
-    project.write("flow", FLOW)
-    place = locks.folder(project.store)
-    place.mkdir(parents=True, mode=0o700)
-    (place / "flow.lock").write_bytes(left)
-    assert project.run("run", "flow", "-q").code == 0
-    whole(project)
-
-
-def test_started_at_once_after_a_kill(project: Project) -> None:
-    """A killed engine's lock is free as soon as it is gone: the next run is not turned away."""
-    project.write("flow", 'workflow = Workflow("flow").add(Step("a", does("a", 20.0)))')
-    process = project.start("run", "flow", "-q")
-    begun = time.monotonic()
-    project.wait_for_effect("a")
-    process.kill()
-    waited = time.monotonic()
-    lock = locks.acquire(project.store, "flow")
-    taken_s = time.monotonic() - waited
-    assert lock is not None
-    lock.release()
-    assert project.end(process, begun).code == -9
-    print(f"the lock was had {1000 * taken_s:.1f} ms after the kill")
-    assert taken_s < 5  # six tries; a lease would have to run out first
