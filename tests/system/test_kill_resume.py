@@ -177,7 +177,7 @@ def test_killed_and_run_again_until_done(tmp_path_factory: pytest.TempPathFactor
         number += 1
         Chain(tmp_path_factory.mktemp("killed"), shape(number, draw), draw, tally).run()
     print(tally)
-    assert tally.inside > tally.kills / 3
     assert max(tally.gone_s) <= GONE_S
-    if KILLS >= 100:  # too few may meet none
+    if KILLS >= 100:  # of fewer, all may miss what most are to meet
+        assert tally.inside > tally.kills / 3
         assert tally.processes
