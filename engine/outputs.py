@@ -70,6 +70,7 @@ class Pending:
             if self._mode is not None:
                 os.fchmod(fd, self._mode)
             os.fsync(fd)
+            _sync_folder(self.temporary.parent)  # its name too, before the success is committed
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             return sha256, os.fstat(fd).st_size
 

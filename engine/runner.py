@@ -21,6 +21,7 @@ from engine.events import (
     StopAttempt,
     StopRequested,
 )
+from engine.failpoints import failpoint
 from engine.model import OutputFile, Step
 from engine.ports import Clock, Job, Store, Workers
 from engine.scheduler import Scheduler
@@ -184,7 +185,9 @@ class Runner:
         before = [a for a in actions if type(a) is not EndRun]
         _patiently(lambda: store.commit_tick(before))
         for end in ends:
+            failpoint("before-publish")
             self._ports.publish(end.files)
+        failpoint("after-rename")
         _patiently(lambda: store.mark_published([end.step for end in ends]))
         if rest:
             _patiently(lambda: store.commit_tick(rest))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from engine.errors import StoreBusy, StoreError, StoreFull
+from engine.failpoints import failpoint
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -84,9 +85,14 @@ class Database:
             )
 
     def checkpoint(self) -> None:
-        """Fold the write-ahead log into the file, as far as readers allow."""
+        """Fold the write-ahead log into the file, as far as readers allow; waits for none."""
+        failpoint("before-checkpoint")
         with contextlib.suppress(sqlite3.Error):
-            self.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self.raw.execute("PRAGMA busy_timeout = 0").fetchall()
+            try:
+                self.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                self.raw.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}").fetchall()
 
     def close(self) -> None:
         """Close the connection; never raises."""

@@ -21,6 +21,7 @@ from engine.events import (
     RecordStart,
     StopAttempt,
 )
+from engine.failpoints import failpoint
 from engine.model import Encoded, OutputFile, RunStatus, StepStatus
 from store import statements
 from store.cancels import Watch
@@ -262,6 +263,8 @@ class Journal:
         batch = self._batch(actions)
         with self._database.write() as cursor:
             self._apply(cursor, batch)
+            failpoint("tick-before-commit")
+        failpoint("tick-after-commit")
         self._events = batch.events
         self._committed(self.run_id, batch.events)
 

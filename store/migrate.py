@@ -8,8 +8,10 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import event
 
 from engine.errors import StoreError
+from engine.failpoints import failpoint
 from store.connection import Database, translated
 
 
@@ -35,11 +37,16 @@ def copy_name(path: Path, version: str) -> Path:
     return copy
 
 
+def _statement_done(*_: object) -> None:
+    failpoint("migration-statement")
+
+
 def upgrade(database: Database, version: str) -> Path:
     """Copy the store, then migrate it to the newest version; gives the copy's path.
 
     Raises `StoreError`; the store is then as it was.
     """
+    failpoint("upgrade-before-copy")
     copy = copy_name(database.path, version)
     try:
         os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
@@ -51,6 +58,7 @@ def upgrade(database: Database, version: str) -> Path:
             f"cannot copy the store to '{copy}' before its upgrade: {error}",
             hint="make space beside the store; it was not changed",
         ) from error
+    failpoint("upgrade-after-copy")
     migrate(database)
     return copy
 
@@ -60,6 +68,7 @@ def migrate(database: Database) -> None:
     settings = config()
     try:
         with database.engine.begin() as connection:
+            event.listen(connection, "after_cursor_execute", _statement_done)
             settings.attributes["connection"] = connection
             command.upgrade(settings, "head")
     except Exception as error:

@@ -15,6 +15,7 @@ from engine.alerts import content as contents
 from engine.alerts.content import Content
 from engine.alerts.fault import AlertError, reason
 from engine.errors import EngineError
+from engine.failpoints import failpoint
 from engine.model import AlertRow
 from engine.ports import Clock, Outbox
 
@@ -111,6 +112,7 @@ def deliver(
         return DeliveryResult(warnings=tuple(warnings))
     try:
         rows = {row.id: row for row in outbox.claim()}
+        failpoint("alert-claimed")
     except Exception as error:  # noqa: BLE001 - alerts never fail a run, whatever the store does
         return DeliveryResult(warnings=(*warnings, f"alerts could not be read: {_said(error)}"))
     jobs = [_Job(row.id, row.channel, _report_of(row)) for row in rows.values()]
@@ -312,6 +314,7 @@ def _kind(outcome: _Outcome, row: AlertRow) -> str:
 
 def _record(outbox: Outbox, outcome: _Outcome, kind: str) -> None:
     if kind == "sent":
+        failpoint("alert-sent")
         outbox.sent(outcome.job.id)
     else:
         outbox.failed(

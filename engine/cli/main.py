@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from engine import failpoints
 from engine.cli import options
 from engine.cli.console import finish_output, prepare_streams, shown, wants_colour
 from engine.cli.signals import Stopped, terminated_raises
@@ -57,6 +58,7 @@ def run_command(arguments: Sequence[str]) -> int:
 def _dispatch(arguments: Sequence[str]) -> int:
     if sys.platform != "linux":
         raise EngineError(f"this program needs Linux; here is {sys.platform}")
+    failpoints.arm(os.environ)
     parsed = options.parse(arguments)
     command: Command = options.resolve(parsed)
     return command(parsed)

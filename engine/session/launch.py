@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from engine import failpoints
 from engine import params as parameters
 from engine.clock import SystemClock
 from engine.model import Definition
@@ -33,6 +34,7 @@ def run_as_library(
     definition: Definition, request: RunRequest, *, store_url: str | None
 ) -> dict[str, Any]:
     """Run for `Workflow.run`: paths found as the command finds them, nothing global touched."""
+    failpoints.arm(os.environ)
     paths = find_paths(os.environ, store_url=store_url, strict=False)
     environment = Environment(
         paths=paths,

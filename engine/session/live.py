@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from engine.errors import EngineError, StoreFull
+from engine.failpoints import failpoint
 from engine.model import RunStatus
 from engine.places import make_home
 from engine.session import alerting, reporting
@@ -100,6 +101,7 @@ class LiveRun:
         new = new_run(self._going, decision, owner=owner.to_text())
         run_id = journal.begin_run(database, new)
         try:
+            failpoint("run-begun")
             how = (
                 "starts anew" if decision.past is None else f"continues run {decision.past.run_id}"
             )
@@ -113,6 +115,7 @@ class LiveRun:
             )
             drive = Drive(self._going, decision, database, lock, run_id)
             end, left = drive.run(channels)
+            failpoint("run-ended")
         except BaseException as error:
             recorded = self._fail(database, lock, error)
             if isinstance(error, Exception):
@@ -120,6 +123,7 @@ class LiveRun:
             raise
         report = reporting.build_report(history, run_id, env, threads_left=left)
         reporting.write_report(report, env)
+        failpoint("report-written")
         logger.log(
             logging.INFO if end.status is RunStatus.OK else logging.ERROR,
             "run %d of %s %s",

@@ -25,6 +25,7 @@ from threading import Event, Lock, Timer
 from typing import Any
 
 from engine.errors import DefinitionError, EngineError
+from engine.failpoints import failpoint
 from engine.logs import escape
 from engine.model import Shell
 from engine.outputs import Outputs, Pending
@@ -171,6 +172,7 @@ class ShellCommand:
             close_fds=True,
             start_new_session=True,
         )
+        failpoint("command-begun")
         with suppress(OSError):  # it may have ended, or be another user's (sudo)
             resource.prlimit(process.pid, resource.RLIMIT_CORE, (0, 0))
         with self._lock:

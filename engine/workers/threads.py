@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 from threading import Lock
 
 from engine.events import AttemptFinished, AttemptStarted, AttemptWithdrawn, Event
+from engine.failpoints import failpoint
 from engine.live import LEFT_MAX
 from engine.model import AttemptOutcome
 from engine.ports import Clock, Job
@@ -141,9 +142,11 @@ class ThreadWorkers:
                     del live[key]
                     continue
                 mark(lane, job, started_at)
+                failpoint("attempt-begun")
                 if job.report:
                     put(AttemptStarted(job.step, job.number, started_at))
                 event = attempt.run()
+                failpoint("attempt-ended")
             except BaseException as error:  # noqa: BLE001 - each attempt gives an answer, come what may
                 event = self._broken(job, started_at, error)
             with self._ends:

@@ -41,7 +41,7 @@ _SPAN = re.compile(r"`([^`\n]+)`")
 _PROGRAM = re.compile(r"(?:\./dev|python -m engine|kahnban) (.+)")
 _PATH = re.compile(r"(?:engine|store|migrations|benchmarks|tests|pipelines)/[\w./-]+")
 _IMPORT = re.compile(r"^ *from engine import (.+)$", re.MULTILINE)
-_OTHER_DEV = ("test", "lint", "bench")
+_OTHER_DEV = ("test", "lint", "bench", "soak")
 
 
 def read(page: str) -> str:

@@ -46,6 +46,21 @@ def test_an_output_appears_at_the_publishing(tmp_path: Path) -> None:
     assert names(target.parent) == ["a.txt"]
 
 
+def test_a_finished_output_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is synced before the file counts: its success may be committed after that."""
+    outputs = Outputs(tmp_path, "1-a-1")
+    counted: dict[str, int] = {}
+
+    def sync(folder: str | os.PathLike[str]) -> None:
+        counted[os.fspath(folder)] = len(outputs.files)
+
+    monkeypatch.setattr("engine.outputs._sync_folder", sync)
+    with outputs.open("a.txt") as file:
+        file.write("a")
+    assert counted == {str(tmp_path): 0}
+    assert len(outputs.files) == 1
+
+
 def test_text_newlines_and_bytes(tmp_path: Path) -> None:
     """`newline` reaches the file (csv wants it empty); bytes go as they are."""
     outputs = make(tmp_path)
