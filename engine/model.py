@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from pathlib import Path, PurePath
 from typing import Any
 
+from engine.command_options import checked_codes, checked_cwd, checked_env
 from engine.errors import DefinitionError
 
 # -- statuses -------------------------------------------------------------------------------------
@@ -165,29 +167,41 @@ class Shell:
     """A command as a step's body: text for a shell, or a list run as it is (made by `shell`)."""
 
     command: str | tuple[str, ...]
+    env: tuple[tuple[str, str], ...] = ()
+    cwd: str | None = None
+    ok_codes: tuple[int, ...] = (0,)
 
 
-def shell(command: str | Iterable[str]) -> Shell:
+def shell(
+    command: str | Iterable[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: str | PurePath | None = None,
+    ok_codes: Iterable[int] = (0,),
+) -> Shell:
     """Make a step's body of a command.
 
     Text runs as `bash -euo pipefail -c TEXT` (without bash as `sh -eu -c`, where a pipe is
-    refused at load); a list of words runs as it is, with no shell between.
+    refused at load); a list of words runs as it is. `env` is set over what it inherits, `cwd` is
+    where it runs, `ok_codes` are the exit codes that mean success.
     """
+    options = (checked_env(env or {}), checked_cwd(cwd), checked_codes(ok_codes))
     if isinstance(command, str):
         if not command.strip():
             raise DefinitionError("shell command is empty", hint="give the command to run")
-        return Shell(command)
+        return Shell(command, *options)
     words = tuple(command)
     if not words or not all(isinstance(word, str) for word in words) or not words[0]:
         raise DefinitionError(
             f"shell command {words!r} is not a list of words", hint="give at least the program"
         )
-    return Shell(words)
+    return Shell(words, *options)
 
 
 RETRIES_MAX = 1_000
 BACKOFF_S = 1.0
 BACKOFF_S_MAX = 300.0
+GRACE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -200,7 +214,8 @@ class Step:
     jitter). `wait` and `retry` take tenacity strategies in its place; `retry_on` names the
     exception types worth a retry. `timeout` bounds one attempt. `when(ctx)` decides, once the
     upstreams have ended, whether the step runs. `output` is a shell step's one declared file.
-    `version` is any text that, changed, makes a resumed run do the step again.
+    `version` is any text that, changed, makes a resumed run do the step again. `isolate` makes
+    the function a process; it, or a command, has `grace` between SIGTERM and SIGKILL.
 
     Raises `DefinitionError` for anything that cannot work.
     """
@@ -219,9 +234,12 @@ class Step:
     retry: Any = None
     output: str | None = None
     version: str = ""
+    isolate: bool = False
+    grace: Duration = GRACE_S
     timeout_s: float | None = field(init=False, default=None)
     backoff_s: float = field(init=False, default=BACKOFF_S)
     backoff_s_max: float = field(init=False, default=BACKOFF_S_MAX)
+    grace_s: float = field(init=False, default=GRACE_S)
 
     def __post_init__(self) -> None:
         """Check everything that can be checked without the other steps."""
@@ -236,25 +254,32 @@ class Step:
         if self.retries != 2:
             self._check_retries()
         if self.timeout is not None:
-            put(self, "timeout_s", parse_duration(f"step '{self.name}': timeout", self.timeout))
+            put(self, "timeout_s", self._duration("timeout"))
         if self.backoff != BACKOFF_S:
-            what = f"step '{self.name}': backoff"
-            put(self, "backoff_s", parse_duration(what, self.backoff, zero=True))
+            put(self, "backoff_s", self._duration("backoff", zero=True))
         if self.backoff_max != BACKOFF_S_MAX:
-            what = f"step '{self.name}': backoff_max"
-            put(self, "backoff_s_max", parse_duration(what, self.backoff_max, zero=True))
+            put(self, "backoff_s_max", self._duration("backoff_max", zero=True))
+        if self.grace != GRACE_S:
+            put(self, "grace_s", self._duration("grace", zero=True))
         if type(self.trigger_rule) is not TriggerRule:
             put(self, "trigger_rule", self._checked_rule())
         self._check_rest()
 
+    @property
+    def in_process(self) -> bool:
+        """Whether its body is a process of its own, a command or isolated, that can be killed."""
+        return self.isolate or isinstance(self.run, Shell)
+
     def _fault(self, what: str, hint: str) -> DefinitionError:
         return DefinitionError(f"step '{self.name}': {what}", hint=hint)
 
+    def _duration(self, option: str, *, zero: bool = False) -> float:
+        return parse_duration(f"step '{self.name}': {option}", getattr(self, option), zero=zero)
+
     def _checked_depends_on(self) -> tuple[str, ...]:
         if isinstance(self.depends_on, str):
-            raise self._fault(
-                f"depends_on is the text {self.depends_on!r}", f"write [{self.depends_on!r}]"
-            )
+            hint = f"write [{self.depends_on!r}]"
+            raise self._fault(f"depends_on is the text {self.depends_on!r}", hint)
         names = tuple(dict.fromkeys(self.depends_on))
         for name in names:
             if not isinstance(name, str):
@@ -271,16 +296,18 @@ class Step:
         try:
             return TriggerRule(self.trigger_rule)
         except ValueError:
-            rules = ", ".join(TriggerRule)
-            raise self._fault(
-                f"unknown trigger rule {self.trigger_rule!r}", f"choose one of {rules}"
-            ) from None
+            hint = f"choose one of {', '.join(TriggerRule)}"
+            raise self._fault(f"unknown trigger rule {self.trigger_rule!r}", hint) from None
 
     def _check_rest(self) -> None:
         if self.when is not None and not callable(self.when):
             raise self._fault(f"when is {self.when!r}", "give a function of ctx")
         if self.output is not None and not isinstance(self.run, Shell):
             raise self._fault("output= goes with shell(…)", "in a function use ctx.output(path)")
+        if self.isolate and isinstance(self.run, Shell):
+            raise self._fault("isolate= with shell(…)", "leave it out: a command is a process")
+        if self.grace != GRACE_S and not self.in_process:
+            raise self._fault("grace= on a thread", "isolate=True makes it a process to end")
         if self.retry_on != (Exception,):
             kinds = self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
             if not all(
@@ -325,7 +352,7 @@ RESUME_WITHIN_S = 12 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A workflow as the engine runs it: checked, immutable."""
+    """A workflow as the engine runs it: checked, immutable; `source` is the file it came from."""
 
     name: str
     steps: tuple[Step, ...]
@@ -337,6 +364,7 @@ class Definition:
     alert_on: str = "always"
     dry_run: bool = False
     description: str = ""
+    source: Path | None = None
 
 
 # -- what an attempt produces, what an alert tells ----------------------------------------------

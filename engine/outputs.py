@@ -22,7 +22,7 @@ from engine.errors import StoreError, SupersededError, UsageError
 from engine.model import OutputFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 MODES = frozenset({"w", "wt", "wb"})
 TEMPORARY_PREFIX = ".kahnban-"
@@ -82,8 +82,19 @@ class Pending:
 class Outputs:
     """The output files of one attempt; safe to close from another thread."""
 
-    def __init__(self, root: Path, label: str, store_url: str = "") -> None:
-        """Take relative paths from `root`; `label` (run-step-attempt) marks the temporaries."""
+    def __init__(
+        self,
+        root: Path,
+        label: str,
+        store_url: str = "",
+        *,
+        announce: Callable[[str], None] | None = None,
+    ) -> None:
+        """Take relative paths from `root`; `label` (run-step-attempt) marks the temporaries.
+
+        `announce` is told of each temporary before it is made.
+        """
+        self._announce = announce
         self._root = root
         self._label = label
         self._store_file = store_file(store_url)
@@ -143,6 +154,8 @@ class Outputs:
                 )
             self._taken[target] = pending
         try:
+            if self._announce is not None:
+                self._announce(str(pending.temporary))
             _make_folders(target.parent)
             if create:
                 _create(pending.temporary, mode)

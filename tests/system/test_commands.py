@@ -7,7 +7,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -413,41 +412,6 @@ def test_stops_at_any_moment_from_several_threads_are_safe(bench: Bench) -> None
         found = result()
         assert found.returncode == -15
         assert found.error[:4] in ("no 0", "no 1", "no 2")
-
-
-ENGINE = """
-import os, pathlib, sys
-from engine.model import shell
-from engine.workers.commands import CommandSpec, ShellCommand
-
-class Log:
-    def write(self, text, *, stream="out"):
-        print(text, end="", flush=True)
-    def close(self):
-        pass
-
-spec = CommandSpec(cwd=pathlib.Path(sys.argv[1]), env=dict(os.environ), log=Log())
-ShellCommand(shell(sys.argv[2]), spec=spec).run()
-"""
-
-
-def test_a_command_dies_with_its_engine(bench: Bench) -> None:
-    """After SIGKILL of the engine nothing of the command goes on, whatever it ignores."""
-    command = (
-        f"{STUBBORN}; echo $$ > child; sleep 30 & echo $! > grandchild; echo on; wait; sleep 9"
-    )
-    with subprocess.Popen(
-        [PYTHON, "-c", ENGINE, bench.cwd, command],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "TMPDIR": str(bench.cwd)},
-        stdout=subprocess.PIPE,
-    ) as engine:
-        assert engine.stdout is not None
-        assert engine.stdout.readline() == b"on\n"
-        pids = [bench.pid("child"), bench.pid("grandchild")]
-        assert all(map(is_alive, pids))
-        engine.kill()
-        until(lambda: not any(map(is_alive, pids)), 2)
 
 
 # -- files ----------------------------------------------------------------------------------------
