@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext
-from threading import Lock
+from threading import Lock, get_native_id
 from typing import TYPE_CHECKING, Any
 
 from engine import backoff
@@ -14,6 +15,7 @@ from engine.errors import EngineError, RetryAfter, Skip, StepTimeout
 from engine.events import AttemptFinished
 from engine.logs import AttemptScope, attempt_scope, step_logger
 from engine.model import AttemptOutcome, Encoded, Shell
+from engine.workers import procfs
 from engine.workers.guard import AttemptStopped, Guard
 from engine.workers.toolbox import Toolbox
 from store.storable import NOTE_BYTES
@@ -52,6 +54,7 @@ class Attempt:
         "_guard",
         "_handed_over",
         "_stop",
+        "_thread",
         "_tools",
         "job",
         "log_scope",
@@ -71,6 +74,7 @@ class Attempt:
         self._stop = ""
         self._ends = Lock()  # held to tell an attempt that hands over from one that is stopped
         self._handed_over = False
+        self._thread = 0
         self._command: ShellCommand | None = None
         self._context: StepContext | None = None
         scope = tools.scope
@@ -94,10 +98,26 @@ class Attempt:
                 self._command.stop(reason)
         else:
             self._guard.stop()
+            self._end_children(signal.SIGTERM)
+
+    def give_up(self) -> None:
+        """End by force what its thread waits for, now that it has not ended by itself."""
+        self._end_children(signal.SIGKILL)
+
+    def _end_children(self, number: signal.Signals) -> None:
+        """End the processes that a function has started in its thread: most often it waits there.
+
+        An exception cannot reach a thread within `subprocess.run`; the end of the child does.
+        """
+        if self._thread and not isinstance(self.step.run, Shell):
+            age_s = self._tools.clock.now() - self.started_at
+            for process in procfs.started_by(self._thread, age_s):
+                procfs.send(process, number)
 
     def run(self) -> AttemptFinished:
         """Run the step's condition and body; never raises."""
         started_at = self.started_at
+        self._thread = get_native_id()
         with attempt_scope(self.log_scope):
             result, failure = self._guard.run(self._body)
             finished_at = self._tools.clock.now()

@@ -40,13 +40,13 @@ class Loaded(NamedTuple):
 class TermGuard(Guard):
     """The guard of a body that has a process of its own: SIGTERM raises in its main thread."""
 
-    __slots__ = ("_line", "_pid")
+    __slots__ = ("_line", "pid")
 
     def __init__(self, line: Line) -> None:
         """Take SIGTERM from here on."""
         super().__init__()
         self._line = line
-        self._pid = os.getpid()
+        self.pid = os.getpid()
         line.on_free = self._raise_if_wanted
         signal.signal(signal.SIGTERM, self._on_term)
 
@@ -69,7 +69,7 @@ class TermGuard(Guard):
             return answer[0] if answer else (None, AttemptStopped())
 
     def _on_term(self, number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != self._pid:  # forked by the step: the signal does what it does elsewhere
+        if os.getpid() != self.pid:  # forked by the step: the signal does what it does elsewhere
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
@@ -98,6 +98,10 @@ def work(setup: Setup, position: int, loaded: Loaded, end: socket.socket) -> NoR
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # the step may have closed it
             stream.flush()
+    if (
+        os.getpid() != guard.pid
+    ):  # forked by the step, and come out of it: the result is not its own
+        os._exit(finished.outcome is not AttemptOutcome.OK)
     try:
         line.tell(*result_frame(finished))
     except FrameFault as fault:

@@ -54,7 +54,8 @@ def load_steps(setup: Setup, load_file: LoadFile) -> dict[int, Loaded]:
         try:
             steps = {step.name: step for step in load_file(setup.source).steps}
         except Exception as error:  # noqa: BLE001 - whatever the user's file does
-            fault = f"the workflow's file can no longer be loaded: {error}"
+            what = str(error).partition("\n")[0]
+            fault = f"the workflow's file can no longer be loaded: {what}"
             return dict.fromkeys(setup.orders, Loaded(None, fault=fault))
     prints = Fingerprints(setup.paths.root)
     return {at: _loaded(order, steps, prints) for at, order in setup.orders.items()}

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from engine.ports import Job
 from engine.workers.forking import Forks
 from engine.workers.orders import Setup
-from engine.workers.procfs import ENGINE_VARIABLE, Marker
+from engine.workers.procfs import ATTEMPT_VARIABLE, ENGINE_VARIABLE, Marker
 from engine.workers.warden import Warden
 
 
@@ -29,7 +29,7 @@ class Keeper:
         self._isolates = bool(setup.orders)
         self._live: set[Job] = set()
         self.pass_fds = (steps_fd,)
-        self._forks = Forks(setup, lambda: {**environ(), ENGINE_VARIABLE: engine})
+        self._forks = Forks(setup, lambda: _marked(environ(), engine))
         status = os.fstat(steps_fd)
         self._warden = Warden(engine, (status.st_dev, status.st_ino))
 
@@ -65,3 +65,9 @@ class Keeper:
         """End what this has started, and what attempts that are still live have."""
         self._forks.close()
         self._warden.close(in_peace=not self._live)
+
+
+def _marked(environ: Mapping[str, str], engine: str) -> dict[str, str]:
+    """Mark what a run starts by itself; an attempt that this very engine is part of is not told."""
+    kept = {name: text for name, text in environ.items() if name != ATTEMPT_VARIABLE}
+    return {**kept, ENGINE_VARIABLE: engine}

@@ -69,12 +69,17 @@ def processes() -> dict[int, Process]:
 def children_of(pid: int, thread: int | None = None) -> list[int]:
     """Give the children of a process, or of one thread of it."""
     try:
-        with open(f"/proc/{pid}/task/{thread or pid}/children", "rb") as file:  # noqa: PTH123 - as above
-            return [int(word) for word in file.read().split()]
+        threads = os.listdir(f"/proc/{pid}/task") if thread is None else [thread]  # noqa: PTH208 - as above
+        return [child for one in threads for child in _children(pid, one)]
     except OSError:  # not every kernel has it
         if thread is not None:
             return []
     return [process.pid for process in processes().values() if process.parent == pid]
+
+
+def _children(pid: int, thread: int | str) -> list[int]:
+    with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123 - as above
+        return [int(word) for word in file.read().split()]
 
 
 def below(tops: Iterable[int], among: Mapping[int, Process]) -> set[int]:
@@ -90,6 +95,18 @@ def below(tops: Iterable[int], among: Mapping[int, Process]) -> set[int]:
                 found.add(child)
                 stack.append(child)
     return found
+
+
+def started_by(thread: int, within_s: float) -> list[Process]:
+    """Give what one thread of this process has started lately, and all that has come of it."""
+    tops = children_of(os.getpid(), thread)
+    if not tops:
+        return []
+    with open("/proc/uptime", "rb") as file:  # noqa: PTH123 - as above
+        oldest = (float(file.read().split()[0]) - within_s) * os.sysconf("SC_CLK_TCK") - 1
+    among = processes()
+    young = {pid for pid in tops if pid in among and among[pid].started >= oldest}
+    return [among[pid] for pid in sorted(young | below(young, among))]
 
 
 def marker_of(pid: int) -> Marker | None:

@@ -93,6 +93,8 @@ class ThreadWorkers:
             if (step, number) not in self._live:
                 return
             self._left.add((step, number))
+            attempt = self._live[step, number]
+        attempt.give_up()
         self._staff()
 
     def left_running(self) -> list[tuple[int, int]]:

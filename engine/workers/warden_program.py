@@ -12,62 +12,78 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable
+from typing import NamedTuple
 
 from engine.workers import procfs
-from engine.workers.procfs import Marker, Process
+from engine.workers.procfs import Process
+
+Spares = Callable[[str], bool]
 
 _ROUND_S = 0.02
 _ROUNDS_MAX = 250  # what cannot be killed within five seconds cannot be killed
 
 
-def left(engine: str, lock: tuple[int, int] | None, spared: AbstractSet[str]) -> list[Process]:
-    """Give the living step processes of an engine, less those of the attempts in `spared`.
+class StepProcess(NamedTuple):
+    """A living step process; `attempt` is RUN/STEP POSITION/NUMBER, or empty if it tells none."""
+
+    process: Process
+    attempt: str
+
+
+def left(engine: str, lock: tuple[int, int] | None, spares: Spares) -> list[StepProcess]:
+    """Give the living step processes of an engine, less those of attempts that are spared.
 
     One with the lock open and no marker (it has cleared its environment) is one of them too.
     """
     among = procfs.processes()
     among.pop(os.getpid(), None)
     markers = {pid: procfs.marker_of(pid) for pid in among}
-    found = {pid for pid, marker in markers.items() if _counts(marker, engine, spared)}
+    found = {
+        pid: marker.attempt
+        for pid, marker in markers.items()
+        if marker is not None and marker.engine == engine and not spares(marker.attempt)
+    }
     if lock is not None:
         unmarked = [pid for pid, marker in markers.items() if marker is None and pid not in found]
         # The engine itself holds it too, as long as it lives.
-        found |= {pid for pid in procfs.holders(lock, unmarked) if not _is(among[pid], engine)}
-    return [among[pid] for pid in sorted(found)]
-
-
-def _counts(marker: Marker | None, engine: str, spared: AbstractSet[str]) -> bool:
-    return marker is not None and marker.engine == engine and marker.attempt not in spared
+        holders = procfs.holders(lock, unmarked)
+        found |= {pid: "" for pid in holders if not _is(among[pid], engine)}
+    return [StepProcess(among[pid], found[pid]) for pid in sorted(found)]
 
 
 def _is(process: Process, engine: str) -> bool:
     return engine.endswith(f"-{process.pid}-{process.started}")
 
 
-def end_all(engine: str, lock: tuple[int, int] | None, spared: AbstractSet[str]) -> list[Process]:
+def end_all(engine: str, lock: tuple[int, int] | None, spares: Spares) -> list[StepProcess]:
     """Kill them until none is left; give those that cannot be killed."""
-    found: list[Process] = []
+    found: list[StepProcess] = []
     for _ in range(_ROUNDS_MAX):
-        found = left(engine, lock, spared)
+        found = left(engine, lock, spares)
         if not found:
             break
-        for process in found:
-            procfs.send(process, signal.SIGKILL)
-        select.select([], [], [], _ROUND_S)
+        for each in found:
+            procfs.send(each.process, signal.SIGKILL)
+        pause()
     return found
+
+
+def pause() -> None:
+    """Wait for a moment, without the clock: this is a program of its own."""
+    select.select([], [], [], _ROUND_S)
 
 
 def watch(engine: str, lock: tuple[int, int] | None) -> None:
     """Wait for the engine's end: `ok ATTEMPT` spares what that one leaves, `end` all there is."""
-    spared = set()
+    spared: set[str] = set()
     with os.fdopen(0, "rb") as pipe:
         for line in pipe:
             word, _, attempt = line.decode().strip().partition(" ")
             if word == "end":
                 return
             spared.add(attempt)
-    end_all(engine, lock, spared)
+    end_all(engine, lock, spared.__contains__)
 
 
 def main() -> None:
