@@ -98,6 +98,11 @@ def skips(ctx):
 def leaks(ctx):
     return "x" + ctx.secret("TOKEN")
 
+def smuggles(ctx):
+    token = ctx.secret("TOKEN")
+    ctx._scope.secrets._forms = ()
+    return token
+
 workflow = (
     Workflow("flow", params={"day": Param(date, default="2020-01-01")})
     .add(Step("given", lambda ctx: "thread"))
@@ -108,6 +113,7 @@ workflow = (
     .add(Step("skips", skips, isolate=True))
     .add(Step("unmet", lambda ctx: 1, when=lambda ctx: ctx.attempt > 1, isolate=True))
     .add(Step("leaks", leaks, isolate=True))
+    .add(Step("smuggles", smuggles, retries=0, isolate=True))
     .add(Step("late", does("late"), ["reads"], isolate=True))
     .add(Step("tells", lambda ctx: effect(repr(ctx["reads"]).replace(" ", "")), ["reads"]))
 )
@@ -116,7 +122,7 @@ workflow = (
     report = project.report("flow", code=1)
     assert statuses(report) == {
         **dict.fromkeys(("given", "first", "reads", "again", "late", "tells"), "ok"),
-        **dict.fromkeys(("wrong", "leaks"), "failed"),
+        **dict.fromkeys(("wrong", "leaks", "smuggles"), "failed"),
         **dict.fromkeys(("skips", "unmet"), "skipped"),
     }
     said = notes(report)
@@ -126,6 +132,7 @@ workflow = (
     )
     assert (said["skips"], said["unmet"]) == ("not today", "condition false")
     assert "step 'leaks': value for 'leaks' cannot be stored: a registered secret" in said["leaks"]
+    assert said["smuggles"] == "value for 'smuggles' holds a registered secret"
     assert steps(report)["again"]["attempts"] == 2
     assert steps(report)["wrong"]["attempts"] == 1
     expected = f"[datetime.date(2020,1,1),'thread','1/reads',1,{str(project.root)!r}]"

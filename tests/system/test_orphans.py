@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -146,6 +148,27 @@ def test_one_that_does_is_found_named_and_ended_by_the_next_run(
     assert "of step 'work' outlived its engine: ended" in result.err
     assert f"process {found[1]} (sleep 60)" in result.err
     assert is_alive(int((project.root / "service").read_text()))
+
+
+def test_a_number_that_is_somebody_elses_now_is_taken_as_dead(project: Project) -> None:
+    """A run whose engine's number belongs to a stranger is interrupted; the stranger is let be."""
+    project.write("flow", ORPHAN.replace("CLEARED", ""))
+    process = project.start("run", "flow")
+    project.wait_for_effect("on")
+    project.stopped(process, signal.SIGKILL)
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        with sqlite3.connect(project.store) as connection:
+            ((owner,),) = connection.execute("SELECT owner FROM run_rows").fetchall()
+            owner = json.dumps({**json.loads(owner), "pid": stranger.pid})
+            connection.execute("UPDATE run_rows SET owner = ?", (owner,))
+        connection.close()
+        shown = project.run("show", "latest")
+        result = project.run("run", "flow")
+        assert stranger.poll() is None
+        stranger.kill()
+    assert "interrupted" in shown.out
+    assert result.code == 0
+    assert project.rows("SELECT status FROM runs ORDER BY id") == [("interrupted",), ("ok",)]
 
 
 def test_a_killed_warden_is_replaced(project: Project) -> None:
