@@ -10,7 +10,6 @@ from engine.fingerprint import Fingerprint, Fingerprints
 from engine.model import Definition, TriggerRule
 from engine.plan import Plan
 from engine.resume import Fresh
-from engine.session.handed import check_importable
 
 THREAD_STOP_S = 0.1  # how long a thread gets to end after its limit, before it is left behind
 PROCESS_STOP_S = 2.0  # beyond its grace: KILL, and time to be reaped
@@ -39,7 +38,9 @@ def compile_definition(definition: Definition, root: Path) -> Compiled:
     steps = definition.steps
     ordered = graph.build([step.name for step in steps], [step.depends_on for step in steps])
     prints = Fingerprints(root)
-    if definition.source is None:
+    if definition.source is None and any(step.isolate for step in steps):
+        from engine.session.handed import check_importable
+
         check_importable(steps)
     plan = Plan(
         graph=ordered,

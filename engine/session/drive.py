@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from engine import outputs
 from engine.clock import SystemClock
@@ -16,17 +18,19 @@ from engine.ports import Job
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.session import alerting
+from engine.session.budgets import Budgets, budgets_of
 from engine.session.decide import Decision
-from engine.session.keeping import Budgets, budgets_of, keeping
 from engine.session.observe import Progress, run_order
 from engine.session.record import Going
 from engine.session.stored_values import StoredValues
-from engine.workers.keeper import Keeper
 from engine.workers.threads import ThreadWorkers
 from engine.workers.toolbox import Toolbox
 from store import journal, locks, values
 from store.connection import Database
 from store.history import History
+
+if TYPE_CHECKING:
+    from engine.workers.keeper import Keeper
 
 logger = logging.getLogger("engine.run")
 
@@ -53,7 +57,13 @@ class Drive:
         """Run to the end; gives how it ended and how many threads were left behind."""
         steps = self._going.compiled.definition.steps
         budgets = budgets_of(self._decision, self._run_id, len(steps))
-        with keeping(self._going, self._decision, budgets, self._lock, self._run_id) as keeper:
+        with ExitStack() as stack:
+            keeper = None
+            if any(step.in_process for step in steps):
+                from engine.session.keeping import keeping
+
+                given = (self._going, self._decision, budgets, self._lock, self._run_id)
+                keeper = stack.enter_context(keeping(*given))
             index = self._index()
             return self._run(channels, index, self._workers(index, budgets, keeper))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 from collections.abc import Iterable
 from types import FunctionType
 from typing import Any
@@ -19,9 +20,12 @@ class _Pickler(pickle.Pickler):
 
     def reducer_override(self, thing: Any) -> Any:
         """Refuse what is of the program's main file; leave all else to pickle."""
-        if isinstance(thing, FunctionType | type) and thing.__module__ == "__main__":
-            name = thing.__qualname__
-            raise pickle.PicklingError(f"'{name}' is of the main program, '__main__'")
+        if isinstance(thing, FunctionType | type):
+            name, home = thing.__qualname__, thing.__module__
+            if home == "__main__":
+                raise pickle.PicklingError(f"'{name}' is of the main program, '__main__'")
+            if home in sys.modules and getattr(sys.modules[home], "__spec__", None) is None:
+                raise pickle.PicklingError(f"'{name}' is of '{home}', which was made, not imported")
         return NotImplemented
 
 

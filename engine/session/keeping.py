@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
+from engine.session.budgets import Budgets
 from engine.session.decide import Decision
 from engine.session.handed import pickled
 from engine.session.record import Going
@@ -14,29 +14,11 @@ from engine.workers.orders import Order, Setup
 from store import locks, steps_lock
 
 
-class Budgets(NamedTuple):
-    """By position: the run in each step's idempotency key, and the attempts it has used."""
-
-    key_runs: Sequence[int]
-    used: Sequence[int]
-
-
-def budgets_of(decision: Decision, run_id: int, count: int) -> Budgets:
-    """Take over what a continued run has used."""
-    root = decision.past.root_run if decision.past else run_id
-    choices = decision.choices
-    key_runs = [run_id if c.own_key else c.key_run or root for c in choices] or [root] * count
-    return Budgets(key_runs, [choice.used for choice in choices] or [0] * count)
-
-
 @contextmanager
 def keeping(
     going: Going, decision: Decision, budgets: Budgets, lock: locks.RunLock, run_id: int
-) -> Iterator[Keeper | None]:
-    """Give the run a keeper, and end what that has started; None if no step is a process."""
-    if not any(step.in_process for step in going.compiled.definition.steps):
-        yield None
-        return
+) -> Iterator[Keeper]:
+    """Give the run a keeper, and end what that has started."""
     env = going.environment
     steps = steps_lock.of(lock)
     keeper = Keeper(

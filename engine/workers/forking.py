@@ -65,7 +65,7 @@ class Forks:
         flags = ["-B"] if sys.dont_write_bytecode else []
         try:
             with os.fdopen(os.memfd_create("setup"), "w+b") as file:
-                file.write(json.dumps(sys.path).encode() + b"\n")
+                file.write(json.dumps([str(place) for place in sys.path]).encode() + b"\n")
                 pickle.dump(self._setup, file)
                 file.seek(0)
                 self._process = subprocess.Popen(

@@ -82,6 +82,7 @@ class ForkServer:
         self._steps = steps
         self._control = control
         self._pid = os.getpid()
+        self._own = frozenset(procfs.children_of(self._pid))  # of the user's modules, at import
         self._children: dict[int, _Child] = {}
         self._by_status: dict[int, _Child] = {}
         self._told: set[int] = set()  # those whose end the engine knows
@@ -112,6 +113,8 @@ class ForkServer:
             data, fds = b"", []
         if not data:
             _end_all()
+        for fd in fds:
+            os.set_inheritable(fd, False)  # noqa: FBT003 - has no other form
         request = json.loads(data)
         pid = os.fork()
         if pid == 0:
@@ -158,7 +161,8 @@ class ForkServer:
 
     def _orphans(self) -> list[int]:
         """Give what was left to this process by children that have ended."""
-        return [pid for pid in procfs.children_of(self._pid) if pid not in self._children]
+        known = self._own | self._children.keys()
+        return [pid for pid in procfs.children_of(self._pid) if pid not in known]
 
     def _reap_orphans(self) -> None:
         with suppress(ChildProcessError):

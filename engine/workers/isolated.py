@@ -204,7 +204,8 @@ class IsolatedAttempt(Attempt):
         if not {file.temporary for file in finished.files} <= set(self._temporaries):
             return None, "its result names a file that it did not announce"
         now = self._tools.clock.now()
-        return finished._replace(finished_at=min(finished.finished_at, now)), ""
+        skip = None if finished.skip is None else secrets.mask(finished.skip)
+        return finished._replace(finished_at=min(finished.finished_at, now), skip=skip), ""
 
     def _remove_temporaries(self) -> None:
         for path in self._temporaries:

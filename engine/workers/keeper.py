@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from engine.errors import EngineError
 from engine.ports import Job
 from engine.workers.forking import Forks
 from engine.workers.orders import Setup
@@ -34,10 +35,14 @@ class Keeper:
         self._warden = Warden(engine, (status.st_dev, status.st_ino))
 
     def start(self) -> None:
-        """Start what takes a while to be ready, without waiting for it."""
+        """Start what takes a while to be ready, without waiting for it.
+
+        Whether that could be done, the first attempt will tell.
+        """
         self._warden.watch()
         if self._isolates:
-            self._forks.start()
+            with suppress(OSError, EngineError):
+                self._forks.start()
 
     @contextmanager
     def attempt(self, job: Job) -> Iterator[Marker]:

@@ -21,25 +21,30 @@ from engine.workers.procfs import Process
 Spares = Callable[[str], bool]
 
 _ROUND_S = 0.02
+_SERVER_ROUNDS = 50
 _ROUNDS_MAX = 250  # what cannot be killed within five seconds cannot be killed
 
 
 class StepProcess(NamedTuple):
-    """A living step process; `attempt` is RUN/STEP POSITION/NUMBER, or empty if it tells none."""
+    """A living step process; `attempt` is RUN/STEP POSITION/NUMBER.
+
+    It is empty for the fork server and what that has forked, None for one that carries no marker.
+    """
 
     process: Process
-    attempt: str
+    attempt: str | None
 
 
 def left(engine: str, lock: tuple[int, int] | None, spares: Spares) -> list[StepProcess]:
     """Give the living step processes of an engine, less those of attempts that are spared.
 
-    One with the lock open and no marker (it has cleared its environment) is one of them too.
+    One with the lock open and no marker (it has cleared its environment) is one of them too, and
+    so is whatever is below one.
     """
     among = procfs.processes()
     among.pop(os.getpid(), None)
     markers = {pid: procfs.marker_of(pid) for pid in among}
-    found = {
+    found: dict[int, str | None] = {
         pid: marker.attempt
         for pid, marker in markers.items()
         if marker is not None and marker.engine == engine and not spares(marker.attempt)
@@ -48,7 +53,8 @@ def left(engine: str, lock: tuple[int, int] | None, spares: Spares) -> list[Step
         unmarked = [pid for pid, marker in markers.items() if marker is None and pid not in found]
         # The engine itself holds it too, as long as it lives.
         holders = procfs.holders(lock, unmarked)
-        found |= {pid: "" for pid in holders if not _is(among[pid], engine)}
+        found |= {pid: None for pid in holders if not _is(among[pid], engine)}
+    found = dict.fromkeys(procfs.below(found, among)) | found
     return [StepProcess(among[pid], found[pid]) for pid in sorted(found)]
 
 
@@ -57,14 +63,19 @@ def _is(process: Process, engine: str) -> bool:
 
 
 def end_all(engine: str, lock: tuple[int, int] | None, spares: Spares) -> list[StepProcess]:
-    """Kill them until none is left; give those that cannot be killed."""
+    """Kill them until none is left; give those that cannot be killed.
+
+    The fork server has a moment to do its part: it finds whatever is below it, by no marker. Were
+    it killed first, its orphans would be nobody's.
+    """
     found: list[StepProcess] = []
-    for _ in range(_ROUNDS_MAX):
+    for turn in range(_ROUNDS_MAX):
         found = left(engine, lock, spares)
         if not found:
             break
-        for each in found:
-            procfs.send(each.process, signal.SIGKILL)
+        for process, attempt in found:
+            if attempt != "" or turn >= _SERVER_ROUNDS:
+                procfs.send(process, signal.SIGKILL)
         pause()
     return found
 

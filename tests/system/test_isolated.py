@@ -453,15 +453,19 @@ workflow = Workflow("flow").add(Step("waits", waits, isolate=True))
 
 
 LIBRARY = """
-import sys
+import sys, types
 from engine import Step, Workflow
 from steps import made, ask
+
+ghost = sys.modules["ghost"] = types.ModuleType("ghost")
+exec("def run(ctx):\\n    return 1", vars(ghost))
 
 def own(ctx):
     return 1
 
 kind = sys.argv[1]
-run = {{"module": made, "lambda": lambda ctx: 1, "local": ask(), "main": own}}[kind]
+runs = {{"module": made, "local": ask(), "main": own, "ghost": ghost.run}}
+run = runs.get(kind) or (lambda ctx: 1)
 report = Workflow("lib").add(Step("one", run, isolate=True)).run(store="sqlite:///{store}")
 print(report["status"], report["steps"][0]["note"])
 """
@@ -476,12 +480,14 @@ def test_as_a_library_its_function_has_to_be_importable(project: Project) -> Non
     )
     (project.root / "main.py").write_text(LIBRARY.format(store=project.root / "lib.db"))
     results = {
-        kind: project.python("main.py", kind) for kind in ("module", "lambda", "local", "main")
+        kind: project.python("main.py", kind)
+        for kind in ("module", "lambda", "local", "main", "ghost")
     }
     assert results["module"].out == "ok \n"
     for kind, why in (
         ("lambda", "'<lambda>' is of the main program, '__main__'"),
         ("main", "'own' is of the main program, '__main__'"),
+        ("ghost", "'run' is of 'ghost', which was made, not imported"),
         ("local", "Can't pickle local object 'ask.<locals>.local'"),
     ):
         assert results[kind].code == 1

@@ -15,7 +15,7 @@ import pytest
 
 from engine.errors import AlreadyRunning
 from engine.session import orphans
-from engine.workers import procfs
+from engine.workers import procfs, warden_program
 from store.connection import Database
 from store.database import open_writer
 from tests.system.project import Project
@@ -257,6 +257,35 @@ workflow = (
         if word.startswith("fork:"):
             os.kill(int(word[5:]), signal.SIGKILL)
     process.communicate()
+
+
+def test_the_fork_server_is_left_to_do_its_part() -> None:
+    """Killed first, it left orphans that carry no marker, have no lock and no session in common."""
+    engine = f"boot-{os.getpid()}-1"
+    words = ["bash", "-c", "sleep 0.3"]
+    with subprocess.Popen(words, env={"KAHNBAN_ENGINE": engine}) as server:
+        assert warden_program.end_all(engine, None, lambda _: False) == []
+        assert server.wait() == 0
+
+
+def test_what_is_below_a_step_process_is_ended_with_it() -> None:
+    """A child that has cleared its environment is found by its parent."""
+    engine = f"boot-{os.getpid()}-2"
+    marker = procfs.Marker(engine, "1/0/1")
+    script = "env -i setsid sleep 60 & echo $!; wait"
+    with subprocess.Popen(
+        ["bash", "-c", script],
+        env={**os.environ, **marker.variables()},
+        stdout=subprocess.PIPE,
+    ) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert warden_program.left(engine, None, {"1/0/1"}.__contains__) == []
+        found = [each.process.pid for each in warden_program.left(engine, None, lambda _: False)]
+        assert sorted(found) == sorted([parent.pid, child])
+        assert warden_program.end_all(engine, None, lambda _: False) == []
+        assert not is_alive(child)
+        assert parent.wait() == -signal.SIGKILL
 
 
 def test_processes_are_told_by_more_than_their_number() -> None:
