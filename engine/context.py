@@ -250,8 +250,9 @@ class StepContext(MutableMapping[str, Any]):
         if self._outputs is None:
             paths = self._scope.paths
             label = f"{self._scope.run_id}-{self.step}-{self.attempt}"
+            reject = self._scope.secrets.contains
             self._outputs = Outputs(
-                paths.root, label, paths.store_url, announce=self._scope.announce
+                paths.root, label, paths.store_url, reject=reject, announce=self._scope.announce
             )
             if self._closed:
                 self._outputs.discard()

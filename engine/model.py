@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,6 +12,7 @@ from typing import Any
 
 from engine.command_options import checked_codes, checked_cwd, checked_env
 from engine.errors import DefinitionError
+from engine.naming import name_fault
 
 # -- statuses -------------------------------------------------------------------------------------
 
@@ -63,6 +63,14 @@ class TriggerRule(StrEnum):
     ONE_FAILED = "one_failed"
 
 
+class OnOverrun(StrEnum):
+    """What becomes of a retry while the timed-out attempt's thread still runs."""
+
+    FAIL = "fail"  # the step is `failed` in its place
+    WAIT = "wait"  # it waits until that thread has ended
+    ABANDON = "abandon"  # it starts beside that thread
+
+
 ENDED_STEP = frozenset(
     {
         StepStatus.OK,
@@ -76,16 +84,13 @@ ENDED_STEP = frozenset(
 
 # -- names and durations --------------------------------------------------------------------------
 
-NAME_LENGTH_MAX = 100
-NAME_BYTES_MAX = 200  # a file name holds 255 bytes, and logs add a suffix
-
 
 def check_name(kind: str, name: object) -> str:
     """Give back `name` if it can name a workflow or a step, else raise `DefinitionError`.
 
     Letters and digits of any script, then also `_ . -`; NFC; at most 100 characters and 200 bytes.
     """
-    fault = _name_fault(name)
+    fault = name_fault(name)
     if fault:
         raise DefinitionError(
             f"{kind} name {name!r} {fault}",
@@ -93,29 +98,6 @@ def check_name(kind: str, name: object) -> str:
         )
     assert isinstance(name, str)
     return name
-
-
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}\Z")
-
-
-def _name_fault(name: object) -> str:
-    if not isinstance(name, str):
-        return f"is not text but {type(name).__name__}"
-    if _PLAIN_NAME.match(name):
-        return ""
-    if not name:
-        return "is empty"
-    if len(name) > NAME_LENGTH_MAX or len(name.encode("utf-8", "surrogatepass")) > NAME_BYTES_MAX:
-        return f"is longer than {NAME_LENGTH_MAX} characters or {NAME_BYTES_MAX} bytes"
-    if unicodedata.normalize("NFC", name) != name:
-        return "is not in Unicode normal form NFC"
-    for position, char in enumerate(name):
-        category = unicodedata.category(char)
-        word = category[0] == "L" or category == "Nd"
-        inner = position > 0 and (char in "_.-" or category in {"Mn", "Mc"})
-        if not (word or inner):
-            return f"holds {char!r} at position {position + 1}"
-    return ""
 
 
 _DURATION = re.compile(
@@ -214,8 +196,9 @@ class Step:
     jitter). `wait` and `retry` take tenacity strategies in its place; `retry_on` names the
     exception types worth a retry. `timeout` bounds one attempt. `when(ctx)` decides, once the
     upstreams have ended, whether the step runs. `output` is a shell step's one declared file.
-    `version` is any text that, changed, makes a resumed run do the step again. `isolate` makes
-    the function a process; it, or a command, has `grace` between SIGTERM and SIGKILL.
+    `on_overrun` says what a retry does while the timed-out attempt's thread still runs. `version`
+    is any text that, changed, makes a resumed run do the step again. `isolate` makes the function
+    a process; it, or a command, has `grace` between SIGTERM and SIGKILL.
 
     Raises `DefinitionError` for anything that cannot work.
     """
@@ -234,6 +217,7 @@ class Step:
     retry: Any = None
     output: str | None = None
     version: str = ""
+    on_overrun: OnOverrun | str = OnOverrun.FAIL
     isolate: bool = False
     grace: Duration = GRACE_S
     timeout_s: float | None = field(init=False, default=None)
@@ -263,6 +247,7 @@ class Step:
             put(self, "grace_s", self._duration("grace", zero=True))
         if type(self.trigger_rule) is not TriggerRule:
             put(self, "trigger_rule", self._checked_rule())
+        self._check_process()
         self._check_rest()
 
     @property
@@ -299,15 +284,25 @@ class Step:
             hint = f"choose one of {', '.join(TriggerRule)}"
             raise self._fault(f"unknown trigger rule {self.trigger_rule!r}", hint) from None
 
+    def _check_process(self) -> None:
+        if self.on_overrun is not OnOverrun.FAIL:
+            if self.on_overrun not in list(OnOverrun):
+                hint = f"choose one of {', '.join(OnOverrun)}"
+                raise self._fault(f"unknown on_overrun {self.on_overrun!r}", hint)
+            object.__setattr__(self, "on_overrun", OnOverrun(self.on_overrun))
+        if self.on_overrun is not OnOverrun.FAIL and self.in_process:
+            hint = "leave it out: a process past its limit is killed"
+            raise self._fault("on_overrun= is for steps whose thread cannot be stopped", hint)
+        if self.isolate and isinstance(self.run, Shell):
+            raise self._fault("isolate= with shell(…)", "leave it out: a command is a process")
+        if self.grace != GRACE_S and not self.in_process:
+            raise self._fault("grace= on a thread", "isolate=True makes it a process to end")
+
     def _check_rest(self) -> None:
         if self.when is not None and not callable(self.when):
             raise self._fault(f"when is {self.when!r}", "give a function of ctx")
         if self.output is not None and not isinstance(self.run, Shell):
             raise self._fault("output= goes with shell(…)", "in a function use ctx.output(path)")
-        if self.isolate and isinstance(self.run, Shell):
-            raise self._fault("isolate= with shell(…)", "leave it out: a command is a process")
-        if self.grace != GRACE_S and not self.in_process:
-            raise self._fault("grace= on a thread", "isolate=True makes it a process to end")
         if self.retry_on != (Exception,):
             kinds = self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
             if not all(

@@ -88,14 +88,17 @@ class Outputs:
         label: str,
         store_url: str = "",
         *,
+        reject: Callable[[str], bool] = lambda _: False,
         announce: Callable[[str], None] | None = None,
     ) -> None:
         """Take relative paths from `root`; `label` (run-step-attempt) marks the temporaries.
 
-        `announce` is told of each temporary before it is made.
+        `reject` says whether a path, which is recorded, holds a secret; `announce` is told of each
+        temporary before it is made.
         """
         self._announce = announce
         self._root = root
+        self._reject = reject
         self._label = label
         self._store_file = store_file(store_url)
         self._lock = threading.Lock()
@@ -167,6 +170,12 @@ class Outputs:
     def _target(self, path: str | os.PathLike[str]) -> Path:
         # A link is followed, as `open` would: what it points to is replaced, not the link.
         target = Path(os.path.realpath(self._root / os.fspath(path)))
+        # Only what the step chose: the project's own place is in every path.
+        if self._reject(str(target).removeprefix(f"{os.path.realpath(self._root)}{os.sep}")):
+            raise UsageError(
+                "the path of an output holds a registered secret",
+                hint="paths are recorded as they are; name the file after something else",
+            )
         if target.is_dir():
             raise UsageError(f"output '{target}' is a folder", hint="name a file inside it")
         own = self._store_file

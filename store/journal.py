@@ -23,6 +23,7 @@ from engine.events import (
 )
 from engine.model import Encoded, OutputFile, RunStatus, StepStatus
 from store import statements
+from store.cancels import Watch
 from store.connection import Database
 from store.tables import AlertStatus
 
@@ -30,7 +31,6 @@ INITIAL = -1  # the position under which a run's initial context is kept
 BLOCK_SIZES = (128, 32, 8)  # rows a statement, where many are at hand
 OWN_KEY = -1  # as `key_run`: the number of the run that is being begun
 
-_IS_RUNNING = "SELECT 1 FROM run_rows WHERE id = ? AND status = 'running'"
 _ENDED_HINT = "another process has ended this run; look at it with `show`"
 
 
@@ -89,11 +89,11 @@ def begin_run(database: Database, run: NewRun) -> int:
     """Record a run as running, with its definition and what it takes over; gives its number."""
     with database.write() as cursor:
         definition = _define(cursor, run) if run.steps else None
-        run_id = _insert_run(cursor, run, RunStatus.RUNNING, definition)
+        settled = [step for step in run.taken_over if step.status is not None]
+        run_id = _insert_run(cursor, run, RunStatus.RUNNING, definition, len(settled))
         ended = [
-            (run_id, step.position, step.status, None, step.note, step.source_run)
-            for step in run.taken_over
-            if step.status is not None
+            (run_id, step.position, step.status, None, step.note, step.source_run, seq)
+            for seq, step in enumerate(settled, 1)
         ]
         carried = [
             (
@@ -123,13 +123,13 @@ def record_ended_run(
 ) -> int:
     """Record a run that begins no step: skipped because one is on, or wrong at its definition."""
     with database.write() as cursor:
-        run_id = _insert_run(cursor, run, status, None)
+        run_id = _insert_run(cursor, run, status, None, 1)
         queue_alerts(cursor, run_id, channels, run.started_at)
         return run_id
 
 
 def _insert_run(
-    cursor: sqlite3.Cursor, run: NewRun, status: RunStatus, definition: int | None
+    cursor: sqlite3.Cursor, run: NewRun, status: RunStatus, definition: int | None, events: int
 ) -> int:
     finished_at = None if status is RunStatus.RUNNING else run.started_at
     cursor.execute(
@@ -150,6 +150,7 @@ def _insert_run(
             run.host,
             run.owner,
             run.workers,
+            events,
         ),
     )
     run_id = cursor.lastrowid
@@ -180,6 +181,13 @@ def _define(cursor: sqlite3.Cursor, run: NewRun) -> int:
     return definition
 
 
+def events_of(database: Database, run_id: int) -> int:
+    """Count the events recorded of a run; 0 for one that is not there."""
+    with database.read() as cursor:
+        row = cursor.execute("SELECT events FROM run_rows WHERE id = ?", (run_id,)).fetchone()
+    return int(row[0]) if row else 0
+
+
 def queue_alerts(cursor: sqlite3.Cursor, run_id: int, channels: Iterable[str], at_us: int) -> None:
     """Put one alert per channel into the outbox, within the caller's transaction."""
     rows = [(run_id, channel, AlertStatus.PENDING, at_us, 0, "") for channel in channels]
@@ -192,8 +200,12 @@ def _encoded(value: Encoded) -> tuple[str, str, bytes]:
 
 @dataclass(slots=True)
 class _Batch:
-    """The rows of one tick, by statement, in the order in which they are applied."""
+    """The rows of one tick, by statement, in the order in which they are applied.
 
+    `events` is the run's count of events with those of this tick.
+    """
+
+    events: int
     ends: list[tuple[object, ...]] = field(default_factory=list)
     waits: list[tuple[object, ...]] = field(default_factory=list)
     steps: list[tuple[object, ...]] = field(default_factory=list)
@@ -214,50 +226,65 @@ class Journal:
         *,
         stamp: Callable[[float], int],
         channels: Callable[[RunStatus], Iterable[str]],
+        committed: Callable[[int, int], None] = lambda _run_id, _events: None,
     ) -> None:
         """Write for run `run_id`.
 
         `stamp` turns the run's clock into microseconds since 1970; `channels` says where an alert
-        for an outcome is to go.
+        for an outcome is to go; `committed(run_id, events)` is told how far the record reaches.
         """
         self.run_id = run_id
         self._database = database
         self._stamp = stamp
         self._channels = channels
+        self._committed = committed
+        self._watch = Watch(database, run_id)
+        self._events = events_of(database, run_id)
+        committed(run_id, self._events)
 
     def commit_tick(self, actions: Sequence[Action]) -> None:
         """Apply the actions in ONE transaction; durable when this returns."""
         batch = self._batch(actions)
         with self._database.write() as cursor:
             self._apply(cursor, batch)
+        self._events = batch.events
+        self._committed(self.run_id, batch.events)
 
     def mark_published(self, steps: Iterable[int]) -> None:
         """Record that the files of these steps stand at their targets."""
         with self._database.write() as cursor:
             cursor.executemany(statements.published(), [(self.run_id, step) for step in steps])
 
+    def asked_to_stop(self) -> str | None:
+        """Tell who wants this run cancelled, if somebody does."""
+        return self._watch.look()
+
     def _batch(self, actions: Sequence[Action]) -> _Batch:
-        batch, run, stamp = _Batch(), self.run_id, self._stamp
+        batch, run, stamp = _Batch(self._events), self.run_id, self._stamp
         for action in actions:
             match action:
                 case EndAttempt(step, number, outcome, begun, ended, error):
                     begun_us = None if begun is None else stamp(begun)
                     ended_us = None if ended is None else stamp(ended)
-                    row = (begun_us, ended_us, outcome, error or None, run, step, number)
+                    batch.events = seq = batch.events + 1
+                    row = (begun_us, ended_us, outcome, error or None, seq, run, step, number)
                     batch.ends.append(row)
                 case EndStep(step, status, at, note, writes, files):
-                    batch.steps.append((run, step, status, stamp(at), note, None))
+                    batch.events = seq = batch.events + 1
+                    batch.steps.append((run, step, status, stamp(at), note, None, seq))
                     for key, value in writes:
                         batch.outputs.append((run, step, key, *_encoded(value)))
                     batch.files.extend(_file_row(run, step, file) for file in files)
                 case Claim(step, number, started_at, _):
                     begun_us = None if started_at is None else stamp(started_at)
-                    batch.claims.append((run, step, number, begun_us, run, step))
+                    batch.events = seq = batch.events + 1
+                    batch.claims.append((run, step, number, begun_us, seq, run, step))
                 case BackOff(step, number, until):
                     batch.waits.append((stamp(until), run, step, number))
                 case RecordStart(step, number, at):
                     batch.starts.append((stamp(at), run, step, number))
                 case EndRun():
+                    batch.events += 1
                     batch.end = action
                 case StopAttempt() | LeaveBehind():
                     pass  # effects without a row of their own
@@ -266,7 +293,8 @@ class Journal:
         return batch
 
     def _apply(self, cursor: sqlite3.Cursor, batch: _Batch) -> None:
-        if not cursor.execute(_IS_RUNNING, (self.run_id,)).fetchone():
+        cursor.execute(statements.count_events(), (batch.events, self.run_id, self._events))
+        if cursor.rowcount != 1:
             raise SupersededError(f"run {self.run_id} is no longer running", hint=_ENDED_HINT)
         _guarded(cursor, statements.record_start(), batch.starts)
         _blocks(cursor, statements.end_attempt, statements.end_attempts, batch.ends)

@@ -1,9 +1,10 @@
 """Who is alive: kernel-held locks, one file per workflow beside the store.
 
 A lock dies with its process, so a run that says `running` while its lock is free has no engine.
-The file also holds who took it and, per worker lane, the attempt begun last: written without a
-commit, kept by the kernel when the process is killed, so that a reader of a dead run's file knows
-what had surely started. A file left behind means nothing, and none is ever removed.
+The file also holds who took it, how far the record of its last run reaches (its head), and, per
+worker lane, the attempt begun last: written without a commit, kept by the kernel when the process
+is killed. So a reader of a dead run's file knows what had surely started, and what the store has
+surely had. A file left behind means nothing, and none is ever removed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from typing import NamedTuple
 
 from engine.errors import StoreError
 
+_OWNER_SIZE = 480
 _HEADER_SIZE = 512
+_HEAD = struct.Struct("<qq")  # run, events committed; between the owner and the marks
 _MARK = struct.Struct("<qqqq")  # run, step position, attempt number, start in microseconds
 _MAPPED_SIZE = 1 << 16  # room for 2,032 lanes, more than there can be
 # Where space set aside once stays ours: elsewhere a full disk would kill who writes to a mapping.
@@ -69,6 +72,13 @@ class Mark(NamedTuple):
     at_us: int
 
 
+class Head(NamedTuple):
+    """How many events of a run had surely been committed."""
+
+    run_id: int
+    events: int
+
+
 def this_process(lock: str) -> Owner:
     """Give the identity of the calling process, holding the lock file named `lock`."""
     pid = os.getpid()
@@ -110,6 +120,7 @@ class RunLock:
         self.path = path
         self._fd = fd
         self._map: mmap.mmap | None = None
+        self._head_run = 0
         _taken.add(self)
 
     @property
@@ -125,13 +136,30 @@ class RunLock:
         return [mark for mark in marks if mark.run_id]
 
     def begin(self, owner: Owner) -> None:
-        """Write who holds the lock, and forget the last holder's marks."""
-        header = owner.to_text().encode().ljust(_HEADER_SIZE - 1) + b"\n"
+        """Write who holds the lock, and forget the last holder's marks; the head stays."""
+        head = self.head()
+        text = owner.to_text().encode().ljust(_OWNER_SIZE - 1) + b"\n"
         if self._map is not None:
             self._map.close()
         os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, header[:_HEADER_SIZE], 0)
+        os.pwrite(self._fd, text[:_OWNER_SIZE] + _HEAD.pack(*head), 0)
         self._map = _mapped(self._fd)
+
+    def head(self) -> Head:
+        """How far the record of the last run under this lock reached."""
+        return _read_head(self._fd)
+
+    def reached(self, run_id: int, events: int) -> None:
+        """Write that so many events of a run are committed, once they are.
+
+        In steps of which each leaves a head that is no further than the truth: a reader may look,
+        or the process may be killed, between any two.
+        """
+        if self._head_run != run_id:
+            self._head_run = run_id
+            self._put(_HEAD.pack(0, 0), _OWNER_SIZE)
+            self._put(_HEAD.pack(run_id, 0), _OWNER_SIZE)
+        self._put(_HEAD.pack(run_id, events), _OWNER_SIZE)
 
     def mark(self, lane: int, mark: Mark) -> None:
         """Record that `lane` begins an attempt. About a microsecond; a full disk is ignored.
@@ -139,8 +167,9 @@ class RunLock:
         A system call would let go of the interpreter lock, which a thread gets back only after
         others have had their turn: through the mapping a run of short steps is a fifth quicker.
         """
-        data = _MARK.pack(*mark)
-        at = _HEADER_SIZE + lane * _MARK.size
+        self._put(_MARK.pack(*mark), _HEADER_SIZE + lane * _MARK.size)
+
+    def _put(self, data: bytes, at: int) -> None:
         with contextlib.suppress(OSError, ValueError):  # ValueError: released meanwhile
             if self._map is not None and at + len(data) <= _MAPPED_SIZE:
                 self._map[at : at + len(data)] = data
@@ -187,6 +216,27 @@ def _mapped(fd: int) -> mmap.mmap | None:
         return None
 
 
+def _read_head(fd: int) -> Head:
+    data = os.pread(fd, _HEAD.size, _OWNER_SIZE)
+    return Head(*_HEAD.unpack(data)) if len(data) == _HEAD.size else Head(0, 0)
+
+
+def heads(store: Path) -> Iterator[tuple[str, Head]]:
+    """Name of each lock file beside a store, and how far the record of its last run reached."""
+    place = folder(store)
+    if not place.is_dir():
+        return
+    for path in sorted(place.glob("*.lock")):
+        with contextlib.suppress(OSError):
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                head = _read_head(fd)
+            finally:
+                os.close(fd)
+            if head.run_id > 0:
+                yield path.name, head
+
+
 def _file_system(device: int) -> str:
     """Name the type of the file system with this device number; empty if it is not known."""
     number = f"{os.major(device)}:{os.minor(device)}"
@@ -216,7 +266,7 @@ def acquire(store: Path, name: str) -> RunLock | None:
             raise _lock_error(path, error) from None
         if _same_file(fd, path):
             with contextlib.suppress(OSError):  # the last holder is not the one who holds it now
-                os.pwrite(fd, b" " * _HEADER_SIZE, 0)
+                os.pwrite(fd, b" " * _OWNER_SIZE, 0)
             return RunLock(path, fd)
         os.close(fd)
     return None
@@ -290,7 +340,7 @@ def _holder_is(path: Path, owner: Owner) -> bool:
     """Whether the file names `owner`: the lock may be held by a later run."""
     try:
         with path.open("rb") as file:
-            header = file.read(_HEADER_SIZE)
+            header = file.read(_OWNER_SIZE)
     except OSError:
         return True
     return Owner.from_text(header.decode("utf-8", "replace")) == owner

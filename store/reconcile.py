@@ -18,11 +18,11 @@ MAY_NOT_HAVE_STARTED = "its engine died; may not have started"
 ENGINE_DIED = "its engine died"
 
 _ABANDON = """
-UPDATE attempt_rows SET outcome = 'abandoned', started_at = ?, error = ?
+UPDATE attempt_rows SET outcome = 'abandoned', started_at = ?, error = ?, ended_seq = ?
 WHERE run_id = ? AND position = ? AND number = ? AND outcome IS NULL"""
 
 _INTERRUPT_STEPS = """
-INSERT INTO step_rows (run_id, position, status, ended_at, note)
+INSERT INTO step_rows (run_id, position, status, ended_at, note, seq)
 SELECT r.id, d.position,
        CASE WHEN EXISTS (SELECT 1 FROM attempt_rows a
                          WHERE a.run_id = r.id AND a.position = d.position)
@@ -37,7 +37,8 @@ SELECT r.id, d.position,
                          WHERE a.run_id = r.id AND a.position = d.position)
               OR EXISTS (SELECT 1 FROM carried_rows c WHERE c.run_id = r.id
                          AND c.position = d.position AND c.retry_at IS NOT NULL)
-            THEN 'its engine died before the retry' ELSE 'not started' END
+            THEN 'its engine died before the retry' ELSE 'not started' END,
+       ? + row_number() OVER (ORDER BY d.position)
 FROM run_rows r JOIN definition_steps d ON d.definition_id = r.definition_id
 WHERE r.id = ? AND NOT EXISTS (SELECT 1 FROM step_rows s
                                WHERE s.run_id = r.id AND s.position = d.position)"""
@@ -101,14 +102,14 @@ def reconcile(
         owner = locks.Owner.from_text(found.owner)
         name = owner.lock if owner else f"{found.workflow}.lock"
         if mine is not None and name == mine.name:
-            if _end(database, found, mine.marks(), channels(found), (now_us, why)):
+            if _end(database, found, mine, channels(found), (now_us, why)):
                 ended.append(found)
             continue
         lock = locks.acquire(database.path, name.removesuffix(".lock"))
         if lock is None:
             continue
         try:
-            if _end(database, found, lock.marks(), channels(found), (now_us, "")):
+            if _end(database, found, lock, channels(found), (now_us, "")):
                 ended.append(found)
         finally:
             lock.release()
@@ -119,20 +120,22 @@ def reconcile(
 def _end(
     database: Database,
     found: Found,
-    marks: list[locks.Mark],
+    lock: locks.RunLock,
     channels: Iterable[str],
     said: tuple[int, str],
 ) -> bool:
     """Record the end; false if it was ended by itself, or by another, since it was found."""
     now_us, why = said
-    begun = {(m.step, m.number): m.at_us for m in marks if m.run_id == found.run_id}
+    begun = {(m.step, m.number): m.at_us for m in lock.marks() if m.run_id == found.run_id}
     owner = locks.Owner.from_text(found.owner)
     with database.write() as cursor:
-        status = "SELECT status FROM run_rows WHERE id = ?"
-        if cursor.execute(status, (found.run_id,)).fetchone() != (RunStatus.RUNNING,):
+        state = "SELECT status, events FROM run_rows WHERE id = ?"
+        status, events = cursor.execute(state, (found.run_id,)).fetchone()
+        if status != RunStatus.RUNNING:
             return False
         live = cursor.execute(
-            "SELECT position, number FROM attempt_rows WHERE run_id = ? AND outcome IS NULL",
+            "SELECT position, number FROM attempt_rows WHERE run_id = ? AND outcome IS NULL"
+            " ORDER BY claimed_seq",
             (found.run_id,),
         ).fetchall()
         cursor.executemany(
@@ -141,19 +144,23 @@ def _end(
                 (
                     begun.get((step, number)),
                     ENGINE_DIED if (step, number) in begun else MAY_NOT_HAVE_STARTED,
+                    seq,
                     found.run_id,
                     step,
                     number,
                 )
-                for step, number in live
+                for seq, (step, number) in enumerate(live, events + 1)
             ],
         )
-        cursor.execute(_INTERRUPT_STEPS, (found.run_id,))
+        cursor.execute(_INTERRUPT_STEPS, (events + len(live), found.run_id))
+        total = events + len(live) + cursor.rowcount + 1
+        cursor.execute(statements.count_events(), (total, found.run_id, events))
         last_us = cursor.execute(_LAST_SIGN, (found.run_id,)).fetchone()[0]
         who = f" (process {owner.pid})" if owner else ""
         note = why or f"its engine died{who}; the end is the last thing it recorded"
         cursor.execute(statements.end_run(), (RunStatus.INTERRUPTED, last_us, note, found.run_id))
         queue_alerts(cursor, found.run_id, channels, now_us)
+    lock.reached(found.run_id, total)
     return True
 
 

@@ -58,8 +58,8 @@ def _exactly(cte: CTE, name: str) -> Any:
 
 @cache
 def begin_attempt() -> str:
-    """(run, position, number, started_at, run, position), leaves a step that has not ended."""
-    names = ("run_id", "position", "number", "started_at")
+    """(run, position, number, started_at, seq, run, position), leaves a step that has not ended."""
+    names = ("run_id", "position", "number", "started_at", "claimed_seq")
     s = t.step_rows.c
     ended = exists().where(s.run_id == bindparam("r"), s.position == bindparam("p"))
     row: Any = select(*(bindparam(name) for name in names)).where(~ended)
@@ -69,12 +69,12 @@ def begin_attempt() -> str:
 @cache
 def begin_attempts(count: int) -> str:
     """As `begin_attempt`, for `count` rows."""
-    v = _block(("r", "p", "n", "s", "r2", "p2"))
+    v = _block(("r", "p", "n", "s", "e", "r2", "p2"))
     s = t.step_rows.c
     ended = exists().where(s.run_id == _exactly(v, "r2"), s.position == _exactly(v, "p2"))
-    names = ("run_id", "position", "number", "started_at")
-    row: Any = select(v.c.r, v.c.p, v.c.n, v.c.s).where(~ended)
-    return _times(_text(insert(t.attempt_rows).from_select(names, row)), 6, count)
+    names = ("run_id", "position", "number", "started_at", "claimed_seq")
+    row: Any = select(v.c.r, v.c.p, v.c.n, v.c.s, v.c.e).where(~ended)
+    return _times(_text(insert(t.attempt_rows).from_select(names, row)), 7, count)
 
 
 @cache
@@ -91,7 +91,7 @@ def record_start() -> str:
 
 @cache
 def end_attempt() -> str:
-    """(started_at, finished_at, outcome, error, run, position, number), leaves a live attempt."""
+    """(started_at, finished_at, outcome, error, seq, run, position, number), leaves a live one."""
     a = t.attempt_rows.c
     return _text(
         update(t.attempt_rows)
@@ -100,6 +100,7 @@ def end_attempt() -> str:
             finished_at=bindparam("f"),
             outcome=bindparam("o"),
             error=bindparam("e"),
+            ended_seq=bindparam("q"),
         )
         .where(a.run_id == bindparam("r"), a.position == bindparam("p"))
         .where(a.number == bindparam("n"), a.outcome.is_(None))
@@ -109,15 +110,15 @@ def end_attempt() -> str:
 @cache
 def end_attempts(count: int) -> str:
     """As `end_attempt`, for `count` rows."""
-    v = _block(("s", "f", "o", "e", "r", "p", "n"))
+    v = _block(("s", "f", "o", "e", "q", "r", "p", "n"))
     a = t.attempt_rows.c
     statement = (
         update(t.attempt_rows)
-        .values(started_at=v.c.s, finished_at=v.c.f, outcome=v.c.o, error=v.c.e)
+        .values(started_at=v.c.s, finished_at=v.c.f, outcome=v.c.o, error=v.c.e, ended_seq=v.c.q)
         .where(a.run_id == _exactly(v, "r"), a.position == _exactly(v, "p"))
         .where(a.number == _exactly(v, "n"), a.outcome.is_(None))
     )
-    return _times(_text(statement), 7, count)
+    return _times(_text(statement), 8, count)
 
 
 @cache
@@ -134,14 +135,15 @@ def back_off() -> str:
 
 @cache
 def end_step() -> str:
-    """(run, position, status, ended_at, note, source_run); a second end breaks the primary key."""
-    return _insert(t.step_rows, "run_id", "position", "status", "ended_at", "note", "source_run")
+    """(run, position, status, ended_at, note, source_run, seq); a second end breaks the key."""
+    names = ("run_id", "position", "status", "ended_at", "note", "source_run", "seq")
+    return _insert(t.step_rows, *names)
 
 
 @cache
 def end_steps(count: int) -> str:
     """As `end_step`, for `count` rows."""
-    return _times(end_step(), 6, count)
+    return _times(end_step(), 7, count)
 
 
 @cache
@@ -169,6 +171,18 @@ def published() -> str:
             f.position == bindparam("p"),
             f.published == literal_column("0"),
         )
+    )
+
+
+@cache
+def count_events() -> str:
+    """(events, run, events before), leaves a running run of which nobody else has written."""
+    r = t.run_rows.c
+    return _text(
+        update(t.run_rows)
+        .values(events=bindparam("e"))
+        .where(r.id == bindparam("r"), r.status == literal_column("'running'"))
+        .where(r.events == bindparam("b"))
     )
 
 
@@ -232,6 +246,7 @@ RUN_COLUMNS = (
     "host",
     "owner",
     "workers",
+    "events",
 )
 
 

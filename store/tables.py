@@ -21,13 +21,14 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from engine.model import ENDED_STEP, AttemptOutcome, RunStatus
 
-REVISIONS = ("0001",)  # the migrations, oldest first
+REVISIONS = ("0001", "0002")  # the migrations, oldest first
 APPLICATION_ID = 0x4B41484E  # "KAHN", in the file's header
 
 metadata = MetaData(
@@ -40,6 +41,11 @@ _Key = BigInteger().with_variant(Integer, "sqlite")
 def _one_of(column: str, words: Iterable[str]) -> CheckConstraint:
     listed = ", ".join(f"'{word}'" for word in words)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def _counter(name: str) -> Column[int]:
+    """A number of an event, or of how many; 0 in what was recorded before they were counted."""
+    return Column(name, Integer, nullable=False, server_default=text("0"))
 
 
 class AlertStatus(StrEnum):
@@ -91,6 +97,8 @@ run_rows = Table(
     Column("host", Text, nullable=False),
     Column("owner", Text, nullable=False),
     Column("workers", Integer, nullable=False),
+    _counter("events"),  # how many are recorded of it, see the view `events`
+    Column("pruned_at", BigInteger),  # when its values, files and logs were let go
     _one_of("status", list(RunStatus)),
     _one_of("started_by", ["hand", "timer", "library"]),
     CheckConstraint("(status = 'running') = (finished_at IS NULL)", name="ended"),
@@ -107,6 +115,7 @@ step_rows = Table(
     Column("ended_at", BigInteger),
     Column("note", Text, nullable=False),
     Column("source_run", _Key),
+    _counter("seq"),
     _one_of("status", sorted(ENDED_STEP)),
     CheckConstraint("(status = 'cached') <= (source_run IS NOT NULL)", name="source_run"),
     sqlite_with_rowid=False,
@@ -136,6 +145,8 @@ attempt_rows = Table(
     Column("outcome", Text),
     Column("retry_at", BigInteger),
     Column("error", Text),
+    _counter("claimed_seq"),
+    Column("ended_seq", Integer),
     _one_of("outcome", list(AttemptOutcome)),
     CheckConstraint("number >= 1", name="number"),
     CheckConstraint("finished_at IS NULL OR outcome IS NOT NULL", name="ended"),
@@ -184,6 +195,23 @@ alert_rows = Table(
 )
 Index("ix_alert_rows_status", alert_rows.c.status)
 
+cancel_rows = Table(
+    "cancel_rows",  # runs that somebody wants to end; the engine looks for it
+    metadata,
+    Column("run_id", _Key, ForeignKey("run_rows.id"), primary_key=True),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("asked_by", Text, nullable=False),
+)
+
+place_rows = Table(
+    "place_rows",  # one row: the machine and path this store was made for, which a copy is not at
+    metadata,
+    Column("id", _Key, primary_key=True),
+    Column("machine", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    CheckConstraint("id = 1", name="one"),
+)
+
 
 def _iso(column: str) -> str:
     return (
@@ -198,7 +226,8 @@ CREATE VIEW runs AS
 SELECT id, workflow, status, params, {_iso("started_at")} AS started_at,
        {_iso("finished_at")} AS finished_at,
        (finished_at - started_at) / 1e6 AS duration_s,
-       resumed_from, root_run, note, started_by, user, host, workers
+       resumed_from, root_run, note, started_by, user, host, workers, events,
+       {_iso("pruned_at")} AS pruned_at
 FROM run_rows""",
     "attempts": f"""
 CREATE VIEW attempts AS
@@ -253,6 +282,24 @@ SELECT o.run_id AS run_id, coalesce(d.name, '') AS step, o.key AS key, o.codec A
 FROM output_rows o
 JOIN run_rows r ON r.id = o.run_id
 LEFT JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = o.position""",
+    "events": """
+CREATE VIEW events AS
+SELECT e.run_id AS run_id, e.seq AS seq, e.event AS event, d.name AS step, e.number AS number,
+       e.outcome AS outcome
+FROM (
+  SELECT run_id, claimed_seq AS seq, 'claimed' AS event, position, number, NULL AS outcome
+  FROM attempt_rows
+  UNION ALL
+  SELECT run_id, ended_seq, 'attempt', position, number, outcome
+  FROM attempt_rows WHERE outcome IS NOT NULL
+  UNION ALL
+  SELECT run_id, seq, 'step', position, NULL, status FROM step_rows
+  UNION ALL
+  SELECT id, events, 'run', NULL, NULL, status FROM run_rows WHERE status <> 'running'
+) e
+JOIN run_rows r ON r.id = e.run_id
+LEFT JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = e.position
+WHERE e.seq > 0""",
     "alerts": f"""
 CREATE VIEW alerts AS
 SELECT id, run_id, channel, status, {_iso("created_at")} AS created_at,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.cli import place
+from engine.cli.console import shown
 from engine.clock import SystemClock
 from engine.errors import AlreadyRunning, EngineError, StoreError, UsageError
 from engine.model import RunStatus
@@ -79,4 +80,4 @@ def _tell_directly(name: str, secrets: Secrets, error: EngineError) -> None:
     body = f"{error.message}\n{error.hint}".rstrip()
     result = direct(secrets.setting, headline, secrets.mask(body), clock=SystemClock())
     for warning in result.warnings:
-        sys.stderr.write(f"{secrets.mask(warning)}\n")
+        sys.stderr.write(f"{shown(secrets.mask(warning))}\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine import graph
 from engine.fingerprint import Fingerprint, Fingerprints
-from engine.model import Definition, TriggerRule
+from engine.model import Definition, OnOverrun, TriggerRule
 from engine.plan import Plan
 from engine.resume import Fresh
 
@@ -51,5 +51,6 @@ def compile_definition(definition: Definition, root: Path) -> Compiled:
             step.grace_s + PROCESS_STOP_S if step.in_process else THREAD_STOP_S for step in steps
         ],
         gentle=[step.in_process for step in steps],
+        on_overrun=[OnOverrun(step.on_overrun) for step in steps],
     )
     return Compiled(definition, ordered, tuple(prints.of(step) for step in steps), plan)

@@ -84,7 +84,13 @@ class Drive:
         ports = Ports(
             clock=clock,
             workers=workers,
-            store=journal.Journal(self._database, run_id, stamp=clock.stamp, channels=channels),
+            store=journal.Journal(
+                self._database,
+                run_id,
+                stamp=clock.stamp,
+                channels=channels,
+                committed=self._lock.reached,
+            ),
             index=index,
             publish=outputs.publish,
             observe=progress.observe,

@@ -199,7 +199,7 @@ class IsolatedAttempt(Attempt):
             return None, str(wrong)
         secrets = self._tools.scope.secrets
         for key, value in finished.writes:
-            if secrets.contains(value.data):
+            if secrets.contains(key) or secrets.contains(value.data.decode("utf-8", "ignore")):
                 return None, f"value for '{key}' holds a registered secret"
         if not {file.temporary for file in finished.files} <= set(self._temporaries):
             return None, "its result names a file that it did not announce"

@@ -97,18 +97,6 @@ def below(tops: Iterable[int], among: Mapping[int, Process]) -> set[int]:
     return found
 
 
-def started_by(thread: int, within_s: float) -> list[Process]:
-    """Give what one thread of this process has started lately, and all that has come of it."""
-    tops = children_of(os.getpid(), thread)
-    if not tops:
-        return []
-    with open("/proc/uptime", "rb") as file:  # noqa: PTH123 - as above
-        oldest = (float(file.read().split()[0]) - within_s) * os.sysconf("SC_CLK_TCK") - 1
-    among = processes()
-    young = {pid for pid in tops if pid in among and among[pid].started >= oldest}
-    return [among[pid] for pid in sorted(young | below(young, among))]
-
-
 def marker_of(pid: int) -> Marker | None:
     """Give the marker of a process, as it was started; None without one, or if it is not ours."""
     try:

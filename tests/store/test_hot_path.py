@@ -9,8 +9,9 @@ import pytest
 from engine.errors import SupersededError
 from engine.events import Action, Claim, EndAttempt, EndStep
 from engine.model import AttemptOutcome, StepStatus
-from store import journal, locks, statements
+from store import cancels, journal, locks, statements
 from store.connection import Database
+from store.database import open_writer
 from store.journal import Journal
 from tests.store.filled import CLOCK, begun
 
@@ -77,7 +78,7 @@ def test_a_block_is_looked_up_by_key(database: Database) -> None:
     """No plan loops over the attempts of all runs, whatever SQLite thinks of the sizes."""
     for size in journal.BLOCK_SIZES:
         sql = f"EXPLAIN QUERY PLAN {statements.end_attempts(size)}"
-        plan = [row[3] for row in database.raw.execute(sql, [1] * 7 * size)]
+        plan = [row[3] for row in database.raw.execute(sql, [1] * 8 * size)]
         key = "(run_id=? AND position=? AND number=?)"
         assert f"SEARCH attempt_rows USING PRIMARY KEY {key}" in plan
 
@@ -108,3 +109,24 @@ def test_marks_stand_in_the_file(
     assert again is not None
     assert again.marks()[:3] == marks
     again.release()
+
+
+def test_looking_for_a_cancel_reads_no_row_while_nobody_writes(
+    database: Database, written: Journal
+) -> None:
+    """Its own commits do not count; another's do, once."""
+    told: list[str] = []
+    assert written.asked_to_stop() is None
+    database.raw.set_trace_callback(told.append)
+    written.commit_tick(ended(0))
+    for _ in range(3):
+        assert written.asked_to_stop() is None
+    assert [text for text in told if "cancel_rows" in text] == []
+    other = open_writer(database.path)
+    cancels.ask(other, written.run_id + 1, at_us=0, by="eve")  # of no run: nothing is written
+    assert written.asked_to_stop() is None
+    cancels.ask(other, written.run_id, at_us=0, by="ada")
+    other.close()
+    assert written.asked_to_stop() == "ada"
+    assert len([text for text in told if "cancel_rows" in text]) == 1
+    database.raw.set_trace_callback(None)

@@ -127,8 +127,8 @@ def test_migrations_import_nothing_of_ours() -> None:
 FAILING = """
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 def upgrade():
     op.execute("ALTER TABLE run_rows ADD COLUMN colour TEXT")
@@ -141,9 +141,9 @@ def newer(folder: Path, monkeypatch: pytest.MonkeyPatch, last: str) -> None:
     """Let this program have one more migration, which ends with `last`."""
     scripts = folder / "migrations"
     shutil.copytree(CHECKOUT / "migrations", scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    (scripts / "versions" / "0002_next.py").write_text(FAILING.format(last=last))
+    (scripts / "versions" / "0003_next.py").write_text(FAILING.format(last=last))
     monkeypatch.setattr(migrate, "scripts", lambda: scripts)
-    monkeypatch.setattr("store.tables.REVISIONS", (*REVISIONS, "0002"))
+    monkeypatch.setattr("store.tables.REVISIONS", (*REVISIONS, "0003"))
 
 
 def test_a_failing_migration_leaves_the_store_as_it_was(
@@ -161,9 +161,11 @@ def test_a_failing_migration_leaves_the_store_as_it_was(
     assert schema_of(path) == before
     reader = open_reader(path)
     assert History(reader).run(1)["status"] == "ok"
-    assert reader.raw.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+    assert reader.raw.execute("SELECT version_num FROM alembic_version").fetchone() == (
+        REVISIONS[-1],
+    )
     reader.close()
-    assert path.with_name("runs.db.before-upgrade-from-0001.1").exists()
+    assert path.with_name(f"runs.db.before-upgrade-from-{REVISIONS[-1]}.1").exists()
 
 
 def test_an_upgrade_keeps_what_was_recorded(
@@ -179,7 +181,7 @@ def test_an_upgrade_keeps_what_was_recorded(
     database.close()
     open_writer(path).close()
     copies = list(path.parent.glob("*before-upgrade*"))
-    assert [copy.name for copy in copies] == ["runs.db.before-upgrade-from-0001.1"]
+    assert [copy.name for copy in copies] == [f"runs.db.before-upgrade-from-{REVISIONS[-1]}.1"]
     connection = sqlite3.connect(copies[0])
     assert connection.execute("SELECT status, note FROM run_rows").fetchall() == [("ok", "")]
     connection.close()

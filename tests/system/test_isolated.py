@@ -177,6 +177,10 @@ CRASHES = {
         "os.write(channel(), struct.pack('>IQ', 9, 9) + bytes(50)); time.sleep(60)",
         "what it sent is damaged: its checksum is wrong",
     ),
+    "twice": (
+        "os.write(channel(), 2 * b''.join(frames.pack({'kind': 'result'}))); time.sleep(60)",
+        "it sent two results",
+    ),
     "overfull": ("frames.BLOBS_BYTES_MAX = 99; return 'x' * 200", "what it sent is too big"),
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from datetime import datetime
@@ -150,48 +149,6 @@ workflow = (
     assert step_of(report, "still")["attempts"] == 1
     assert notes(report)["still"] == "timed out; its thread is still running"
     assert report["threads_left"] == 1
-
-
-def test_what_a_thread_waits_for_is_ended(project: Project) -> None:
-    """A function in `subprocess.run` cannot be reached; its child is ended, and so it ends too."""
-    project.write(
-        "flow",
-        """
-import subprocess
-
-def runs(command):
-    def body(ctx):
-        try:
-            subprocess.run(["bash", "-c", f"echo $$ > {ctx.step}; {command}"])
-            effect("went-on")
-        finally:
-            effect(f"left-{ctx.step}")
-    return body
-
-def earlier(ctx):
-    subprocess.Popen(["bash", "-c", "echo $$ > earlier; exec sleep 30 > /dev/null 2>&1"])
-    time.sleep(0.1)
-
-workflow = (
-    Workflow("flow")
-    .add(Step("earlier", earlier))
-    .add(Step("polite", runs("sleep 60; true"), ["earlier"], timeout=1, retries=0))
-    .add(Step("stubborn", runs("trap '' TERM; sleep 61; sleep 62"), timeout=1, retries=0))
-)
-""",
-    )
-    report = project.report("flow", "--workers", "2", code=1)
-    assert statuses(report) == {"earlier": "ok", "polite": "failed", "stubborn": "failed"}
-    assert notes(report)["polite"] == "timed out after 1s"
-    assert 1 <= step_of(report, "polite")["duration_s"] < 2
-    assert report["duration_s"] < 2.5
-    pids = {name: int((project.root / name).read_text()) for name in statuses(report)}
-    alive = {name for name, pid in pids.items() if is_alive(pid)}
-    if "earlier" in alive:
-        os.kill(pids["earlier"], signal.SIGKILL)
-    assert alive == {"earlier"}
-    assert "left-polite" in project.effects()
-    assert "went-on" not in project.effects()
 
 
 def test_commands_end_with_their_whole_group(project: Project) -> None:
