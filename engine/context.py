@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import os
 
     from engine.model import Encoded, OutputFile
-    from engine.ports import Paths
+    from engine.ports import Paths, Readable
     from engine.secrets import Secrets
 
 __all__ = ["INITIAL", "Codec", "ContextIndex", "RunScope", "StepContext", "check_key"]
@@ -50,15 +50,19 @@ class Codec:
 
 @dataclass(frozen=True, slots=True)
 class RunScope:
-    """What all contexts of one run share; `params` should be a `MappingProxyType`."""
+    """What all contexts of one run share; `params` should be a `MappingProxyType`.
+
+    `announce` is told of each output's temporary before it is made.
+    """
 
     workflow: str
     run_id: int
-    index: ContextIndex
+    index: Readable
     codec: Codec
     params: Mapping[str, Any]
     paths: Paths
     secrets: Secrets
+    announce: Callable[[str], None] | None = None
 
 
 def check_key(key: object) -> str:
@@ -247,7 +251,9 @@ class StepContext(MutableMapping[str, Any]):
             paths = self._scope.paths
             label = f"{self._scope.run_id}-{self.step}-{self.attempt}"
             reject = self._scope.secrets.contains
-            self._outputs = Outputs(paths.root, label, paths.store_url, reject=reject)
+            self._outputs = Outputs(
+                paths.root, label, paths.store_url, reject=reject, announce=self._scope.announce
+            )
             if self._closed:
                 self._outputs.discard()
         return self._outputs

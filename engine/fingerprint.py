@@ -83,10 +83,7 @@ class Fingerprints:
     def _body(self, run: Callable[..., Any] | Shell) -> Fingerprint:
         known = self._bodies.get(id(run))
         if known is None:
-            if isinstance(run, Shell):
-                parts = {"command": short_hash(repr(run.command))}
-            else:
-                parts = self._parts_of(run)
+            parts = _parts_of_command(run) if isinstance(run, Shell) else self._parts_of(run)
             text = "\n".join(f"{part}={parts[part]}" for part in sorted(parts))
             digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
             # The reference keeps the id from being given to another object.
@@ -141,3 +138,14 @@ class Fingerprints:
             record = self._records[id(target)] = self._project.look_at(target)
             record.subject = target
         return record
+
+
+def _parts_of_command(shell: Shell) -> dict[str, str]:
+    parts = {"command": short_hash(repr(shell.command))}
+    if shell.env:
+        parts["env"] = short_hash(repr(shell.env))
+    if shell.cwd is not None:
+        parts["cwd"] = short_hash(shell.cwd)
+    if shell.ok_codes != (0,):
+        parts["ok_codes"] = short_hash(repr(shell.ok_codes))
+    return parts

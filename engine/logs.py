@@ -158,7 +158,7 @@ class FileLog:
             whole, newline, rest = text.rpartition("\n")
             if newline:
                 self._add(whole, stream)
-            if rest:
+            if rest and not self._cut:
                 self._partial[stream] = rest[: LINE_CHARS_MAX + _LOOK_AHEAD_CHARS]
 
     def _unbroken(self, text: str) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from pathlib import Path, PurePath
 from typing import Any
 
+from engine.command_options import checked_codes, checked_cwd, checked_env
 from engine.errors import DefinitionError
+from engine.naming import name_fault
 
 # -- statuses -------------------------------------------------------------------------------------
 
@@ -82,16 +84,13 @@ ENDED_STEP = frozenset(
 
 # -- names and durations --------------------------------------------------------------------------
 
-NAME_LENGTH_MAX = 100
-NAME_BYTES_MAX = 200  # a file name holds 255 bytes, and logs add a suffix
-
 
 def check_name(kind: str, name: object) -> str:
     """Give back `name` if it can name a workflow or a step, else raise `DefinitionError`.
 
     Letters and digits of any script, then also `_ . -`; NFC; at most 100 characters and 200 bytes.
     """
-    fault = _name_fault(name)
+    fault = name_fault(name)
     if fault:
         raise DefinitionError(
             f"{kind} name {name!r} {fault}",
@@ -99,29 +98,6 @@ def check_name(kind: str, name: object) -> str:
         )
     assert isinstance(name, str)
     return name
-
-
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}\Z")
-
-
-def _name_fault(name: object) -> str:
-    if not isinstance(name, str):
-        return f"is not text but {type(name).__name__}"
-    if _PLAIN_NAME.match(name):
-        return ""
-    if not name:
-        return "is empty"
-    if len(name) > NAME_LENGTH_MAX or len(name.encode("utf-8", "surrogatepass")) > NAME_BYTES_MAX:
-        return f"is longer than {NAME_LENGTH_MAX} characters or {NAME_BYTES_MAX} bytes"
-    if unicodedata.normalize("NFC", name) != name:
-        return "is not in Unicode normal form NFC"
-    for position, char in enumerate(name):
-        category = unicodedata.category(char)
-        word = category[0] == "L" or category == "Nd"
-        inner = position > 0 and (char in "_.-" or category in {"Mn", "Mc"})
-        if not (word or inner):
-            return f"holds {char!r} at position {position + 1}"
-    return ""
 
 
 _DURATION = re.compile(
@@ -173,29 +149,41 @@ class Shell:
     """A command as a step's body: text for a shell, or a list run as it is (made by `shell`)."""
 
     command: str | tuple[str, ...]
+    env: tuple[tuple[str, str], ...] = ()
+    cwd: str | None = None
+    ok_codes: tuple[int, ...] = (0,)
 
 
-def shell(command: str | Iterable[str]) -> Shell:
+def shell(
+    command: str | Iterable[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: str | PurePath | None = None,
+    ok_codes: Iterable[int] = (0,),
+) -> Shell:
     """Make a step's body of a command.
 
     Text runs as `bash -euo pipefail -c TEXT` (without bash as `sh -eu -c`, where a pipe is
-    refused at load); a list of words runs as it is, with no shell between.
+    refused at load); a list of words runs as it is. `env` is set over what it inherits, `cwd` is
+    where it runs, `ok_codes` are the exit codes that mean success.
     """
+    options = (checked_env(env or {}), checked_cwd(cwd), checked_codes(ok_codes))
     if isinstance(command, str):
         if not command.strip():
             raise DefinitionError("shell command is empty", hint="give the command to run")
-        return Shell(command)
+        return Shell(command, *options)
     words = tuple(command)
     if not words or not all(isinstance(word, str) for word in words) or not words[0]:
         raise DefinitionError(
             f"shell command {words!r} is not a list of words", hint="give at least the program"
         )
-    return Shell(words)
+    return Shell(words, *options)
 
 
 RETRIES_MAX = 1_000
 BACKOFF_S = 1.0
 BACKOFF_S_MAX = 300.0
+GRACE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -209,7 +197,8 @@ class Step:
     exception types worth a retry. `timeout` bounds one attempt. `when(ctx)` decides, once the
     upstreams have ended, whether the step runs. `output` is a shell step's one declared file.
     `on_overrun` says what a retry does while the timed-out attempt's thread still runs. `version`
-    is any text that, changed, makes a resumed run do the step again.
+    is any text that, changed, makes a resumed run do the step again. `isolate` makes the function
+    a process; it, or a command, has `grace` between SIGTERM and SIGKILL.
 
     Raises `DefinitionError` for anything that cannot work.
     """
@@ -229,9 +218,12 @@ class Step:
     output: str | None = None
     version: str = ""
     on_overrun: OnOverrun | str = OnOverrun.FAIL
+    isolate: bool = False
+    grace: Duration = GRACE_S
     timeout_s: float | None = field(init=False, default=None)
     backoff_s: float = field(init=False, default=BACKOFF_S)
     backoff_s_max: float = field(init=False, default=BACKOFF_S_MAX)
+    grace_s: float = field(init=False, default=GRACE_S)
 
     def __post_init__(self) -> None:
         """Check everything that can be checked without the other steps."""
@@ -246,27 +238,33 @@ class Step:
         if self.retries != 2:
             self._check_retries()
         if self.timeout is not None:
-            put(self, "timeout_s", parse_duration(f"step '{self.name}': timeout", self.timeout))
+            put(self, "timeout_s", self._duration("timeout"))
         if self.backoff != BACKOFF_S:
-            what = f"step '{self.name}': backoff"
-            put(self, "backoff_s", parse_duration(what, self.backoff, zero=True))
+            put(self, "backoff_s", self._duration("backoff", zero=True))
         if self.backoff_max != BACKOFF_S_MAX:
-            what = f"step '{self.name}': backoff_max"
-            put(self, "backoff_s_max", parse_duration(what, self.backoff_max, zero=True))
+            put(self, "backoff_s_max", self._duration("backoff_max", zero=True))
+        if self.grace != GRACE_S:
+            put(self, "grace_s", self._duration("grace", zero=True))
         if type(self.trigger_rule) is not TriggerRule:
             put(self, "trigger_rule", self._checked_rule())
-        if self.on_overrun is not OnOverrun.FAIL:
-            put(self, "on_overrun", self._checked_on_overrun())
+        self._check_process()
         self._check_rest()
+
+    @property
+    def in_process(self) -> bool:
+        """Whether its body is a process of its own, a command or isolated, that can be killed."""
+        return self.isolate or isinstance(self.run, Shell)
 
     def _fault(self, what: str, hint: str) -> DefinitionError:
         return DefinitionError(f"step '{self.name}': {what}", hint=hint)
 
+    def _duration(self, option: str, *, zero: bool = False) -> float:
+        return parse_duration(f"step '{self.name}': {option}", getattr(self, option), zero=zero)
+
     def _checked_depends_on(self) -> tuple[str, ...]:
         if isinstance(self.depends_on, str):
-            raise self._fault(
-                f"depends_on is the text {self.depends_on!r}", f"write [{self.depends_on!r}]"
-            )
+            hint = f"write [{self.depends_on!r}]"
+            raise self._fault(f"depends_on is the text {self.depends_on!r}", hint)
         names = tuple(dict.fromkeys(self.depends_on))
         for name in names:
             if not isinstance(name, str):
@@ -283,24 +281,22 @@ class Step:
         try:
             return TriggerRule(self.trigger_rule)
         except ValueError:
-            rules = ", ".join(TriggerRule)
-            raise self._fault(
-                f"unknown trigger rule {self.trigger_rule!r}", f"choose one of {rules}"
-            ) from None
+            hint = f"choose one of {', '.join(TriggerRule)}"
+            raise self._fault(f"unknown trigger rule {self.trigger_rule!r}", hint) from None
 
-    def _checked_on_overrun(self) -> OnOverrun:
-        try:
-            policy = OnOverrun(self.on_overrun)
-        except ValueError:
-            raise self._fault(
-                f"unknown on_overrun {self.on_overrun!r}", f"choose one of {', '.join(OnOverrun)}"
-            ) from None
-        if isinstance(self.run, Shell):
-            raise self._fault(
-                "on_overrun= is for steps whose thread cannot be stopped",
-                "leave it out: a command past its limit is killed",
-            )
-        return policy
+    def _check_process(self) -> None:
+        if self.on_overrun is not OnOverrun.FAIL:
+            if self.on_overrun not in list(OnOverrun):
+                hint = f"choose one of {', '.join(OnOverrun)}"
+                raise self._fault(f"unknown on_overrun {self.on_overrun!r}", hint)
+            object.__setattr__(self, "on_overrun", OnOverrun(self.on_overrun))
+        if self.on_overrun is not OnOverrun.FAIL and self.in_process:
+            hint = "leave it out: a process past its limit is killed"
+            raise self._fault("on_overrun= is for steps whose thread cannot be stopped", hint)
+        if self.isolate and isinstance(self.run, Shell):
+            raise self._fault("isolate= with shell(…)", "leave it out: a command is a process")
+        if self.grace != GRACE_S and not self.in_process:
+            raise self._fault("grace= on a thread", "isolate=True makes it a process to end")
 
     def _check_rest(self) -> None:
         if self.when is not None and not callable(self.when):
@@ -351,7 +347,7 @@ RESUME_WITHIN_S = 12 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A workflow as the engine runs it: checked, immutable."""
+    """A workflow as the engine runs it: checked, immutable; `source` is the file it came from."""
 
     name: str
     steps: tuple[Step, ...]
@@ -363,6 +359,7 @@ class Definition:
     alert_on: str = "always"
     dry_run: bool = False
     description: str = ""
+    source: Path | None = None
 
 
 # -- what an attempt produces, what an alert tells ----------------------------------------------

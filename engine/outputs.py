@@ -90,11 +90,14 @@ class Outputs:
         store_url: str = "",
         *,
         reject: Callable[[str], bool] = lambda _: False,
+        announce: Callable[[str], None] | None = None,
     ) -> None:
         """Take relative paths from `root`; `label` (run-step-attempt) marks the temporaries.
 
-        `reject` says whether a path, which is recorded, holds a secret.
+        `reject` says whether a path, which is recorded, holds a secret; `announce` is told of each
+        temporary before it is made.
         """
+        self._announce = announce
         self._root = root
         self._reject = reject
         self._label = label
@@ -155,6 +158,8 @@ class Outputs:
                 )
             self._taken[target] = pending
         try:
+            if self._announce is not None:
+                self._announce(str(pending.temporary))
             _make_folders(target.parent)
             if create:
                 _create(pending.temporary, mode)

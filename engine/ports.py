@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from engine.errors import ContextKeyError
 from engine.events import Action, Event
 from engine.model import AlertRow, Encoded, OutputFile
 
@@ -102,6 +103,29 @@ class Values(Protocol):
 
     def load(self, step: int, key: str) -> Encoded:
         """Give the value `step` wrote under `key` in this run or the one it was cached from."""
+
+
+class Readable(Protocol):
+    """Who wrote which key in a run, as a context asks; safe to call from any thread."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the steps, by position."""
+
+    def load(self, step: int, key: str) -> Encoded:
+        """Give the value `step` wrote under `key`."""
+
+    def visible(self, reader: int) -> set[str]:
+        """Give the keys that ancestors of `reader` and the initial context wrote."""
+
+    def writer_for(self, reader: int, key: str) -> int | None:
+        """Give the writer whose `key` the reader sees, None if nobody wrote it.
+
+        Raises `ContextKeyError` where the graph does not let the reader see it.
+        """
+
+    def unknown(self, reader: int, key: str, own: Iterable[str] = ()) -> ContextKeyError:
+        """Make the error for a key that nobody wrote."""
 
 
 class AttemptLog(Protocol):

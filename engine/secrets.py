@@ -65,8 +65,7 @@ class Secrets:
 
         Those of alerts that are secrets are masked from the start, whoever reads them.
         """
-        if not name.startswith(SETTING_PREFIXES) and name not in ALERT_SECRETS:
-            raise ValueError(f"'{name}' is not the name of a setting")
+        check_setting(name)
         return self._read(name) or None
 
     def child_env(self, environ: Mapping[str, str]) -> dict[str, str]:
@@ -104,6 +103,11 @@ class Secrets:
             ]
             self._register([part for name, value in values for part in _parts(name, value)])
             self._loaded = True
+
+    def registered(self) -> list[str]:
+        """Give all values that are masked, for a process of ours that is to mask them too."""
+        self._load()
+        return sorted(self._values)
 
     # -- masking ----------------------------------------------------------------------------------
 
@@ -153,6 +157,12 @@ _BREAK = r"(?:\r?\n)?"
 
 def _joined(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\n", "")
+
+
+def check_setting(name: str) -> None:
+    """Refuse what is not the name of a setting."""
+    if not name.startswith(SETTING_PREFIXES) and name not in ALERT_SECRETS:
+        raise ValueError(f"'{name}' is not the name of a setting")
 
 
 def _lines(value: str) -> Iterator[str]:

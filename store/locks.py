@@ -47,6 +47,11 @@ class Owner:
     boot_id: str
     started: int  # clock ticks since boot, as /proc gives it
 
+    @property
+    def engine(self) -> str:
+        """The process as its step processes name it in their environment."""
+        return f"{self.boot_id}-{self.pid}-{self.started}"
+
     def to_text(self) -> str:
         """Give the form kept in the store; of the longest name, it still fits a lock's header."""
         return json.dumps(asdict(self), ensure_ascii=False)

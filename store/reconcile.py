@@ -69,6 +69,20 @@ def open_runs(database: Database) -> list[Found]:
         return [Found(*row) for row in rows]
 
 
+def live_attempts(database: Database, run_id: int) -> dict[str, str]:
+    """Attempts of a run without an outcome, as its step processes name them, and their steps."""
+    with database.read() as cursor:
+        rows = cursor.execute(
+            """SELECT a.position, a.number, d.name FROM attempt_rows a
+               JOIN run_rows r ON r.id = a.run_id
+               JOIN definition_steps d ON d.definition_id = r.definition_id
+                                      AND d.position = a.position
+               WHERE a.run_id = ? AND a.outcome IS NULL""",
+            (run_id,),
+        )
+        return {f"{run_id}/{step}/{number}": name for step, number, name in rows}
+
+
 def reconcile(
     database: Database,
     *,

@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -96,7 +96,7 @@ def _workflow_in(path: Path) -> Definition | None:
             hint=f"call it '{path.stem}', or rename the file to {workflow.name}.py",
         )
     try:
-        return workflow.definition()
+        return replace(workflow.definition(), source=path.absolute())
     except DefinitionError as error:
         error.message = f"{path}: {error.message}"
         raise

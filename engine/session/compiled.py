@@ -7,12 +7,12 @@ from pathlib import Path
 
 from engine import graph
 from engine.fingerprint import Fingerprint, Fingerprints
-from engine.model import Definition, OnOverrun, Shell, TriggerRule
+from engine.model import Definition, OnOverrun, TriggerRule
 from engine.plan import Plan
 from engine.resume import Fresh
 
 THREAD_STOP_S = 0.1  # how long a thread gets to end after its limit, before it is left behind
-COMMAND_STOP_S = 7.0  # TERM, 5 s grace, KILL, and time to be reaped
+PROCESS_STOP_S = 2.0  # beyond its grace: KILL, and time to be reaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +31,26 @@ class Compiled:
 
 
 def compile_definition(definition: Definition, root: Path) -> Compiled:
-    """Order and fingerprint a checked definition."""
+    """Order and fingerprint a checked definition.
+
+    Raises `DefinitionError` for an isolated step that a process of its own cannot be given.
+    """
     steps = definition.steps
     ordered = graph.build([step.name for step in steps], [step.depends_on for step in steps])
     prints = Fingerprints(root)
-    commands = [isinstance(step.run, Shell) for step in steps]
+    if definition.source is None and any(step.isolate for step in steps):
+        from engine.session.handed import check_importable
+
+        check_importable(steps)
     plan = Plan(
         graph=ordered,
         rules=[TriggerRule(step.trigger_rule) for step in steps],
         retries=[step.retries for step in steps],
         timeout_s=[step.timeout_s for step in steps],
-        stop_s=[COMMAND_STOP_S if command else THREAD_STOP_S for command in commands],
-        gentle=commands,
+        stop_s=[
+            step.grace_s + PROCESS_STOP_S if step.in_process else THREAD_STOP_S for step in steps
+        ],
+        gentle=[step.in_process for step in steps],
         on_overrun=[OnOverrun(step.on_overrun) for step in steps],
     )
     return Compiled(definition, ordered, tuple(prints.of(step) for step in steps), plan)

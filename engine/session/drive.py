@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from engine import outputs
 from engine.clock import SystemClock
@@ -16,6 +18,7 @@ from engine.ports import Job
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.session import alerting
+from engine.session.budgets import Budgets, budgets_of
 from engine.session.decide import Decision
 from engine.session.environment import Environment
 from engine.session.observe import Progress, run_order
@@ -26,6 +29,9 @@ from engine.workers.toolbox import Toolbox
 from store import journal, locks, values
 from store.connection import Database
 from store.history import History
+
+if TYPE_CHECKING:
+    from engine.workers.keeper import Keeper
 
 logger = logging.getLogger("engine.run")
 
@@ -50,12 +56,25 @@ class Drive:
 
     def run(self, channels: alerting.ChannelsFor) -> tuple[EndRun, int]:
         """Run to the end; gives how it ended and how many threads were left behind."""
+        steps = self._going.compiled.definition.steps
+        budgets = budgets_of(self._decision, self._run_id, len(steps))
+        with ExitStack() as stack:
+            keeper = None
+            if any(step.in_process for step in steps):
+                from engine.session.keeping import keeping
+
+                given = (self._going, self._decision, budgets, self._lock, self._run_id)
+                keeper = stack.enter_context(keeping(*given))
+            index = self._index()
+            return self._run(channels, index, self._workers(index, budgets, keeper))
+
+    def _run(
+        self, channels: alerting.ChannelsFor, index: ContextIndex, workers: ThreadWorkers
+    ) -> tuple[EndRun, int]:
         env, compiled, run_id = self._going.environment, self._going.compiled, self._run_id
         decision = self._decision
         names = compiled.graph.names
         clock = env.clock
-        index = self._index()
-        workers = self._workers(index)
         if any(limit is not None for limit in compiled.plan.timeout_s):
             import ctypes  # noqa: F401 - wanted to stop a thread, when a busy one slows imports
         scheduler = Scheduler(
@@ -113,7 +132,9 @@ class Drive:
                 index.record_keys(step, sources[run].get(graph.names[step], []))
         return index
 
-    def _workers(self, index: ContextIndex) -> ThreadWorkers:
+    def _workers(
+        self, index: ContextIndex, budgets: Budgets, keeper: Keeper | None
+    ) -> ThreadWorkers:
         env, decision, run_id = self._going.environment, self._decision, self._run_id
         clock, definition = env.clock, self._going.compiled.definition
         secrets, lock = env.secrets, self._lock
@@ -129,10 +150,6 @@ class Drive:
             paths=env.paths,
             secrets=secrets,
         )
-        root = decision.past.root_run if decision.past else run_id
-        count = len(definition.steps)
-        choices = decision.choices
-        key_runs = [run_id if c.own_key else c.key_run or root for c in choices] or [root] * count
         tools = Toolbox(
             scope=scope,
             steps=definition.steps,
@@ -145,8 +162,9 @@ class Drive:
                 forward=env.forward,
             ),
             environ=lambda: secrets.child_env(env.environ),
-            key_runs=key_runs,
-            used=[choice.used for choice in choices] or [0] * count,
+            key_runs=budgets.key_runs,
+            used=budgets.used,
+            keeper=keeper,
         )
 
         def mark(lane: int, job: Job, started_at: float) -> None:

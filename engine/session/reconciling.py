@@ -9,6 +9,7 @@ from engine import outputs
 from engine.model import Definition, RunStatus
 from engine.session import alerting
 from engine.session.environment import Environment
+from engine.session.orphans import end_orphans
 from store import locks
 from store.connection import Database
 from store.history import History
@@ -25,10 +26,13 @@ def reconcile_all(
     mine: locks.RunLock | None = None,
     why: str = "",
 ) -> None:
-    """End every run without an engine; those of `definition` alert as it says, others by default.
+    """End every run without an engine, and what still lives of its steps.
+
+    Runs of `definition` alert as it says, others by default.
 
     `mine` is a lock the caller holds; `why` is the note on a run that failed in this process.
     """
+    end_orphans(database, mine)
     history = History(database)
 
     def channels(found: Found) -> Iterable[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from threading import Lock, get_native_id
 from typing import TYPE_CHECKING, Any
 
@@ -60,17 +61,20 @@ class Attempt:
         "step",
     )
 
-    def __init__(self, tools: Toolbox, job: Job, started_at: float) -> None:
+    def __init__(
+        self, tools: Toolbox, job: Job, started_at: float, guard: Guard | None = None
+    ) -> None:
         """Prepare an attempt; nothing runs yet."""
         self.job = job
         self.started_at = started_at
         self.step = tools.steps[job.step]
         self._tools = tools
-        self._guard = Guard()
+        self._guard = guard or Guard()
         self._thread = 0
         self._stop = ""
         self._ends = Lock()  # held to tell an attempt that hands over from one that is stopped
         self._handed_over = False
+        self._thread = 0
         self._command: ShellCommand | None = None
         self._context: StepContext | None = None
         scope = tools.scope
@@ -158,12 +162,17 @@ class Attempt:
     def _run_command(self, shell: Shell, context: StepContext) -> None:
         from engine.workers.shell_step import prepare
 
-        self._command = command = prepare(shell, self.step, context, self._tools, self._log)
-        if self._stop:
-            command.stop(self._stop)
-        outcome = command.run()
-        if outcome.error:
-            raise _CommandError(outcome.error)
+        keeper = self._tools.keeper
+        with keeper.attempt(self.job) if keeper else nullcontext() as marker:
+            command = prepare(shell, self.job, context, self._tools, (self._log, marker))
+            self._command = command
+            if self._stop:
+                command.stop(self._stop)
+            outcome = command.run()
+            if outcome.error:
+                raise ProcessError(outcome.error)
+            if keeper:
+                keeper.spare(self.job)
         for key, value in outcome.values:
             context[key] = value
 
@@ -231,7 +240,7 @@ class Attempt:
 
     def _describe(self, failure: BaseException) -> str:
         """Give the error's text, masked and bounded; the traceback goes to the attempt's log."""
-        if isinstance(failure, _CommandError):
+        if isinstance(failure, ProcessError):
             return self._text_of(failure)
         if isinstance(failure, backoff.ResultRefusedError):
             return "its result was refused by retry="
@@ -266,14 +275,14 @@ def _note_on_size(writes: Sequence[tuple[str, Encoded]]) -> str:
     return f"{', '.join(big)}: better a file, by ctx.output" if big else ""
 
 
-class _CommandError(Exception):
-    """A command that ended badly; its text says how."""
+class ProcessError(Exception):
+    """A step process that ended badly; the text says how."""
 
 
 def _below_engine(trace: TracebackType | None) -> TracebackType | None:
     """Leave out our own frames above the step's."""
     while trace is not None and trace.tb_frame.f_code.co_filename.endswith(
-        ("workers/attempt.py", "workers/guard.py")
+        ("workers/attempt.py", "workers/guard.py", "workers/child.py")
     ):
         trace = trace.tb_next
     return trace

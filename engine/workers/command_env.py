@@ -14,6 +14,8 @@ from pathlib import Path, PurePath
 from typing import Any
 from uuid import UUID
 
+from engine.workers.procfs import ATTEMPT_VARIABLE, ENGINE_VARIABLE
+
 VALUE_BYTES_MAX = 64 * 1024  # the kernel takes 128 KiB in one string
 ALL_BYTES_MAX = 512 * 1024  # the kernel takes 2 MiB of arguments and environment together
 
@@ -27,6 +29,8 @@ _OURS = frozenset(
         "KAHNBAN_ATTEMPT",
         "KAHNBAN_IDEMPOTENCY_KEY",
         "KAHNBAN_OUTPUT",
+        ENGINE_VARIABLE,
+        ATTEMPT_VARIABLE,
         "OUT",
     }
 )

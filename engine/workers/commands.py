@@ -1,8 +1,7 @@
 """Runs a `shell` step: a child process in a session of its own, its output, its end.
 
-What is left of a stopped or failed command is ended: its process group and all that stayed in its
-session. What a successful one leaves in the background is left alone: it may be a service. Should
-the engine itself die, the command dies with it, so that the next run does not do it twice at once.
+What is left of a stopped or failed command is ended, wherever it has gone. What a successful one
+leaves in the background is left alone: it may be a service.
 """
 
 from __future__ import annotations
@@ -21,30 +20,20 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Lock, Timer
 from typing import Any
 
 from engine.errors import DefinitionError, EngineError
 from engine.failpoints import failpoint
 from engine.logs import escape
-from engine.model import Shell
+from engine.model import GRACE_S, Shell
 from engine.outputs import Outputs, Pending
 from engine.ports import AttemptLog, CommandResult
-from engine.workers.processes import (
-    Ended,
-    Reader,
-    Session,
-    Watch,
-    Watchdog,
-    how_it_ended,
-    look,
-    start_timer,
-)
+from engine.workers.family import Family
+from engine.workers.processes import ChildWatch, Ended, Reader, finish, how_it_ended, look
+from engine.workers.procfs import Marker
+from engine.workers.supervisor import Supervisor
 
-GRACE_S = 5.0
 VALUES_BYTES_MAX = 100_000_000
-_UNKILLABLE_S = 1.0  # how long after SIGKILL the rest of a session is waited for
-_LOOK_S = 0.1
 _NOT_STARTED = 127  # as a shell says it
 
 # What is quoted, escaped or a comment, `||` and `>|` are no pipes.
@@ -68,9 +57,9 @@ def check_shell(shell: Shell) -> None:
 class CommandSpec:
     """What a command is run with.
 
-    `env` is all of its environment (see `build_env`). `target` is the declared output, made
-    through the attempt's `outputs`. `private` is the attempt's own folder: made if missing, and
-    removed at the end whatever happens.
+    `env` is all of its environment (see `build_env`), with `marker` in it. `target` is the declared
+    output, made through the attempt's `outputs`. `private` is the attempt's own folder: made if
+    missing, and removed at the end whatever happens. `pass_fds` are left open in it.
     """
 
     cwd: Path
@@ -80,6 +69,8 @@ class CommandSpec:
     outputs: Outputs | None = None
     private: Path | None = None
     grace_s: float = GRACE_S
+    marker: Marker | None = None
+    pass_fds: tuple[int, ...] = ()
 
 
 class CommandFault(Exception):
@@ -94,16 +85,15 @@ class ShellCommand:
             raise ValueError("a command with a target needs outputs")
         self._shell = shell
         self._spec = spec
-        self._lock = Lock()
-        self._session: Session | None = None  # from the start until the child is reaped
-        self._pid = 0
-        self._ended: Ended | None = None
-        self._stopped: str | None = None  # why, if that came before the end
-        self._kill_timer: Timer | None = None
-        self._killed = Event()
-        self._last_error_line = ""
+        self._supervisor = Supervisor(spec.log, spec.grace_s, spared=shell.ok_codes)
 
-    # -- called in the worker's thread ------------------------------------------------------------
+    def stop(self, reason: str) -> None:
+        """TERM to all of it now, KILL after the grace; safe from any thread, at any time."""
+        self._supervisor.stop(reason)
+
+    def kill(self, reason: str) -> None:
+        """KILL all of it now."""
+        self._supervisor.kill(reason)
 
     def run(self) -> CommandResult:
         """Start it, pass its output to the log as it comes, wait for its end, collect its files.
@@ -134,25 +124,23 @@ class ShellCommand:
         private.mkdir(mode=0o700, parents=True, exist_ok=True)
         values_file = private / "output.jsonl"
         os.close(os.open(values_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        env = {**self._spec.env, "KAHNBAN_OUTPUT": str(values_file.absolute())}
+        env = {**self._spec.env, **dict(self._shell.env)}
+        env["KAHNBAN_OUTPUT"] = str(values_file.absolute())
         if pending is not None:
             env["OUT"] = str(pending.temporary)
-        if self._stopped is not None:
-            return CommandResult(-signal.SIGTERM, error=f"{self._stopped}: not started")
+        if self._supervisor.stopped is not None:
+            return CommandResult(-signal.SIGTERM, error=f"{self._supervisor.stopped}: not started")
         try:
             process = self._start(env)
         except (OSError, ValueError) as error:
             return CommandResult(_NOT_STARTED, error=self._cannot_start(error))
-        watchdog = Watchdog(process.pid)
         try:
-            ended = self._follow(process)
-            known = ended.code is not None  # else its number may be somebody else's by now
-            if known and (ended.code or self._stopped is not None):
-                self._end_session()
+            ended, last_error_line = self._follow(process)
+            self._supervisor.end_rest()
         finally:
-            watchdog.dismiss()
-            self._reap(process)
-        if fault := self._error(ended):
+            self._supervisor.release()
+            _reap(process)
+        if fault := self._error(ended, last_error_line):
             return CommandResult(-1 if ended.code is None else ended.code, error=fault)
         if pending is None:
             return CommandResult(0, values=read_values(values_file))
@@ -163,24 +151,25 @@ class ShellCommand:
     def _start(self, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             self._arguments(env),
-            cwd=self._spec.cwd,
+            cwd=self._cwd(),
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
             close_fds=True,
+            pass_fds=self._spec.pass_fds,
             start_new_session=True,
         )
         failpoint("command-begun")
         with suppress(OSError):  # it may have ended, or be another user's (sudo)
             resource.prlimit(process.pid, resource.RLIMIT_CORE, (0, 0))
-        with self._lock:
-            self._pid = process.pid
-            self._session = Session(process.pid)
-            if self._stopped is not None:
-                self._begin_end()
+        family = Family(process.pid, self._spec.marker)
+        self._supervisor.begin(family, lambda: look(process.pid))
         return process
+
+    def _cwd(self) -> Path:
+        return self._spec.cwd / (self._shell.cwd or "")
 
     def _arguments(self, env: Mapping[str, str]) -> list[str]:
         command = self._shell.command
@@ -193,133 +182,50 @@ class ShellCommand:
     def _cannot_start(self, error: OSError | ValueError) -> str:
         command = self._shell.command
         name = "the shell" if isinstance(command, str) else f"'{command[0]}'"
-        if isinstance(error, OSError) and error.filename == self._spec.cwd:
-            return f"cannot start {name}: no folder '{self._spec.cwd}'"
+        if isinstance(error, OSError) and error.filename == self._cwd():
+            return f"cannot start {name}: no folder '{self._cwd()}'"
         return f"cannot start {name}: {_reason(error)}"
 
-    # -- its output -------------------------------------------------------------------------------
-
-    def _follow(self, process: subprocess.Popen[bytes]) -> Ended:
-        """Log its output until it and its pipes have ended; a pipe held by others is cut."""
+    def _follow(self, process: subprocess.Popen[bytes]) -> tuple[Ended, str]:
+        """Log its output until it and its pipes have ended; give its last line of stderr too."""
         assert process.stdout is not None
         assert process.stderr is not None
+        log = self._spec.log
         readers = [
-            Reader(process.stdout, "out", self._spec.log),
-            Reader(process.stderr, "err", self._spec.log),
+            Reader(process.stdout.fileno(), "out", log),
+            Reader(process.stderr.fileno(), "err", log),
         ]
         with selectors.DefaultSelector() as selector:
-            watch = Watch(process.pid, selector)
+            watch = ChildWatch(process.pid, selector)
             try:
-                ended = self._read_all(readers, selector, watch)
+                ended = self._supervisor.follow(readers, watch, selector)
             finally:
                 watch.close()
-        for reader in readers:
-            reader.finish()
-        self._last_error_line = readers[1].last_line
-        if watch.over:
-            self._note("output cut: a process left behind still holds it")
-        self._spec.log.close()
-        return ended
+        finish(readers, log, cut=watch.over)
+        return ended, readers[1].last_line
 
-    def _read_all(
-        self, readers: list[Reader], selector: selectors.BaseSelector, watch: Watch
-    ) -> Ended:
-        ended: Ended | None = None
-        for reader in readers:
-            selector.register(reader.pipe, selectors.EVENT_READ, reader)
-        pipes = len(readers)
-        while ended is None or (pipes and not watch.over):
-            for key, _ in selector.select(watch.interval_s):
-                if isinstance(key.data, Reader) and not key.data.read():
-                    selector.unregister(key.fileobj)
-                    pipes -= 1
-            if ended is None and (ended := watch.look()) is not None:
-                with self._lock:
-                    self._ended = ended
-                if pipes:
-                    watch.linger()
-        return ended
-
-    def _note(self, text: str) -> None:
-        self._spec.log.write(f"{text}\n", stream="WARNING")
-
-    # -- its end ----------------------------------------------------------------------------------
-
-    def stop(self, reason: str) -> None:
-        """TERM to its group now, KILL after the grace; safe from any thread, at any time."""
-        with self._lock:
-            if self._stopped is not None or self._has_ended():
-                return
-            self._stopped = reason
-            self._begin_end()
-
-    def kill(self, reason: str) -> None:
-        """KILL its group now."""
-        with self._lock:
-            if self._stopped is None and not self._has_ended():
-                self._stopped = reason
-        self._kill()
-
-    def _has_ended(self) -> bool:
-        """Look for the end ourselves: the worker's thread may not have come to it yet."""
-        if self._ended is None and self._session is not None:
-            self._ended = look(self._pid)
-        return self._ended is not None
-
-    def _begin_end(self) -> None:
-        """Send TERM now, and KILL after the grace; the lock is held."""
-        if self._session is None or self._kill_timer is not None:
-            return
-        self._session.signal(signal.SIGTERM)
-        self._session.signal(signal.SIGCONT)  # a halted process cannot end by itself
-        self._kill_timer = start_timer(self._spec.grace_s, self._kill)
-
-    def _kill(self) -> None:
-        with self._lock:
-            if self._session is not None and (self._stopped is not None or self._kill_timer):
-                self._session.signal(signal.SIGKILL)
-        self._killed.set()
-
-    def _end_session(self) -> None:
-        """End what the child has left behind; it has what is left of the grace for it."""
-        session = self._session
-        assert session is not None
-        if not session.is_left():
-            return
-        with self._lock:
-            self._begin_end()
-        while not self._killed.wait(_LOOK_S):
-            if not session.is_left():
-                return
-        for _ in range(round(_UNKILLABLE_S / _LOOK_S)):
-            session.signal(signal.SIGKILL)  # also what was started since
-            if not session.is_left():
-                return
-            Event().wait(_LOOK_S)
-        self._note("some processes of the command could not be ended")
-
-    def _reap(self, process: subprocess.Popen[bytes]) -> None:
-        with self._lock:
-            if self._ended is None and self._session is not None:  # an error of ours in mid-way
-                self._session.signal(signal.SIGKILL)
-            self._session = None  # from here on its number may be somebody else's
-            if self._kill_timer is not None:
-                self._kill_timer.cancel()
-        process.wait()
-        for pipe in (process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
-
-    def _error(self, ended: Ended) -> str:
+    def _error(self, ended: Ended, last_error_line: str) -> str:
         """Say what went wrong, with the last line of its stderr; nothing if all is well."""
-        how = how_it_ended(ended, in_shell=isinstance(self._shell.command, str))
-        if self._stopped is not None:
-            how = f"{self._stopped}: {how or 'it ended with exit code 0'}"
+        how = ""
+        stopped = self._supervisor.stopped
+        if ended.code is None:
+            how = "its exit code is lost: other code of this process waited for it"
+        elif ended.code not in self._shell.ok_codes:
+            how = how_it_ended(ended.code, in_shell=isinstance(self._shell.command, str))
+        if stopped is not None:
+            how = f"{stopped}: {how or f'it ended with exit code {ended.code}'}"
         elif ended.code == -signal.SIGKILL:
             how += " (out of memory?)"
-        if how and self._last_error_line:
-            return f"{how}: {escape(self._last_error_line)}"
+        if how and last_error_line:
+            return f"{how}: {escape(last_error_line)}"
         return how
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
 
 
 # -- what it hands back ---------------------------------------------------------------------------

@@ -12,15 +12,22 @@ from engine.workers.commands import CommandSpec, ShellCommand
 
 if TYPE_CHECKING:
     from engine.context import StepContext
-    from engine.model import Shell, Step
-    from engine.ports import AttemptLog
+    from engine.model import Shell
+    from engine.ports import AttemptLog, Job
+    from engine.workers.procfs import Marker
     from engine.workers.toolbox import Toolbox
 
 
 def prepare(
-    shell: Shell, step: Step, context: StepContext, tools: Toolbox, log: AttemptLog
+    shell: Shell,
+    job: Job,
+    context: StepContext,
+    tools: Toolbox,
+    said: tuple[AttemptLog, Marker | None],
 ) -> ShellCommand:
     """Give it the values and parameters it may see, in its environment, and its declared output."""
+    log, marker = said
+    step = tools.steps[job.step]
     values = {}
     for key in context:
         try:
@@ -38,6 +45,8 @@ def prepare(
         spill_dir=private,
         attempt=facts,
     )
+    if marker is not None:
+        env |= marker.variables()
     for warning in warnings:
         log.write(f"{warning}\n", stream="WARNING")
     spec = CommandSpec(
@@ -47,5 +56,8 @@ def prepare(
         target=step.output,
         outputs=context.outputs,
         private=private,
+        grace_s=step.grace_s,
+        marker=marker,
+        pass_fds=tools.keeper.pass_fds if tools.keeper else (),
     )
     return ShellCommand(shell, spec=spec)

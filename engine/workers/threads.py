@@ -137,7 +137,7 @@ class ThreadWorkers:
             key = (job.step, job.number)
             started_at = now()
             try:
-                live[key] = attempt = Attempt(self._tools, job, started_at)
+                live[key] = attempt = self._attempt(job, started_at)
                 if self._closed:  # looked at once the attempt can be seen: `close` waits for none
                     del live[key]
                     continue
@@ -155,6 +155,13 @@ class ThreadWorkers:
             put(event)
             if left:
                 return  # another lane has taken this one's place
+
+    def _attempt(self, job: Job, started_at: float) -> Attempt:
+        if not self._tools.steps[job.step].isolate:
+            return Attempt(self._tools, job, started_at)
+        from engine.workers.isolated import IsolatedAttempt
+
+        return IsolatedAttempt(self._tools, job, started_at)
 
     def _broken(self, job: Job, started_at: float, error: BaseException) -> AttemptFinished:
         """Answer for an attempt that could not be carried out for a fault of ours."""

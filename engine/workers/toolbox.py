@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from engine.context import RunScope
 from engine.model import Step
 from engine.ports import Clock, Logs
+
+if TYPE_CHECKING:
+    from engine.workers.keeper import Keeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +19,8 @@ class Toolbox:
     """What attempts of one run are made with.
 
     `environ` is what commands inherit. `key_runs` and `used` are by position: the run in each
-    step's idempotency key, and the attempts of its budget spent in earlier runs.
+    step's idempotency key, and the attempts of its budget spent in earlier runs. `keeper` has what
+    the run's step processes need.
     """
 
     scope: RunScope
@@ -25,3 +30,4 @@ class Toolbox:
     environ: Callable[[], Mapping[str, str]]
     key_runs: Sequence[int]
     used: Sequence[int]
+    keeper: Keeper | None = None

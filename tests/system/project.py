@@ -131,6 +131,20 @@ class Project:
         process.send_signal(number)
         return self.end(process, begun)
 
+    def python(self, *arguments: str) -> Result:
+        """Run a program of the project to its end."""
+        begun = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=self.root,
+            env=self.env(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        return self.end(process, begun)
+
     def report(self, name: str, *arguments: str, code: int = 0) -> dict[str, Any]:
         """Run a workflow and give its report."""
         result = self.run("run", name, "--json", *arguments)

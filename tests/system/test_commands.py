@@ -7,7 +7,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -18,7 +17,7 @@ from typing import Any
 import pytest
 
 from engine.errors import DefinitionError
-from engine.model import shell
+from engine.model import Shell, shell
 from engine.outputs import Outputs
 from engine.ports import CommandResult
 from engine.workers.command_env import build_env
@@ -72,7 +71,7 @@ class Bench:
         self.pids: list[int] = []
 
     def command(self, command: Any, **options: Any) -> ShellCommand:
-        """Make a command of text or words."""
+        """Make a command of text or words, or take one that `shell` has made."""
         fields: dict[str, Any] = {
             "cwd": self.cwd,
             "env": dict(os.environ),
@@ -81,7 +80,8 @@ class Bench:
             "private": self.private,
             **options,
         }
-        return ShellCommand(shell(command), spec=CommandSpec(**fields))
+        made = command if isinstance(command, Shell) else shell(command)
+        return ShellCommand(made, spec=CommandSpec(**fields))
 
     def run(self, command: Any, **options: Any) -> CommandResult:
         """Run a command to its end; whatever it did, its private folder is gone."""
@@ -197,6 +197,34 @@ def test_a_missing_folder_is_named(bench: Bench) -> None:
     """A folder that is gone is not taken for a missing program."""
     result = bench.run("true", cwd=bench.cwd / "gone")
     assert result.error == f"cannot start the shell: no folder '{bench.cwd / 'gone'}'"
+
+
+def test_it_runs_where_and_with_what_it_is_told(bench: Bench) -> None:
+    """`cwd` starts at the project, `env` goes over what is inherited."""
+    (bench.cwd / "below").mkdir()
+    os.environ["KB_TEST_LEFT"] = "inherited"
+    made = shell(
+        "pwd; echo $KB_TEST_SET $HOME $KB_TEST_LEFT",
+        env={"KB_TEST_SET": "1", "HOME": "/h"},
+        cwd="below",
+    )
+    try:
+        assert bench.run(made).error == ""
+    finally:
+        del os.environ["KB_TEST_LEFT"]
+    assert bench.log.text() == f"{bench.cwd}/below\n1 /h inherited\n"
+    assert bench.run(shell("pwd", cwd="/")).error == ""
+    assert bench.log.text().endswith("\n/\n")
+    error = bench.run(shell("pwd", cwd="gone")).error
+    assert error == f"cannot start the shell: no folder '{bench.cwd}/gone'"
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [(0, "exit code 0"), (1, ""), (2, ""), (3, "exit code 3")]
+)
+def test_exit_codes_that_mean_success(bench: Bench, code: int, error: str) -> None:
+    """Those of `ok_codes`, and no other."""
+    assert bench.run(shell(f"exit {code}", ok_codes=(1, 2))).error == error
 
 
 def test_it_ends_without_pidfd_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -413,41 +441,6 @@ def test_stops_at_any_moment_from_several_threads_are_safe(bench: Bench) -> None
         found = result()
         assert found.returncode == -15
         assert found.error[:4] in ("no 0", "no 1", "no 2")
-
-
-ENGINE = """
-import os, pathlib, sys
-from engine.model import shell
-from engine.workers.commands import CommandSpec, ShellCommand
-
-class Log:
-    def write(self, text, *, stream="out"):
-        print(text, end="", flush=True)
-    def close(self):
-        pass
-
-spec = CommandSpec(cwd=pathlib.Path(sys.argv[1]), env=dict(os.environ), log=Log())
-ShellCommand(shell(sys.argv[2]), spec=spec).run()
-"""
-
-
-def test_a_command_dies_with_its_engine(bench: Bench) -> None:
-    """After SIGKILL of the engine nothing of the command goes on, whatever it ignores."""
-    command = (
-        f"{STUBBORN}; echo $$ > child; sleep 30 & echo $! > grandchild; echo on; wait; sleep 9"
-    )
-    with subprocess.Popen(
-        [PYTHON, "-c", ENGINE, bench.cwd, command],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "TMPDIR": str(bench.cwd)},
-        stdout=subprocess.PIPE,
-    ) as engine:
-        assert engine.stdout is not None
-        assert engine.stdout.readline() == b"on\n"
-        pids = [bench.pid("child"), bench.pid("grandchild")]
-        assert all(map(is_alive, pids))
-        engine.kill()
-        until(lambda: not any(map(is_alive, pids)), 2)
 
 
 # -- files ----------------------------------------------------------------------------------------

@@ -175,7 +175,7 @@ def test_step_defaults_are_told_right() -> None:
             name = _SPAN.findall(row[0])[0]
             told[name] = Exception if value == "Exception" else ast.literal_eval(value)
     assert told == {name: defaults[name] for name in told}
-    assert len(told) == 8
+    assert len(told) == 10
 
 
 def test_workflow_options_are_told_in_full() -> None:

@@ -381,6 +381,22 @@ def test_commands_count() -> None:
     assert of(shell("echo a"), None).digest != of(shell(["echo a"]), None).digest
 
 
+def test_a_commands_surroundings_count_where_they_are_given() -> None:
+    """`env`, `cwd` and `ok_codes` are named; without them a command is what it was before."""
+    plain = of(shell("a"), None)
+    assert set(plain.parts) == {"command"}
+    assert plain.digest == of(shell("a", env={}, cwd=None, ok_codes=(0,)), None).digest
+    one = of(shell("a", env={"A": "1"}, cwd="x", ok_codes=(0, 1)), None)
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"env": {"A": "2"}, "cwd": "x", "ok_codes": (0, 1)}, "env changed"),
+        ({"env": {"A": "1"}, "cwd": "y", "ok_codes": (0, 1)}, "cwd changed"),
+        ({"env": {"A": "1"}, "cwd": "x", "ok_codes": (0, 2)}, "ok_codes changed"),
+        ({"env": {"A": "1"}, "cwd": "x", "ok_codes": (1, 0)}, ""),
+    ]
+    for options, said in cases:
+        assert difference(one.parts, of(shell("a", **options), None).parts) == said
+
+
 def test_difference_tells_new_and_gone_helpers() -> None:
     """A helper on one side only was added or removed."""
     assert difference({"code": "1"}, {"code": "1", "helper 'a.b'": "2"}) == "helper 'a.b' added"

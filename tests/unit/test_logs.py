@@ -194,6 +194,17 @@ def test_a_log_is_capped_and_says_so_once(
     assert [line.text for line in forwarded] == ["line 00", "line 01", "line 02", "line 03", note]
 
 
+def test_nothing_comes_after_the_note_that_a_log_was_cut(
+    run_logs: RunLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The write that reached the cap ended within a line: its short rest once fitted behind it."""
+    monkeypatch.setattr(logs, "FILE_BYTES_MAX", 100)
+    log = run_logs.open("fetch", 1)
+    log.write("x" * 90 + "\nrest")
+    log.close()
+    assert lines_of(log.path) == [f"{TIME} WARNING output cut: the attempt has logged 10 MB"]
+
+
 def test_a_full_disk_costs_lines_not_the_step(
     run_logs: RunLogs, forwarded: list[LogLine], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import PurePath
 from typing import Any
 
 import pytest
@@ -165,6 +166,49 @@ def test_refused_commands(command: Any, message: str) -> None:
     assert raised.value.message == message
 
 
+def test_shell_options() -> None:
+    """Variables and codes are kept in a fixed order, the folder as a path's text."""
+    made = shell("a", env={"B": "2", "A": ""}, cwd=PurePath("x/./y/"), ok_codes=[3, 0, 3])
+    assert made == Shell("a", (("A", ""), ("B", "2")), "x/y", (0, 3))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"env": {"A=B": "x"}}, "shell: env has the name 'A=B'"),
+        ({"env": {"": "x"}}, "shell: env has the name ''"),
+        ({"env": {"A": 1}}, "shell: env gives A the value 1"),
+        ({"env": {"A": "\0"}}, "shell: env gives A the value '\\x00'"),
+        ({"env": {"OUT": "x"}}, "shell: env sets OUT, which the engine sets"),
+        ({"env": {"KAHNBAN_STEP": "x"}}, "shell: env sets KAHNBAN_STEP, which the engine sets"),
+        ({"cwd": ""}, "shell: cwd is ''"),
+        ({"cwd": 3}, "shell: cwd is 3"),
+        ({"ok_codes": ()}, "shell: ok_codes is ()"),
+        ({"ok_codes": 0}, "shell: ok_codes is 0"),
+        ({"ok_codes": (0, 256)}, "shell: ok_codes is (0, 256)"),
+        ({"ok_codes": (-9,)}, "shell: ok_codes is (-9,)"),
+        ({"ok_codes": (True,)}, "shell: ok_codes is (True,)"),
+    ],
+)
+def test_refused_shell_options(options: dict[str, Any], message: str) -> None:
+    """What no process could be given is refused where it is written."""
+    with pytest.raises(DefinitionError) as raised:
+        shell("a", **options)
+    assert raised.value.message == message
+    assert raised.value.hint
+
+
+def test_grace() -> None:
+    """Five seconds unless said otherwise; none at all is allowed; only processes have one."""
+    assert Step("a", shell("a")).grace_s == 5
+    assert Step("a", shell("a"), grace=0).grace_s == 0
+    assert Step("a", nothing, isolate=True, grace="1m").grace_s == 60
+    assert [
+        Step("a", run, isolate=alone).in_process
+        for run, alone in ((nothing, False), (nothing, True), (shell("a"), False))
+    ] == [False, True, True]
+
+
 def test_step_defaults() -> None:
     """Two retries after 1 s and 2 s, jitter aside; no timeout; all upstreams must be ok."""
     step = Step("a", nothing)
@@ -199,6 +243,12 @@ def test_step_in_its_normal_form() -> None:
         ({"run": "ls"}, "cannot run 'ls'", "give a function of ctx, or shell(…)"),
         ({"depends_on": "b"}, "depends_on is the text 'b'", "write ['b']"),
         ({"depends_on": [1]}, "depends_on holds 1", "give the names of steps"),
+        (
+            {"run": shell("ls"), "isolate": True},
+            "isolate= with shell(…)",
+            "leave it out: a command is a process",
+        ),
+        ({"grace": 1}, "grace= on a thread", "isolate=True makes it a process to end"),
         ({"retries": -1}, "retries is -1", "give 0 to 1000"),
         ({"retries": 1001}, "retries is 1001", "give 0 to 1000"),
         ({"retries": True}, "retries is True", "give a whole number"),
@@ -243,7 +293,7 @@ def test_ended_statuses() -> None:
 
 
 def test_policies_for_overruns() -> None:
-    """Three words for steps with a thread; a command past its limit is killed, so it has none."""
+    """Three words for steps with a thread; a process past its limit is killed, so it has none."""
     assert [
         Step("a", nothing, on_overrun=word).on_overrun for word in ("fail", "wait", "abandon")
     ] == [
@@ -258,4 +308,4 @@ def test_policies_for_overruns() -> None:
     with pytest.raises(DefinitionError) as caught:
         Step("a", shell("true"), on_overrun="wait")
     assert str(caught.value) == "step 'a': on_overrun= is for steps whose thread cannot be stopped"
-    assert caught.value.hint == "leave it out: a command past its limit is killed"
+    assert caught.value.hint == "leave it out: a process past its limit is killed"

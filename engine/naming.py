@@ -1,0 +1,32 @@
+"""What can name a workflow or a step."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+NAME_LENGTH_MAX = 100
+NAME_BYTES_MAX = 200  # a file name holds 255 bytes, and logs add a suffix
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}\Z")
+
+
+def name_fault(name: object) -> str:
+    """Say why `name` can name nothing; nothing if it can."""
+    if not isinstance(name, str):
+        return f"is not text but {type(name).__name__}"
+    if _PLAIN_NAME.match(name):
+        return ""
+    if not name:
+        return "is empty"
+    if len(name) > NAME_LENGTH_MAX or len(name.encode("utf-8", "surrogatepass")) > NAME_BYTES_MAX:
+        return f"is longer than {NAME_LENGTH_MAX} characters or {NAME_BYTES_MAX} bytes"
+    if unicodedata.normalize("NFC", name) != name:
+        return "is not in Unicode normal form NFC"
+    for position, char in enumerate(name):
+        category = unicodedata.category(char)
+        word = category[0] == "L" or category == "Nd"
+        inner = position > 0 and (char in "_.-" or category in {"Mn", "Mc"})
+        if not (word or inner):
+            return f"holds {char!r} at position {position + 1}"
+    return ""

@@ -1,0 +1,100 @@
+"""Step processes that have outlived their engine: found, named and ended before a run goes on."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from typing import NamedTuple
+
+from engine.errors import AlreadyRunning
+from engine.workers import procfs, warden_program
+from engine.workers.warden_program import StepProcess
+from store import locks, steps_lock
+from store.connection import Database
+from store.reconcile import Found, live_attempts, running
+
+logger = logging.getLogger("engine.run")
+
+ROUNDS_MAX = 250  # some seconds: then somebody has to look
+
+
+class _Dead(NamedTuple):
+    """A run whose engine is dead: its attempts without an outcome, by marker, and their steps."""
+
+    found: Found
+    owner: locks.Owner
+    live: dict[str, str]
+
+
+def end_orphans(database: Database, mine: locks.RunLock | None) -> None:
+    """End what still runs of attempts that were live when their engine died.
+
+    What a step that had ended well has left in the background is left alone. Raises
+    `AlreadyRunning` if one cannot be ended.
+    """
+    for found in running(database):
+        owner = locks.Owner.from_text(found.owner)
+        if owner is None or steps_lock.file_of(database.path, owner.lock) is None:
+            continue
+        dead = _Dead(found, owner, live_attempts(database, found.run_id))
+        if mine is not None and owner.lock == mine.name:
+            _end(database, dead)
+            continue
+        lock = locks.acquire(database.path, owner.lock.removesuffix(".lock"))
+        if lock is None:
+            continue
+        try:
+            _end(database, dead)
+        finally:
+            lock.release()
+
+
+def _end(database: Database, dead: _Dead) -> None:
+    file = steps_lock.file_of(database.path, dead.owner.lock) if dead.live else None
+    seen: dict[tuple[int, int], str] = {}
+    for _ in range(ROUNDS_MAX):
+        left = warden_program.left(
+            dead.owner.engine, file, lambda attempt: _is_spared(dead, attempt)
+        )
+        _kill(dead, left, seen)
+        if not left and not _is_held_unseen(database, dead):
+            break
+        warden_program.pause()
+    else:
+        raise _still_running(dead, left)
+    for text in seen.values():
+        logger.warning(
+            "run %d of %s: %s outlived its engine: ended",
+            dead.found.run_id,
+            dead.found.workflow,
+            text,
+        )
+
+
+def _is_spared(dead: _Dead, attempt: str) -> bool:
+    return bool(attempt) and attempt not in dead.live
+
+
+def _kill(dead: _Dead, left: list[StepProcess], seen: dict[tuple[int, int], str]) -> None:
+    for process, attempt in left:
+        step = f" of step '{dead.live[attempt]}'" if attempt else ""
+        text = f"process {procfs.shown([process])}{step}"
+        seen.setdefault((process.pid, process.started), text)
+        procfs.send(process, signal.SIGKILL)
+
+
+def _is_held_unseen(database: Database, dead: _Dead) -> bool:
+    """Whether the steps lock is held by nobody that can be seen, such as another user's process."""
+    file = steps_lock.file_of(database.path, dead.owner.lock)
+    if not dead.live or file is None or not steps_lock.is_held(database.path, dead.owner.lock):
+        return False
+    return not any(procfs.holders(file, procfs.processes()))
+
+
+def _still_running(dead: _Dead, left: list[StepProcess]) -> AlreadyRunning:
+    who = procfs.shown([each.process for each in left]) or "one that this user may not see"
+    return AlreadyRunning(
+        f"run {dead.found.run_id} of '{dead.found.workflow}': its engine died, but a process of its"
+        f" steps still runs and cannot be ended: {who}",
+        hint="end it as its user or as root, then try again",
+    )

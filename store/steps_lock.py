@@ -1,0 +1,77 @@
+"""Whether a step process of a dead engine still lives: a lock that step processes share.
+
+Beside a workflow's `NAME.lock`, which dies with the engine, lies `NAME.steps`: the engine holds a
+shared lock on it and hands the descriptor to every step process. Once the engine is dead the kernel
+still tells of those that live, by no number that could be somebody else's by now.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from engine.errors import StoreError
+from store import locks
+
+SUFFIX = ".steps"
+
+
+class StepsLock:
+    """The shared lock of one run's step processes; `fd` is what they are handed."""
+
+    def __init__(self, path: Path) -> None:
+        """Take it. Raises `StoreError` where the file cannot be made or locked."""
+        self.path = path
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self.fd = os.open(path, flags, 0o600)
+        except OSError as error:
+            raise StoreError(f"cannot open '{path}': {error.strerror}") from None
+        try:
+            fcntl.flock(self.fd, fcntl.LOCK_SH)  # one who looks holds it for microseconds
+        except OSError as error:
+            os.close(self.fd)
+            raise StoreError(f"cannot lock '{path}': {error.strerror}") from None
+
+    @property
+    def file(self) -> tuple[int, int]:
+        """Device and inode, by which an open descriptor of it is known."""
+        status = os.fstat(self.fd)
+        return status.st_dev, status.st_ino
+
+    def close(self) -> None:
+        """Let go of it; those that were handed it keep it."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def of(lock: locks.RunLock) -> StepsLock:
+    """Take the one that belongs to a run's lock."""
+    return StepsLock(lock.path.with_suffix(SUFFIX))
+
+
+def file_of(store: Path, lock_name: str) -> tuple[int, int] | None:
+    """Give device and inode of the file beside the lock file `lock_name`; None without one."""
+    try:
+        status = (locks.folder(store) / lock_name).with_suffix(SUFFIX).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def is_held(store: Path, lock_name: str) -> bool:
+    """Whether a process of a run under the lock file `lock_name` holds it; makes nothing."""
+    try:
+        path = (locks.folder(store) / lock_name).with_suffix(SUFFIX)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
