@@ -95,24 +95,10 @@ class LiveRun:
         if not env.inbox.empty():
             raise KeyboardInterrupt  # stopped before anything was begun
         self._announce(history, decision)
-        owner = locks.this_process(lock.name)
-        lock.begin(owner)
         channels = alerting.channels_for(self._compiled.definition, history, env)
-        new = new_run(self._going, decision, owner=owner.to_text())
-        run_id = journal.begin_run(database, new)
+        run_id = self._begin(database, lock, decision)
         try:
             failpoint("run-begun")
-            how = (
-                "starts anew" if decision.past is None else f"continues run {decision.past.run_id}"
-            )
-            logger.info(
-                "run %d of %s %s: %s",
-                run_id,
-                self._name,
-                how,
-                decision.reason,
-                extra={"run": run_id},
-            )
             drive = Drive(self._going, decision, database, lock, run_id)
             end, left = drive.run(channels)
             failpoint("run-ended")
@@ -141,6 +127,18 @@ class LiveRun:
         if drive.interrupted:
             raise KeyboardInterrupt
         return report
+
+    def _begin(self, database: Database, lock: locks.RunLock, decision: Decision) -> int:
+        """Record the run as running, and say so; gives its number."""
+        owner = locks.this_process(lock.name)
+        lock.begin(owner)
+        new = new_run(self._going, decision, owner=owner.to_text())
+        run_id = journal.begin_run(database, new)
+        past = decision.past
+        how = "starts anew" if past is None else f"continues run {past.run_id}"
+        text = "run %d of %s %s: %s"
+        logger.info(text, run_id, self._name, how, decision.reason, extra={"run": run_id})
+        return run_id
 
     def _fail(self, database: Database, lock: locks.RunLock, error: BaseException) -> bool:
         """Record that the machine or the engine ended the run; whether the store still took it."""

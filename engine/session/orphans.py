@@ -11,7 +11,7 @@ from engine.workers import procfs, warden_program
 from engine.workers.warden_program import StepProcess
 from store import locks, steps_lock
 from store.connection import Database
-from store.reconcile import Found, live_attempts, running
+from store.reconcile import Found, live_attempts, open_runs
 
 logger = logging.getLogger("engine.run")
 
@@ -32,7 +32,7 @@ def end_orphans(database: Database, mine: locks.RunLock | None) -> None:
     What a step that had ended well has left in the background is left alone. Raises
     `AlreadyRunning` if one cannot be ended.
     """
-    for found in running(database):
+    for found in open_runs(database):
         owner = locks.Owner.from_text(found.owner)
         if owner is None or steps_lock.file_of(database.path, owner.lock) is None:
             continue
