@@ -9,11 +9,10 @@ from engine import outputs
 from engine.model import Definition, RunStatus
 from engine.session import alerting
 from engine.session.environment import Environment
-from engine.session.orphans import end_orphans
 from store import locks
 from store.connection import Database
 from store.history import History
-from store.reconcile import Found, reconcile
+from store.reconcile import Found, open_runs, reconcile
 
 logger = logging.getLogger("engine.run")
 
@@ -32,7 +31,10 @@ def reconcile_all(
 
     `mine` is a lock the caller holds; `why` is the note on a run that failed in this process.
     """
-    end_orphans(database, mine)
+    if open_runs(database):
+        from engine.session.orphans import end_orphans
+
+        end_orphans(database, mine)
     history = History(database)
 
     def channels(found: Found) -> Iterable[str]:
