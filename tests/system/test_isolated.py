@@ -158,7 +158,7 @@ CRASHES = {
         "RuntimeError: can't start new thread",
     ),
     "forks": (
-        "[os.fork() for _ in range(5)]; remember(os.getpid()); time.sleep(0.3); 1 / 0",
+        "[os.fork() for _ in range(5)]; remember(os.getpid()); all_there(32); 1 / 0",
         "ZeroDivisionError: division by zero",
     ),
     "arguments": ("raise Odd(1, 2)", "Odd: (1, 2)"),
@@ -196,6 +196,11 @@ def test_a_crash_is_that_attempts_alone(project: Project) -> None:
         f"""
 from engine.workers import frames
 
+def all_there(count):
+    end = time.monotonic() + 20
+    while Path("effects.txt").read_text().count("pid:") < count and time.monotonic() < end:
+        time.sleep(0.01)
+
 def bomb():
     for _ in range(10_000):
         threading.Thread(target=time.sleep, args=(60,)).start()
@@ -222,7 +227,7 @@ workflow.add(Step("after", lambda ctx: ctx["before"], ["before", "exits"], trigg
     )
     begun = time.monotonic()
     report = project.report("flow", code=1)
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 60
     said = notes(report)
     for name, (_, expected) in CRASHES.items():
         assert expected in said[name], name
@@ -262,21 +267,21 @@ def family(ctx):
 
 workflow = (
     Workflow("flow")
-    .add(Step("spinner", spinner, timeout=1, grace=1, retries=0, isolate=True))
-    .add(Step("tidies", tidies, timeout=1, retries=0, isolate=True))
-    .add(Step("family", family, timeout=1.5, grace=0.5, retries=0, isolate=True))
-    .add(Step("command", shell(ESCAPE + "sleep 66"), timeout=1.5, grace=0.5, retries=0))
+    .add(Step("spinner", spinner, timeout=2.5, grace=1, retries=0, isolate=True))
+    .add(Step("tidies", tidies, timeout=2.5, retries=0, isolate=True))
+    .add(Step("family", family, timeout=3.5, grace=0.5, retries=0, isolate=True))
+    .add(Step("command", shell(ESCAPE + "sleep 66"), timeout=3.5, grace=0.5, retries=0))
 )
 """,
         prelude=PRELUDE + PIDS,
     )
     report = project.report("flow", code=1)
     said = notes(report)
-    assert said["spinner"] == said["tidies"] == "timed out after 1s"
-    assert said["family"] == said["command"] == "timed out after 1.5s"
+    assert said["spinner"] == said["tidies"] == "timed out after 2.5s"
+    assert said["family"] == said["command"] == "timed out after 3.5s"
     found = steps(report)
-    assert 2 <= found["spinner"]["duration_s"] < 4
-    assert found["tidies"]["duration_s"] < 3
+    assert 3.5 <= found["spinner"]["duration_s"] < 5.5  # the grace, and a second
+    assert found["tidies"]["duration_s"] < 4.5
     assert "tidied" in project.effects()
     assert len(pids(project)) == 11
     assert not any(map(is_alive, pids(project)))
@@ -315,7 +320,7 @@ workflow = (
         prelude=PRELUDE + PIDS,
     )
     report = project.report("flow")
-    assert steps(report)["leaves"]["duration_s"] < 2
+    assert steps(report)["leaves"]["duration_s"] < 10
     assert len(pids(project)) == 2
     assert not any(map(is_alive, pids(project)))
     assert "1 process had left its session and was ended: " in log(project, "leaves")
