@@ -249,6 +249,7 @@ def forget_heads(store: Path) -> None:
             try:
                 if os.fstat(fd).st_size > _OWNER_SIZE:
                     os.pwrite(fd, _HEAD.pack(0, 0), _OWNER_SIZE)
+                    os.fsync(fd)  # one that came back after a power cut would look like a loss
             finally:
                 os.close(fd)
 

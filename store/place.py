@@ -9,8 +9,6 @@ from shlex import quote
 from typing import NamedTuple
 
 from engine.errors import StoreError
-from store import locks
-from store.connection import Database
 
 MACHINE_ID = Path("/etc/machine-id")
 
@@ -65,10 +63,3 @@ def check(cursor: sqlite3.Cursor, path: Path) -> None:
             hint=f"look at it with `history` and `show`; `db restore {quote(str(path))}` goes on"
             " with it here",
         )
-
-
-def settle(database: Database) -> None:
-    """Let a store belong where it lies now, and count nothing that others recorded as lost."""
-    with database.write() as cursor:
-        record(cursor, here(database.path))
-    locks.forget_heads(database.path)

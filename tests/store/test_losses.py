@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from engine.errors import StoreError
-from store import locks, losses, place
+from store import locks, losses
 from store.connection import Database
 from store.database import open_reader, open_writer
+from store.restore import restore
 from tests.store.filled import CLOCK, begun, did, end
 from tests.store.filled import new_run as a_new_run
 
@@ -209,13 +209,9 @@ def test_locks_from_before_heads_remember_nothing(path: Path, database: Database
 
 
 def test_going_on_with_what_is_there(crashed: Path) -> None:
-    """Once it is settled, the store is the truth again, where it lies."""
+    """Once it is restored from itself, the store is the truth again, where it lies."""
     crashed.with_name("runs.db-wal").unlink()
-    raw = sqlite3.connect(crashed)
-    raw.close()
-    from store.connection import connect
-
-    database = connect(crashed, writable=True)
-    place.settle(database)
-    database.close()
+    assert lost(crashed)
+    restore(crashed, crashed)
+    assert lost(crashed) == []
     open_writer(crashed).close()

@@ -9,9 +9,10 @@ import pytest
 
 from engine.errors import StoreError
 from store import place
-from store.connection import Database, connect
+from store.connection import Database
 from store.database import open_reader, open_writer
 from store.history import History
+from store.restore import restore
 from tests.store.filled import a_run
 
 
@@ -104,12 +105,10 @@ def test_a_link_is_no_copy(path: Path, database: Database) -> None:
     open_writer(link).close()
 
 
-def test_a_settled_copy_belongs_where_it_is(path: Path, database: Database) -> None:
-    """Then it is a store of its own."""
+def test_a_restored_copy_belongs_where_it_is(path: Path, database: Database) -> None:
+    """Then each is a store of its own."""
     database.close()
     copy = copied(path)
-    raw = connect(copy, writable=True)
-    place.settle(raw)
-    raw.close()
+    restore(copy, copy)
     open_writer(copy).close()
     open_writer(path).close()

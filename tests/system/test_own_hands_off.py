@@ -29,6 +29,7 @@ OPENERS = {  # modules of the store that open files, none of which is the store'
     "mounts.py",  # the kernel's table
     "place.py",  # the machine's identity
     "reserve.py",  # the reserve
+    "steps_lock.py",  # the lock that step processes share
 }
 
 

@@ -37,6 +37,15 @@ def said(project: Project, code: int, *command: str) -> str:
     return result.err
 
 
+WAITS = """
+def waits(ctx):
+    effect("a")
+    while not Path("go").exists():
+        time.sleep(0.01)
+
+workflow = Workflow("flow").add(Step("a", waits)).add(Step("b", does("b"), depends_on=["a"]))
+"""
+
 LOST = "run 1 of 'flow' had 16 events"
 
 
@@ -76,11 +85,7 @@ def test_a_copied_project_does_not_go_on_as_the_first(project: Project, tmp_path
 
 def test_a_store_replaced_under_a_run_ends_it(project: Project) -> None:
     """Another file at its place does not get the run's commits, nor is it taken for the store."""
-    project.write(
-        "flow",
-        'workflow = Workflow("flow").add(Step("a", does("a", 1.0)))'
-        '.add(Step("b", does("b"), depends_on=["a"]))',
-    )
+    project.write("flow", WAITS)
     process = project.start("run", "flow")
     project.wait_for_effect("a")
     other = project.root / "other.db"
@@ -90,6 +95,7 @@ def test_a_store_replaced_under_a_run_ends_it(project: Project) -> None:
     raw.close()
     before = other.read_bytes()
     other.replace(project.store)
+    (project.root / "go").touch()
     result = project.end(process, time.monotonic())
     assert result.code == 3
     assert "was removed or replaced while it was open" in result.err
@@ -99,12 +105,13 @@ def test_a_store_replaced_under_a_run_ends_it(project: Project) -> None:
 
 def test_no_empty_store_is_made_while_a_removed_one_is_in_use(project: Project) -> None:
     """Neither by the run that ends, nor by a command meanwhile: its log is still there."""
-    project.write("flow", 'workflow = Workflow("flow").add(Step("a", does("a", 1.5)))')
+    project.write("flow", WAITS)
     project.write("more", 'workflow = Workflow("more").add(Step("a", does("more")))')
     process = project.start("run", "flow")
     project.wait_for_effect("a")
     project.store.unlink()
     err = said(project, 3, "run", "more")
     assert f"the store '{project.store}' is gone, but its write-ahead log" in err
+    (project.root / "go").touch()
     assert project.end(process, time.monotonic()).code == 3
     assert not project.store.exists()
