@@ -246,7 +246,8 @@ class StepContext(MutableMapping[str, Any]):
         if self._outputs is None:
             paths = self._scope.paths
             label = f"{self._scope.run_id}-{self.step}-{self.attempt}"
-            self._outputs = Outputs(paths.root, label, paths.store_url)
+            reject = self._scope.secrets.contains
+            self._outputs = Outputs(paths.root, label, paths.store_url, reject=reject)
             if self._closed:
                 self._outputs.discard()
         return self._outputs

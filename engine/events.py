@@ -59,10 +59,14 @@ class AttemptOverran(NamedTuple):
 
 
 class StopRequested(NamedTuple):
-    """Somebody wants the run to end: `by` is a signal's name or `cancel`; `at_once` skips grace."""
+    """Somebody wants the run to end: `by` names the signal, or who asked for it to be cancelled.
+
+    `at_once` waits for nothing that runs; `cancel` leaves steps of rule `all_done` their turn.
+    """
 
     by: str
     at_once: bool = False
+    cancel: bool = False
 
 
 Event = AttemptStarted | AttemptFinished | AttemptWithdrawn | AttemptOverran | StopRequested

@@ -7,6 +7,8 @@ from heapq import heappop, heappush
 
 from engine.events import AttemptStarted
 
+LEFT_MAX = 100  # attempts left behind whose bodies still run, before their run is stopped
+
 
 class Live:
     """A claimed attempt; `started_at` is None while it may still be queued."""
@@ -27,8 +29,8 @@ class Live:
 class LiveAttempts:
     """The attempts that count, one a step at most.
 
-    `queued` counts those that may not have begun; `left` holds the number of a step's attempt that
-    could not be stopped and whose body may still run.
+    `queued` counts those that may not have begun; `left` holds the numbers of a step's attempts
+    that could not be stopped and whose bodies may still run.
     """
 
     __slots__ = ("_limits", "_timeout_s", "by_step", "left", "queued")
@@ -38,7 +40,7 @@ class LiveAttempts:
         self._timeout_s = timeout_s
         self.by_step: dict[int, Live] = {}
         self.queued = 0
-        self.left: dict[int, int] = {}
+        self.left: dict[int, set[int]] = {}
         self._limits: list[tuple[float, int, int]] = []  # deadlines and stop-bys
 
     @property
@@ -50,13 +52,24 @@ class LiveAttempts:
         """Remove and give an attempt, or None for one that is superseded or was left behind."""
         live = self.by_step.get(step)
         if live is None or live.number != number:
-            if self.left.get(step) == number:
-                del self.left[step]
+            self._forget(step, number)
             return None
         del self.by_step[step]
         if not live.known:
             self.queued -= 1
         return live
+
+    def leave(self, step: int, number: int) -> int:
+        """Note that an attempt taken from here may run on; tells how many do."""
+        self.left.setdefault(step, set()).add(number)
+        return sum(len(numbers) for numbers in self.left.values())
+
+    def _forget(self, step: int, number: int) -> None:
+        numbers = self.left.get(step)
+        if numbers is not None:
+            numbers.discard(number)
+            if not numbers:
+                del self.left[step]
 
     def begin(self, event: AttemptStarted) -> bool:
         """Take in a start; tells whether that of an attempt that counts was unknown until now."""

@@ -154,12 +154,21 @@ class FileLog:
             self._used = True
             if self._cut:
                 return
-            text = self._partial.pop(stream, "") + text
+            text = self._unbroken(self._partial.pop(stream, "") + text)
             whole, newline, rest = text.rpartition("\n")
             if newline:
                 self._add(whole, stream)
             if rest:
                 self._partial[stream] = rest[: LINE_CHARS_MAX + _LOOK_AHEAD_CHARS]
+
+    def _unbroken(self, text: str) -> str:
+        """Mask a secret that reaches from a whole line into the unfinished one after it."""
+        end = text.rfind("\n")
+        if end in (-1, len(text) - 1):
+            return text
+        around = text[max(0, end - _LOOK_AHEAD_CHARS) : end + _LOOK_AHEAD_CHARS]
+        mask = self._logs.mask
+        return mask(text) if mask(around).count("\n") < around.count("\n") else text
 
     def close(self) -> None:
         """Write unfinished lines and close the file; what is written later opens it again."""

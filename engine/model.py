@@ -61,6 +61,14 @@ class TriggerRule(StrEnum):
     ONE_FAILED = "one_failed"
 
 
+class OnOverrun(StrEnum):
+    """What becomes of a retry while the timed-out attempt's thread still runs."""
+
+    FAIL = "fail"  # the step is `failed` in its place
+    WAIT = "wait"  # it waits until that thread has ended
+    ABANDON = "abandon"  # it starts beside that thread
+
+
 ENDED_STEP = frozenset(
     {
         StepStatus.OK,
@@ -200,7 +208,8 @@ class Step:
     jitter). `wait` and `retry` take tenacity strategies in its place; `retry_on` names the
     exception types worth a retry. `timeout` bounds one attempt. `when(ctx)` decides, once the
     upstreams have ended, whether the step runs. `output` is a shell step's one declared file.
-    `version` is any text that, changed, makes a resumed run do the step again.
+    `on_overrun` says what a retry does while the timed-out attempt's thread still runs. `version`
+    is any text that, changed, makes a resumed run do the step again.
 
     Raises `DefinitionError` for anything that cannot work.
     """
@@ -219,6 +228,7 @@ class Step:
     retry: Any = None
     output: str | None = None
     version: str = ""
+    on_overrun: OnOverrun | str = OnOverrun.FAIL
     timeout_s: float | None = field(init=False, default=None)
     backoff_s: float = field(init=False, default=BACKOFF_S)
     backoff_s_max: float = field(init=False, default=BACKOFF_S_MAX)
@@ -245,6 +255,8 @@ class Step:
             put(self, "backoff_s_max", parse_duration(what, self.backoff_max, zero=True))
         if type(self.trigger_rule) is not TriggerRule:
             put(self, "trigger_rule", self._checked_rule())
+        if self.on_overrun is not OnOverrun.FAIL:
+            put(self, "on_overrun", self._checked_on_overrun())
         self._check_rest()
 
     def _fault(self, what: str, hint: str) -> DefinitionError:
@@ -275,6 +287,20 @@ class Step:
             raise self._fault(
                 f"unknown trigger rule {self.trigger_rule!r}", f"choose one of {rules}"
             ) from None
+
+    def _checked_on_overrun(self) -> OnOverrun:
+        try:
+            policy = OnOverrun(self.on_overrun)
+        except ValueError:
+            raise self._fault(
+                f"unknown on_overrun {self.on_overrun!r}", f"choose one of {', '.join(OnOverrun)}"
+            ) from None
+        if isinstance(self.run, Shell):
+            raise self._fault(
+                "on_overrun= is for steps whose thread cannot be stopped",
+                "leave it out: a command past its limit is killed",
+            )
+        return policy
 
     def _check_rest(self) -> None:
         if self.when is not None and not callable(self.when):

@@ -6,9 +6,24 @@ NOT_STARTED = "not started"
 BEFORE_RETRY = "stopped before its retry"
 
 
-def stopped(by: str, *, known: bool = True) -> str:
-    """Say who stopped an attempt, and whether it is `known` that it had begun."""
-    return f"stopped by {by}" if known else f"stopped by {by}; may not have started"
+def stopped(by: str) -> str:
+    """Say which signal stopped a run and its attempts."""
+    return f"stopped by {by}"
+
+
+def cancelled(by: str) -> str:
+    """Say who had a run cancelled."""
+    return f"cancelled by {by}"
+
+
+def too_many_left(count: int) -> str:
+    """Say that a run was stopped because of the threads it had to leave behind."""
+    return f"stopped: {count} threads of timed-out steps are still running"
+
+
+def unsure(reason: str) -> str:
+    """Add to why an attempt was ended that it is not known to have begun."""
+    return f"{reason}; may not have started"
 
 
 def timed_out(limit_s: float | None) -> str:

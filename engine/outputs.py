@@ -22,7 +22,7 @@ from engine.errors import StoreError, SupersededError, UsageError
 from engine.model import OutputFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 MODES = frozenset({"w", "wt", "wb"})
 TEMPORARY_PREFIX = ".kahnban-"
@@ -82,9 +82,20 @@ class Pending:
 class Outputs:
     """The output files of one attempt; safe to close from another thread."""
 
-    def __init__(self, root: Path, label: str, store_url: str = "") -> None:
-        """Take relative paths from `root`; `label` (run-step-attempt) marks the temporaries."""
+    def __init__(
+        self,
+        root: Path,
+        label: str,
+        store_url: str = "",
+        *,
+        reject: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """Take relative paths from `root`; `label` (run-step-attempt) marks the temporaries.
+
+        `reject` says whether a path, which is recorded, holds a secret.
+        """
         self._root = root
+        self._reject = reject
         self._label = label
         self._store_file = store_file(store_url)
         self._lock = threading.Lock()
@@ -154,6 +165,12 @@ class Outputs:
     def _target(self, path: str | os.PathLike[str]) -> Path:
         # A link is followed, as `open` would: what it points to is replaced, not the link.
         target = Path(os.path.realpath(self._root / os.fspath(path)))
+        # Only what the step chose: the project's own place is in every path.
+        if self._reject(str(target).removeprefix(f"{os.path.realpath(self._root)}{os.sep}")):
+            raise UsageError(
+                "the path of an output holds a registered secret",
+                hint="paths are recorded as they are; name the file after something else",
+            )
         if target.is_dir():
             raise UsageError(f"output '{target}' is a folder", hint="name a file inside it")
         own = self._store_file

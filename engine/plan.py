@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.graph import Graph
-from engine.model import StepStatus, TriggerRule
+from engine.model import OnOverrun, StepStatus, TriggerRule
 
 _S = StepStatus
 
@@ -35,7 +35,8 @@ class Plan:
     """What the core needs to know of a definition, compiled; sequences are by position.
 
     `stop_s` is how long a stop may take before the attempt counts as left behind; `gentle` says
-    that a stop leaves a way to clean up (a command gets TERM), so that it is asked for at once.
+    that a stop leaves a way to clean up (a command gets TERM), so that it is asked for at once;
+    `on_overrun` what a retry does while the attempt before it still runs.
     """
 
     graph: Graph
@@ -44,6 +45,7 @@ class Plan:
     timeout_s: Sequence[float | None]
     stop_s: Sequence[float]
     gentle: Sequence[bool]
+    on_overrun: Sequence[OnOverrun]
 
 
 @dataclass(slots=True)

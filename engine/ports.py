@@ -90,6 +90,12 @@ class Store(Protocol):
     def mark_published(self, steps: Sequence[int]) -> None:
         """Record that the output files of these steps stand at their targets."""
 
+    def asked_to_stop(self) -> str | None:
+        """Tell who wants this run cancelled, if somebody does; cheap enough for twice a second.
+
+        Told at least once; raises as `commit_tick` does.
+        """
+
 
 class Values(Protocol):
     """Context values as stored; safe to call from any thread."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ COMMIT_TRIES = 3  # each waits up to the store's busy timeout
 AHEAD_MAX = 512
 AHEAD_COMMITS = 2.0  # how many commits' worth of work may lie queued
 SMOOTHING = 0.2
+LOOK_S = 0.5  # how often to look whether somebody wants the run cancelled
 
 
 class Pace:
@@ -89,6 +91,7 @@ class Runner:
         self._steps = steps
         self._ports = ports
         self._pace = Pace(scheduler.workers)
+        self._next_look = 0.0  # for a request to cancel
         self.interrupted = False  # by a KeyboardInterrupt, which the caller is to raise again
 
     def run(self) -> EndRun:
@@ -99,6 +102,7 @@ class Runner:
         """
         ports, scheduler, pace = self._ports, self._scheduler, self._pace
         events = ports.workers.wait(0.0)  # a stop may have come before the first claim
+        self._next_look = ports.clock.now() + LOOK_S
         settled = False
         while True:
             now = ports.clock.now()
@@ -120,13 +124,31 @@ class Runner:
 
     def _wait(self, now: float) -> list[Event]:
         wakeup = self._scheduler.next_wakeup(now)
-        timeout_s = None if wakeup is None else max(0.0, wakeup - self._ports.clock.now())
+        clock, workers = self._ports.clock, self._ports.workers
+        due = math.inf if wakeup is None else wakeup
+        while True:
+            at = clock.now()
+            if at >= self._next_look and (asked := self._asked_to_stop(at)) is not None:
+                return [asked]
+            until = min(due, self._next_look)
+            try:
+                events = workers.wait(None if until == math.inf else max(0.0, until - at))
+            except KeyboardInterrupt:  # as a library, where nobody has handlers for signals
+                events = [StopRequested("SIGINT", at_once=self.interrupted)]
+                self.interrupted = True
+            if events or due <= until:
+                return events or list(workers.begun())
+
+    def _asked_to_stop(self, now: float) -> StopRequested | None:
+        self._next_look = now + LOOK_S
         try:
-            events = self._ports.workers.wait(timeout_s)
-        except KeyboardInterrupt:  # as a library, where nobody has handlers for signals
-            events = [StopRequested("SIGINT", at_once=self.interrupted)]
-            self.interrupted = True
-        return events or list(self._ports.workers.begun())
+            by = self._ports.store.asked_to_stop()
+        except StoreBusy:
+            return None  # it is looked again soon
+        if by is None:
+            return None
+        self._next_look = math.inf
+        return StopRequested(by, cancel=True)
 
     def _overran(self, now: float) -> list[AttemptOverran]:
         """Put the retry's delay, drawn here, to each attempt that would not stop in time."""

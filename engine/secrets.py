@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import os
 import re
@@ -39,6 +40,7 @@ class Secrets:
         self._values: set[str] = set()
         self._forms: tuple[str, ...] = ()
         self._pattern: re.Pattern[str] | None = None
+        self._broken: re.Pattern[str] | None = None  # finds forms with line breaks inside
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -108,18 +110,30 @@ class Secrets:
     def mask(self, text: str) -> str:
         """Put `***` for every registered secret, also quoted for URLs, escaped, in base64.
 
-        Never raises: a file that cannot be trusted registers nothing and is reported by `get`.
+        It may go over line breaks, as wrapped base64 does. Never raises: a file that cannot be
+        trusted registers nothing and is reported by `get`.
         """
         self._load()
-        pattern = self._pattern
-        return text if pattern is None else pattern.sub(MASK, text)
+        if self._pattern is None:
+            return text
+        if "\n" in text and self._holds(_joined(text)):
+            return self._over_breaks().sub(MASK, text)
+        return self._pattern.sub(MASK, text)
 
-    def contains(self, text: str | bytes) -> bool:
+    def contains(self, text: str) -> bool:
         """Tell whether a registered secret is in `text`, in any of the forms that are masked."""
         self._load()
-        if isinstance(text, bytes):
-            return any(form.encode("utf-8", "surrogateescape") in text for form in self._forms)
+        return self._holds(text) or ("\n" in text and self._holds(_joined(text)))
+
+    def _holds(self, text: str) -> bool:
         return any(form in text for form in self._forms)
+
+    def _over_breaks(self) -> re.Pattern[str]:
+        with self._lock:
+            if self._broken is None:
+                forms = (_BREAK.join(map(re.escape, form)) for form in self._forms)
+                self._broken = re.compile("|".join(forms))
+            return self._broken
 
     def _register(self, values: Iterable[str]) -> None:
         with self._lock:
@@ -131,6 +145,14 @@ class Secrets:
             # The longest first: a secret that holds another is masked whole.
             self._forms = tuple(sorted({*self._forms, *forms}, key=lambda form: (-len(form), form)))
             self._pattern = re.compile("|".join(map(re.escape, self._forms)))
+            self._broken = None
+
+
+_BREAK = r"(?:\r?\n)?"
+
+
+def _joined(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\n", "")
 
 
 def _lines(value: str) -> Iterator[str]:
@@ -163,7 +185,9 @@ def _forms_of(value: str) -> Iterator[str]:
     yield repr(value)[1:-1]
     yield json.dumps(value)[1:-1]
     yield json.dumps(value, ensure_ascii=False)[1:-1]
+    yield html.escape(value)
     raw = value.encode("utf-8", "surrogateescape")
+    yield repr(raw)[2:-1]
     for quoted in (quote(raw), quote(raw, safe=""), quote_plus(raw)):
         yield quoted
         yield re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), quoted)

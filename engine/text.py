@@ -9,10 +9,12 @@ from datetime import UTC, datetime, tzinfo
 
 # Controls, line separators, bidi and invisible marks can forge, hide or turn round what is shown;
 # lone surrogates cannot be written at all.
-_HOSTILE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
-    "\ufff9-\ufffb\U000e0000-\U000e007f]"
+_BEYOND_ASCII = (
+    "\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
+    "\ufff9-\ufffb\U000e0000-\U000e007f"
 )
+_HOSTILE = re.compile(f"[\x00-\x1f{_BEYOND_ASCII}]")
+_HOSTILE_IN_JSON = re.compile(f"[{_BEYOND_ASCII}]")  # the rest JSON itself escapes
 ELLIPSIS = "…"
 
 
@@ -31,6 +33,19 @@ def _escaped(match: re.Match[str]) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def printable_json(text: str) -> str:
+    r"""Give JSON text that means the same and shows what it holds: `\u202e` for the character."""
+    return text if text.isascii() else _HOSTILE_IN_JSON.sub(_json_escaped, text)
+
+
+def _json_escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    high, low = divmod(code - 0x10000, 0x400)
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
 
 
 def printable_lines(text: str) -> list[str]:

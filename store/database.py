@@ -47,12 +47,14 @@ def path_of(url: str) -> Path:
 def open_writer(path: Path) -> Database:
     """Open the store for writing; creates a missing one, upgrades an older one after a copy.
 
-    Raises `StoreError` (damaged, newer, foreign, a copy, with losses, unwritable) or
-    `AlreadyRunning` (an upgrade is due while a run is on); nothing is written then.
+    Raises `StoreError` (damaged, newer, foreign, a copy, with losses, unwritable, where others may
+    replace it) or `AlreadyRunning` (an upgrade is due while a run is on); nothing is written then.
     """
     _check_machine()
     _check_disk(path)
     found = _look_at(path)
+    _check_place(path)
+    _check_companions(path)
     if found is None:
         _create(path)
         found = _look_at(path)
@@ -108,10 +110,7 @@ def open_reader(path: Path) -> Database:
 
     Raises `StoreError` if it is missing, damaged, or of another version.
     """
-    if _look_at(path) is None:
-        raise StoreError(
-            f"there is no store at '{path}' yet", hint="it is made by the first run; see `list`"
-        )
+    must_exist(path)
     database = connect(path, writable=False)
     try:
         version = version_of(path, database.raw)
@@ -135,6 +134,14 @@ def _check_restoring(database: Database) -> None:
         raise AlreadyRunning(
             f"the store '{database.path}' is being restored",
             hint="run the same command again when that has ended",
+        )
+
+
+def must_exist(path: Path) -> None:
+    """Raise `StoreError` if there is no store there."""
+    if _look_at(path) is None:
+        raise StoreError(
+            f"there is no store at '{path}' yet", hint="it is made by the first run; see `list`"
         )
 
 
@@ -182,6 +189,33 @@ def _beside(path: Path, ending: str) -> Path:
     return Path(os.path.realpath(path) + ending)
 
 
+def _check_place(path: Path) -> None:
+    """Refuse a store that any user could replace: by its folder, or as a link in a shared one.
+
+    Where the sticky bit is set, as in `/tmp`, only its owner can replace a file.
+    """
+    if path.is_symlink():
+        if path.lstat().st_uid not in {os.geteuid(), 0}:
+            raise StoreError(
+                f"the store '{path}' is a link that another user made",
+                hint="name the file itself with --store",
+            )
+        _check_folder(path.parent)
+    _check_folder(Path(os.path.realpath(path)).parent)
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        mode = folder.stat().st_mode
+    except OSError:
+        return  # it is made, private, or the making says what is wrong
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise StoreError(
+            f"every user may write into the folder of the store '{folder}'",
+            hint=f"chmod o-w '{folder}', or name another store with --store",
+        )
+
+
 def check_owner(path: Path, owner: int) -> None:
     """Raise `StoreError` where the store's file is another user's."""
     if owner == os.geteuid():
@@ -207,6 +241,14 @@ def _check_writable(path: Path) -> None:
                 f"the store '{path}' cannot be written: its {what} is read-only here",
                 hint="make file and folder writable for this user, or name another with --store",
             )
+
+
+def _check_companions(path: Path) -> None:
+    """Refuse what another user put beside the store: whose log it is can write into it."""
+    own = os.path.realpath(path)
+    for ending in ("-wal", "-shm", "-journal", ".locks"):
+        with contextlib.suppress(FileNotFoundError):
+            check_owner(Path(own + ending), os.lstat(own + ending).st_uid)
 
 
 def version_of(path: Path, raw: sqlite3.Connection) -> str | None:

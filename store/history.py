@@ -21,6 +21,7 @@ Row = dict[str, Any]
 
 _ID_MAX = (1 << 63) - 1
 PRUNED = "its values, logs and report were pruned"
+_DIGITS_MAX = 100  # Python reads no number of thousands of digits
 MEDIAN_OF = 10  # the last successful attempts that tell how long a step usually takes
 
 
@@ -90,7 +91,7 @@ class History:
 
         Raises `UsageError` if there is none.
         """
-        if name.isdecimal() and name.isascii():
+        if name.isdecimal() and name.isascii() and len(name) <= _DIGITS_MAX:
             return int(self.run(int(name))["run_id"])
         sql = "SELECT max(id) AS run_id FROM run_rows"
         rows = (

@@ -23,6 +23,7 @@ from engine.events import (
 )
 from engine.model import Encoded, OutputFile, RunStatus, StepStatus
 from store import statements
+from store.cancels import Watch
 from store.connection import Database
 from store.tables import AlertStatus
 
@@ -252,6 +253,7 @@ class Journal:
         self._stamp = stamp
         self._channels = channels
         self._committed = committed
+        self._watch = Watch(database, run_id)
         self._events = events_of(database, run_id)
         committed(run_id, self._events)
 
@@ -267,6 +269,10 @@ class Journal:
         """Record that the files of these steps stand at their targets."""
         with self._database.write() as cursor:
             cursor.executemany(statements.published(), [(self.run_id, step) for step in steps])
+
+    def asked_to_stop(self) -> str | None:
+        """Tell who wants this run cancelled, if somebody does."""
+        return self._watch.look()
 
     def _batch(self, actions: Sequence[Action]) -> _Batch:
         batch, run, stamp = _Batch(self._events), self.run_id, self._stamp

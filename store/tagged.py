@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 import sys
 from base64 import b64decode, b64encode
@@ -45,14 +46,28 @@ dump: Callable[[object], str] = json.JSONEncoder(
 
 def tagged(value: object, reject: Reject | None, *, ordered: bool = False) -> str:
     """Give `value` as tagged JSON, or raise `NotStorable`; `ordered` sorts dicts too."""
-    return dump(_Tagger(reject, ordered=ordered).tree(value))
+    text = dump(_Tagger(reject, ordered=ordered).tree(value))
+    if reject is not None and numbers_hold(text, reject):
+        _Tagger(reject, ordered=ordered, numbers=True).tree(value)  # raises and says where
+        raise NotStorable(SECRET, SECRET_HINT)  # in a date, say
+    return text
+
+
+def numbers_hold(text: str, reject: Reject) -> bool:
+    """Tell whether encoded text holds a secret in what is no text: all texts were asked about."""
+    return _NUMBER.search(text) is not None and reject(text)
+
+
+# What numbers and dates consist of, as many characters of it as a secret has at least.
+_NUMBER = re.compile(r"[0-9.eE+:T-]{6}")
 
 
 class _Tagger:
     """Turns one value into a tree of plain JSON and tags."""
 
-    def __init__(self, reject: Reject | None, *, ordered: bool) -> None:
+    def __init__(self, reject: Reject | None, *, ordered: bool, numbers: bool = False) -> None:
         self.reject = reject
+        self.numbers = numbers  # ask about each of them too
         self.ordered = ordered
         self.size = 0  # never more than the encoded size
         self.open: set[int] = set()
@@ -87,10 +102,23 @@ class _Tagger:
         return value if is_utf8(value) else {"~text": value.encode("utf-8", "surrogatepass").hex()}
 
     def integer(self, value: int) -> Any:
-        return value if -PLAIN_INT < value < PLAIN_INT else {"~int": self.text(hex(value))}
+        if -PLAIN_INT < value < PLAIN_INT:
+            return self.number(value)
+        if value.bit_length() < _DECIMAL_BITS_MAX:
+            self.text(str(value))  # a secret is looked for in decimal too
+        return {"~int": self.text(hex(value))}
+
+    def number(self, value: float) -> Any:
+        if self.numbers and self.reject is not None and self.reject(str(value)):
+            raise NotStorable(SECRET, SECRET_HINT)
+        return value
 
     def real(self, value: float) -> Any:
-        return value if math.isfinite(value) else {"~float": struct.pack(">d", value).hex()}
+        return (
+            self.number(value)
+            if math.isfinite(value)
+            else {"~float": struct.pack(">d", value).hex()}
+        )
 
     def octets(self, value: bytes | bytearray) -> Any:
         if len(value) > BYTES_MAX:
@@ -163,6 +191,7 @@ class _Tagger:
 
 
 _MICROSECOND = timedelta(microseconds=1)
+_DECIMAL_BITS_MAX = 2_000  # no secret is longer, and Python writes ints of this size at any limit
 _ZONE_HINT = "use zoneinfo.ZoneInfo(NAME), datetime.timezone or UTC"
 
 

@@ -30,7 +30,7 @@ from store.storable import (
     shown,
     type_name,
 )
-from store.tagged import Reject, dump, tagged, untagged
+from store.tagged import Reject, dump, numbers_hold, tagged, untagged
 
 __all__ = ["BYTES_MAX", "DEPTH_MAX", "NOTE_BYTES", "Reject", "canonical", "decode", "encode"]
 
@@ -41,9 +41,10 @@ _PATH_LENGTH = 12  # parts of a path that a message shows
 def encode(key: str, value: object, *, reject: Reject | None = None) -> Encoded:
     """Encode the value stored under `key`; the same value gives the same bytes.
 
-    `reject` is asked about every text inside, `key` too, and says whether it holds a secret (of a
-    table it is asked once, about all of its text). Raises `ValueNotStorable` for what cannot be
-    stored exactly, holds a secret, or takes more than `BYTES_MAX` bytes.
+    `reject` is asked about every text inside, `key` too, and about numbers as they are written, and
+    says whether it holds a secret (of a table it is asked once, about all of its text). Raises
+    `ValueNotStorable` for what cannot be stored exactly, holds a secret, or takes more than
+    `BYTES_MAX` bytes.
     """
     try:
         _check_key(key, reject)
@@ -135,8 +136,11 @@ def _encode_plain(value: object, reject: Reject | None) -> tuple[str, bytes] | N
     if not _is_plain(value, reject):
         return None
     try:
-        data = dump(value).encode()
+        text = dump(value)
+        data = text.encode()
     except ValueError:  # NaN or an infinity; UnicodeEncodeError of a lone surrogate
+        return None
+    if reject is not None and numbers_hold(text, reject):
         return None
     _check_size(data)
     return "json", data

@@ -1,7 +1,7 @@
-"""Definitions in one line of text: `a b>a c>a,b:all_done*2~1.5!`.
+"""Definitions in one line of text: `a b>a c>a,b:all_done*2~1.5%wait d!`.
 
 A word is a step: its name, `>` its upstreams, `:` its trigger rule, `*` its retries (0 without),
-`~` its timeout in seconds, and `!` if it is a command.
+`~` its timeout in seconds, `%` its policy for overruns, and `!` if it is a command.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from typing import Any, NamedTuple
 
 from engine import graph
-from engine.model import Definition, Shell, Step, TriggerRule
+from engine.model import Definition, OnOverrun, Shell, Step, TriggerRule
 from engine.plan import Plan
 
 STOP_S = 0.1
@@ -18,7 +18,7 @@ COMMAND_STOP_S = 7.0
 
 _WORD = re.compile(
     r"(?P<name>[^>:*~!]+)(?:>(?P<ups>[^:*~!]+))?(?::(?P<rule>\w+))?"
-    r"(?:\*(?P<retries>\d+))?(?:~(?P<timeout>[\d.]+))?(?P<command>!)?\Z"
+    r"(?:\*(?P<retries>\d+))?(?:~(?P<timeout>[\d.]+))?(?:%(?P<overrun>\w+))?(?P<command>!)?\Z"
 )
 
 
@@ -28,6 +28,7 @@ class _Parsed(NamedTuple):
     rule: TriggerRule
     retries: int
     timeout_s: float | None
+    overrun: OnOverrun
     command: bool
 
 
@@ -43,6 +44,7 @@ def _parse(text: str) -> list[_Parsed]:
                 TriggerRule(match["rule"] or "all_success"),
                 int(match["retries"] or 0),
                 float(match["timeout"]) if match["timeout"] else None,
+                OnOverrun(match["overrun"] or "fail"),
                 bool(match["command"]),
             )
         )
@@ -65,6 +67,7 @@ def plan(text: str) -> Plan:
         timeout_s=[word.timeout_s for word in words],
         stop_s=[COMMAND_STOP_S if word.command else STOP_S for word in words],
         gentle=[word.command for word in words],
+        on_overrun=[word.overrun for word in words],
     )
 
 
@@ -83,6 +86,7 @@ def steps(text: str, run: Any = nothing) -> tuple[Step, ...]:
             retries=word.retries,
             timeout=word.timeout_s,
             trigger_rule=word.rule,
+            on_overrun=word.overrun,
         )
         for word in _parse(text)
     )

@@ -30,6 +30,7 @@ from engine.resume import Past
 
 EPOCH = datetime(2011, 11, 14, tzinfo=UTC)
 Key = tuple[int, int]
+LOOKS_MAX = 10_000
 
 
 class FakeClock:
@@ -38,6 +39,7 @@ class FakeClock:
     def __init__(self, now: float = 0.0, seed: int = 0) -> None:
         """Stand at `now`."""
         self._now = now
+        self.wall_s = 0.0  # how far the wall clock was set, in all
         self._random = Random(seed)
 
     def now(self) -> float:
@@ -50,15 +52,15 @@ class FakeClock:
 
     def stamp(self, at: float) -> int:
         """Microseconds since 1970 of a virtual instant."""
-        return round((EPOCH.timestamp() + at) * 1_000_000)
+        return round((EPOCH.timestamp() + self.wall_s + at) * 1_000_000)
 
     def instant(self, stamp_us: int) -> float:
         """Turn microseconds since 1970 back."""
-        return stamp_us / 1_000_000 - EPOCH.timestamp()
+        return stamp_us / 1_000_000 - EPOCH.timestamp() - self.wall_s
 
     def utc(self, at: float | None = None) -> datetime:
         """Wall time of a virtual instant."""
-        return EPOCH + timedelta(seconds=self._now if at is None else at)
+        return EPOCH + timedelta(seconds=self.wall_s + (self._now if at is None else at))
 
     def random(self) -> float:
         """Draw from the seeded sequence."""
@@ -282,6 +284,7 @@ class RunRow:
     unpublished: dict[int, tuple[OutputFile, ...]] = field(default_factory=dict)
     source: dict[int, int] = field(default_factory=dict)
     carried: dict[int, Carried] = field(default_factory=dict)
+    cancel_by: str | None = None
 
     def attempts_of(self, step: int) -> list[AttemptRow]:
         """Give the attempts of a step, in order."""
@@ -306,6 +309,7 @@ class FakeStore:
         """Hold no run."""
         self.runs: list[RunRow] = []
         self._before, self._after = before, after
+        self._looks = 0  # since the last commit
 
     def begin_run(self, count: int) -> RunRow:
         """Record a run of `count` steps as running."""
@@ -315,6 +319,7 @@ class FakeStore:
 
     def commit_tick(self, actions: Sequence[Action]) -> None:
         """Apply all actions, or none; guarded by the states they leave, in the journal's order."""
+        self._looks = 0
         self._before(actions)
         run = self.runs[-1]
         self._check(run, actions)
@@ -326,6 +331,13 @@ class FakeStore:
         """Record that the files of these steps stand."""
         for step in steps:
             self.runs[-1].unpublished.pop(step, None)
+
+    def asked_to_stop(self) -> str | None:
+        """Tell who wants the newest run cancelled; a run that only ever looks is stuck."""
+        self._looks += 1
+        if self._looks > LOOKS_MAX:
+            raise AssertionError("nothing can ever happen: the run waits for no event")
+        return self.runs[-1].cancel_by
 
     def _check(self, run: RunRow, actions: Sequence[Action]) -> None:
         """Refuse what the real journal's guards and keys refuse."""
@@ -378,6 +390,12 @@ class FakeStore:
                 run.status, run.finished_at, run.note = status, at, note
             case _:
                 pass
+
+    def ask_cancel(self, by: str) -> None:
+        """Want the newest run cancelled, if it is on; the first to ask counts."""
+        run = self.runs[-1]
+        if run.status is RunStatus.RUNNING:
+            run.cancel_by = run.cancel_by or by
 
     # -- what the next command does ---------------------------------------------------------------
 

@@ -6,10 +6,11 @@ import argparse
 import socket
 
 from engine.cli import place
-from engine.cli.console import print_result
+from engine.cli.console import print_result, shown
 from engine.clock import SystemClock
 from engine.ports import Paths
 from engine.secrets import Secrets
+from engine.text import printable
 
 
 def alerts(parsed: argparse.Namespace) -> int:
@@ -37,7 +38,7 @@ def _test(parsed: argparse.Namespace, secrets: Secrets) -> int:
         for warning in half_configured(secrets.setting):
             print_result(warning)
         for _, _, said in outcomes:
-            print_result(secrets.mask(said))
+            print_result(shown(secrets.mask(said)))
         if not outcomes:
             print_result("no channel is configured: set SLACK_WEBHOOK_URL, or SMTP_URL and MAIL_TO")
     return 0 if outcomes and all(ok for _, ok, _ in outcomes) else 1
@@ -68,7 +69,7 @@ def _send(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
         print_result(text if waiting else "nothing to send")
         return 1 if waiting else 0
     for warning in result.warnings:
-        print_result(secrets.mask(warning))
+        print_result(shown(secrets.mask(warning)))
     print_result(f"sent {result.sent}, failed {result.failed}, given up {result.given_up}")
     return 1 if result.failed or result.given_up else 0
 
@@ -88,7 +89,7 @@ def _list(parsed: argparse.Namespace, paths: Paths) -> int:
         place.print_json(rows)
         return 0
     for row in rows:
-        error = f": {row['error']}" if row["error"] else ""
+        error = f": {printable(row['error'])}" if row["error"] else ""
         tries = f"{row['tries']} tries"
         print_result(f"run {row['run_id']}  {row['channel']}  {row['status']}  {tries}{error}")
     if not rows:

@@ -25,8 +25,9 @@ from engine.cli.log_lines import (
     is_wanted,
 )
 from engine.errors import EngineError
-from engine.logs import LogLine, ScopeHandler, current
+from engine.logs import LogLine, ScopeHandler, current, escape
 from engine.ports import AttemptLog
+from engine.text import printable_lines
 
 LINES_LOGGER = "engine.lines"
 
@@ -138,21 +139,24 @@ def _warning(text: str) -> logging.LogRecord:
 class StepOutput:
     """Stands in for sys.stdout or sys.stderr: what a step prints goes to its attempt's log.
 
-    Whose thread it is tells `engine.logs.current`; what anybody else prints goes through as ever.
+    Whose thread it is tells `engine.logs.current`; what anybody else prints, such as a thread that
+    a step has started, goes through, masked and escaped like all that is shown.
     """
 
-    def __init__(self, original: TextIO, stream: str) -> None:
+    def __init__(self, original: TextIO, stream: str, mask: Callable[[str], str]) -> None:
         self.original = original
         self._stream = stream
+        self._mask = mask
 
     def write(self, text: str) -> int:
         """Write to the log of the attempt that runs in this thread, if one does."""
-        scope = current.get()
-        if scope is None:
-            return self.original.write(text)
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        scope.log.write(text, stream=self._stream)
+        scope = current.get()
+        if scope is None:
+            self.original.write("\n".join(map(escape, self._mask(text).split("\n"))))
+        else:
+            scope.log.write(text, stream=self._stream)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -204,11 +208,11 @@ class _StepBytes(io.RawIOBase):
 
 
 @contextmanager
-def step_output() -> Iterator[None]:
+def step_output(mask: Callable[[str], str]) -> Iterator[None]:
     """Route sys.stdout and sys.stderr by attempt while the block runs."""
     before = sys.stdout, sys.stderr
     routed = [
-        stream if stream is None else cast("TextIO", StepOutput(stream, name))
+        stream if stream is None else cast("TextIO", StepOutput(stream, name, mask))
         for stream, name in zip(before, ("out", "err"), strict=True)
     ]
     sys.stdout, sys.stderr = routed
@@ -236,6 +240,11 @@ def prepare_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open for the whole command
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def shown(text: str) -> str:
+    """Give what others wrote, several lines perhaps, so that no terminal obeys it."""
+    return "\n".join(printable_lines(text))
 
 
 def print_result(text: str) -> None:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cli import place
-from engine.cli.console import print_result
+from engine.cli.console import print_result, shown
 from engine.clock import SystemClock
 from engine.definitions import Found, find_all
 from engine.definitions.loader import load, load_file
 from engine.errors import EngineError, UsageError
 from engine.reports import terminal
-from engine.text import human_time, printable
+from engine.text import columns, human_time, pad, printable
 
 if TYPE_CHECKING:
     from engine.ports import Paths
@@ -67,7 +67,7 @@ def list_workflows(parsed: argparse.Namespace) -> int:
     if not rows:
         print_result(f"no workflow in {folder}")
         return 0
-    wide = max(len(row["name"]) for row in rows)
+    wide = max(columns(printable(row["name"])) for row in rows)
     for row in rows:
         print_result(_list_line(row, wide))
     return 0
@@ -86,12 +86,12 @@ def _listed(found: Found, mask: Callable[[str], str]) -> dict[str, Any]:
 
 
 def _list_line(row: dict[str, Any], wide: int) -> str:
-    name = row["name"].ljust(wide)
+    name = pad(printable(row["name"]), wide)
     if row["broken"]:
         return f"{name}  broken: {printable(row['broken'].splitlines()[0])}"
     parts = [f"{row['steps']} steps"]
     if row["schedule"]:
-        parts.append(f"schedule {row['schedule']}")
+        parts.append(f"schedule {printable(row['schedule'])}")
     if row["last_run"]:
         last = row["last_run"]
         now = SystemClock().utc()
@@ -128,10 +128,10 @@ def check(parsed: argparse.Namespace) -> int:
     for one in broken:
         assert one.error is not None
         faults = getattr(one.error, "faults", (one.error.message,))
-        shown = [one.error.message] if len(faults) == 1 else list(faults)
-        sys.stderr.write("".join(f"error: {mask(fault)}\n" for fault in shown))
+        told = [one.error.message] if len(faults) == 1 else list(faults)
+        sys.stderr.write("".join(f"error: {shown(mask(fault))}\n" for fault in told))
         if one.error.hint:
-            sys.stderr.write(f"hint: {one.error.hint}\n")
+            sys.stderr.write(f"hint: {shown(mask(one.error.hint))}\n")
     if not found:
         print_result(f"no workflow in {folder}")
     return 2 if broken else 0
@@ -160,7 +160,10 @@ def history(parsed: argparse.Namespace) -> int:
     if _has_store(paths):
         with _history(paths) as past:
             rows = past.runs(
-                workflow=parsed.name, since=since, failed=parsed.failed, limit=parsed.limit
+                workflow=parsed.name,
+                since=since,
+                failed=parsed.failed,
+                limit=min(parsed.limit, sys.maxsize),
             )
     if parsed.json:
         place.print_json(rows)
@@ -168,11 +171,12 @@ def history(parsed: argparse.Namespace) -> int:
         table = terminal.history_table(rows, now=now, width=place.width(), colour=place.colour())
         print_result(table)
     else:
-        print_result("no runs" + (f" of '{parsed.name}'" if parsed.name else "") + " to show")
+        of = f" of '{printable(parsed.name)}'" if parsed.name else ""
+        print_result(f"no runs{of} to show")
     return 0
 
 
-_AGE = re.compile(r"(\d+)([dhm])\Z")
+_AGE = re.compile(r"(\d{1,100})([dhm])\Z")
 
 
 def _since(text: str, now: datetime) -> str:
@@ -185,12 +189,13 @@ def _since(text: str, now: datetime) -> str:
             return "0001-01-01T00:00:00"
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        local = moment if moment.tzinfo else moment.astimezone()
+        utc = local.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):  # no date, or none of the years that there are
         raise UsageError(
             f"--since {text!r} is neither an age nor a date", hint="write 7d, 12h, 30m, 2026-01-31"
         ) from None
-    local = moment if moment.tzinfo else moment.astimezone()
-    return local.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return utc.isoformat(timespec="seconds")
 
 
 def show(parsed: argparse.Namespace) -> int:

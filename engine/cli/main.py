@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from engine.cli import options
-from engine.cli.console import finish_output, prepare_streams, wants_colour
+from engine.cli.console import finish_output, prepare_streams, shown, wants_colour
 from engine.cli.signals import Stopped, terminated_raises
 from engine.errors import EngineError
 from engine.places import find_paths
@@ -28,6 +30,7 @@ def run_command(arguments: Sequence[str]) -> int:
     A user's mistake, or the machine's, never ends in a traceback.
     """
     prepare_streams()
+    _dump_no_core()
     try:
         with terminated_raises():
             code = _dispatch(arguments)
@@ -43,9 +46,9 @@ def run_command(arguments: Sequence[str]) -> int:
         _complain(EngineError(f"the machine refused: {error}", hint="mend that, then try again"))
         code = EXIT_MACHINE
     except Exception as error:  # noqa: BLE001 - a fault of ours; the code must still be the right one
-        traceback.print_exc()
+        trace = traceback.format_exc()
         hint = "this is a fault of the program, not yours: please report it with the lines above"
-        _complain(EngineError(f"the engine failed: {type(error).__name__}", hint=hint))
+        _complain(EngineError(f"the engine failed: {type(error).__name__}", hint=hint), trace)
         code = EXIT_MACHINE
     finish_output()
     return _leave(code)
@@ -59,15 +62,23 @@ def _dispatch(arguments: Sequence[str]) -> int:
     return command(parsed)
 
 
-def _complain(error: EngineError) -> None:
-    """Print an error and its hint, masked: an import's error may quote whatever it read."""
+def _dump_no_core() -> None:
+    """Keep the memory of this process, which holds secrets, off the disk should it crash."""
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def _complain(error: EngineError, trace: str = "") -> None:
+    """Print an error and its hint, masked and harmless: it may quote whatever was read."""
     colour = wants_colour(sys.stderr, os.environ)
     paths = find_paths(os.environ, strict=False)
     mask = Secrets(paths.home, os.environ).mask
+    if trace:
+        sys.stderr.write(f"{shown(mask(trace))}\n")
     for word, code, text in (("error", 31, error.message), ("hint", 36, error.hint)):
         if text:
             head = f"\x1b[{code}m{word}:\x1b[0m" if colour else f"{word}:"
-            sys.stderr.write(f"{head} {mask(text)}\n")
+            sys.stderr.write(f"{head} {shown(mask(text))}\n")
 
 
 def _leave(code: int) -> int:

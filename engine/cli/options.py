@@ -85,6 +85,8 @@ def build() -> argparse.ArgumentParser:
     check.add_argument("names", metavar="NAME|FILE", nargs="*", help="all of them without one")
     _json(check)
     _read_commands(add)
+    cancel = add("cancel", "cancel:cancel", "end a run that is on; its cleanup steps still run")
+    cancel.add_argument("run", metavar="RUN", help="a run's number, `latest`, or a workflow's name")
     alerts = add("alerts", "alerts:alerts", "undelivered alerts: list, send, or test the channels")
     alerts.add_argument("what", nargs="?", choices=["send", "test"], help="without: list them")
     _json(alerts)

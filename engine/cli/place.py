@@ -15,6 +15,7 @@ from engine.clock import SystemClock
 from engine.places import find_paths, pipelines_folder
 from engine.ports import Paths
 from engine.secrets import Secrets
+from engine.text import printable_json
 
 if TYPE_CHECKING:
     from engine.session import Environment
@@ -97,4 +98,4 @@ def colour() -> bool:
 
 def print_json(value: Any) -> None:
     """Print a result as JSON; what JSON lacks becomes text."""
-    print_result(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    print_result(printable_json(json.dumps(value, ensure_ascii=False, indent=2, default=str)))

@@ -21,6 +21,7 @@ from engine.reports import terminal
 from engine.secrets import Secrets
 from engine.session import Environment, RunRequest, run_workflow
 from engine.session.decide import Decision
+from engine.text import printable
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -70,7 +71,7 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
     )
     try:
         with stops_to(environment.inbox) as stops:
-            with step_output():
+            with step_output(secrets.mask):
                 report = run_workflow(definition, request, environment)
             _print(parsed, report)  # a signal now stops nothing: the run's outcome stands
     except KeyboardInterrupt:
@@ -102,7 +103,7 @@ def _given(assignments: list[str]) -> dict[str, str]:
 
 
 def _show_preview(decision: Decision, rows: list[dict[str, Any]]) -> None:
-    sys.stderr.write(f"going on: {decision.reason}\n")
+    sys.stderr.write(f"going on: {printable(decision.reason)}\n")
     preview = terminal.preview(rows, width=place.width(), colour=False)
     sys.stderr.write(f"{preview}\n")
 
@@ -118,7 +119,7 @@ def _print(parsed: argparse.Namespace, report: dict[str, Any]) -> None:
         return
     if "nothing_to_do" in report:
         if not parsed.quiet:
-            print_result(f"nothing to do: {report['nothing_to_do']}")
+            print_result(f"nothing to do: {printable(report['nothing_to_do'])}")
         return
     bad = report["status"] not in ("ok", "skipped")
     if bad or not parsed.quiet:
@@ -130,7 +131,7 @@ def _print(parsed: argparse.Namespace, report: dict[str, Any]) -> None:
 
 
 def _plan_text(report: dict[str, Any]) -> str:
-    head = f"dry run of {report['workflow']}: nothing is changed ({report['note']})"
+    head = f"dry run of {report['workflow']}: nothing is changed ({printable(report['note'])})"
     if not report["plan"]:
         return f"{head}\nnothing to do"
     table = terminal.plan_table(report["plan"], width=place.width(), colour=place.colour())

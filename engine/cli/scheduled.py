@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.cli import place
+from engine.cli.console import shown
 from engine.clock import SystemClock
 from engine.errors import AlreadyRunning, EngineError, StoreError, UsageError
 from engine.model import RunStatus
@@ -78,4 +79,4 @@ def _tell_directly(name: str, secrets: Secrets, error: EngineError) -> None:
 
     headline = f"{name} could not be recorded"
     for warning in tell_directly(headline, error, secrets, SystemClock()):
-        sys.stderr.write(f"{warning}\n")
+        sys.stderr.write(f"{shown(warning)}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
@@ -46,7 +47,7 @@ class Stops:
     def __init__(self, inbox: SimpleQueue[Event]) -> None:
         """Pass stops on to the run that reads `inbox`."""
         self._inbox = inbox
-        self._count = 0
+        self._counts = itertools.count(1)
         self.number: int | None = None
 
     @property
@@ -56,12 +57,12 @@ class Stops:
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
         """Take a signal; safe at any point of the main thread."""
-        self._count += 1
+        count = next(self._counts)  # in one step: another signal may come between any two
         self.number = self.number or number
         name = signal.Signals(number).name
-        if self._count == 1:
+        if count == 1:
             self._inbox.put(StopRequested(name))
-        elif self._count == 2:
+        elif count == 2:
             self._inbox.put(StopRequested(name, at_once=True))
             timer = threading.Timer(AT_ONCE_S, os._exit, [128 + self.number])
             timer.daemon = True

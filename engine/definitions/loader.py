@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import linecache
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -103,7 +104,7 @@ def _workflow_in(path: Path) -> Definition | None:
 
 def _execute(path: Path) -> ModuleType:
     stem = path.stem
-    name = f"pipelines.{stem}" if stem.isidentifier() else f"pipelines._{path.stem.encode().hex()}"
+    name = f"pipelines.{stem}" if stem.isidentifier() else f"pipelines._{os.fsencode(stem).hex()}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise DefinitionError(f"{path}: cannot be loaded as Python")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.model import AttemptOutcome, StepStatus
+from engine.text import printable_json
 
 LINES_MAX = 20
 DETAILED_MAX = 20  # of a thousand failed steps, so many get their log's last lines
@@ -191,9 +192,7 @@ def write_json(report: Mapping[str, Any], path: Path) -> None:
 
     The folder is made (0700) if it is missing. Raises `OSError`; then nothing is left behind.
     """
-    text = _json_text(report)
-    # A lone surrogate, which UTF-8 has no place for, becomes the JSON escape that means it.
-    data = text.encode("utf-8", "backslashreplace")
+    data = printable_json(_json_text(report)).encode()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)  # 0600
     try:

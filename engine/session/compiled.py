@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine import graph
 from engine.fingerprint import Fingerprint, Fingerprints
-from engine.model import Definition, Shell, TriggerRule
+from engine.model import Definition, OnOverrun, Shell, TriggerRule
 from engine.plan import Plan
 from engine.resume import Fresh
 
@@ -43,5 +43,6 @@ def compile_definition(definition: Definition, root: Path) -> Compiled:
         timeout_s=[step.timeout_s for step in steps],
         stop_s=[COMMAND_STOP_S if command else THREAD_STOP_S for command in commands],
         gentle=commands,
+        on_overrun=[OnOverrun(step.on_overrun) for step in steps],
     )
     return Compiled(definition, ordered, tuple(prints.of(step) for step in steps), plan)

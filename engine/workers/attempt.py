@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import traceback
 from collections.abc import Sequence
-from threading import Lock
+from threading import Lock, get_native_id
 from typing import TYPE_CHECKING, Any
 
 from engine import backoff
@@ -51,6 +52,7 @@ class Attempt:
         "_guard",
         "_handed_over",
         "_stop",
+        "_thread",
         "_tools",
         "job",
         "log_scope",
@@ -65,6 +67,7 @@ class Attempt:
         self.step = tools.steps[job.step]
         self._tools = tools
         self._guard = Guard()
+        self._thread = 0
         self._stop = ""
         self._ends = Lock()  # held to tell an attempt that hands over from one that is stopped
         self._handed_over = False
@@ -79,7 +82,10 @@ class Attempt:
         return self.log_scope.log
 
     def stop(self, reason: str) -> None:
-        """Ask for an end: a command gets TERM, a function `AttemptStopped`; fences its writes."""
+        """Ask for an end: fences its writes; a command, and a function's children, get TERM.
+
+        The function itself gets `AttemptStopped`, when it next runs Python code.
+        """
         with self._ends:
             if self._handed_over:
                 return
@@ -91,12 +97,25 @@ class Attempt:
                 self._command.stop(reason)
         else:
             self._guard.stop()
+            self.end_children(signal.SIGTERM)
+
+    def end_children(self, number: signal.Signals) -> None:
+        """Signal the processes that the step's function has started; it may wait for one."""
+        from engine.workers.children import end_children
+
+        with self._ends:
+            if self._thread and not isinstance(self.step.run, Shell):
+                age_s = self._tools.clock.now() - self.started_at
+                end_children(self._thread, age_s=age_s, number=number)
 
     def run(self) -> AttemptFinished:
         """Run the step's condition and body; never raises."""
         started_at = self.started_at
+        self._thread = get_native_id()
         with attempt_scope(self.log_scope):
             result, failure = self._guard.run(self._body)
+            with self._ends:
+                self._thread = 0  # what it starts from now on is another attempt's
             finished_at = self._tools.clock.now()
             if failure is None and (
                 self._ran_over(started_at, finished_at) or not self._hand_over()
@@ -230,10 +249,11 @@ class Attempt:
             text = str(failure)
         except BaseException:  # noqa: BLE001 - a step's exception may be anything
             text = "(its text cannot be shown)"
+        # Masked before it is cut: half a secret is known by nobody.
+        text = self._tools.scope.secrets.mask(text)
         if len(text) > ERROR_LENGTH_MAX:
             text = text[:ERROR_LENGTH_MAX] + " … (cut)"
-        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-        return self._tools.scope.secrets.mask(text)
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _note_on_size(writes: Sequence[tuple[str, Encoded]]) -> str:

@@ -6,18 +6,18 @@ stopped is left behind and another takes its place, so that the pool's size is n
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from threading import Lock
 
 from engine.events import AttemptFinished, AttemptStarted, AttemptWithdrawn, Event
+from engine.live import LEFT_MAX
 from engine.model import AttemptOutcome
 from engine.ports import Clock, Job
 from engine.workers.attempt import Attempt
 from engine.workers.toolbox import Toolbox
-
-LANES_LEFT_MAX = 1_000  # a bound on threads that ignore their timeouts
 
 BeginMark = Callable[[int, Job, float], None]
 
@@ -36,7 +36,8 @@ class ThreadWorkers:
         self._mark = mark
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._live: dict[tuple[int, int], Attempt] = {}
-        self._pool = ThreadPoolExecutor(workers + LANES_LEFT_MAX, thread_name_prefix="lane")
+        # All that run when the bound is passed may be left behind too.
+        self._pool = ThreadPoolExecutor(LEFT_MAX + 2 * workers, thread_name_prefix="lane")
         self._lanes = 0
         self._ends = Lock()  # held to tell an attempt that ends from one that is left behind
         self._left: set[tuple[int, int]] = set()
@@ -100,10 +101,15 @@ class ThreadWorkers:
         return sorted(self._live)
 
     def close(self) -> None:
-        """End idle lanes; what is still queued is not begun any more; never waits for a body."""
+        """End idle lanes, and what bodies that still run have started; never waits for a body.
+
+        What is queued is not begun any more.
+        """
         self._closed = True
         for _ in range(self._lanes):
             self._jobs.put(None)
+        for attempt in self._live.copy().values():
+            attempt.end_children(signal.SIGKILL)
         self._pool.shutdown(wait=not self._live, cancel_futures=True)
 
     def _withdraw(self) -> None:

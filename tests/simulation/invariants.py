@@ -24,15 +24,23 @@ from engine.events import (
     StopAttempt,
     StopRequested,
 )
-from engine.model import AttemptOutcome, RunStatus, StepStatus, TriggerRule
+from engine.live import LEFT_MAX
+from engine.model import AttemptOutcome, OnOverrun, RunStatus, StepStatus, TriggerRule
 from engine.plan import Plan, StepState
-from engine.scheduler import GRACE_S
+from engine.runner import LOOK_S
+from engine.scheduler import PROBE_S
+from engine.stopping import GRACE_S
 from tests.fakes import RunRow
 
 COUNTED = (AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT)
 FINAL = frozenset({"ok", "failed", "skipped", "cached", "cancelled", "interrupted"})
 KEPT = (StepStatus.OK, StepStatus.CACHED)
 OWN_SKIP = "no trade"  # what simulated steps say that skip themselves
+WORDS = {
+    "signal": RunStatus.INTERRUPTED,
+    "cancel": RunStatus.CANCELLED,
+    "bound": RunStatus.FAILED,
+}
 STOPPED = (StepStatus.CANCELLED, StepStatus.INTERRUPTED)
 
 
@@ -66,6 +74,7 @@ class RunSeen:
     happened: list[tuple[object, ...]] = field(default_factory=list)
     memory_differs: list[str] = field(default_factory=list)
     died: bool = False
+    cancel_at: float | None = None
 
     def actions(self) -> Iterator[tuple[float, Action]]:
         """Give each action with its tick's time, in order."""
@@ -77,12 +86,30 @@ class RunSeen:
         """Name a step."""
         return self.plan.graph.names[step]
 
-    def stopped_at(self) -> float | None:
-        """Give the time of the tick in which the run was asked to stop."""
-        for tick in self.ticks:
-            if any(type(event) is StopRequested for event in tick.events):
-                return tick.now
-        return None
+    def stops(self) -> list[tuple[int, str]]:
+        """Give (index of the tick, "signal" | "cancel" | "bound") of all that stopped the run."""
+        found = []
+        left: set[object] = set()
+        for index, tick in enumerate(self.ticks):
+            for event in tick.events:
+                if type(event) is StopRequested:
+                    found.append((index, "cancel" if event.cancel else "signal"))
+                elif type(event) is AttemptFinished:
+                    left.discard(event[:2])
+                elif type(event) is AttemptOverran:
+                    overran = {a[:2] for a in tick.actions if type(a) is LeaveBehind}
+                    left |= overran & {event[:2]}
+                    if len(left) > LEFT_MAX:
+                        found.append((index, "bound"))
+        return found
+
+    def stopped_at(self, *kinds: str) -> int | None:
+        """Give the index of the first tick that stopped the run in one of these ways."""
+        return next((index for index, kind in self.stops() if not kinds or kind in kinds), None)
+
+    def spares(self, step: int) -> bool:
+        """Whether a cancel leaves a step alone."""
+        return self.plan.rules[step] is TriggerRule.ALL_DONE
 
 
 @dataclass(slots=True)
@@ -140,8 +167,11 @@ def _verdict(
 
 
 def no_step_starts_before_its_rule_allows(seen: RunSeen) -> Violations:
-    """At a claim all upstreams have ended, and the step's trigger rule lets it run."""
+    """At a claim all above it has ended, at any distance, and the step's rule lets it run."""
     graph, (final, root) = seen.plan.graph, _judge(seen)
+    above: list[set[int]] = [set() for _ in graph.names]
+    for step in graph.order:
+        above[step] = set(graph.upstreams[step]).union(*(above[u] for u in graph.upstreams[step]))
     ended = {s for s, state in enumerate(seen.states) if state.status in FINAL}
     for now, action in seen.actions():
         if type(action) is EndStep:
@@ -149,7 +179,7 @@ def no_step_starts_before_its_rule_allows(seen: RunSeen) -> Violations:
         if type(action) is not Claim:
             continue
         ups = graph.upstreams[action.step]
-        for up in ups:
+        for up in sorted(above[action.step]):
             if up not in ended:
                 yield f"{now}: '{seen.name(action.step)}' claimed before '{seen.name(up)}' ended"
         rule = seen.plan.rules[action.step]
@@ -239,27 +269,35 @@ def a_step_fails_only_when_its_budget_is_spent(seen: RunSeen) -> Violations:
     """A step ends `failed` out of retries, not worth one, or with its body still running."""
     used = [state.used for state in seen.states]
     worth = [True] * len(used)
-    left: dict[int, int] = {}
+    left: dict[int, set[int]] = {}
     for tick in seen.ticks:
         for event in _verdict_events(tick):
-            worth[event.step] = event.retryable
-            if isinstance(event, AttemptFinished) and left.get(event.step) == event.number:
-                del left[event.step]
+            if event.number in left.get(event.step, ()):
+                left[event.step].discard(event.number)
+            else:
+                worth[event.step] = event.retryable
         for action in tick.actions:
             if type(action) is LeaveBehind:
-                left[action.step] = action.number
+                left.setdefault(action.step, set()).add(action.number)
             elif type(action) is EndAttempt:
                 used[action.step] += action.outcome in COUNTED
             elif type(action) is EndStep and action.status is StepStatus.FAILED:
                 step, running = action.step, action.note.startswith("timed out; its ")
                 could = worth[step] and used[step] <= seen.plan.retries[step]
-                if running != (step in left) or (could and not running):
+                policy, still = seen.plan.on_overrun[step], bool(left.get(step))
+                beside = still and policy is OnOverrun.ABANDON  # of an attempt before this one
+                if (could and not (running and policy is OnOverrun.FAIL)) or (
+                    running != still and not (beside and not running)
+                ):
                     yield f"{tick.now}: '{seen.name(step)}' failed, {used[step]} used, left {left}"
 
 
 def _verdict_events(tick: Tick) -> Iterator[AttemptFinished | AttemptOverran]:
+    """Give what a tick was told of attempts' ends; of two about the same one the first counts."""
+    told: set[tuple[int, int]] = set()
     for event in tick.events:
-        if isinstance(event, AttemptFinished | AttemptOverran):
+        if isinstance(event, AttemptFinished | AttemptOverran) and event[:2] not in told:
+            told.add(event[:2])
             yield event
 
 
@@ -319,15 +357,21 @@ def nothing_runs_after_the_end(seen: RunSeen) -> Violations:
 
 
 def the_runs_status_follows_from_its_steps(seen: RunSeen) -> Violations:
-    """`interrupted` if a stop kept a step from its end, else `failed` if one failed, else `ok`."""
+    """What stopped it if that kept a step from its end, else `failed` if one failed, else `ok`.
+
+    The first to stop a run gives it its word, but a cancel overrules a signal.
+    """
     end = next((a for _, a in seen.actions() if type(a) is EndRun), None)
     if end is None:
         return
     final, _ = _judge(seen)
     if any(status in STOPPED for status in final):
-        expected = RunStatus.INTERRUPTED
-        if seen.stopped_at() is None:
+        kinds = [kind for _, kind in seen.stops()]
+        if not kinds:
             yield "steps are interrupted or cancelled, and nobody stopped the run"
+            return
+        first = "cancel" if kinds[0] == "signal" and "cancel" in kinds else kinds[0]
+        expected = WORDS[first]
     elif StepStatus.FAILED in final:
         expected = RunStatus.FAILED
     else:
@@ -340,23 +384,86 @@ def the_runs_status_follows_from_its_steps(seen: RunSeen) -> Violations:
 
 
 def no_claim_after_a_stop(seen: RunSeen) -> Violations:
-    """From the tick that hears of a stop on, nothing new is claimed."""
-    stopped = seen.stopped_at()
-    for now, action in seen.actions():
-        if stopped is not None and now >= stopped and type(action) is Claim:
-            yield f"{now}: '{seen.name(action.step)}' claimed after the stop"
+    """From the tick that hears of it on nothing is claimed; after a cancel, but for `all_done`."""
+    stopped, cancelled = seen.stopped_at("signal", "bound"), seen.stopped_at("cancel")
+    for index, tick in enumerate(seen.ticks):
+        for action in tick.actions:
+            if type(action) is not Claim:
+                continue
+            if stopped is not None and index >= stopped:
+                yield f"{tick.now}: '{seen.name(action.step)}' claimed after the stop"
+            spared = seen.spares(action.step)
+            if cancelled is not None and index >= cancelled and not spared:
+                yield f"{tick.now}: '{seen.name(action.step)}' claimed after the cancel"
 
 
 def a_stop_ends_the_run_in_time(seen: RunSeen) -> Violations:
     """A stopped run is over after the grace and the time its slowest step gets to stop."""
-    stopped = seen.stopped_at()
-    if stopped is None:
+    index = seen.stopped_at("signal", "bound")
+    if index is None:
         return
+    stopped = seen.ticks[index].now
     limit_s = GRACE_S + max(seen.plan.stop_s) + seen.slack_s
     for tick in seen.ticks:
         if tick.now > stopped + limit_s:
             yield f"{tick.now}: still on {tick.now - stopped:g}s after the stop"
             return
+
+
+def a_cancel_is_heard_in_time(seen: RunSeen) -> Violations:
+    """The run looks for a request every half second, whatever else goes on."""
+    if seen.cancel_at is None:
+        return
+    latest = seen.cancel_at + LOOK_S + seen.slack_s
+    index = seen.stopped_at("cancel")
+    for at, tick in enumerate(seen.ticks):
+        if tick.now > latest and (index is None or at < index):
+            yield f"{tick.now}: asked at {seen.cancel_at}, and not heard"
+            return
+
+
+def a_cancel_ends_what_runs_in_time(seen: RunSeen) -> Violations:
+    """What runs and is no `all_done` has its verdict as soon as it had its time to stop."""
+    index = seen.stopped_at("cancel")
+    if index is None:
+        return
+    asked = seen.ticks[index].now
+    live: set[tuple[int, int]] = set()
+    for at, tick in enumerate(seen.ticks):
+        for action in tick.actions:
+            if type(action) is Claim and at < index:
+                live.add(action[:2])
+            elif type(action) is EndAttempt:
+                live.discard(action[:2])
+        for step, number in sorted(live) if at > index else ():
+            late_s = tick.now - asked - PROBE_S - seen.plan.stop_s[step] - seen.slack_s
+            if late_s > 0 and not seen.spares(step):
+                yield f"{tick.now}: attempt {(step, number)} lives {late_s:g}s too long"
+
+
+def a_cancel_leaves_cleanup_its_turn(seen: RunSeen) -> Violations:
+    """Each `all_done` step ends by its own doing, unless a signal came too."""
+    if seen.died or seen.stopped_at("cancel") is None:
+        return
+    if seen.stopped_at("signal", "bound") is not None:
+        return
+    final, _ = _judge(seen)
+    for step, status in enumerate(final):
+        if seen.spares(step) and status in STOPPED:
+            yield f"'{seen.name(step)}' is {status} although it is to clean up"
+
+
+def what_is_left_behind_is_bounded(seen: RunSeen) -> Violations:
+    """Past the bound nothing starts, so no more are left than ran when it was passed."""
+    most = LEFT_MAX + 2 * seen.workers
+    left: set[object] = set()
+    for tick in seen.ticks:
+        left -= {event[:2] for event in tick.events if type(event) is AttemptFinished}
+        left |= {action[:2] for action in tick.actions if type(action) is LeaveBehind}
+        if len(left) > most:
+            yield f"{tick.now}: {len(left)} attempts are left behind"
+        if len(left) > LEFT_MAX and any(type(action) is Claim for action in tick.actions):
+            yield f"{tick.now}: a claim beside {len(left)} attempts left behind"
 
 
 def cancelled_means_not_started(seen: RunSeen) -> Violations:
@@ -425,6 +532,7 @@ def timeouts_are_kept(seen: RunSeen) -> Violations:
 def verdicts_are_true(seen: RunSeen) -> Violations:
     """`timed_out` is said of what ran past its limit only; a stop is no failure of the step."""
     begun = {(step, n): at for kind, at, step, n in _bodies(seen) if kind == "begin"}
+    stopped = bool(seen.stops())
     for now, action in seen.actions():
         if type(action) is not EndAttempt:
             continue
@@ -434,28 +542,33 @@ def verdicts_are_true(seen: RunSeen) -> Violations:
             limit_s is None or now - begun[key] < limit_s - 1e-9
         ):
             yield f"{now}: attempt {key} timed out after {now - begun[key]:g}s of {limit_s}"
-        if action.outcome is AttemptOutcome.INTERRUPTED and seen.stopped_at() is None:
+        if action.outcome is AttemptOutcome.INTERRUPTED and not stopped:
             yield f"{now}: attempt {key} is interrupted, and nobody stopped the run"
 
 
 def the_makespan_is_at_least_the_critical_path(seen: RunSeen) -> Violations:
     """No body begins before the bodies of its upstreams have ended, so the run takes their sum."""
-    begins: dict[int, float] = {}
-    ends: dict[int, float] = {}
+    begins: dict[tuple[int, int], float] = {}
+    ends: dict[tuple[int, int], float] = {}
     final: dict[int, float] = {}
+    last: dict[int, int] = {}  # attempts: one left behind may outlive the one that counts
     for _, action in seen.actions():
         if type(action) is EndStep and action.status is StepStatus.OK:
             final[action.step] = action.at
-    for kind, at, step, _ in _bodies(seen):
-        (begins if kind == "begin" else ends)[step] = at
+        elif type(action) is EndAttempt:
+            last[action.step] = action.number
+    for kind, at, *key in _bodies(seen):
+        (begins if kind == "begin" else ends)[key[0], key[1]] = at
     longest = [0.0] * len(seen.plan.graph.names)
     for step in seen.plan.graph.order:
-        own = ends[step] - begins[step] if step in final and step in ends else 0.0
+        took = (step, last.get(step, 0))
+        own = ends[took] - begins[took] if step in final and took in ends else 0.0
         ups = seen.plan.graph.upstreams[step]
         longest[step] = own + max((longest[up] for up in ups), default=0.0)
+        began = begins.get((step, 1))
         for up in ups:
-            if step in begins and up in final and begins[step] < final[up]:
-                yield f"'{seen.name(step)}' began at {begins[step]}, before {final[up]}"
+            if began is not None and up in final and began < final[up]:
+                yield f"'{seen.name(step)}' began at {began}, before {final[up]}"
     if seen.ticks and not seen.died:
         makespan = seen.ticks[-1].now - seen.begun_at
         if makespan < max(longest, default=0.0) - 1e-9:
@@ -484,12 +597,22 @@ def effects_follow_their_commit(seen: RunSeen) -> Violations:
                 yield f"{at}: attempt {what} began before the files of {unpublished} stood"
 
 
+def what_is_decided_is_committed_once(seen: RunSeen) -> Violations:
+    """The commits hold each tick's actions once, in order; a death cuts off the end alone."""
+    decided = [action for _, action in seen.actions()]
+    committed = [a for kind, _, *what in seen.happened if kind == "commit" for a in what[0]]  # type: ignore[attr-defined]
+    if committed != decided[: len(committed)]:
+        yield "what was committed is not what was decided"
+    elif len(committed) < len(decided) and not seen.died:
+        yield f"{len(decided) - len(committed)} actions were never committed"
+
+
 def no_step_runs_twice_at_once(seen: RunSeen) -> Violations:
-    """A step's next body begins after its last one has ended, one left behind included."""
+    """A step's next body begins after its last one has ended, unless its policy is `abandon`."""
     running: set[int] = set()
     for kind, at, step, number in _bodies(seen):
         if kind == "begin":
-            if step in running:
+            if step in running and seen.plan.on_overrun[step] is not OnOverrun.ABANDON:
                 yield f"{at}: attempt {number} of '{seen.name(step)}' joins one that still runs"
             running.add(step)
         else:
@@ -566,6 +689,7 @@ OF_A_RUN: tuple[Callable[[RunSeen], Violations], ...] = (
     skips_give_the_true_reason,
     claims_stay_within_workers_and_ahead,
     workers_bound_what_runs,
+    what_is_left_behind_is_bounded,
     no_worker_is_idle_while_a_step_is_ready,
     attempts_count_from_one_without_gaps,
     budgets_are_kept,
@@ -584,6 +708,10 @@ OF_A_RUN: tuple[Callable[[RunSeen], Violations], ...] = (
     effects_follow_their_commit,
     no_step_runs_twice_at_once,
     what_is_left_behind_would_not_stop,
+    what_is_decided_is_committed_once,
+    a_cancel_is_heard_in_time,
+    a_cancel_ends_what_runs_in_time,
+    a_cancel_leaves_cleanup_its_turn,
     memory_is_what_the_store_says,
 )
 

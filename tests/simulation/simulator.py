@@ -14,12 +14,21 @@ from typing import Any
 
 from engine import resume
 from engine.ancestry import ContextIndex
-from engine.errors import StoreBusy
+from engine.errors import StoreBusy, StoreError, SupersededError
 from engine.events import Action, Claim, Event, StopRequested
 from engine.graph import build
-from engine.model import AttemptOutcome, OutputFile, RunStatus, Step, StepStatus, TriggerRule
+from engine.live import LEFT_MAX
+from engine.model import (
+    AttemptOutcome,
+    OnOverrun,
+    OutputFile,
+    RunStatus,
+    Step,
+    StepStatus,
+    TriggerRule,
+)
 from engine.plan import Plan, StepState
-from engine.runner import Ports, Runner
+from engine.runner import LOOK_S, Ports, Runner
 from engine.scheduler import Scheduler
 from tests.builders import COMMAND_STOP_S, STOP_S, nothing
 from tests.fakes import Body, Carried, FakeClock, FakeStore, FakeWorkers, RunRow
@@ -32,10 +41,12 @@ from tests.simulation.invariants import (
     check_run,
 )
 
-CALM_AFTER_RUNS = 4  # later runs of a chain meet no crash and no signal, so that it ends
+CALM_AFTER_RUNS = 4  # later runs of a chain meet no crash and no stop, so that it ends
 RUNS_MAX = 30
 TICKS_MAX = 20_000
-RULES = [*[TriggerRule.ALL_SUCCESS] * 4, *TriggerRule]
+RULES = [*[TriggerRule.ALL_SUCCESS] * 4, TriggerRule.ALL_DONE, *TriggerRule]
+OVERRUNS = [OnOverrun.FAIL, *OnOverrun]
+CROWD = LEFT_MAX + 20  # steps of a world in which all hang
 FILE = OutputFile("made.tmp", "made", "0" * 64, 4)
 
 
@@ -67,26 +78,32 @@ class Troubles:
     skips: float
     hangs: float
     deaf: float
+    lost: float
     busy: float
+    breaks: float
     dies: float
+    sleeps: float
     signals: float
+    cancels: float
     files: float
 
 
 class World:
     """One seed's workflow and luck."""
 
-    def __init__(self, seed: int) -> None:
-        """Draw a graph, policies, workers and troubles."""
+    def __init__(self, seed: int, *, wall_jumps: bool = False) -> None:
+        """Draw a graph, policies, workers and troubles; `wall_jumps` must change nothing."""
         self.luck = luck = Random(seed)
         self.clock = FakeClock(seed=seed)
-        self.fast = luck.random() < 0.3  # steps of microseconds, so that claims go ahead
-        count = luck.randint(1, 30 if self.fast else 12)
+        self._jumps = Random(seed) if wall_jumps else None
+        self.crowd = luck.random() < 0.005
+        self.fast = not self.crowd and luck.random() < 0.3  # of microseconds: claims go ahead
+        count = CROWD if self.crowd else luck.randint(1, 30 if self.fast else 12)
         names = [f"s{i}" for i in range(count)]
         near = luck.choice((1, 2, count))
         wanted = [
             sorted({luck.randint(max(0, i - near * 2), i - 1) for _ in range(luck.randint(0, 3))})
-            if i
+            if i and not self.crowd
             else []
             for i in range(count)
         ]
@@ -98,39 +115,54 @@ class World:
             Step(name, nothing, depends_on=ups, retries=retries, retry_on=(OSError,))
             for name, ups, retries in zip(names, upstreams, self.plan.retries, strict=True)
         ]
-        self.workers = luck.randint(1, 4)
+        self.workers = 40 if self.crowd else luck.randint(1, 4)
         self.commit_s = luck.choice((0.0, 0.001, 0.01))
         self.troubles = Troubles(
             fails=luck.choice((0.0, 0.1, 0.4)),
             skips=luck.choice((0.0, 0.1)),
-            hangs=luck.choice((0.0, 0.1, 0.3)),
-            deaf=luck.choice((0.0, 0.5)),
+            hangs=1.0 if self.crowd else luck.choice((0.0, 0.1, 0.3)),
+            deaf=1.0 if self.crowd else luck.choice((0.0, 0.5)),
+            lost=luck.choice((0.0, 0.0, 0.02)),
             busy=luck.choice((0.0, 0.0, 0.1)),
-            dies=luck.choice((0.0, 0.0, 0.03, 0.2)),
+            breaks=luck.choice((0.0, 0.0, 0.0, 0.05)),
+            dies=0.0 if self.crowd else luck.choice((0.0, 0.0, 0.03, 0.2)),
+            sleeps=luck.choice((0.0, 0.0, 0.1)),
             signals=luck.choice((0.0, 0.0, 0.7)),
+            cancels=luck.choice((0.0, 0.0, 0.7)),
             files=luck.choice((0.0, 0.2)),
         )
 
+    def jump(self) -> None:
+        """Set the wall clock, as an operator or a time server may at any moment."""
+        if self._jumps is not None:
+            self.clock.wall_s += self._jumps.choice((-3600.0, -1.0, 0.5, 86_400.0))
+
     def _plan(self, names: Sequence[str], upstreams: Sequence[Sequence[str]]) -> Plan:
         luck = self.luck
-        commands = [luck.random() < 0.2 for _ in names]
+        commands = [luck.random() < (0.0 if self.crowd else 0.2) for _ in names]
+        limits = (0.5,) if self.crowd else (None, 0.5, 2.0)
+        policies = (OnOverrun.FAIL, OnOverrun.ABANDON) if self.crowd else OVERRUNS
         return Plan(
             graph=build(names, upstreams),
             rules=[luck.choice(RULES) for _ in names],
             retries=[luck.choice((0, 1, 2)) for _ in names],
-            timeout_s=[luck.choice((None, 0.5, 2.0)) for _ in names],
+            timeout_s=[luck.choice(limits) for _ in names],
             stop_s=[COMMAND_STOP_S if command else STOP_S for command in commands],
             gentle=commands,
+            on_overrun=[
+                OnOverrun.FAIL if command else luck.choice(policies) for command in commands
+            ],
         )
 
-    def body(self, step: int, number: int) -> Body:
-        """Draw how an attempt behaves."""
-        del number
+    def body(self, step: int, *, calm: bool) -> Body:
+        """Draw how an attempt behaves; in a calm run none is lost."""
         luck, troubles = self.luck, self.troubles
         short_s = (
             luck.choice((1e-5, 1e-4, 2e-3)) if self.fast else luck.choice((0.0, 0.05, 0.5, 1.5))
         )
         obeys_s = None if luck.random() < troubles.deaf else luck.choice((0.0, 0.05, 0.3))
+        if self.crowd or (luck.random() < troubles.lost and not calm):
+            return Body(math.inf, obeys_s=None)  # nothing is ever heard of it again
         if luck.random() < troubles.hangs:
             bounded = self.plan.timeout_s[step] is not None
             long_s = luck.choice((2.2, 4.0, math.inf)) if bounded else 20.0
@@ -170,7 +202,7 @@ class _Engine:
         self._scheduler.seen = self.seen
         self._workers = FakeWorkers(
             world.clock,
-            world.body,
+            self._body,
             workers=world.workers,
             timeout_s=world.plan.timeout_s,
             seen=self.seen.happened.append,
@@ -181,10 +213,12 @@ class _Engine:
         world, seen = self._world, self.seen
         if not self._calm and world.luck.random() < world.troubles.signals:
             self._signal()
+        if not self._calm and world.luck.random() < world.troubles.cancels:
+            seen.cancel_at = world.clock.now() + world.luck.random() * self._scale_s
         graph = world.plan.graph
         ports = Ports(
             clock=world.clock,
-            workers=_Telling(self._workers, seen, world.clock),
+            workers=_Telling(self._workers, self),
             store=_Troubled(self),
             index=ContextIndex(graph.upstreams, graph.names, graph.generations, _NoValues()),
             publish=lambda _files: None,
@@ -192,16 +226,33 @@ class _Engine:
         )
         try:
             Runner(self._scheduler, world.steps, ports).run()
-        except (Died, StoreBusy):
+        except SupersededError:
+            raise  # never a trouble from outside
+        except (Died, StoreError):
             seen.died = True
             begun = [entry[2:] for entry in seen.happened if entry[0] == "begin"]
             self._store.reconcile(begun)  # type: ignore[arg-type]
         self._workers.close()
 
+    @property
+    def _scale_s(self) -> float:
+        return 5 * self._world.commit_s if self._world.fast else 4.0
+
+    def _body(self, step: int, number: int) -> Body:
+        """Draw a body; one that nothing else would ever end is stopped by somebody."""
+        world = self._world
+        del number
+        body = world.body(step, calm=self._calm)
+        bounded = world.plan.timeout_s[step] is not None
+        waits = world.plan.on_overrun[step] is OnOverrun.WAIT
+        if body.duration_s == math.inf and (waits or not bounded):
+            at = world.clock.now() + world.luck.random() * 8
+            self._workers.post(at, StopRequested("SIGTERM"))
+        return body
+
     def _signal(self) -> None:
         luck = self._world.luck
-        scale_s = 5 * self._world.commit_s if self._world.fast else 4.0
-        at = self._world.clock.now() + luck.random() * scale_s
+        at = self._world.clock.now() + luck.random() * self._scale_s
         self._workers.post(at, StopRequested("SIGINT", at_once=luck.random() < 0.1))
         if luck.random() < 0.3:
             self._workers.post(at + luck.random() * 6, StopRequested("SIGINT", at_once=True))
@@ -211,14 +262,45 @@ class _Engine:
     def commit(self, actions: Sequence[Action]) -> None:
         """Take the time, be busy, die before or after, else commit and compare."""
         world, luck = self._world, self._world.luck
+        world.jump()
         world.clock.pass_to(world.clock.now() + world.commit_s * luck.random())
         if luck.random() < world.troubles.busy:
             raise StoreBusy("another process held the write lock")
         self.die_perhaps()
+        self._break_perhaps()
         self._store.commit_tick(actions)
         self.seen.happened.append(("commit", world.clock.now(), tuple(actions)))
         self.die_perhaps()
+        self._break_perhaps()  # also when all was written: the engine cannot know
         self._compare(actions)
+
+    def asked_to_stop(self) -> str | None:
+        """Tell of the cancel once its time has come."""
+        world, at = self._world, self.seen.cancel_at
+        world.jump()
+        if world.luck.random() < world.troubles.busy:
+            self.seen.slack_s += LOOK_S  # it is looked again then
+            raise StoreBusy("another process held the write lock")
+        self._break_perhaps()
+        if at is not None and world.clock.now() >= at:
+            self._store.runs[-1].cancel_by = "ada"
+        return self._store.asked_to_stop()
+
+    def sleep_perhaps(self) -> None:
+        """Let the machine, or the engine alone, stand still for a while."""
+        world, luck = self._world, self._world.luck
+        if not self._calm and luck.random() < world.troubles.sleeps:
+            slept_s = luck.choice((0.05, 0.7, 3.0, 600.0))
+            world.clock.pass_to(world.clock.now() + slept_s)
+            self.seen.slack_s += slept_s
+
+    def _break_perhaps(self) -> None:
+        if not self._calm and self._world.luck.random() < self._world.troubles.breaks:
+            raise StoreError("disk I/O error")
+
+    def now(self) -> float:
+        """Virtual seconds."""
+        return self._world.clock.now()
 
     def die_perhaps(self) -> None:
         """Be killed here, if it is time."""
@@ -229,6 +311,7 @@ class _Engine:
         """Note that files stand."""
         now = self._world.clock.now()
         self.die_perhaps()
+        self._break_perhaps()
         self._store.mark_published(steps)
         self.seen.happened.extend(("publish", now, step) for step in steps)
 
@@ -248,18 +331,26 @@ class _Troubled:
     def __init__(self, engine: _Engine) -> None:
         self.commit_tick = engine.commit
         self.mark_published = engine.published
+        self.asked_to_stop = engine.asked_to_stop
 
 
 class _Telling:
-    """The workers as the runner sees them, telling what is left behind."""
+    """The workers as the runner sees them, telling what is left behind, waking it late at times."""
 
-    def __init__(self, workers: FakeWorkers, seen: RunSeen, clock: FakeClock) -> None:
-        self._workers, self._seen, self._clock = workers, seen, clock
+    def __init__(self, workers: FakeWorkers, engine: _Engine) -> None:
+        self._workers, self._engine = workers, engine
 
     def leave_behind(self, step: int, number: int) -> None:
         """Note it, then do it."""
-        self._seen.happened.append(("left", self._clock.now(), step, number))
+        engine = self._engine
+        engine.seen.happened.append(("left", engine.now(), step, number))
         self._workers.leave_behind(step, number)
+
+    def wait(self, timeout_s: float | None) -> list[Event]:
+        """Wait; what happens while all sleeps is told late."""
+        events = self._workers.wait(timeout_s)
+        self._engine.sleep_perhaps()
+        return events
 
     def __getattr__(self, name: str) -> Any:
         """Pass on all else."""
@@ -338,9 +429,9 @@ def _begin(store: FakeStore, states: Iterable[StepState]) -> RunRow:
     return run
 
 
-def simulate(seed: int) -> ChainSeen:
+def simulate(seed: int, *, wall_jumps: bool = False) -> ChainSeen:
     """Run the chain of a seed to its end, holding every run against the invariants."""
-    world = World(seed)
+    world = World(seed, wall_jumps=wall_jumps)
     store = FakeStore()
     chain = ChainSeen(world.plan)
     for number in range(RUNS_MAX):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from engine import frontier, retry, scheduler, trigger
-from engine.errors import StoreError
+from engine import frontier, retry, runner, stopping, trigger
+from engine.board import Board
+from engine.errors import StoreBusy, StoreError
+from engine.events import Action, BackOff, EndRun
 from engine.frontier import Frontier
 from engine.live import Live, LiveAttempts
-from engine.model import RunStatus, StepStatus, TriggerRule
+from engine.model import OnOverrun, RunStatus, StepStatus, TriggerRule
 from engine.runner import Runner
 from engine.scheduler import Scheduler
+from engine.stopping import Stopping
 from engine.trigger import Decision
 from tests.simulation.invariants import OF_A_CHAIN, OF_A_RUN, Broken
 from tests.simulation.simulator import simulate
@@ -107,24 +112,24 @@ def no_wait(patch: Patch) -> None:
 
 def forgetful_restore(patch: Patch) -> None:
     """A continued run forgets when a retry is due."""
-    restore = Scheduler._restore
+    restore = Board._restore
 
-    def wrong(self: Scheduler, states: Any) -> None:
+    def wrong(self: Board, states: Any) -> None:
         restore(self, states)
         self._due = [(0.0, step) for _, step in self._due]
 
-    patch.setattr(Scheduler, "_restore", wrong)
+    patch.setattr(Board, "_restore", wrong)
 
 
 def budget_refilled(patch: Patch) -> None:
     """A continued run forgets what a step had used."""
-    restore = Scheduler._restore
+    restore = Board._restore
 
-    def wrong(self: Scheduler, states: Any) -> None:
+    def wrong(self: Board, states: Any) -> None:
         restore(self, states)
-        self._used = [0] * len(self._used)
+        self.used = [0] * len(self.used)
 
-    patch.setattr(Scheduler, "_restore", wrong)
+    patch.setattr(Board, "_restore", wrong)
 
 
 def crowded(patch: Patch) -> None:
@@ -153,7 +158,7 @@ def unforgiving(patch: Patch) -> None:
     take = LiveAttempts.take
 
     def wrong(self: LiveAttempts, step: int, number: int) -> Live | None:
-        left = dict(self.left)
+        left = {step: set(numbers) for step, numbers in self.left.items()}
         live = take(self, step, number)
         self.left = left
         return live
@@ -196,24 +201,24 @@ def stopped_at_the_limit(patch: Patch) -> None:
 
 def unstoppable(patch: Patch) -> None:
     """A stop is heard, and what is ready goes on."""
-    patch.setattr(Scheduler, "_stop_requested", lambda _self, _event, _now, _actions: None)
+    patch.setattr(Stopping, "request", lambda _self, _event, _now, _actions: None)
 
 
 def endless_grace(patch: Patch) -> None:
     """The grace of a stopped run never ends."""
-    patch.setattr(scheduler, "GRACE_S", 600.0)
+    patch.setattr(stopping, "GRACE_S", 600.0)
 
 
 def liar(patch: Patch) -> None:
     """A queued attempt that was withdrawn counts as one that had begun, and the other way round."""
-    cancel = Scheduler._cancel_unstarted
+    end_unstarted = Board.end_unstarted
 
-    def wrong(self: Scheduler, now: float, actions: Any) -> None:
+    def wrong(self: Board, now: float, actions: Any) -> None:
         numbers, self.numbers = self.numbers, [0] * len(self.numbers)
-        cancel(self, now, actions)
+        end_unstarted(self, now, actions)
         self.numbers = numbers
 
-    patch.setattr(Scheduler, "_cancel_unstarted", wrong)
+    patch.setattr(Board, "end_unstarted", wrong)
 
 
 def effect_before_commit(patch: Patch) -> None:
@@ -230,13 +235,12 @@ def effect_before_commit(patch: Patch) -> None:
 
 def always_ok(patch: Patch) -> None:
     """Every run that ends is `ok`."""
-    end_run = Scheduler._end_run
+    end_run = Stopping.end_run
 
-    def wrong(self: Scheduler, now: float, actions: Any) -> None:
-        end_run(self, now, actions)
-        actions[-1] = actions[-1]._replace(status=RunStatus.OK)
+    def wrong(self: Stopping, now: float) -> EndRun:
+        return end_run(self, now)._replace(status=RunStatus.OK)
 
-    patch.setattr(Scheduler, "_end_run", wrong)
+    patch.setattr(Stopping, "end_run", wrong)
 
 
 def unfinished_business(patch: Patch) -> None:
@@ -246,9 +250,134 @@ def unfinished_business(patch: Patch) -> None:
     def wrong(self: Scheduler, event: Any, now: float, actions: Any) -> None:
         finished(self, event, now, actions)
         if self.status[event.step] is StepStatus.BACKING_OFF and not self.live:
-            self._end_run(now, actions)
+            self._ended = True
+            actions.append(self._stopping.end_run(now))
 
     patch.setattr(Scheduler, "_finished", wrong)
+
+
+def careless(patch: Patch) -> None:
+    """A cancel ends the steps that clean up like any other."""
+    patch.setattr(Board, "clean_up", Board.end_unstarted)
+
+
+def unheeded(patch: Patch) -> None:
+    """After a cancel a step of any rule starts once those above it have ended."""
+    clean_up = Board.clean_up
+
+    def wrong(self: Board, now: float, actions: Any) -> None:
+        clean_up(self, now, actions)
+        self._cleanup = False
+
+    patch.setattr(Board, "clean_up", wrong)
+
+
+def rash(patch: Patch) -> None:
+    """A cancel ends steps that still wait, so that cleanup joins what runs above them."""
+    clean_up = Board.clean_up
+
+    def wrong(self: Board, now: float, actions: Any) -> None:
+        clean_up(self, now, actions)
+        for step, status in enumerate(self.status):
+            if status is StepStatus.WAITING and self._plan.rules[step] is not TriggerRule.ALL_DONE:
+                self.end(step, StepStatus.CANCELLED, "not started", now, actions)
+
+    patch.setattr(Board, "clean_up", wrong)
+
+
+def polite(patch: Patch) -> None:
+    """A cancel gives threads the grace of a signal before they are asked."""
+    ask_live = Stopping._ask_live
+
+    def wrong(self: Stopping, now: float, actions: Any) -> None:
+        self._hurried = False
+        ask_live(self, now, actions)
+
+    patch.setattr(Stopping, "_ask_live", wrong)
+
+
+def deaf_to_signals(patch: Patch) -> None:
+    """A signal does not end the cleanup of a cancelled run."""
+    request = Stopping.request
+
+    def wrong(self: Stopping, event: Any, now: float, actions: Any) -> None:
+        if event.at_once or not self._cleanup:
+            request(self, event, now, actions)
+
+    patch.setattr(Stopping, "request", wrong)
+
+
+def cancelled_is_interrupted(patch: Patch) -> None:
+    """A cancelled run is recorded as one that a signal stopped."""
+    end_run = Stopping.end_run
+
+    def wrong(self: Stopping, now: float) -> EndRun:
+        end = end_run(self, now)
+        cancelled = end.status is RunStatus.CANCELLED
+        return end._replace(status=RunStatus.INTERRUPTED) if cancelled else end
+
+    patch.setattr(Stopping, "end_run", wrong)
+
+
+def seldom_looks(patch: Patch) -> None:
+    """The engine looks for a request to cancel every five seconds."""
+    patch.setattr(runner, "LOOK_S", 5.0)
+
+
+def impatient_retry(patch: Patch) -> None:
+    """A retry that is to wait for its thread starts when it is due."""
+    patch.setattr(Board, "hold", Board.make_ready)
+
+
+def let_go_by_any(patch: Patch) -> None:
+    """A retry that waits for its thread is let go when any other attempt ends."""
+    finished = Scheduler._finished
+
+    def wrong(self: Scheduler, event: Any, now: float, actions: Any) -> None:
+        finished(self, event, now, actions)
+        for step in sorted(self._board._held):
+            self._board.let_go(step)
+
+    patch.setattr(Scheduler, "_finished", wrong)
+
+
+def faint_hearted(patch: Patch) -> None:
+    """A retry that may start beside its thread fails its step in its place."""
+    pass_due = Scheduler._pass_due
+
+    def wrong(self: Scheduler, now: float, actions: Any) -> None:
+        self.plan = replace(self.plan, on_overrun=[OnOverrun.FAIL] * len(self.plan.rules))
+        pass_due(self, now, actions)
+
+    patch.setattr(Scheduler, "_pass_due", wrong)
+
+
+def unbounded(patch: Patch) -> None:
+    """However many threads are left behind, the run goes on."""
+    patch.setattr(stopping, "LEFT_MAX", 10_000)
+
+
+def gives_up_busy(patch: Patch) -> None:
+    """A tick that the store was too busy for is taken as committed."""
+
+    def wrong(write: Callable[[], None]) -> None:
+        with suppress(StoreBusy):
+            write()
+
+    patch.setattr(runner, "_patiently", wrong)
+
+
+def commits_twice(patch: Patch) -> None:
+    """The tail of a tick is committed again with the next one."""
+    carry_out = Runner._carry_out
+
+    def wrong(self: Runner, actions: Any) -> None:
+        carry_out(self, actions)
+        waits: list[Action] = [action for action in actions if type(action) is BackOff]
+        if waits:
+            self._commit(waits)
+
+    patch.setattr(Runner, "_carry_out", wrong)
 
 
 PLANTED: dict[Plant, str] = {
@@ -272,6 +401,19 @@ PLANTED: dict[Plant, str] = {
     effect_before_commit: "effects_follow_their_commit",
     always_ok: "the_runs_status_follows_from_its_steps",
     unfinished_business: "a_run_ends_when_all_its_steps_have",
+    careless: "a_cancel_leaves_cleanup_its_turn",
+    unheeded: "no_claim_after_a_stop",
+    rash: "no_step_starts_before_its_rule_allows",
+    polite: "a_cancel_ends_what_runs_in_time",
+    deaf_to_signals: "no_claim_after_a_stop",
+    cancelled_is_interrupted: "the_runs_status_follows_from_its_steps",
+    seldom_looks: "a_cancel_is_heard_in_time",
+    impatient_retry: "no_step_runs_twice_at_once",
+    let_go_by_any: "no_step_runs_twice_at_once",
+    faint_hearted: "a_step_fails_only_when_its_budget_is_spent",
+    unbounded: "what_is_left_behind_is_bounded",
+    gives_up_busy: "what_is_decided_is_committed_once",
+    commits_twice: "what_is_decided_is_committed_once",
 }
 
 

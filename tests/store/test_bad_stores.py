@@ -284,6 +284,60 @@ def test_an_older_sqlite_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch)
     assert not path.parent.exists()
 
 
+@pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal", ".locks"])
+def test_what_another_user_put_beside_it_is_refused(path: Path, ending: str) -> None:
+    """As in a folder like `/tmp`, before the store was made: the log would be theirs to write."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    path.parent.mkdir()
+    planted = path.with_name(f"runs.db{ending}")
+    planted.mkdir() if ending == ".locks" else planted.touch(0o666)
+    os.chown(planted, 65534, 65534)
+    with pytest.raises(StoreError) as caught:
+        open_writer(path)
+    assert caught.value.message == f"the store '{planted}' belongs to user 'nobody'"
+    assert [each.name for each in path.parent.iterdir()] == [planted.name]
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_folder_that_all_may_write(path: Path, there: bool, linked: bool) -> None:
+    """Any user could put another store in its place; not so in one like `/tmp`."""
+    folder = path.parent
+    if there or linked:
+        open_writer(path).close()
+    folder.mkdir(exist_ok=True)
+    named = path
+    if linked:
+        folder = path.parent.parent / ("links" if there else path.parent.name)
+        folder.mkdir(exist_ok=True)
+        named = path.parent.parent / "links" / "link.db"
+        named.parent.mkdir(exist_ok=True)
+        named.symlink_to(path)
+    folder.chmod(0o777)
+    before = sorted(each.name for each in folder.iterdir())
+    with pytest.raises(StoreError) as caught:
+        open_writer(named)
+    assert caught.value.message == f"every user may write into the folder of the store '{folder}'"
+    assert caught.value.hint == f"chmod o-w '{folder}', or name another store with --store"
+    assert sorted(each.name for each in folder.iterdir()) == before
+    folder.chmod(0o1777)
+    open_writer(named).close()
+
+
+def test_a_link_of_another_user_is_refused(path: Path, database: Database) -> None:
+    """It may lead anywhere, and elsewhere the next time."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a link away")
+    link = path.parent / "link.db"
+    link.symlink_to(path)
+    open_writer(link).close()
+    os.lchown(link, 65534, 65534)
+    with pytest.raises(StoreError, match=r"link\.db' is a link that another user made"):
+        open_writer(link)
+    assert database.writable
+
+
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """Make a folder that every user may enter."""

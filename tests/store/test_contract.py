@@ -23,12 +23,13 @@ from engine.events import (
 )
 from engine.model import AttemptOutcome, OutputFile, RunStatus, StepStatus
 from engine.ports import Store
+from store import cancels
 from store.connection import Database
 from store.database import open_writer
 from store.history import History
 from store.journal import Journal
 from tests.fakes import FakeStore
-from tests.store.filled import CLOCK, begun, value
+from tests.store.filled import CLOCK, begun, us, value
 
 OK, FAILED = AttemptOutcome.OK, AttemptOutcome.FAILED
 STEPS = 40
@@ -133,6 +134,7 @@ class Tried:
 
     store: Store
     look: Look
+    ask: Callable[[str], None]
 
     def commit(self, *actions: Action) -> None:
         """Commit one tick."""
@@ -154,11 +156,17 @@ def tried(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tried]:
     if request.param == "fake":
         fake = FakeStore()
         fake.begin_run(STEPS)
-        yield Tried(fake, LookFake(fake))
+        yield Tried(fake, LookFake(fake), fake.ask_cancel)
         return
-    database = open_writer(tmp_path / "runs.db")
-    yield Tried(begun(database, " ".join(f"s{n}" for n in range(STEPS))), LookReal(database))
+    database, other = open_writer(tmp_path / "runs.db"), open_writer(tmp_path / "runs.db")
+    made = begun(database, " ".join(f"s{n}" for n in range(STEPS)))
+
+    def ask(by: str) -> None:
+        cancels.ask(other, made.run_id, at_us=us(0.0), by=by)
+
+    yield Tried(made, LookReal(database), ask)
     database.close()
+    other.close()
 
 
 def claim(step: int, number: int = 1, at: float | None = 0.0) -> Claim:
@@ -239,6 +247,24 @@ def test_a_failure_and_its_retry_in_one_tick(tried: Tried) -> None:
     tried.commit(claim(0))
     tried.commit(ended(0, 1, FAILED, "boom"), BackOff(0, 1, 1.0), claim(0, 2, 1.0))
     assert [row[:3] for row in tried.look.attempts()] == [(0, 1, "failed"), (0, 2, None)]
+
+
+def test_a_request_to_cancel_is_told(tried: Tried) -> None:
+    """Once somebody has asked, and however much the run has written meanwhile; the first counts."""
+    assert tried.store.asked_to_stop() is None
+    tried.commit(claim(0))
+    assert tried.store.asked_to_stop() is None
+    tried.ask("ada")
+    tried.ask("eve")
+    tried.commit(claim(1))
+    assert tried.store.asked_to_stop() == "ada"
+
+
+def test_an_ended_run_takes_no_request(tried: Tried) -> None:
+    """There is nobody left to obey it."""
+    tried.commit(EndRun(RunStatus.OK, 1.0))
+    tried.ask("ada")
+    assert tried.store.asked_to_stop() is None
 
 
 def test_the_end_of_the_run(tried: Tried) -> None:

@@ -106,7 +106,7 @@ def test_a_run_is_found_by_number_name_or_latest(database: Database, history: Hi
             history.find(name)
         assert caught.value.message == f"there is no run {name}"
         assert caught.value.hint == "see `history` for the runs"
-    for name in ("c", "\udcff", "-1", "٢"):
+    for name in ("c", "\udcff", "-1", "٢", "", "  ", "9" * 5_000):
         with pytest.raises(UsageError, match="there is no run of a workflow '"):
             history.find(name)
 

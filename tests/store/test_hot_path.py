@@ -9,8 +9,9 @@ import pytest
 from engine.errors import SupersededError
 from engine.events import Action, Claim, EndAttempt, EndStep
 from engine.model import AttemptOutcome, StepStatus
-from store import journal, locks, mounts, statements
+from store import cancels, journal, locks, mounts, statements
 from store.connection import Database
+from store.database import open_writer
 from store.journal import Journal
 from tests.store.filled import CLOCK, begun
 
@@ -108,3 +109,24 @@ def test_marks_stand_in_the_file(
     assert again is not None
     assert again.marks()[:3] == marks
     again.release()
+
+
+def test_looking_for_a_cancel_reads_no_row_while_nobody_writes(
+    database: Database, written: Journal
+) -> None:
+    """Its own commits do not count; another's do, once."""
+    told: list[str] = []
+    assert written.asked_to_stop() is None
+    database.raw.set_trace_callback(told.append)
+    written.commit_tick(ended(0))
+    for _ in range(3):
+        assert written.asked_to_stop() is None
+    assert [text for text in told if "cancel_rows" in text] == []
+    other = open_writer(database.path)
+    cancels.ask(other, written.run_id + 1, at_us=0, by="eve")  # of no run: nothing is written
+    assert written.asked_to_stop() is None
+    cancels.ask(other, written.run_id, at_us=0, by="ada")
+    other.close()
+    assert written.asked_to_stop() == "ada"
+    assert len([text for text in told if "cancel_rows" in text]) == 1
+    database.raw.set_trace_callback(None)

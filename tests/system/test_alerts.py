@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import time
+from datetime import datetime
 
 import pytest
 
-from tests.system.alert_servers import Hook, answer
+from engine.schedule.units import exec_words
+from tests.system.alert_servers import Hook, answer, raw
 from tests.system.alert_servers import hook as webhook
 from tests.system.project import Project
 
@@ -91,9 +95,22 @@ def test_undelivered_alerts_go_out_later(project: Project) -> None:
     assert project.run("alerts").out == "no undelivered alerts\n"
 
 
-def test_death_of_the_engine_is_told_once(project: Project) -> None:
-    """A killed run's alert goes out with `alerts send`, and not again with the next run."""
-    _flow(project)
+def _on_failure(project: Project) -> list[str]:
+    """Give the command of the unit that systemd starts when the run's own has failed."""
+    _, _, units = project.run("schedule", "show", "flow").out.partition("OnFailure=")
+    name, _, rest = units.partition("\n")
+    _, _, unit = rest.partition(f"# {name}\n")
+    (line,) = [line for line in unit.split("# To install")[0].splitlines() if "ExecStart=" in line]
+    words = exec_words(line.removeprefix("ExecStart="))
+    assert words[1:3] == ["-m", "engine"]
+    return words[3:]
+
+
+@pytest.mark.parametrize("by", ["alerts send", "the timer's OnFailure=", "the next run"])
+def test_death_of_the_engine_is_told_once(project: Project, by: str) -> None:
+    """A killed run's alert goes out with the first that can send it, and not again after that."""
+    schedule = ', schedule="*-*-* 08:00:00"'
+    project.write("flow", FLOW.replace("ALERT_ON", schedule))
     (project.root / "wait").touch()
     process = project.start("run", "flow")
     project.wait_for_effect("body")
@@ -101,28 +118,96 @@ def test_death_of_the_engine_is_told_once(project: Project) -> None:
     (project.root / "wait").unlink()
     with webhook(answer(200, "ok")) as hook:
         env = {"SLACK_WEBHOOK_URL": hook.url}
-        assert project.run("alerts", "send", **env).out == "sent 1, failed 0, given up 0\n"
+        if by != "the next run":
+            words = ["alerts", "send"] if by == "alerts send" else _on_failure(project)
+            assert project.run(*words, **env).out == "sent 1, failed 0, given up 0\n"
+            assert len(hook.bodies) == 1
         assert project.run("run", "flow", **env).code == 0
         told = _texts(hook)
+    assert project.rows("SELECT status FROM alerts") == [("sent",)] * 2
     assert len(told) == 2
     assert told[0].startswith("flow interrupted at work: its engine died")
     assert "was interrupted before" in told[1]
 
 
-def test_hanging_server_holds_nothing_up(project: Project) -> None:
+KILLED = """
+import engine.alerts.delivery, store.outbox
+
+def dies(*args, **more):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if Path("kill").exists():
+    WHERE = dies
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "told", "repeated"),
+    [
+        ("store.outbox.StoredOutbox.claim", 1, False),
+        ("engine.alerts.delivery._attempt", 1, True),
+        ("store.outbox.StoredOutbox.sent", 2, True),
+    ],
+    ids=["between commit and claim", "between claim and send", "between send and record"],
+)
+def test_killed_while_alerting(project: Project, where: str, told: int, repeated: bool) -> None:
+    """The run's alert is never lost, comes at most twice, and then says that it may be a repeat."""
+    _flow(project)
+    path = project.root / "pipelines" / "flow.py"
+    path.write_text(path.read_text("utf-8") + KILLED.replace("WHERE", where), encoding="utf-8")
+    (project.root / "kill").touch()
+    with webhook(answer(200, "ok")) as hook:
+        env = {"SLACK_WEBHOOK_URL": hook.url}
+        assert project.run("run", "flow", **env).code == -signal.SIGKILL
+        assert project.rows("SELECT status FROM runs") == [("ok",)]
+        (project.root / "kill").unlink()
+        assert project.run("alerts", "send", **env).out == "sent 1, failed 0, given up 0\n"
+        texts = _texts(hook)
+    assert project.rows("SELECT status FROM alerts") == [("sent",)]
+    assert len(texts) == told
+    assert all(text.startswith("flow ok in ") for text in texts)
+    assert [text.endswith(" (repeated)") for text in texts] == [False] * (told - 1) + [repeated]
+
+
+def test_one_digest_for_all_failures(project: Project) -> None:
+    """500 steps that fail at once are one message that counts them."""
+    project.write(
+        "flow",
+        """
+workflow = Workflow("flow")
+for number in range(500):
+    workflow = workflow.add(Step(f"s{number}", broken, retries=0))
+""",
+    )
+    with webhook(answer(200, "ok")) as hook:
+        assert project.run("run", "flow", "-q", SLACK_WEBHOOK_URL=hook.url).code == 1
+        (text,) = _texts(hook)
+        shown = json.dumps(hook.bodies)
+    assert text.startswith("flow failed: s")
+    assert text.endswith("ValueError: no luck (+499 more failed)")
+    assert "500 failed" in shown
+
+
+def test_hanging_and_dripping_servers_hold_nothing_up(project: Project) -> None:
     """The command ends at most 5 s after the run, with the run's own exit code."""
     _flow(project)
 
     def hang(_handler: object, _number: int) -> None:
         release.wait(20)
 
-    with webhook(hang) as hook:
+    with webhook(hang) as hook, raw(b"2", *[b"2"] * 100, every_s=0.1) as port:
         release = hook.release
-        result = project.run("run", "flow", "--json", SLACK_WEBHOOK_URL=hook.url)
+        email = {"SMTP_URL": f"smtp://127.0.0.1:{port}", "MAIL_TO": "ops@example.com"}
+        result = project.run("run", "flow", "--json", SLACK_WEBHOOK_URL=hook.url, **email)
+        ended_at = time.time()
         release.set()
     assert result.code == 0
-    assert result.seconds < 6.5
-    assert project.rows("SELECT status, tries FROM alerts") == [("pending", 1)]
+    ((finished,),) = project.rows("SELECT finished_at FROM runs")
+    assert ended_at - datetime.fromisoformat(finished).timestamp() < 6  # 5 s, and the exit
+    assert project.rows("SELECT channel, status, tries FROM alerts ORDER BY channel") == [
+        ("email", "pending", 1),
+        ("slack", "pending", 1),
+    ]
 
 
 def test_nothing_configured_is_said_once(project: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 import pytest
 
@@ -39,59 +40,63 @@ def test_a_damaged_value_is_made_again(project: Project) -> None:
     assert project.effects() == ["fetched", "transform", "fetched", "transform", "fetched!"]
 
 
-def test_a_value_damaged_in_mid_run_fails_its_reader(project: Project) -> None:
-    """A step never gets a value other than the one that was written."""
-    project.chain()
-    assert project.run("run", "flow").code == 1
-    source = project.root / "pipelines" / "flow.py"
-    damage = """
-def damage(ctx):
-    import sqlite3
-    raw = sqlite3.connect("var/runs.db")
-    raw.execute("UPDATE output_rows SET data = x'22ff22'")
-    raw.commit()
-
-workflow.add(Step("damage", damage))
-workflow.add(Step("late", lambda ctx: ctx["fetch"], depends_on=["fetch", "damage"], retries=0))
-"""
-    (project.root / "go").touch()
-    source.write_text(source.read_text() + damage)
-    report = project.report("flow", code=1)
-    late = next(step for step in report["steps"] if step["name"] == "late")
-    assert late["status"] == "failed"
-    assert "is damaged: its sha256 does not match" in late["error"]
+@pytest.fixture
+def url(project: Project, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name the store for runs within this process."""
+    monkeypatch.chdir(project.root)
+    return f"sqlite:///{project.store}"
 
 
-def test_a_pruned_runs_values_are_made_again(project: Project) -> None:
-    """A run whose values were let go can be gone on from; nothing is served from it."""
-    project.chain()
-    assert project.run("run", "flow").code == 1
+def change(project: Project, *statements: str) -> None:
+    """Change the store behind the engine's back."""
     raw = sqlite3.connect(project.store)
-    raw.execute("DELETE FROM output_rows")
-    raw.execute("UPDATE run_rows SET pruned_at = finished_at")
+    for statement in statements:
+        raw.execute(statement)
     raw.commit()
     raw.close()
-    (project.root / "go").touch()
-    report = project.report("flow")
+
+
+def broken(_: object) -> None:
+    """Do what goes wrong."""
+    raise ValueError("no luck")
+
+
+def test_a_value_damaged_in_mid_run_fails_its_reader(project: Project, url: str) -> None:
+    """A step never gets a value other than the one that was written."""
+
+    def flow(damage: Callable[[object], None]) -> Workflow:
+        return (
+            Workflow("flow")
+            .add(Step("fetch", lambda _: "fetched"))
+            .add(Step("damage", damage, depends_on=["fetch"], retries=0))
+            .add(Step("late", lambda ctx: ctx["fetch"], depends_on=["damage"], retries=0))
+        )
+
+    assert flow(broken).run(store=url)["status"] == "failed"  # so that `fetch` is cached
+    update = "UPDATE output_rows SET data = x'22ff22'"
+    report = flow(lambda _: change(project, update)).run(store=url)
+    assert statuses(report) == {"fetch": "cached", "damage": "ok", "late": "failed"}
+    assert "is damaged: its sha256 does not match" in report["steps"][2]["error"]
+
+
+def test_a_pruned_runs_values_are_made_again(project: Project, url: str) -> None:
+    """A run whose values were let go can be gone on from; nothing is served from it."""
+    first = Step("fetch", lambda _: "fetched")
+    Workflow("flow").add(first).add(Step("b", broken, depends_on=["fetch"], retries=0)).run(
+        store=url
+    )
+    change(project, "DELETE FROM output_rows", "UPDATE run_rows SET pruned_at = finished_at")
+    then = Step("b", lambda ctx: ctx["fetch"], depends_on=["fetch"])
+    report = Workflow("flow").add(first).add(then).run(store=url)
+    assert statuses(report) == {"fetch": "ok", "b": "ok"}
     assert notes(report)["fetch"] == "redone: its values were pruned"
 
 
-def test_a_damaged_initial_context_is_no_ground_to_go_on(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_initial_context_is_no_ground_to_go_on(project: Project, url: str) -> None:
     """No step can make it again, so the run is refused, and says how to start anew."""
-
-    def broken(_: object) -> None:
-        raise ValueError
-
-    monkeypatch.chdir(project.root)
-    url = f"sqlite:///{project.store}"
     workflow = Workflow("flow").add(Step("a", broken, retries=0))
     workflow.run({"start": 1}, store=url)
-    raw = sqlite3.connect(project.store)
-    raw.execute("UPDATE output_rows SET data = x'32'")
-    raw.commit()
-    raw.close()
+    change(project, "UPDATE output_rows SET data = x'32'")
     with pytest.raises(StoreError) as caught:
         workflow.run({"start": 1}, store=url)
     assert caught.value.message == (

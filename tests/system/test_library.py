@@ -228,3 +228,29 @@ def test_already_running() -> None:
     workflow = Workflow("w").add(Step("a", again, retries=0))
     assert workflow.run()["status"] == "ok"
     assert str(inner[0]).startswith("run 1 of 'w' is on since ")
+
+
+def test_a_run_within_a_step(project: Project) -> None:
+    """A step may run another workflow: it has workers of its own, so neither waits for the other.
+
+    Its own workflow it may not: that is on already.
+    """
+    project.write(
+        "outer",
+        """
+inner = Workflow("inner").add(Step("deep", does("deep"))).add(Step("end", does("end"), ["deep"]))
+
+def nested(ctx):
+    return inner.run(workers=1)["status"]
+
+def itself(ctx):
+    workflow.run(workers=1)
+
+workflow = Workflow("outer").add(Step("nested", nested)).add(Step("itself", itself, retries=0))
+""",
+    )
+    report = project.report("outer", "--workers", "1", code=1)
+    assert statuses(report) == {"nested": "ok", "itself": "failed"}
+    assert project.effects() == ["deep", "end"]
+    ((error,),) = project.rows("SELECT error FROM attempts WHERE step = 'itself'")
+    assert error.startswith("AlreadyRunning: run 1 of 'outer' is on since ")

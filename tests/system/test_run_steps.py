@@ -204,6 +204,7 @@ def test_step_that_kills_its_engine(project: Project) -> None:
 def deadly(ctx):
     effect("deadly")
     if not Path("go").exists():
+        print("last words")
         os.kill(os.getpid(), signal.SIGKILL)
 
 workflow = Workflow("flow").add(Step("a", does("a"))).add(
@@ -214,6 +215,8 @@ workflow = Workflow("flow").add(Step("a", does("a"))).add(
     for _ in range(3):
         assert project.run("run", "flow").code == -signal.SIGKILL
     assert project.effects() == ["a", "deadly", "deadly", "deadly"]
+    log = project.home / "logs" / "flow" / "3" / "deadly.1.log"
+    assert log.read_text("utf-8").endswith(" out     last words\n")
     report = project.report("flow", code=1)
     assert statuses(report) == {"a": "cached", "deadly": "failed"}
     assert notes(report)["deadly"] == (

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -113,37 +110,3 @@ def test_without_systemd_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         f"kahnban.alerts-daily.service: {said}",
         NOT_VERIFIED,
     ]
-
-
-def elapses(schedule: str, base: str, count: int) -> list[str]:
-    """Ask systemd when a timer is due, from a moment on; in UTC."""
-    done = subprocess.run(
-        ["systemd-analyze", "calendar", f"--iterations={count}", f"--base-time={base}", schedule],
-        env={**os.environ, "TZ": "UTC", "LC_ALL": "C"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return re.findall(r"(?:elapse|#\d+): \w+ (\S+ \S+) UTC", done.stdout)
-
-
-@needs_systemd
-@pytest.mark.parametrize(
-    ("schedule", "base", "due"),
-    [
-        ("*-*-* 02:30:00 Europe/Berlin", "2027-03-27 12:00:00 UTC",
-         ["2027-03-29 00:30:00", "2027-03-30 00:30:00"]),
-        ("*-*-* 02:30:00 America/Chicago", "2027-03-13 12:00:00 UTC",
-         ["2027-03-15 07:30:00", "2027-03-16 07:30:00"]),
-        ("*-*-* 02:30:00 Europe/Berlin", "2027-10-30 12:00:00 UTC",
-         ["2027-10-31 00:30:00", "2027-11-01 01:30:00"]),
-        ("*-*-* 01:30:00 America/Chicago", "2027-11-06 12:00:00 UTC",
-         ["2027-11-07 06:30:00", "2027-11-08 07:30:00"]),
-        ("*-*-* 08:00:00 Europe/Berlin", "2027-03-27 12:00:00 UTC",
-         ["2027-03-28 06:00:00", "2027-03-29 06:00:00"]),
-    ],
-    ids=["gap-Berlin", "gap-Chicago", "double-Berlin", "double-Chicago", "morning"],
-)  # fmt: skip
-def test_when_the_clocks_change(schedule: str, base: str, due: list[str]) -> None:
-    """As docs/operations.md says: what is left out is missed, what comes twice is once."""
-    assert elapses(schedule, base, 2) == due

@@ -17,7 +17,8 @@ from engine.alerts.text import duration, slack_escape, visible
 HOSTILE = (
     "<!channel> <!here> <@U123> <http://evil.example|click> `code` ```fence``` *b* _i_ ~s~ "
     '& < > &lt; </div><script>alert(1)</script> "quoted" '
-    "\u202eevil\u202c \u200f \x1b[31mred\x1b[0m \x00 \x07 \u2028 \ud800 :boom:"
+    "\u202eevil\u202c \u200f \x1b[31mred\x1b[0m \x00 \x07 \u2028 \ud800 :boom: "
+    "]]> --> \x9b2J \x85 %s {0} $HOME"
 )
 
 

@@ -300,7 +300,7 @@ def test_what_a_step_prints_goes_to_its_log_and_once_to_the_console(
     stdout = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stdout)
     monkeypatch.setattr(sys, "stderr", stderr)
-    with step_output():
+    with step_output(mask):
         print("mine")
         with attempt(run_logs) as scope:
             print("a", "b", sep="-", end="!\n")
@@ -310,10 +310,10 @@ def test_what_a_step_prints_goes_to_its_log_and_once_to_the_console(
             step_logger(scope).info("logged")
             logging.getLogger("library").warning("lib hunter22")
             print("no end", end="")
-        print("mine again")
+        print("mine again, hunter22\x1b[2J\tend\n", end="")
     assert sys.stdout is stdout
     assert sys.stderr is stderr
-    assert stdout.getvalue() == "mine\nmine again\n"
+    assert stdout.getvalue() == "mine\nmine again, ***\\x1b[2J\tend\n"
     lines = [
         ("out", "INFO", "a-b!"),
         ("err", "INFO", "careful"),
@@ -341,7 +341,7 @@ def test_threads_print_each_to_their_own_attempt(run_logs: RunLogs) -> None:
             for number in range(20):
                 print(name, number)
 
-    with step_output():
+    with step_output(mask):
         threads = [threading.Thread(target=step, args=(name,)) for name in "abc"]
         for thread in threads:
             thread.start()
@@ -356,7 +356,7 @@ def test_a_steps_stream_behaves(run_logs: RunLogs, monkeypatch: pytest.MonkeyPat
     """Within a step no terminal and no closing; outside all is the original's."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
-    with step_output():
+    with step_output(mask):
         assert sys.stdout.isatty()
         assert sys.stdout.encoding == terminal.encoding
         with pytest.raises(io.UnsupportedOperation):

@@ -121,7 +121,14 @@ def test_a_quiet_day_has_no_list_of_findings() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["<script>alert(1)</script>", "\"'><b onload=x>", "&lt;", "\x1b[31m\u202e"]
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "\"'><b onload=x>",
+        "&lt;",
+        "\x1b[31m\u202e",
+        "]]> --> \udc80\u2028\x9b\x00",
+    ],
 )
 def test_no_text_becomes_markup(text: str) -> None:
     """Whatever stands in a process's name, a unit, a message, an error, a path or a reason."""
@@ -136,6 +143,7 @@ def test_no_text_becomes_markup(text: str) -> None:
     assert page.seen(text) in shown
     assert "\x1b" not in shown
     assert "\u202e" not in shown
+    page.page(day).encode()
 
 
 def test_hidden_characters_are_made_visible_and_lines_stay() -> None:

@@ -28,6 +28,7 @@ PAGES = sorted(
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
         ROOT / "CHANGELOG.md",
+        ROOT / "SECURITY.md",
         *ROOT.glob("docs/**/*.md"),
     ]
 )
@@ -174,7 +175,7 @@ def test_step_defaults_are_told_right() -> None:
             name = _SPAN.findall(row[0])[0]
             told[name] = Exception if value == "Exception" else ast.literal_eval(value)
     assert told == {name: defaults[name] for name in told}
-    assert len(told) == 7
+    assert len(told) == 8
 
 
 def test_workflow_options_are_told_in_full() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import stat
 import threading
 from collections.abc import Iterator
@@ -48,7 +49,7 @@ def run_logs(tmp_path: Path, forwarded: list[LogLine]) -> RunLogs:
         tmp_path / "logs" / "daily" / "7",
         run_id=7,
         clock=StoppedClock(),
-        mask=lambda text: text.replace("hunter22", "***"),
+        mask=lambda text: re.sub("h\n?unt\n?er\n?22", "***", text),
         forward=forwarded.append,
     )
 
@@ -121,6 +122,18 @@ def test_secrets_are_masked_also_where_they_come_in_pieces(
     assert "hunt" not in text
     assert text.endswith("x***y … (line cut)\n")
     assert not any("hunt" in line.text for line in forwarded)
+
+
+@pytest.mark.parametrize("pieces", [["a\nhunt\ner22!", "\n"], ["a\nhunt\n", "er22!\n"]])
+def test_a_secret_over_two_lines(run_logs: RunLogs, pieces: list[str]) -> None:
+    """It is masked if it comes in one piece, as `print` gives it; a line at a time it is not."""
+    log = run_logs.open("fetch", 1)
+    for piece in pieces:
+        log.write(piece)
+    log.close()
+    in_one = len(pieces[1]) == 1
+    said = ["a", "***!"] if in_one else ["a", "hunt", "er22!"]
+    assert lines_of(log.path) == [f"{TIME} out     {line}" for line in said]
 
 
 def test_a_line_that_never_ends_takes_little_memory(run_logs: RunLogs) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from engine.errors import DefinitionError
 from engine.model import (
     ENDED_STEP,
+    OnOverrun,
     Shell,
     Step,
     StepStatus,
@@ -49,6 +50,10 @@ def test_usable_names(name: str) -> None:
         ("-a", "holds '-' at position 1"),
         ("_a", "holds '_' at position 1"),
         ("a/b", "holds '/' at position 2"),
+        ("/abs", "holds '/' at position 1"),
+        ("../../x", "holds '.' at position 1"),
+        ("a%2e%2e", "holds '%' at position 2"),
+        ("x" * 4096, "is longer than 100 characters or 200 bytes"),
         ("a\\b", "holds '\\\\' at position 2"),
         ("a b", "holds ' ' at position 2"),
         ("a\n", "holds '\\n' at position 2"),
@@ -235,3 +240,22 @@ def test_ended_statuses() -> None:
         StepStatus.RUNNING,
         StepStatus.BACKING_OFF,
     }
+
+
+def test_policies_for_overruns() -> None:
+    """Three words for steps with a thread; a command past its limit is killed, so it has none."""
+    assert [
+        Step("a", nothing, on_overrun=word).on_overrun for word in ("fail", "wait", "abandon")
+    ] == [
+        OnOverrun.FAIL,
+        OnOverrun.WAIT,
+        OnOverrun.ABANDON,
+    ]
+    with pytest.raises(DefinitionError) as caught:
+        Step("a", nothing, on_overrun="kill")
+    assert str(caught.value) == "step 'a': unknown on_overrun 'kill'"
+    assert caught.value.hint == "choose one of fail, wait, abandon"
+    with pytest.raises(DefinitionError) as caught:
+        Step("a", shell("true"), on_overrun="wait")
+    assert str(caught.value) == "step 'a': on_overrun= is for steps whose thread cannot be stopped"
+    assert caught.value.hint == "leave it out: a command past its limit is killed"

@@ -97,6 +97,20 @@ def test_two_outputs_to_one_target_are_refused(tmp_path: Path) -> None:
         write(outputs, tmp_path / "sub" / ".." / "a.txt")
 
 
+@pytest.mark.parametrize("path", ["s3cr3t.csv", "a/s3cr3t/b.csv", "/tmp/s3cr3t", "link/b.csv"])
+def test_a_path_that_holds_a_secret_is_refused(tmp_path: Path, path: str) -> None:
+    """Paths are recorded; the project's own place is not the step's to choose."""
+    root = tmp_path / "s3cr3t-project"
+    (root / "a").mkdir(parents=True)
+    (root / "s3cr3t").mkdir()
+    (root / "link").symlink_to("s3cr3t")
+    outputs = Outputs(root, "7-s-1", reject=lambda text: "s3cr3t" in text)
+    with pytest.raises(UsageError, match="the path of an output holds a registered secret"):
+        outputs.begin(path)
+    assert names(root / "a") == []
+    outputs.begin("a/b.csv")
+
+
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     """The target has to be a file."""
     (tmp_path / "a").mkdir()

@@ -12,7 +12,7 @@ from engine.errors import StoreBusy
 from engine.events import Action, Claim, EndRun, EndStep, StopRequested
 from engine.model import AttemptOutcome, Encoded, OutputFile, RunStatus, Step, StepStatus
 from engine.plan import StepState
-from engine.runner import AHEAD_MAX, COMMIT_TRIES, Pace, Ports, Runner
+from engine.runner import AHEAD_MAX, COMMIT_TRIES, LOOK_S, Pace, Ports, Runner
 from engine.scheduler import Scheduler
 from tests.builders import nothing, plan, steps
 from tests.fakes import Body, FakeClock, FakeStore, FakeWorkers
@@ -125,6 +125,48 @@ def test_a_stop_before_the_first_claim() -> None:
     wired.workers.post(0.0, StopRequested("SIGTERM"))
     assert wired.runner.run() == EndRun(RunStatus.INTERRUPTED, 0.0, "stopped by SIGTERM")
     assert not [what for what in wired.told if what.startswith("begin")]
+
+
+def test_a_request_to_cancel_is_looked_for_twice_a_second() -> None:
+    """No oftener, however long the step; once it was heard it is not looked for any more."""
+    wired = Wired("a", {0: Body(100.0, obeys_s=20.0)})
+    asked_to_stop, looks = wired.store.asked_to_stop, list[float]()
+
+    def look() -> str | None:
+        looks.append(wired.clock.now())
+        return asked_to_stop() if wired.clock.now() < 9.8 else "ada"
+
+    wired.store.asked_to_stop = look  # type: ignore[method-assign]
+    assert wired.runner.run() == EndRun(RunStatus.CANCELLED, 10.1, "cancelled by ada")
+    assert looks == [LOOK_S * n for n in range(1, 21)]
+
+
+def test_a_look_that_finds_the_store_busy_is_made_again() -> None:
+    """Nothing is lost by it."""
+    wired = Wired("a", {0: Body(5.0)})
+    answers: list[Exception | str] = [StoreBusy("locked"), "ada"]
+
+    def look() -> str | None:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    wired.store.asked_to_stop = look  # type: ignore[method-assign]
+    assert wired.runner.run() == EndRun(RunStatus.CANCELLED, 1.0, "cancelled by ada")
+
+
+def test_a_busy_run_looks_too() -> None:
+    """Events that come in quick succession do not keep it from looking."""
+    wired = Wired(" ".join(f"s{n}" for n in range(48)), {n: Body(0.1) for n in range(48)})
+    looks: list[float] = []
+
+    def look() -> None:
+        looks.append(round(wired.clock.now(), 6))
+
+    wired.store.asked_to_stop = look  # type: ignore[method-assign]
+    assert wired.runner.run().status is RunStatus.OK
+    assert looks == [0.5, 1.0, 1.5, 2.0]
 
 
 def test_a_hung_attempt_costs_its_limit_only() -> None:

@@ -2,82 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
 from engine.events import (
-    Action,
-    AttemptFinished,
     AttemptOverran,
     AttemptStarted,
     AttemptWithdrawn,
     BackOff,
-    Claim,
-    EndAttempt,
     EndRun,
     EndStep,
     Event,
     LeaveBehind,
     RecordStart,
     StopAttempt,
-    StopRequested,
 )
-from engine.model import AttemptOutcome, RunStatus, StepStatus
+from engine.model import RunStatus, StepStatus
 from engine.plan import TRANSITIONS, InvariantViolation, StepState
-from engine.scheduler import Scheduler
-from tests.builders import plan
-
-OK, FAILED = AttemptOutcome.OK, AttemptOutcome.FAILED
-TIMED_OUT, INTERRUPTED = AttemptOutcome.TIMED_OUT, AttemptOutcome.INTERRUPTED
-S = StepStatus
-STOP = StopRequested("SIGINT")
-AT_ONCE = StopRequested("SIGINT", at_once=True)
-
-
-class Core:
-    """A scheduler over a line of text, on which steps go by their names."""
-
-    def __init__(
-        self, text: str, *, workers: int = 4, states: Sequence[StepState] = (), ahead: int = 0
-    ) -> None:
-        """Nothing has ticked yet."""
-        self.plan = plan(text)
-        self.core = Scheduler(self.plan, states, workers=workers)
-        self.ahead = ahead
-        self.now = 0.0
-
-    def at(self, now: float, *events: Event) -> list[Action]:
-        """Tick."""
-        self.now = now
-        return self.core.tick(now, events, ahead=self.ahead)
-
-    def status(self) -> str:
-        """Give all statuses as one text."""
-        return " ".join(self.core.status)
-
-
-def claim(step: int, number: int = 1, at: float | None = 0.0, *, report: bool = False) -> Claim:
-    """Be a claim."""
-    return Claim(step, number, at, report)
-
-
-def ok(step: int, at: float = 1.0, number: int = 1, skip: str | None = None) -> AttemptFinished:
-    """Be an attempt that went well."""
-    return AttemptFinished(step, number, OK, 0.0, at, skip=skip)
-
-
-def bad(step: int, at: float = 1.0, number: int = 1, **fields: object) -> AttemptFinished:
-    """Be an attempt that failed, and is worth a retry after 2 s."""
-    told = {"error": "ValueError: no", "retryable": True, "delay_s": 2.0, **fields}
-    return AttemptFinished(step, number, FAILED, 0.0, at, **told)  # type: ignore[arg-type]
-
-
-def ended(step: int, outcome: AttemptOutcome, at: float = 1.0, **fields: object) -> EndAttempt:
-    """Be the record of an attempt's end."""
-    told = {"number": 1, "started_at": 0.0, "error": "", **fields}
-    return EndAttempt(step, outcome=outcome, finished_at=at, **told)  # type: ignore[arg-type]
-
+from tests.unit.ticks import (
+    FAILED,
+    INTERRUPTED,
+    OK,
+    STOP,
+    TIMED_OUT,
+    Core,
+    S,
+    bad,
+    claim,
+    ended,
+    ok,
+)
 
 # -- order ----------------------------------------------------------------------------------------
 
@@ -379,193 +332,6 @@ def test_a_command_gets_its_own_time_to_stop() -> None:
     assert actions[2] == EndStep(0, S.FAILED, 8.0, "timed out; its process is still running")
 
 
-# -- stops ----------------------------------------------------------------------------------------
-
-
-def test_a_stop_lets_running_steps_end() -> None:
-    """No new steps; what had not started is cancelled; what runs may end within the grace."""
-    core = Core("a b>a c*1 d", workers=2)
-    core.at(0)
-    core.at(1, bad(2))
-    assert core.status() == "running waiting backing_off running"
-    assert core.at(2, STOP) == [
-        EndStep(2, S.INTERRUPTED, 2, "stopped before its retry"),
-        EndStep(1, S.CANCELLED, 2, "not started"),
-    ]
-    assert core.core.next_wakeup(2) == 7.0
-    assert core.at(3, STOP) == []
-    assert core.at(4, ok(0, 4.0)) == [ended(0, OK, 4.0), EndStep(0, S.OK, 4.0)]
-    assert core.at(7.0) == [StopAttempt(3, 1, "stopped by SIGINT")]
-    stopped = bad(3, 7.05, error="stopped by SIGINT")._replace(outcome=INTERRUPTED)
-    assert core.at(7.06, stopped) == [
-        ended(3, INTERRUPTED, 7.05, error="stopped by SIGINT"),
-        EndStep(3, S.INTERRUPTED, 7.06, "stopped by SIGINT"),
-        EndRun(RunStatus.INTERRUPTED, 7.06, "stopped by SIGINT"),
-    ]
-
-
-def test_a_stop_after_which_nothing_is_missing() -> None:
-    """If all steps end well in spite of it, the run is `ok`."""
-    core = Core("a")
-    core.at(0)
-    assert core.at(1, STOP) == []
-    assert core.at(2, ok(0))[-1] == EndRun(RunStatus.OK, 2)
-
-
-def test_a_failure_during_a_stop_keeps_its_retry() -> None:
-    """The retry is recorded for the run that continues this one."""
-    core = Core("a*1")
-    core.at(0)
-    core.at(1, STOP)
-    assert core.at(2, bad(0, 2.0)) == [
-        ended(0, FAILED, 2.0, error="ValueError: no"),
-        BackOff(0, 1, 4.0),
-        EndStep(0, S.INTERRUPTED, 2, "stopped before its retry"),
-        EndRun(RunStatus.INTERRUPTED, 2, "stopped by SIGINT"),
-    ]
-
-
-def test_a_last_failure_during_a_stop_is_one() -> None:
-    """With no retry left the step has failed; nothing was cut short, so the run has failed."""
-    core = Core("a")
-    core.at(0)
-    core.at(1, STOP)
-    assert core.at(2, bad(0))[-2:] == [
-        EndStep(0, S.FAILED, 2, "ValueError: no"),
-        EndRun(RunStatus.FAILED, 2),
-    ]
-
-
-def test_queued_claims_are_withdrawn() -> None:
-    """What has not begun is taken back and is `cancelled`; what has meanwhile begun goes on."""
-    core = Core("a b c", workers=1, ahead=2)
-    core.at(0)
-    assert core.at(1, STOP) == [
-        StopAttempt(1, 1, "stopped by SIGINT", withdraw=True),
-        StopAttempt(2, 1, "stopped by SIGINT", withdraw=True),
-    ]
-    assert core.at(1.1, AttemptWithdrawn(2, 1), AttemptStarted(1, 1, 0.9)) == [
-        EndAttempt(2, 1, AttemptOutcome.CANCELLED, None, None),
-        EndStep(2, S.CANCELLED, 1.1, "not started"),
-        RecordStart(1, 1, 0.9),
-    ]
-    assert core.at(2, ok(0), ok(1))[-1] == EndRun(RunStatus.INTERRUPTED, 2, "stopped by SIGINT")
-
-
-def test_a_withdrawn_retry_had_been_started() -> None:
-    """Its step is not one that never began."""
-    core = Core("a b*1", workers=1, ahead=1)
-    core.at(0)
-    assert core.at(1, bad(1, delay_s=0.0))[-1] == claim(1, 2, at=None)
-    assert core.at(2, STOP) == [StopAttempt(1, 2, "stopped by SIGINT", withdraw=True)]
-    assert core.at(2.1, AttemptWithdrawn(1, 2)) == [
-        EndAttempt(1, 2, AttemptOutcome.CANCELLED, None, None),
-        EndStep(1, S.INTERRUPTED, 2.1, "stopped before its retry"),
-    ]
-
-
-def test_a_command_is_asked_at_once() -> None:
-    """TERM is gentle: a command's grace begins with the stop."""
-    core = Core("a! b")
-    core.at(0)
-    assert core.at(1, STOP) == [StopAttempt(0, 1, "stopped by SIGINT")]
-    assert core.at(6.0) == [StopAttempt(1, 1, "stopped by SIGINT")]
-
-
-def test_a_queued_command_that_has_begun_is_asked_when_that_is_known() -> None:
-    """It could not be withdrawn, so it gets its TERM."""
-    core = Core("a b!", workers=1, ahead=1)
-    assert core.at(0) == [claim(0), claim(1, at=None)]
-    core.at(1, STOP)
-    assert core.at(1.2, AttemptStarted(1, 1, 0.9)) == [
-        RecordStart(1, 1, 0.9),
-        StopAttempt(1, 1, "stopped by SIGINT"),
-    ]
-
-
-def test_a_command_that_is_late_already_is_not_asked_again() -> None:
-    """Its limit was first: it stays timed out."""
-    core = Core("a~1!")
-    core.at(0)
-    core.at(0, AttemptStarted(0, 1, 0.0))
-    core.at(1)
-    assert core.at(2, STOP) == []
-    late = bad(0, 3.0, error="timed out after 1s", retryable=False)._replace(outcome=TIMED_OUT)
-    assert core.at(3, late)[0].outcome is TIMED_OUT  # type: ignore[union-attr]
-
-
-def test_one_that_passes_its_limit_while_being_stopped_was_stopped() -> None:
-    """A signal is no failure of the step, and the run is `interrupted`."""
-    core = Core("a~2!")
-    core.at(0)
-    core.at(0, AttemptStarted(0, 1, 0.0))
-    core.at(1, STOP)
-    assert core.at(2.0) == []
-    late = bad(0, 4.0, error="timed out after 2s", retryable=False)._replace(outcome=TIMED_OUT)
-    assert core.at(4.0, late) == [
-        ended(0, INTERRUPTED, 4.0, error="timed out after 2s"),
-        EndStep(0, S.INTERRUPTED, 4.0, "timed out after 2s"),
-        EndRun(RunStatus.INTERRUPTED, 4.0, "stopped by SIGINT"),
-    ]
-
-
-def test_a_thread_that_ignores_the_stop_is_left_behind() -> None:
-    """After the grace and its time to stop the run ends without it."""
-    core = Core("a")
-    core.at(0)
-    core.at(1, STOP)
-    core.at(6.0)
-    assert core.core.overran(6.1) == [(0, 1)]
-    assert core.at(6.1, AttemptOverran(0, 1, retryable=True, delay_s=0)) == [
-        ended(0, INTERRUPTED, 6.1, error="stopped by SIGINT; its thread is still running"),
-        LeaveBehind(0, 1),
-        EndStep(0, S.INTERRUPTED, 6.1, "stopped by SIGINT; its thread is still running"),
-        EndRun(RunStatus.INTERRUPTED, 6.1, "stopped by SIGINT"),
-    ]
-
-
-def test_the_second_stop_ends_at_once() -> None:
-    """All that lives is interrupted in one tick; of what was queued no start is claimed."""
-    core = Core("a b c", workers=1, ahead=1)
-    core.at(0)
-    core.at(1, STOP)
-    assert core.at(1.5, AT_ONCE) == [
-        ended(0, INTERRUPTED, 1.5, error="stopped by SIGINT"),
-        StopAttempt(0, 1, "stopped by SIGINT"),
-        EndStep(0, S.INTERRUPTED, 1.5, "stopped by SIGINT"),
-        EndAttempt(1, 1, INTERRUPTED, None, 1.5, "stopped by SIGINT; may not have started"),
-        StopAttempt(1, 1, "stopped by SIGINT; may not have started"),
-        EndStep(1, S.INTERRUPTED, 1.5, "stopped by SIGINT; may not have started"),
-        EndRun(RunStatus.INTERRUPTED, 1.5, "stopped by SIGINT"),
-    ]
-
-
-def test_a_first_stop_may_be_at_once() -> None:
-    """There is no grace then."""
-    core = Core("a b>a")
-    core.at(0)
-    assert core.at(1, AT_ONCE)[-1] == EndRun(RunStatus.INTERRUPTED, 1, "stopped by SIGINT")
-    assert core.status() == "interrupted cancelled"
-
-
-def test_a_stop_before_the_first_claim() -> None:
-    """Nothing starts at all."""
-    core = Core("a b>a")
-    assert core.at(0, STOP) == [
-        EndStep(0, S.CANCELLED, 0, "not started"),
-        EndStep(1, S.CANCELLED, 0, "not started"),
-        EndRun(RunStatus.INTERRUPTED, 0, "stopped by SIGINT"),
-    ]
-
-
-def test_a_cancelled_run() -> None:
-    """`cancel` makes it `cancelled`, also if a signal follows."""
-    core = Core("a b>a")
-    core.at(0)
-    core.at(1, StopRequested("cancel"))
-    assert core.at(2, AT_ONCE)[-1] == EndRun(RunStatus.CANCELLED, 2, "stopped by cancel")
-
-
 # -- restoring ------------------------------------------------------------------------------------
 
 
@@ -649,11 +415,11 @@ def test_each_transition_is_allowed_or_a_bug(start: StepStatus, to: StepStatus) 
     core = Core("a")
     core.core.status[0] = start
     if to in TRANSITIONS[start]:
-        core.core._move(0, to)
+        core.core._board.move(0, to)
         assert core.core.status == [to]
     else:
         with pytest.raises(InvariantViolation, match=f"^step 'a': {start} -> {to}$"):
-            core.core._move(0, to)
+            core.core._board.move(0, to)
 
 
 def test_same_events_same_actions() -> None:

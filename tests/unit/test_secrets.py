@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -168,17 +169,31 @@ SECRET = "p@ss/wörd \"x\"+'y'\\z"
         quote_plus(SECRET),
         base64.b64encode(SECRET.encode()).decode(),
         base64.urlsafe_b64encode(SECRET.encode()).decode(),
+        html.escape(SECRET),
+        repr(SECRET.encode())[2:-1],
+        SECRET[:9] + "\n" + SECRET[9:],
+        quote_plus(SECRET)[:5] + "\r\n" + quote_plus(SECRET)[5:],
+        base64.encodebytes(SECRET.encode() * 4).decode().rstrip("\n"),
     ],
 )
 def test_every_form_is_masked(tmp_path: Path, form: str) -> None:
-    """Plain, escaped, quoted for URLs, in base64."""
-    secrets = Secrets(tmp_path, {"TOKEN": SECRET})
+    """Plain, escaped, quoted for URLs, in base64, broken over lines."""
+    secrets = Secrets(tmp_path, {"TOKEN": SECRET, "LONG": SECRET * 4})
     secrets.get("TOKEN")
+    secrets.get("LONG")
     assert secrets.mask(f"<{form}>") == "<***>"
     assert secrets.contains(f"<{form}>")
-    assert secrets.contains(f"<{form}>".encode())
     assert not secrets.contains("<another text>")
-    assert not secrets.contains(b"<another text>")
+
+
+def test_a_line_break_beside_a_secret_stays(tmp_path: Path) -> None:
+    """Only breaks within a secret go with it, also for one registered later."""
+    secrets = Secrets(tmp_path, {"A": "correct-horse", "B": "battery-staple"})
+    secrets.get("A")
+    assert secrets.mask("a\ncorrect-\nhorse\nb") == "a\n***\nb"
+    secrets.get("B")
+    assert secrets.mask("correct-\nhorse\nbat\ntery-staple") == "***\n***"
+    assert secrets.mask("correct-\n horse") == "correct-\n horse"
 
 
 @pytest.mark.parametrize("user", ["u", "us", "use", "user"])

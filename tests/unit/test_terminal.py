@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +13,16 @@ from hypothesis import strategies as st
 
 from engine.reports.grid import Column, grid
 from engine.reports.terminal import failure, history_table, plan_table, preview, show, table
-from engine.text import columns, cut, human_duration, human_time, pad, printable, printable_lines
+from engine.text import (
+    columns,
+    cut,
+    human_duration,
+    human_time,
+    pad,
+    printable,
+    printable_json,
+    printable_lines,
+)
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
@@ -331,6 +341,16 @@ def test_hostile_text_is_shown_not_obeyed() -> None:
     assert printable(shown) == shown
     assert printable_lines("a\tb\r\n\n c\n\n") == ["a   b", "", " c"]
     assert printable_lines(" \n") == []
+
+
+@given(st.text(), st.sampled_from(["\u202e", "\x9b2J", "\u2028", "\ud800", "\U000e0041", "\n"]))
+def test_json_means_the_same(text: str, hostile: str) -> None:
+    """Hostile characters are written as JSON's own escapes, and nothing else is changed."""
+    value = {text + hostile: [hostile + text, "é日😀"]}
+    shown = printable_json(json.dumps(value, ensure_ascii=False))
+    assert json.loads(shown) == value
+    assert printable(shown) == shown
+    assert "é日😀" in shown
 
 
 def test_width_counts_columns_not_letters() -> None:

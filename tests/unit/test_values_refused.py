@@ -9,7 +9,8 @@ import io
 import sys
 import threading
 import types
-from datetime import datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
+from decimal import Decimal
 from pathlib import Path, PureWindowsPath
 from typing import Any, NamedTuple, NoReturn
 
@@ -249,6 +250,31 @@ def test_secrets_are_refused_without_showing_them(value: object, where: str) -> 
     """A registered secret anywhere inside is refused; the message does not hold it."""
     message = _message(value, reject=lambda text: SECRET in text)
     assert message == f"value for 'k' cannot be stored: a registered secret{where}"
+
+
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        (4711081512345678, ""),
+        ([1, {"a": 94711081512345678}], " at [1]['a']"),
+        ({4711081512345678: 1}, ", as a key"),
+        ((1, 4711081512345678), " at [1]"),
+        (47110815123456789012, ""),
+        (-4711081512345678.0, ""),
+        (Decimal(4711081512345678), ""),
+        ((0.5, 4711081512345678.0), " at [1]"),
+    ],
+)
+def test_secrets_that_are_numbers_are_refused(value: object, where: str) -> None:
+    """A secret of digits is one also where it is stored as a number."""
+    message = _message(value, reject=lambda text: "4711081512345678" in text)
+    assert message == f"value for 'k' cannot be stored: a registered secret{where}"
+
+
+def test_a_secret_that_is_a_date_is_refused() -> None:
+    """What is written as text, whatever it is, is looked at."""
+    message = _message((1, date(2011, 11, 14)), reject=lambda text: "2011-11-14" in text)
+    assert message == "value for 'k' cannot be stored: a registered secret"
 
 
 def test_secret_in_the_key_is_refused() -> None:

@@ -1,0 +1,198 @@
+"""Where each step of a run stands: its status, its attempts, and what it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from heapq import heapify, heappop, heappush
+
+from engine import notes
+from engine.events import Action, EndStep
+from engine.frontier import Frontier
+from engine.model import ENDED_STEP, StepStatus, TriggerRule
+from engine.plan import TRANSITIONS, InvariantViolation, Plan, StepState
+from engine.trigger import Decision
+
+_S = StepStatus
+_UNSTARTED = (_S.READY, _S.BACKING_OFF)  # beside those that wait for an upstream
+
+
+class Board:
+    """The steps of one run, by position; a step's end is told to those downstream of it.
+
+    `open` counts the steps that have not ended, `used` the attempts of each one's budget that are
+    spent, earlier runs of the chain included.
+    """
+
+    def __init__(self, plan: Plan, states: Iterable[StepState]) -> None:
+        """Restore from `states` as recorded; without them every step is waiting."""
+        self._plan = plan
+        graph = plan.graph
+        count = len(graph.names)
+        self.status: list[StepStatus] = [_S.WAITING] * count
+        self.numbers = [0] * count
+        self.used = [0] * count
+        self.open = count
+        self._graph = graph
+        self._frontier = Frontier(graph, plan.rules)
+        self._due: list[tuple[float, int]] = []  # backing off
+        self._ready: list[int] = []  # ranks
+        self._held: set[int] = set()  # due, but an attempt left behind still runs
+        self._fresh: list[int] = []  # restored, and not yet decided about
+        self._cleanup = False
+        self._by_rank = graph.ranked()
+        self._rank = sorted(range(count), key=self._by_rank.__getitem__)  # the inverse
+        self._restore(states)
+
+    # -- what is ready, what is due ---------------------------------------------------------------
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether a step is ready."""
+        return bool(self._ready)
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next retry is due; None if none is waited for."""
+        return self._due[0][0] if self._due else None
+
+    def pop_ready(self) -> int:
+        """Give the most urgent ready step, which is about to be claimed."""
+        return self._by_rank[heappop(self._ready)]
+
+    def make_ready(self, step: int) -> None:
+        """Let a step start as soon as a worker is free."""
+        self.move(step, _S.READY)
+        heappush(self._ready, self._rank[step])
+
+    def back_off(self, step: int, until: float) -> None:
+        """Let a step wait for its retry."""
+        self.move(step, _S.BACKING_OFF)
+        heappush(self._due, (until, step))
+
+    def pop_due(self, now: float) -> int | None:
+        """Give a step whose retry is due, or None."""
+        if self._due and self._due[0][0] <= now:
+            return heappop(self._due)[1]
+        return None
+
+    def hold(self, step: int) -> None:
+        """Let a step whose retry is due wait on, until it is let go."""
+        self._held.add(step)
+
+    def let_go(self, step: int) -> None:
+        """Let a step that is held have its retry."""
+        if step in self._held:
+            self._held.discard(step)
+            self.make_ready(step)
+
+    # -- a run that is stopped --------------------------------------------------------------------
+
+    def clean_up(self, now: float, actions: list[Action]) -> None:
+        """Let only steps of rule `all_done` start from now on; the others end as their turn comes.
+
+        In their turn, so that what cleans up finds nothing above it still at work.
+        """
+        self._cleanup = True
+        rules = self._plan.rules
+        kept = {step for step, rule in enumerate(rules) if rule is TriggerRule.ALL_DONE}
+        waiting = {step for step, status in enumerate(self.status) if status in _UNSTARTED}
+        self._ready = [rank for rank in self._ready if self._by_rank[rank] in kept]
+        self._due = [(at, step) for at, step in self._due if step in kept]
+        heapify(self._ready)
+        heapify(self._due)
+        self._held &= kept
+        ended = [step for step in self._graph.order if step in waiting - kept]
+        for step in ended:
+            self.end(step, *self._unstarted(step), now, actions)
+
+    def end_unstarted(self, now: float, actions: list[Action]) -> None:
+        """End every step that has no live attempt."""
+        self._ready.clear()
+        self._due.clear()
+        self._held.clear()
+        for step in self._graph.order:
+            if self.status[step] in ENDED_STEP or self.status[step] is _S.RUNNING:
+                continue
+            status, note = self._unstarted(step)
+            self.move(step, status)
+            self.open -= 1
+            actions.append(EndStep(step, status, now, note))
+
+    def _unstarted(self, step: int) -> tuple[StepStatus, str]:
+        """Tell how a step without a live attempt ends: begun before, it is `interrupted`."""
+        if self.numbers[step] or self.status[step] is _S.BACKING_OFF:
+            return _S.INTERRUPTED, notes.BEFORE_RETRY
+        return _S.CANCELLED, notes.NOT_STARTED
+
+    # -- ends -------------------------------------------------------------------------------------
+
+    def end(
+        self, step: int, status: StepStatus, note: str, at: float, actions: list[Action]
+    ) -> None:
+        """End a step that wrote nothing."""
+        self.move(step, status)
+        actions.append(EndStep(step, status, at, note))
+        self.release(step, at, actions)
+
+    def release(self, step: int, at: float, actions: list[Action]) -> None:
+        """Tell downstream steps that `step` has ended; skips spread, without recursion."""
+        pending = [step]
+        while pending:
+            up = pending.pop()
+            self.open -= 1
+            for down in self._frontier.end(up, self.status[up]):
+                if self.status[down] is _S.WAITING and self._decide(down, at, actions):
+                    pending.append(down)
+
+    def decide_fresh(self, now: float, actions: list[Action]) -> None:
+        """Decide, once, about the steps that were restored with nothing left to wait for."""
+        fresh, self._fresh = self._fresh, []
+        for step in fresh:
+            if self.status[step] is _S.WAITING and self._decide(step, now, actions):
+                self.release(step, now, actions)
+
+    def _decide(self, step: int, at: float, actions: list[Action]) -> bool:
+        """Apply the step's trigger rule; say whether that ended it."""
+        decision, reason = self._frontier.decide(step)
+        if decision is Decision.WAIT:
+            return False
+        if self._cleanup and self._plan.rules[step] is not TriggerRule.ALL_DONE:
+            self.move(step, _S.CANCELLED)
+            actions.append(EndStep(step, _S.CANCELLED, at, notes.NOT_STARTED))
+            return True
+        if decision is Decision.READY:
+            self.make_ready(step)
+            return False
+        self.move(step, _S.SKIPPED)
+        actions.append(EndStep(step, _S.SKIPPED, at, reason))
+        return True
+
+    # -- state ------------------------------------------------------------------------------------
+
+    def move(self, step: int, to: StepStatus) -> None:
+        """Change a step's status; the only place that does."""
+        if to not in TRANSITIONS[self.status[step]]:
+            raise InvariantViolation(
+                f"step '{self._graph.names[step]}': {self.status[step]} -> {to}"
+            )
+        self.status[step] = to
+
+    def _restore(self, states: Iterable[StepState]) -> None:
+        for step, state in enumerate(states):
+            self.used[step] = state.used
+            if state.status in ENDED_STEP:
+                self.status[step] = state.status
+            elif state.next_attempt_at is not None:
+                self.status[step] = _S.BACKING_OFF
+                self._due.append((state.next_attempt_at, step))
+        heapify(self._due)
+        order = self._graph.order  # so that a skip finds its root failure counted
+        for step in order:
+            if self.status[step] in ENDED_STEP:
+                self.open -= 1
+                self._frontier.end(step, self.status[step])
+        self._fresh = [
+            step
+            for step in order
+            if self.status[step] is _S.WAITING and self._frontier.is_due(step)
+        ]

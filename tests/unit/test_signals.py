@@ -1,0 +1,45 @@
+"""Signals as they come in, also the next one in the middle of the handler of the first."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from engine.cli.signals import Stops
+from engine.events import Event, StopRequested
+
+if TYPE_CHECKING:
+    import pytest
+
+
+class NoTimer:
+    """Would end the process a second after the second signal."""
+
+    def __init__(self, *_: Any) -> None:
+        self.daemon = False
+
+    def start(self) -> None:
+        """Do nothing."""
+
+
+def test_a_second_signal_while_the_first_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was lost now and then: both counted as the first, and the run took its whole grace."""
+    monkeypatch.setattr("engine.cli.signals.threading.Timer", NoTimer)
+    inbox: SimpleQueue[Event] = SimpleQueue()
+    stops, counts = Stops(inbox), itertools.count(1)
+
+    class Interrupted:
+        """Counts, and has SIGTERM come in the moment it has counted SIGINT."""
+
+        def __next__(self) -> int:
+            count = next(counts)
+            if count == 1:
+                stops.handle(signal.SIGTERM, None)
+            return count
+
+    stops._counts = Interrupted()  # type: ignore[assignment]
+    stops.handle(signal.SIGINT, None)
+    asked = [inbox.get_nowait() for _ in range(inbox.qsize())]
+    assert asked == [StopRequested("SIGTERM", at_once=True), StopRequested("SIGINT")]
