@@ -7,16 +7,12 @@ upstreams', so that what a whole run must have stored can be worked out here.
 from __future__ import annotations
 
 import random
-from dataclasses import fields
 from typing import NamedTuple
 
-from engine.model import Step
-
 MODULUS = 1_000_003
-ISOLATION = "isolate" in {field.name for field in fields(Step)}
 
 # For each step its kind and its trouble, in turn: their lengths have no common divisor.
-KINDS = ("thread", "shell", "thread", "isolated", "shell") if ISOLATION else ("thread", "shell")
+KINDS = ("thread", "shell", "thread", "isolated", "shell")
 TROUBLES = ("", "fails", "", "", "hangs", "", "")
 
 WORKFLOW = """

@@ -19,7 +19,6 @@ from tests.checker import chains, effects_of, read_log
 from tests.system import old_store
 from tests.system.alert_servers import Hook, hook
 from tests.system.project import Project, Result, marked
-from tests.system.shapes import ISOLATION
 
 GRAPH = {"make": [], "flaky": ["make"], "say": [], "end": ["flaky", "say"]}
 
@@ -114,7 +113,6 @@ def test_killed_there_and_run_again(project: Project, server: Hook, word: str) -
     assert sum("(repeated)" in text for text in told) == word.startswith("alert-")
 
 
-@pytest.mark.skipif(not ISOLATION, reason="step processes are not watched from their start")
 def test_killed_as_a_command_begins(project: Project) -> None:
     """A process that the engine has just started, and not even noted, dies with it."""
     project.write("flow", 'workflow = Workflow("flow").add(Step("a", shell("sleep 30")))')

@@ -200,6 +200,6 @@ def test_a_sync_that_fails_once(project: Project, shim: Path, which: int) -> Non
     assert f"error: the disk of the store '{project.store}' failed: disk I/O error" in result.err
     ((status, note),) = project.rows("SELECT status, note FROM runs")
     assert status != "ok"
-    assert note.startswith("the engine failed: the disk of the store")
+    assert note.startswith("the disk of the store")
     assert project.run("run", "flow", "-q").code == 0
     whole(project)
