@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.errors import CycleError, DefinitionError
+from engine.naming import did_you_mean
 
 FAULTS_SHOWN_MAX = 20
 
@@ -43,25 +44,6 @@ class Graph:
         """Steps, the most urgent first: longest remaining path, then declaration order."""
         remaining = self.remaining()
         return sorted(range(len(self.names)), key=lambda step: (-remaining[step], step))
-
-    def ancestors(self, step: int) -> set[int]:
-        """All steps that `step` depends on, at any distance."""
-        return _closure(step, self.upstreams)
-
-    def descendants(self, step: int) -> set[int]:
-        """All steps that depend on `step`, at any distance."""
-        return _closure(step, self.downstreams)
-
-
-def _closure(start: int, edges: Sequence[Sequence[int]]) -> set[int]:
-    seen: set[int] = set()
-    pending = list(edges[start])
-    while pending:
-        step = pending.pop()
-        if step not in seen:
-            seen.add(step)
-            pending.extend(edges[step])
-    return seen
 
 
 def build(names: Sequence[str], depends_on: Sequence[Iterable[str]]) -> Graph:
@@ -156,10 +138,8 @@ def _duplicates(names: Sequence[str]) -> list[str]:
 
 
 def _unknown(step: str, wanted: str, names: Sequence[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(str(wanted), names, n=1)
-    hint = f" (did you mean '{near[0]}'?)" if near else ""
+    guess = did_you_mean(str(wanted), names)
+    hint = f" ({guess})" if guess else ""
     return f"step '{step}' depends on unknown step '{wanted}'{hint}"
 
 

@@ -61,7 +61,7 @@ class Drive:
         with ExitStack() as stack:
             keeper = None
             if any(step.in_process for step in steps):
-                from engine.session.keeping import keeping
+                from engine.session.step_processes import keeping
 
                 given = (self._going, self._decision, budgets, self._lock, self._run_id)
                 keeper = stack.enter_context(keeping(*given))

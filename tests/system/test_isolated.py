@@ -194,7 +194,7 @@ def test_a_crash_is_that_attempts_alone(project: Project) -> None:
     project.write(
         "flow",
         f"""
-from engine.workers import frames
+from engine.workers.isolation import frames
 
 def all_there(count):
     end = time.monotonic() + 20
