@@ -6,7 +6,7 @@ escaped, in the plain text control and bidi characters are shown by their codes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from html import escape
 from typing import Any
 
@@ -19,7 +19,6 @@ from engine.alerts.content import (
     Section,
     StepLine,
     Steps,
-    of_report,
     tally,
     worst_first,
 )

@@ -20,8 +20,8 @@ from engine.logs import ScopeHandler
 from engine.model import AttemptOutcome, Step
 from engine.ports import Job
 from engine.workers.attempt import Attempt
-from engine.workers.isolation.frames import FrameFault
 from engine.workers.guard import AttemptStopped, Guard
+from engine.workers.isolation.frames import FrameFault
 from engine.workers.isolation.orders import Order, Setup, result_frame
 from engine.workers.isolation.remote import Line, RemoteIndex, RemoteLogs, RemoteSecrets
 from engine.workers.toolbox import Toolbox

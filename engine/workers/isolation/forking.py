@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from threading import Lock
 
-from engine.workers.isolation.orders import Setup
 from engine.workers import unshared
+from engine.workers.isolation.orders import Setup
 
 END_S = 2.0  # how long a fork server may take to end its children and itself
 _BOOT = """\
