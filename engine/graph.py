@@ -31,13 +31,12 @@ class Graph:
     order: tuple[int, ...]
     generations: tuple[int, ...]
 
-    def remaining(self, weights: Sequence[float] | None = None) -> list[float]:
-        """Longest path from each step to an end, itself included; in steps without `weights`."""
-        longest = [0.0] * len(self.names)
+    def remaining(self) -> list[int]:
+        """Longest path from each step to an end, in steps, itself included."""
+        longest = [0] * len(self.names)
         downstreams = self.downstreams
         for step in reversed(self.order):
-            after = max((longest[down] for down in downstreams[step]), default=0.0)
-            longest[step] = after + (1.0 if weights is None else weights[step])
+            longest[step] = 1 + max((longest[down] for down in downstreams[step]), default=0)
         return longest
 
     def ranked(self) -> list[int]:

@@ -235,10 +235,9 @@ def test_order_steps_takes_steps_too() -> None:
 
 
 def test_remaining_is_the_longest_way_to_an_end() -> None:
-    """Counted in steps, or by weight."""
+    """Counted in steps, the first included."""
     graph = graph_of("a b>a c>b d>a")
-    assert graph.remaining() == [3.0, 2.0, 1.0, 1.0]
-    assert graph.remaining([1.0, 0.5, 0.25, 9.0]) == [10.0, 0.75, 0.25, 9.0]
+    assert graph.remaining() == [3, 2, 1, 1]
 
 
 # -- real graphs ----------------------------------------------------------------------------------
