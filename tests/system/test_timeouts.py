@@ -156,16 +156,14 @@ while :; do sleep 0.1; done
 workflow = (
     Workflow("flow")
     .add(Step("polite", shell("echo $$ > polite; exec sleep 60"), timeout=0.5, retries=0))
-    .add(Step("stubborn", shell(stubborn), timeout=0.5, retries=0))
+    .add(Step("stubborn", shell(stubborn), timeout=0.5, grace=1.5, retries=0))
 )
 ''',
     )
-    begun = time.monotonic()
     report = project.report("flow", code=1)
-    assert 5.3 < time.monotonic() - begun < 8
     assert statuses(report) == {"polite": "failed", "stubborn": "failed"}
     assert step_of(report, "polite")["duration_s"] < 1.2
-    assert 5.3 < step_of(report, "stubborn")["duration_s"] < 6.5
+    assert 1.9 < step_of(report, "stubborn")["duration_s"] < 3
     assert dict(project.rows("SELECT step, outcome FROM attempts")) == {
         "polite": "timed_out",
         "stubborn": "timed_out",
