@@ -9,7 +9,7 @@ import os
 from engine.cli import project
 from engine.cli.console import print_result
 from engine.definitions import load
-from engine.schedule.units import Place, show, units
+from engine.schedule.units import Installation, show, units
 from engine.schedule.verify import NOT_VERIFIED, verify
 
 
@@ -19,7 +19,7 @@ def schedule(parsed: argparse.Namespace) -> int:
     definition = load(parsed.name, project.folder_of(parsed))
     named = parsed.store or os.environ.get("ENGINE_STORE")
     system = os.geteuid() == 0
-    where: Place = {
+    where: Installation = {
         "command": project.program_words(),
         "root": paths.root,
         "home": paths.home,
