@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import ContextKeyError
 from engine.model import Encoded
+from engine.naming import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -231,17 +232,13 @@ class ContextIndex:
                 f"step '{name}' reads key '{key}', but step '{key}' left nothing there",
                 hint=f"return a value from '{key}', or read it with ctx.get('{key}')",
             )
-        import difflib
-
         visible = sorted(self.visible(reader).union(own))
-        near = difflib.get_close_matches(key, visible, n=1)
-        if near:
-            hint = f"did you mean '{near[0]}'?"
-        elif visible:
+        hint = did_you_mean(key, visible)
+        if not visible:
+            hint = "no step before it wrote anything"
+        elif not hint:
             shown = ", ".join(visible[:10]) + (", …" if len(visible) > 10 else "")
             hint = f"it may read: {shown}"
-        else:
-            hint = "no step before it wrote anything"
         return ContextKeyError(
             f"step '{name}' reads key '{key}', which no step before it wrote", hint=hint
         )

@@ -30,9 +30,9 @@ class SystemClock:
         """Turn microseconds since 1970 UTC back into a monotonic instant."""
         return stamp_us / 1_000_000 - self._anchor
 
-    def utc(self, at: float | None = None) -> datetime:
-        """Wall time, UTC, of the monotonic instant `at` (of now without it)."""
-        return datetime.fromtimestamp(self._anchor + (self.now() if at is None else at), UTC)
+    def utc(self) -> datetime:
+        """Wall time now, UTC."""
+        return datetime.fromtimestamp(self._anchor + self.now(), UTC)
 
     def random(self) -> float:
         """Draw evenly from [0, 1)."""

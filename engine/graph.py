@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.errors import CycleError, DefinitionError
+from engine.naming import did_you_mean
 
 FAULTS_SHOWN_MAX = 20
 
@@ -30,38 +31,18 @@ class Graph:
     order: tuple[int, ...]
     generations: tuple[int, ...]
 
-    def remaining(self, weights: Sequence[float] | None = None) -> list[float]:
-        """Longest path from each step to an end, itself included; in steps without `weights`."""
-        longest = [0.0] * len(self.names)
+    def remaining(self) -> list[int]:
+        """Longest path from each step to an end, in steps, itself included."""
+        longest = [0] * len(self.names)
         downstreams = self.downstreams
         for step in reversed(self.order):
-            after = max((longest[down] for down in downstreams[step]), default=0.0)
-            longest[step] = after + (1.0 if weights is None else weights[step])
+            longest[step] = 1 + max((longest[down] for down in downstreams[step]), default=0)
         return longest
 
     def ranked(self) -> list[int]:
         """Steps, the most urgent first: longest remaining path, then declaration order."""
         remaining = self.remaining()
         return sorted(range(len(self.names)), key=lambda step: (-remaining[step], step))
-
-    def ancestors(self, step: int) -> set[int]:
-        """All steps that `step` depends on, at any distance."""
-        return _closure(step, self.upstreams)
-
-    def descendants(self, step: int) -> set[int]:
-        """All steps that depend on `step`, at any distance."""
-        return _closure(step, self.downstreams)
-
-
-def _closure(start: int, edges: Sequence[Sequence[int]]) -> set[int]:
-    seen: set[int] = set()
-    pending = list(edges[start])
-    while pending:
-        step = pending.pop()
-        if step not in seen:
-            seen.add(step)
-            pending.extend(edges[step])
-    return seen
 
 
 def build(names: Sequence[str], depends_on: Sequence[Iterable[str]]) -> Graph:
@@ -156,10 +137,8 @@ def _duplicates(names: Sequence[str]) -> list[str]:
 
 
 def _unknown(step: str, wanted: str, names: Sequence[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(str(wanted), names, n=1)
-    hint = f" (did you mean '{near[0]}'?)" if near else ""
+    guess = did_you_mean(str(wanted), names)
+    hint = f" ({guess})" if guess else ""
     return f"step '{step}' depends on unknown step '{wanted}'{hint}"
 
 

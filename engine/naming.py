@@ -1,9 +1,10 @@
-"""What can name a workflow or a step."""
+"""What can name a workflow or a step, and which name was meant by one that names nothing."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 NAME_LENGTH_MAX = 100
 NAME_BYTES_MAX = 200  # a file name holds 255 bytes, and logs add a suffix
@@ -30,3 +31,11 @@ def name_fault(name: object) -> str:
         if not (word or inner):
             return f"holds {char!r} at position {position + 1}"
     return ""
+
+
+def did_you_mean(wanted: str, names: Iterable[str]) -> str:
+    """Ask for the nearest of `names`; nothing if none is near."""
+    import difflib  # wanted for errors only
+
+    near = difflib.get_close_matches(wanted, list(names), n=1)
+    return f"did you mean '{near[0]}'?" if near else ""

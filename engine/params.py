@@ -16,6 +16,7 @@ from typing import Any
 
 from engine.errors import DefinitionError, ParameterError
 from engine.model import REQUIRED, Param
+from engine.naming import did_you_mean
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
 _INT = re.compile(r"[+-]?[0-9]+\Z")
@@ -162,8 +163,6 @@ def _lacks(param: Param, name: str, given: Mapping[str, Any]) -> bool:
 
 
 def _unknown(name: object, params: Mapping[str, Param], workflow: str) -> ParameterError:
-    import difflib  # wanted for this error only
-
     shown = (
         repr(name[:_SHOWN_LENGTH]) if type(name) is str else f"named by {_a(type(name).__name__)}"
     )
@@ -171,11 +170,10 @@ def _unknown(name: object, params: Mapping[str, Param], workflow: str) -> Parame
         return ParameterError(
             f"workflow '{workflow}' has no parameter {shown}", hint="it takes no parameters"
         )
-    near = difflib.get_close_matches(name, params, n=1) if type(name) is str else []
-    guess = f"did you mean '{near[0]}'? " if near else ""
+    guess = did_you_mean(name, params) if type(name) is str else ""
     return ParameterError(
         f"workflow '{workflow}' has no parameter {shown}",
-        hint=f"{guess}its parameters are {', '.join(params)}",
+        hint=f"{guess} its parameters are {', '.join(params)}".lstrip(),
     )
 
 

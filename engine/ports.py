@@ -25,8 +25,8 @@ class Clock(Protocol):
     def instant(self, stamp_us: int) -> float:
         """Turn microseconds since 1970 UTC back into a monotonic instant."""
 
-    def utc(self, at: float | None = None) -> datetime:
-        """Wall time, UTC, of the monotonic instant `at` (of now without it).
+    def utc(self) -> datetime:
+        """Wall time now, UTC.
 
         Anchored once when the clock is made: a clock change in mid-run moves no recorded time.
         """

@@ -14,9 +14,7 @@ class RetryAt:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """No further attempt; `note` says why in a few words."""
-
-    note: str
+    """No further attempt."""
 
 
 DELAY_S_MAX = 7 * 86_400.0
@@ -30,9 +28,7 @@ def decide(
     `delay_s` is what the step's strategy asks for; it is bounded to a week, and anything that is
     no sensible wait (negative, not a number) means at once.
     """
-    if not retryable:
-        return GiveUp("not retryable")
-    if used > retries:
-        return GiveUp(f"gave up after {used} attempts" if used > 1 else "")
+    if not retryable or used > retries:
+        return GiveUp()
     wait_s = min(delay_s, DELAY_S_MAX) if delay_s > 0 else 0.0
     return RetryAt(now + wait_s)

@@ -30,7 +30,9 @@ COMMIT_TRIES = 3  # each waits up to the store's busy timeout
 AHEAD_MAX = 512
 AHEAD_COMMITS = 2.0  # how many commits' worth of work may lie queued
 SMOOTHING = 0.2
-LOOK_S = 0.5  # how often to look whether somebody wants the run cancelled
+# How often to look whether somebody wants the run cancelled. Goes on when it has been: the kernel
+# may give a signal to another thread, and Python handles it when this one next wakes.
+LOOK_S = 0.5
 
 
 class Pace:
@@ -93,6 +95,7 @@ class Runner:
         self._ports = ports
         self._pace = Pace(scheduler.workers)
         self._next_look = 0.0  # for a request to cancel
+        self._cancelled = False
         self.interrupted = False  # by a KeyboardInterrupt, which the caller is to raise again
 
     def run(self) -> EndRun:
@@ -146,9 +149,9 @@ class Runner:
             by = self._ports.store.asked_to_stop()
         except StoreBusy:
             return None  # it is looked again soon
-        if by is None:
+        if by is None or self._cancelled:
             return None
-        self._next_look = math.inf
+        self._cancelled = True
         return StopRequested(by, cancel=True)
 
     def _overran(self, now: float) -> list[AttemptOverran]:

@@ -15,7 +15,7 @@ from engine.model import Encoded
 from store import locks
 from store.connection import Database
 from store.past import PastRun, read_past
-from store.value_faults import ValueFaults
+from store.readback import ValueFaults
 
 Row = dict[str, Any]
 

@@ -307,12 +307,17 @@ def _same_file(fd: int, path: Path) -> bool:
 
 def held(store: Path, name: str) -> bool:
     """Whether somebody holds the lock file `name` (with its ending); looks without creating it."""
+    return is_refused(folder(store) / name, fcntl.LOCK_SH)
+
+
+def is_refused(path: Path, kind: int) -> bool:
+    """Whether what others hold keeps this process from locking a file so; makes nothing."""
     try:
-        fd = os.open(folder(store) / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except OSError:
         return True
     finally:

@@ -6,7 +6,10 @@ import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator
 
+from store.connection import Database
+
 SHOWN_MAX = 20
+PRUNED = "its values were pruned"
 
 _NUMBERS = """
 SELECT claimed_seq FROM attempt_rows WHERE run_id = ?1 AND claimed_seq > 0
@@ -59,10 +62,13 @@ def event_faults(cursor: sqlite3.Cursor) -> Iterator[str]:
 def value_faults(cursor: sqlite3.Cursor) -> Iterator[str]:
     """Values whose bytes are not those that were stored."""
     for run_id, step, key, sha256, data in cursor.execute(_VALUES):
-        raw = data if isinstance(data, bytes) else str(data).encode("utf-8", "replace")
-        if raw is not data or hashlib.sha256(raw).hexdigest() != sha256:
+        if _is_damaged(data, sha256):
             whose = f"step '{step}'" if step else "the initial context"
             yield f"run {run_id}, {whose}: the value '{key}' is damaged"
+
+
+def _is_damaged(data: object, sha256: str) -> bool:
+    return not isinstance(data, bytes) or hashlib.sha256(data).hexdigest() != sha256
 
 
 CHECKS: dict[str, Callable[[sqlite3.Cursor], Iterator[str]]] = {
@@ -70,3 +76,40 @@ CHECKS: dict[str, Callable[[sqlite3.Cursor], Iterator[str]]] = {
     "events": event_faults,
     "values": value_faults,
 }
+
+
+# -- for a decision about reusing values ----------------------------------------------------------
+
+
+class ValueFaults:
+    """What is wrong with the values that steps left; each run's are read through once."""
+
+    def __init__(self, database: Database) -> None:
+        """Look at `database`, when asked."""
+        self._database = database
+        self._read: dict[int, tuple[str, dict[str, str]]] = {}
+
+    def of_step(self, run_id: int, step: str) -> str:
+        """Say why a step's values in a run cannot be used, empty if they can.
+
+        `step` is empty for the run's initial context.
+        """
+        if run_id not in self._read:
+            with self._database.read() as cursor:
+                self._read[run_id] = _faults_of_run(cursor, run_id)
+        whole_run, damaged = self._read[run_id]
+        return whole_run or damaged.get(step, "")
+
+
+def _faults_of_run(cursor: sqlite3.Cursor, run_id: int) -> tuple[str, dict[str, str]]:
+    """Give what concerns the whole run, and its damaged values by step."""
+    row = cursor.execute("SELECT pruned_at FROM run_rows WHERE id = ?", (run_id,)).fetchone()
+    if row is None:
+        return f"its values are gone with run {run_id}", {}
+    if row[0] is not None:
+        return PRUNED, {}
+    damaged: dict[str, str] = {}
+    for _, step, key, sha256, data in cursor.execute(f"{_VALUES} WHERE o.run_id = ?", (run_id,)):
+        if _is_damaged(data, sha256):
+            damaged.setdefault(step, f"its stored value '{key}' is damaged")
+    return "", damaged

@@ -34,12 +34,6 @@ class StepsLock:
             os.close(self.fd)
             raise StoreError(f"cannot lock '{path}': {error.strerror}") from None
 
-    @property
-    def file(self) -> tuple[int, int]:
-        """Device and inode, by which an open descriptor of it is known."""
-        status = os.fstat(self.fd)
-        return status.st_dev, status.st_ino
-
     def close(self) -> None:
         """Let go of it; those that were handed it keep it."""
         if self.fd >= 0:
@@ -55,7 +49,7 @@ def of(lock: locks.RunLock) -> StepsLock:
 def file_of(store: Path, lock_name: str) -> tuple[int, int] | None:
     """Give device and inode of the file beside the lock file `lock_name`; None without one."""
     try:
-        status = (locks.folder(store) / lock_name).with_suffix(SUFFIX).stat()
+        status = _path(store, lock_name).stat()
     except OSError:
         return None
     return status.st_dev, status.st_ino
@@ -63,15 +57,8 @@ def file_of(store: Path, lock_name: str) -> tuple[int, int] | None:
 
 def is_held(store: Path, lock_name: str) -> bool:
     """Whether a process of a run under the lock file `lock_name` holds it; makes nothing."""
-    try:
-        path = (locks.folder(store) / lock_name).with_suffix(SUFFIX)
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+    return locks.is_refused(_path(store, lock_name), fcntl.LOCK_EX)
+
+
+def _path(store: Path, lock_name: str) -> Path:
+    return (locks.folder(store) / lock_name).with_suffix(SUFFIX)

@@ -60,11 +60,11 @@ def encode(key: str, value: object, *, reject: Reject | None = None) -> Encoded:
     return Encoded(codec, data, sha256(data).hexdigest())
 
 
-def decode(encoded: Encoded, *, what: str = "a stored value") -> Any:
-    """Give the value back, new each time; raise `StoreError`, naming `what`, if it is damaged."""
+def decode(encoded: Encoded) -> Any:
+    """Give the value back, new each time; raise `StoreError` if it is damaged."""
     hint = "find what else is damaged with `db verify`; `--fresh` runs all steps again"
     if sha256(encoded.data).hexdigest() != encoded.sha256:
-        raise StoreError(f"{what} is damaged: its sha256 does not match", hint=hint)
+        raise StoreError("a stored value is damaged: its sha256 does not match", hint=hint)
     try:
         if encoded.codec == "json":
             return json.loads(encoded.data.decode())
@@ -74,15 +74,16 @@ def decode(encoded: Encoded, *, what: str = "a stored value") -> Any:
             return tables_arrow.read(encoded.codec, encoded.data)
     except ImportError as error:
         raise StoreError(
-            f"{what} needs the package '{error.name}', which is not here",
+            f"a stored value needs the package '{error.name}', which is not here",
             hint=f"install '{error.name}'",
         ) from None
     except Exception as error:
         raise StoreError(
-            f"{what} cannot be read with codec '{encoded.codec}': {type(error).__name__}", hint=hint
+            f"a stored value cannot be read with codec '{encoded.codec}': {type(error).__name__}",
+            hint=hint,
         ) from error
     raise StoreError(
-        f"{what} has the unknown codec {encoded.codec[:60]!r}",
+        f"a stored value has the unknown codec {encoded.codec[:60]!r}",
         hint="use the version of the program that wrote it",
     )
 

@@ -85,7 +85,7 @@ class Checker:
         """Know the graph that the runs of the chain have."""
         self.faults: list[str] = []
         self._graph = graph
-        self._ancestors = {step: _ancestors(graph, step) for step in graph}
+        self._ancestors = {step: ancestors(graph, step) for step in graph}
         self._done: dict[str, int] = {}  # steps that ended ok, by the run that said so
         self._attempts: set[tuple[int, str, int]] = set()
         self._succeeded: set[tuple[int, str, int]] = set()
@@ -188,7 +188,8 @@ class Checker:
         self.faults.append(f"{entry}: {what}")
 
 
-def _ancestors(graph: Graph, step: str) -> set[str]:
+def ancestors(graph: Graph, step: str) -> set[str]:
+    """All steps that `step` depends on, at any distance."""
     found: set[str] = set()
     ahead = [*graph[step]]
     while ahead:

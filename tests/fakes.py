@@ -58,9 +58,9 @@ class FakeClock:
         """Turn microseconds since 1970 back."""
         return stamp_us / 1_000_000 - EPOCH.timestamp() - self.wall_s
 
-    def utc(self, at: float | None = None) -> datetime:
-        """Wall time of a virtual instant."""
-        return EPOCH + timedelta(seconds=self.wall_s + (self._now if at is None else at))
+    def utc(self) -> datetime:
+        """Wall time now."""
+        return EPOCH + timedelta(seconds=self.wall_s + self._now)
 
     def random(self) -> float:
         """Draw from the seeded sequence."""

@@ -6,7 +6,7 @@ escaped, in the plain text control and bidi characters are shown by their codes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from html import escape
 from typing import Any
 
@@ -19,7 +19,6 @@ from engine.alerts.content import (
     Section,
     StepLine,
     Steps,
-    of_report,
     tally,
     worst_first,
 )
@@ -33,26 +32,6 @@ BLOCKS_MAX = 10  # Slack refuses more than 50
 ROWS_MAX = 300
 
 Block = dict[str, Any]
-
-
-def headline(report: Mapping[str, Any], *, repeat: bool = False) -> str:
-    """Give workflow, outcome and failing step on one line: an email's subject."""
-    return of_report(report, repeat=repeat).headline
-
-
-def slack_blocks(report: Mapping[str, Any], *, repeat: bool = False) -> tuple[str, list[Block]]:
-    """Give the notification's text and the Block Kit blocks of a run's report."""
-    return render_slack(of_report(report, repeat=repeat))
-
-
-def plain_text(report: Mapping[str, Any], *, repeat: bool = False) -> str:
-    """Give a run's report as an email's plain text."""
-    return render_plain(of_report(report, repeat=repeat))
-
-
-def html(report: Mapping[str, Any], *, repeat: bool = False) -> str:
-    """Give a run's report as an email's HTML."""
-    return render_html(of_report(report, repeat=repeat))
 
 
 # -- Slack ----------------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import socket
 
-from engine.cli import place
-from engine.cli.console import print_result, shown
+from engine.cli import project
+from engine.cli.console import print_json, print_result, say_lost, shown
 from engine.clock import SystemClock
 from engine.ports import Paths
 from engine.secrets import Secrets
@@ -15,8 +15,8 @@ from engine.text import printable
 
 def alerts(parsed: argparse.Namespace) -> int:
     """Do one of the three; 1 if something could not be sent."""
-    paths = place.paths_of(parsed)
-    secrets = place.secrets_of(paths)
+    paths = project.paths_of(parsed)
+    secrets = project.secrets_of(paths)
     match parsed.what:
         case "test":
             return _test(parsed, secrets)
@@ -31,7 +31,7 @@ def _test(parsed: argparse.Namespace, secrets: Secrets) -> int:
 
     outcomes = send_test(secrets.setting, socket.gethostname(), clock=SystemClock())
     if parsed.json:
-        place.print_json(
+        print_json(
             [{"channel": channel, "sent": ok, "said": said} for channel, ok, said in outcomes]
         )
     else:
@@ -51,7 +51,7 @@ def _send(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
     from store.database import open_writer, path_of
     from store.history import History
 
-    environment = place.environment_of(parsed)
+    environment = project.environment_of(parsed)
     path = path_of(paths.store_url)
     if not path.exists():
         print_result("nothing to send: there is no store yet")
@@ -81,12 +81,12 @@ def _list(parsed: argparse.Namespace, paths: Paths) -> int:
 
     database = open_reader(path_of(paths.store_url))
     try:
-        place.say_lost(losses.told(losses.of_store(database)))
+        say_lost(losses.told(losses.of_store(database)))
         rows = History(database).alerts()
     finally:
         database.close()
     if parsed.json:
-        place.print_json(rows)
+        print_json(rows)
         return 0
     for row in rows:
         error = f": {printable(row['error'])}" if row["error"] else ""

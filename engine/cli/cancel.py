@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from engine.cli import place
+from engine.cli import project
 from engine.cli.console import print_result
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def cancel(parsed: argparse.Namespace) -> int:
     from store.database import must_exist, open_writer, path_of
     from store.history import History
 
-    environment = place.environment_of(parsed)
+    environment = project.environment_of(parsed)
     clock = environment.clock
     path = path_of(environment.paths.store_url)
     must_exist(path)

@@ -8,8 +8,10 @@ disk or a closed pipe costs lines, not the run.
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,7 +29,7 @@ from engine.cli.log_lines import (
 from engine.errors import EngineError
 from engine.logs import LogLine, ScopeHandler, current, escape
 from engine.ports import AttemptLog
-from engine.text import printable_lines
+from engine.text import printable_json, printable_lines
 
 LINES_LOGGER = "engine.lines"
 
@@ -280,3 +282,30 @@ def _discard_stdout() -> None:
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
         sys.stdout.flush()
+
+
+def say_undelivered(count: int) -> None:
+    """Say, beside a result, that alerts wait to be sent."""
+    if count:
+        sys.stderr.write(f"{count} alert{'s' if count > 1 else ''} undelivered: see `alerts`\n")
+
+
+def say_lost(told: str) -> None:
+    """Say, beside a result, that the store has lost what was recorded in it."""
+    if told:
+        sys.stderr.write(f"the store has lost what was recorded: {told}; see `db verify`\n")
+
+
+def width() -> int:
+    """Columns of the terminal, 80 where there is none."""
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+def colour() -> bool:
+    """Whether results are coloured."""
+    return wants_colour(sys.stdout, os.environ)
+
+
+def print_json(value: Any) -> None:
+    """Print a result as JSON; what JSON lacks becomes text."""
+    print_result(printable_json(json.dumps(value, ensure_ascii=False, indent=2, default=str)))

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.cli import place
-from engine.cli.console import print_result
+from engine.cli import project
+from engine.cli.console import print_json, print_result, say_lost
 from engine.text import human_size, printable
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def upgrade(parsed: argparse.Namespace) -> int:
     """Bring the store's tables up to date, after taking a copy; makes a missing one."""
-    environment = place.environment_of(parsed)
+    environment = project.environment_of(parsed)
     with _writer(environment) as database:
         print_result(f"the store '{database.path}' is up to date")
     return 0
@@ -30,7 +30,7 @@ def upgrade(parsed: argparse.Namespace) -> int:
 @contextmanager
 def _writer(environment: Environment) -> Iterator[Database]:
     """Open the store for writing, and record first what died since it was open last."""
-    from engine.places import make_home
+    from engine.paths import make_home
     from engine.session.reconciling import reconcile_all
     from store.database import open_writer, path_of
 
@@ -53,7 +53,7 @@ def backup(parsed: argparse.Namespace) -> int:
     from store.copies import backup as copy_store
     from store.database import open_reader, path_of
 
-    environment = place.environment_of(parsed)
+    environment = project.environment_of(parsed)
     if parsed.file is not None:
         target = Path(parsed.file).absolute()
     else:
@@ -61,7 +61,7 @@ def backup(parsed: argparse.Namespace) -> int:
         target = environment.paths.home / "backups" / f"runs-{day}.db"
     database = open_reader(path_of(environment.paths.store_url))
     try:
-        place.say_lost(losses.told(losses.of_store(database)))
+        say_lost(losses.told(losses.of_store(database)))
         if parsed.file is None:
             make_private_folder(target.parent)
         made = copy_store(database, target)
@@ -73,15 +73,15 @@ def backup(parsed: argparse.Namespace) -> int:
 
 def restore(parsed: argparse.Namespace) -> int:
     """Put another store in place of this one, which is kept."""
-    from engine.places import make_home
-    from engine.session import leavings
+    from engine.paths import make_home
+    from engine.session import run_files
     from store.database import path_of
     from store.restore import restore as put_in_place
 
-    paths = place.paths_of(parsed)
+    paths = project.paths_of(parsed)
     make_home(paths.home)
     path, file = path_of(paths.store_url), Path(parsed.file).absolute()
-    done = put_in_place(path, file, beyond=leavings.highest_run(paths.home))
+    done = put_in_place(path, file, beyond=run_files.highest_run(paths.home))
     print_result(f"restored '{path}' from '{file}': {_count(done.runs, 'run')}")
     if done.kept is not None:
         print_result(f"the store that was there is kept as '{done.kept}'")
@@ -104,7 +104,7 @@ def prune(parsed: argparse.Namespace) -> int:
     from engine.session import pruning
     from store.database import open_reader, path_of
 
-    environment = place.environment_of(parsed)
+    environment = project.environment_of(parsed)
     within = pruning.limits(environment, days=parsed.keep_days, runs=parsed.keep_runs)
     path = path_of(environment.paths.store_url)
     found: list[Pruned] = []
@@ -121,7 +121,7 @@ def prune(parsed: argparse.Namespace) -> int:
                 database.checkpoint()
     if parsed.json:
         workflows = [one.as_dict() for one in found]
-        place.print_json({"dry_run": parsed.dry_run, "workflows": workflows})
+        print_json({"dry_run": parsed.dry_run, "workflows": workflows})
     elif within is None:
         print_result("nothing is pruned: ENGINE_KEEP_DAYS is forever")
     else:

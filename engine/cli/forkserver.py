@@ -1,4 +1,4 @@
-"""The fork server's program: where its parts are wired together (see `engine.workers.forkserver`).
+"""The fork server's program: where its parts meet (see `engine.workers.isolation.forkserver`).
 
 Started by the engine as `python -c BOOT FD`, with the setup on stdin.
 """
@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from engine.cli.log_lines import HELD_LOGGERS
 from engine.definitions import load_file
-from engine.workers import forkserver
+from engine.workers.isolation import forkserver
 
 
 def main() -> NoReturn:

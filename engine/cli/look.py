@@ -12,8 +12,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.cli import place
-from engine.cli.console import print_result, shown
+from engine.cli import project
+from engine.cli.console import (
+    colour,
+    print_json,
+    print_result,
+    say_lost,
+    say_undelivered,
+    shown,
+    width,
+)
 from engine.clock import SystemClock
 from engine.definitions import Found, find_all
 from engine.definitions.loader import load, load_file
@@ -35,10 +43,10 @@ def _history(paths: Paths) -> Iterator[History]:
 
     database = open_reader(path_of(paths.store_url))
     try:
-        place.say_lost(losses.told(losses.of_store(database)))
+        say_lost(losses.told(losses.of_store(database)))
         history = History(database)
         yield history
-        place.say_undelivered(history.undelivered())
+        say_undelivered(history.undelivered())
     finally:
         database.close()
 
@@ -54,15 +62,15 @@ def _has_store(paths: Paths) -> bool:
 
 def list_workflows(parsed: argparse.Namespace) -> int:
     """List the workflows of the project; a broken one is shown as broken."""
-    paths = place.paths_of(parsed)
-    folder = place.folder_of(parsed)
-    mask = place.secrets_of(paths).mask
+    paths = project.paths_of(parsed)
+    folder = project.folder_of(parsed)
+    mask = project.secrets_of(paths).mask
     rows = [_listed(found, mask) for found in find_all(folder)]
     last = _last_runs(paths, [row["name"] for row in rows])
     for row in rows:
         row["last_run"] = last.get(row["name"])
     if parsed.json:
-        place.print_json(rows)
+        print_json(rows)
         return 0
     if not rows:
         print_result(f"no workflow in {folder}")
@@ -113,14 +121,14 @@ def _last_runs(paths: Paths, names: list[str]) -> dict[str, dict[str, Any]]:
 
 def check(parsed: argparse.Namespace) -> int:
     """Load workflows and say what is wrong; 2 if anything is."""
-    paths = place.paths_of(parsed)
-    folder = place.folder_of(parsed)
+    paths = project.paths_of(parsed)
+    folder = project.folder_of(parsed)
     found = [_checked(name, folder) for name in parsed.names] or list(find_all(folder))
-    mask = place.secrets_of(paths).mask
+    mask = project.secrets_of(paths).mask
     rows = [_listed(one, mask) for one in found]
     broken = [one for one in found if one.error is not None]
     if parsed.json:
-        place.print_json(rows)
+        print_json(rows)
         return 2 if broken else 0
     for one in found:
         if one.error is None and one.definition is not None:
@@ -153,7 +161,7 @@ def _checked(name: str, folder: Path) -> Found:
 
 def history(parsed: argparse.Namespace) -> int:
     """List earlier runs."""
-    paths = place.paths_of(parsed)
+    paths = project.paths_of(parsed)
     now = SystemClock().utc()
     since = None if parsed.since is None else _since(parsed.since, now)
     rows: list[dict[str, Any]] = []
@@ -166,9 +174,9 @@ def history(parsed: argparse.Namespace) -> int:
                 limit=min(parsed.limit, sys.maxsize),
             )
     if parsed.json:
-        place.print_json(rows)
+        print_json(rows)
     elif rows:
-        table = terminal.history_table(rows, now=now, width=place.width(), colour=place.colour())
+        table = terminal.history_table(rows, now=now, width=width(), colour=colour())
         print_result(table)
     else:
         of = f" of '{printable(parsed.name)}'" if parsed.name else ""
@@ -203,7 +211,7 @@ def show(parsed: argparse.Namespace) -> int:
     now = SystemClock().utc()
     return _reported(
         parsed,
-        lambda report: terminal.show(report, now=now, width=place.width(), colour=place.colour()),
+        lambda report: terminal.show(report, now=now, width=width(), colour=colour()),
     )
 
 
@@ -211,8 +219,8 @@ def report(parsed: argparse.Namespace) -> int:
     """Print a run's report as it stands at its end."""
 
     def text(found: dict[str, Any]) -> str:
-        table = terminal.table(found, width=place.width(), colour=place.colour())
-        failure = terminal.failure(found, colour=place.colour())
+        table = terminal.table(found, width=width(), colour=colour())
+        failure = terminal.failure(found, colour=colour())
         return f"{table}\n{failure}" if failure else table
 
     return _reported(parsed, text)
@@ -221,12 +229,12 @@ def report(parsed: argparse.Namespace) -> int:
 def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str]) -> int:
     from engine.session.reporting import build_report
 
-    paths = place.paths_of(parsed)
-    environment = place.environment_of(parsed)
+    paths = project.paths_of(parsed)
+    environment = project.environment_of(parsed)
     with _history(paths) as past:
         found = build_report(past, past.find(parsed.run), environment)
     if parsed.json:
-        place.print_json(found)
+        print_json(found)
     else:
         print_result(text(found))
     return 0
@@ -237,7 +245,7 @@ def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str])
 
 def logs(parsed: argparse.Namespace) -> int:
     """Print what the steps of a run logged and printed."""
-    paths = place.paths_of(parsed)
+    paths = project.paths_of(parsed)
     with _history(paths) as past:
         run = past.run(past.find(parsed.run))
         steps = [row["step"] for row in past.steps(run["run_id"])]
@@ -255,7 +263,7 @@ def logs(parsed: argparse.Namespace) -> int:
     ]
     there = [one for one in wanted if one[2].exists()]
     if parsed.json:
-        place.print_json(
+        print_json(
             [
                 {"step": step, "attempt": number, "file": str(path), "lines": _lines(path)}
                 for step, number, path in there

@@ -17,7 +17,7 @@ from engine.cli import options
 from engine.cli.console import finish_output, prepare_streams, shown, wants_colour
 from engine.cli.signals import Stopped, terminated_raises
 from engine.errors import EngineError
-from engine.places import find_paths
+from engine.paths import find_paths
 from engine.secrets import Secrets
 
 Command = Callable[[argparse.Namespace], int]

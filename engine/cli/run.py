@@ -10,8 +10,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from engine.cli import place
-from engine.cli.console import print_result, setup, step_output, under_journald
+from engine.cli import project
+from engine.cli.console import (
+    colour,
+    print_json,
+    print_result,
+    say_lost,
+    say_undelivered,
+    setup,
+    step_output,
+    under_journald,
+    width,
+)
 from engine.cli.signals import Stopped, Stops, stops_to
 from engine.clock import SystemClock
 from engine.definitions import load
@@ -26,8 +36,8 @@ from engine.text import printable
 
 def run(parsed: argparse.Namespace) -> int:
     """Run a workflow; gives the exit code."""
-    paths = place.paths_of(parsed)
-    secrets = place.secrets_of(paths)
+    paths = project.paths_of(parsed)
+    secrets = project.secrets_of(paths)
     if parsed.scheduled and (parsed.resume or parsed.from_step):
         raise UsageError("--scheduled always starts anew", hint="leave out --resume and --from")
     if not parsed.scheduled:
@@ -40,8 +50,8 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
     given = _given(parsed.set)
-    _mind_dry_definition(place.folder_of(parsed) / f"{parsed.name}.py")
-    definition = load(parsed.name, place.folder_of(parsed))
+    _mind_dry_definition(project.folder_of(parsed) / f"{parsed.name}.py")
+    definition = load(parsed.name, project.folder_of(parsed))
     dry = parsed.dry_run or definition.dry_run
     console = setup(
         log_file=None if dry else paths.home / "logs" / f"{definition.name}.log",
@@ -65,7 +75,7 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
         secrets=secrets,
         clock=SystemClock(),
         environ=os.environ,
-        command=place.command_words(parsed, paths),
+        command=project.command_words(parsed, paths),
         forward=console.line,
         show=None if parsed.quiet or parsed.json else _show_preview,
     )
@@ -104,18 +114,18 @@ def _given(assignments: list[str]) -> dict[str, str]:
 
 def _show_preview(decision: Decision, rows: list[dict[str, Any]]) -> None:
     sys.stderr.write(f"going on: {printable(decision.reason)}\n")
-    preview = terminal.preview(rows, width=place.width(), colour=False)
+    preview = terminal.preview(rows, width=width(), colour=False)
     sys.stderr.write(f"{preview}\n")
 
 
 def _print(parsed: argparse.Namespace, report: dict[str, Any]) -> None:
     if parsed.json:
-        place.print_json(report)
+        print_json(report)
         return
     if report["dry_run"]:
         print_result(_plan_text(report))
-        place.say_undelivered(report["undelivered"])
-        place.say_lost(report["lost"])
+        say_undelivered(report["undelivered"])
+        say_lost(report["lost"])
         return
     if "nothing_to_do" in report:
         if not parsed.quiet:
@@ -123,18 +133,18 @@ def _print(parsed: argparse.Namespace, report: dict[str, Any]) -> None:
         return
     bad = report["status"] not in ("ok", "skipped")
     if bad or not parsed.quiet:
-        print_result(terminal.table(report, width=place.width(), colour=place.colour()))
+        print_result(terminal.table(report, width=width(), colour=colour()))
         if report["report"] and report["status"] != "skipped":
             print_result(f"report: {report['report']}")
     if bad:
-        print_result(terminal.failure(report, colour=place.colour()))
+        print_result(terminal.failure(report, colour=colour()))
 
 
 def _plan_text(report: dict[str, Any]) -> str:
     head = f"dry run of {report['workflow']}: nothing is changed ({printable(report['note'])})"
     if not report["plan"]:
         return f"{head}\nnothing to do"
-    table = terminal.plan_table(report["plan"], width=place.width(), colour=place.colour())
+    table = terminal.plan_table(report["plan"], width=width(), colour=colour())
     return f"{head}\n{table}"
 
 

@@ -6,21 +6,21 @@ import argparse
 import getpass
 import os
 
-from engine.cli import place
+from engine.cli import project
 from engine.cli.console import print_result
 from engine.definitions import load
-from engine.schedule.units import Place, show, units
+from engine.schedule.units import Installation, show, units
 from engine.schedule.verify import NOT_VERIFIED, verify
 
 
 def schedule(parsed: argparse.Namespace) -> int:
     """Print the units, or have systemd check them; 1 if it finds something."""
-    paths = place.paths_of(parsed)
-    definition = load(parsed.name, place.folder_of(parsed))
+    paths = project.paths_of(parsed)
+    definition = load(parsed.name, project.folder_of(parsed))
     named = parsed.store or os.environ.get("ENGINE_STORE")
     system = os.geteuid() == 0
-    where: Place = {
-        "command": place.program_words(),
+    where: Installation = {
+        "command": project.program_words(),
         "root": paths.root,
         "home": paths.home,
         "store_url": paths.store_url if named else None,
@@ -28,7 +28,7 @@ def schedule(parsed: argparse.Namespace) -> int:
         "system": system,
     }
     if parsed.pipelines or os.environ.get("ENGINE_PIPELINES"):
-        where["pipelines"] = place.folder_of(parsed)
+        where["pipelines"] = project.folder_of(parsed)
     if parsed.what == "show":
         print_result(show(definition, **where))
         return 0

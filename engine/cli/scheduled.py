@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from engine.cli import place
+from engine.cli import project
 from engine.cli.console import shown
 from engine.clock import SystemClock
 from engine.errors import AlreadyRunning, EngineError, StoreError, UsageError
@@ -42,14 +42,14 @@ def failures_recorded(parsed: argparse.Namespace, paths: Paths, secrets: Secrets
 
 
 def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: UsageError) -> None:
-    from engine.places import make_home
+    from engine.paths import make_home
     from engine.session import alerting
     from engine.session.reconciling import reconcile_all
     from store import journal
     from store.database import open_writer, path_of
     from store.history import History
 
-    environment = place.environment_of(parsed)
+    environment = project.environment_of(parsed)
     clock = environment.clock
     make_home(paths.home)
     database = open_writer(path_of(paths.store_url))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from engine.cli import place
-from engine.cli.console import print_result
+from engine.cli import project
+from engine.cli.console import print_json, print_result
 
 EXIT_FAULTS = 3
 
@@ -15,7 +15,7 @@ def verify(parsed: argparse.Namespace) -> int:
     from store.database import open_reader, path_of
     from store.verify import verify as check
 
-    database = open_reader(path_of(place.paths_of(parsed).store_url))
+    database = open_reader(path_of(project.paths_of(parsed).store_url))
     try:
         findings = list(check(database))
     finally:
@@ -23,7 +23,7 @@ def verify(parsed: argparse.Namespace) -> int:
     faults = sum(finding.fault for finding in findings)
     if parsed.json:
         rows = [{"fault": finding.fault, "text": finding.text} for finding in findings]
-        place.print_json({"store": str(database.path), "faults": faults, "findings": rows})
+        print_json({"store": str(database.path), "faults": faults, "findings": rows})
     else:
         for finding in findings:
             print_result(f"{'fault' if finding.fault else 'note'}: {finding.text}")

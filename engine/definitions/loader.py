@@ -15,6 +15,7 @@ from types import ModuleType
 
 from engine.errors import DefinitionError, EngineError, UsageError
 from engine.model import Definition, check_name
+from engine.naming import did_you_mean
 from engine.workflow import Workflow
 
 ATTRIBUTE = "workflow"
@@ -41,14 +42,11 @@ def load(name: str, folder: Path) -> Definition:
         raise UsageError(error.message, hint=error.hint) from None
     path = folder / f"{name}.py"
     if not path.is_file():
-        import difflib  # wanted for this error only
-
         names = [path.stem for path in _files(folder)]
-        near = difflib.get_close_matches(name, names, n=1)
-        found = f"did you mean '{near[0]}'? " if near else ""
-        there = ", ".join(names) if names else "none"
+        there = f"it has: {', '.join(names) or 'none'}"
         raise UsageError(
-            f"there is no workflow '{name}' in '{folder}'", hint=f"{found}it has: {there}"
+            f"there is no workflow '{name}' in '{folder}'",
+            hint=f"{did_you_mean(name, names)} {there}".lstrip(),
         )
     return load_file(path)
 

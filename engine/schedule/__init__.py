@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from engine.schedule.calendar import on_calendar
-from engine.schedule.units import Place, cron_line, show, unit_stem, units
+from engine.schedule.units import Installation, cron_line, show, unit_stem, units
 from engine.schedule.verify import NOT_VERIFIED, verify
 
 __all__ = [
     "NOT_VERIFIED",
-    "Place",
+    "Installation",
     "cron_line",
     "on_calendar",
     "show",

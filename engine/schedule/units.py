@@ -80,7 +80,7 @@ WantedBy=timers.target
 """
 
 
-class Place(TypedDict):
+class Installation(TypedDict):
     """Where and as whom the workflow is to run.
 
     `command` holds the program's words, the first an absolute path; `user` goes with `system`
@@ -96,24 +96,24 @@ class Place(TypedDict):
     pipelines: NotRequired[Path | None]
 
 
-def units(definition: Definition, **place: Unpack[Place]) -> dict[str, str]:
+def units(definition: Definition, **where: Unpack[Installation]) -> dict[str, str]:
     """Give the files of the workflow's service, timer and alerts service, by name.
 
     Raises `UsageError` if there is no schedule or something cannot be written into a unit.
     """
     calendar = on_calendar(definition)
-    _check(place)
+    _check(where)
     stem = unit_stem(definition.name)
     service, timer = f"{stem}.service", f"{stem}.timer"
     # `kahnban-NAME-alerts` could be the service of a workflow called `NAME-alerts`.
     alerts = f"kahnban.alerts{stem.removeprefix('kahnban')}.service"
-    needs = _needs(place)
+    needs = _needs(where)
     return {
         service: SERVICE.format(
             description=f"kahnban: run {definition.name}",
             alerts=alerts,
             needs=needs,
-            body=_body(place, ("run", definition.name, "--scheduled"), definition.name),
+            body=_body(where, ("run", definition.name, "--scheduled"), definition.name),
         ),
         timer: TIMER.format(
             description=f"kahnban: when {definition.name} runs",
@@ -123,7 +123,7 @@ def units(definition: Definition, **place: Unpack[Place]) -> dict[str, str]:
         alerts: ALERTS.format(
             description=f"kahnban: send the alerts {definition.name} left",
             needs=needs,
-            body=_body(place, ("alerts", "send"), definition.name),
+            body=_body(where, ("alerts", "send"), definition.name),
         ),
     }
 
@@ -143,19 +143,19 @@ def unit_stem(name: str) -> str:
     return f"{stem[: STEM_BYTES_MAX - 20].rpartition(chr(92))[0]}-{digest}"
 
 
-def cron_line(definition: Definition, **place: Unpack[Place]) -> str:
+def cron_line(definition: Definition, **where: Unpack[Installation]) -> str:
     """Give the crontab lines for a machine without systemd; a comment says what cron cannot.
 
     `-q` keeps cron from mailing the output of runs that went well.
     """
     moments, zone = split_zone(on_calendar(definition))
-    _check(place)
+    _check(where)
     try:
         fields = cron_fields(moments)
     except CronCannot as why:
         return f"# cron cannot say {why}: no crontab line for '{moments}'"
-    words = _words(place, ("run", definition.name, "--scheduled", "-q"))
-    command = f"cd {shlex.quote(str(place['root']))} && {shlex.join(words)}"
+    words = _words(where, ("run", definition.name, "--scheduled", "-q"))
+    command = f"cd {shlex.quote(str(where['root']))} && {shlex.join(words)}"
     line = f"{fields} {command.replace('%', chr(92) + '%')}"
     if zone is None:
         return line
@@ -165,19 +165,19 @@ def cron_line(definition: Definition, **place: Unpack[Place]) -> str:
     )
 
 
-def show(definition: Definition, **place: Unpack[Place]) -> str:
+def show(definition: Definition, **where: Unpack[Installation]) -> str:
     """Give all units under `# NAME` headers, how to install them, and the crontab line."""
-    files = units(definition, **place)
+    files = units(definition, **where)
     parts = [f"# {name}\n{text}" for name, text in files.items()]
-    parts.append(_how_to_install(definition.name, place))
-    cron = cron_line(definition, **place)
+    parts.append(_how_to_install(definition.name, where))
+    cron = cron_line(definition, **where)
     parts.append(f"# Without systemd, in a crontab (missed starts are not made up for):\n{cron}\n")
     return "\n".join(parts)
 
 
-def _how_to_install(name: str, place: Place) -> str:
+def _how_to_install(name: str, where: Installation) -> str:
     timer = shlex.quote(f"{unit_stem(name)}.timer")
-    if place["system"]:
+    if where["system"]:
         folder, systemctl, last = "/etc/systemd/system", "systemctl", ""
     else:
         folder, systemctl = "~/.config/systemd/user", "systemctl --user"
@@ -190,11 +190,11 @@ def _how_to_install(name: str, place: Place) -> str:
     )
 
 
-def _needs(place: Place) -> str:
+def _needs(where: Installation) -> str:
     """Say what must be up first; the user's own systemd knows neither network nor mounts."""
-    if not place["system"]:
+    if not where["system"]:
         return ""
-    folders = dict.fromkeys((str(place["root"]), str(place["home"])))
+    folders = dict.fromkeys((str(where["root"]), str(where["home"])))
     return (
         "Wants=network-online.target\n"
         "After=network-online.target\n"
@@ -202,22 +202,22 @@ def _needs(place: Place) -> str:
     )
 
 
-def _body(place: Place, action: Sequence[str], name: str) -> str:
-    user = f"User={place['user'].replace('%', '%%')}\n" if place["user"] else ""
+def _body(where: Installation, action: Sequence[str], name: str) -> str:
+    user = f"User={where['user'].replace('%', '%%')}\n" if where["user"] else ""
     return (
         f"{user}"
-        f"WorkingDirectory={str(place['root']).replace('%', '%%')}\n"
+        f"WorkingDirectory={str(where['root']).replace('%', '%%')}\n"
         "Environment=PYTHONUNBUFFERED=1\n"
-        f"ExecStart={exec_line(_words(place, action))}\n"
+        f"ExecStart={exec_line(_words(where, action))}\n"
         f"SyslogIdentifier=kahnban-{name}"
     )
 
 
-def _words(place: Place, action: Sequence[str]) -> list[str]:
-    words = [*place["command"], *action, "--home", str(place["home"])]
-    if place["store_url"]:
-        words += ["--store", place["store_url"]]
-    if pipelines := place.get("pipelines"):
+def _words(where: Installation, action: Sequence[str]) -> list[str]:
+    words = [*where["command"], *action, "--home", str(where["home"])]
+    if where["store_url"]:
+        words += ["--store", where["store_url"]]
+    if pipelines := where.get("pipelines"):
         words += ["--pipelines", str(pipelines)]
     return words
 
@@ -249,42 +249,42 @@ def exec_words(line: str) -> list[str]:
     return words[len(SH) :] if tuple(words[: len(SH)]) == SH else words
 
 
-def _check(place: Place) -> None:
-    if not place["command"]:
+def _check(where: Installation) -> None:
+    if not where["command"]:
         raise UsageError("no program to schedule", hint="give the words of the command")
     paths = {
-        "the program": place["command"][0],
-        "the project root": str(place["root"]),
-        "the home": str(place["home"]),
+        "the program": where["command"][0],
+        "the project root": str(where["root"]),
+        "the home": str(where["home"]),
     }
-    if pipelines := place.get("pipelines"):
+    if pipelines := where.get("pipelines"):
         paths["the pipelines folder"] = str(pipelines)
     for what, path in paths.items():
         if not path.startswith("/"):
             raise UsageError(f"{what} {path!r} is no absolute path", hint="give the whole path")
-    for word in (*place["command"], *paths.values(), place["store_url"] or "", place["user"] or ""):
+    for word in (*where["command"], *paths.values(), where["store_url"] or "", where["user"] or ""):
         if _CONTROL.search(word):
             raise UsageError(
                 f"{word!r} holds a control character and cannot be written into a unit",
                 hint="rename it",
             )
-    root = str(place["root"])
+    root = str(where["root"])
     if root != root.strip() or root.endswith("\\"):
         raise UsageError(
             f"the project root {root!r} ends in a space or backslash, which systemd cannot name",
             hint="rename the folder",
         )
-    _check_secrets_and_user(place)
+    _check_secrets_and_user(where)
 
 
-def _check_secrets_and_user(place: Place) -> None:
-    if place["store_url"] and _PASSWORD.search(place["store_url"]):
+def _check_secrets_and_user(where: Installation) -> None:
+    if where["store_url"] and _PASSWORD.search(where["store_url"]):
         raise UsageError(
             "the store's URL holds a password, and units hold no secrets",
-            hint=f"write ENGINE_STORE=URL into {place['home'] / 'env'} and leave --store out",
+            hint=f"write ENGINE_STORE=URL into {where['home'] / 'env'} and leave --store out",
         )
-    if place["user"] and not place["system"]:
+    if where["user"] and not where["system"]:
         raise UsageError(
-            f"user '{place['user']}' given for units of the user's own systemd",
+            f"user '{where['user']}' given for units of the user's own systemd",
             hint="ask for units of the machine, or leave the user out",
         )

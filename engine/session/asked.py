@@ -14,7 +14,7 @@ from engine import params as parameters
 from engine.clock import SystemClock
 from engine.errors import UsageError
 from engine.model import Definition, Encoded
-from engine.session.environment import Environment
+from engine.secrets import Secrets
 from engine.session.request import RunRequest
 
 WORKERS_MAX = 1_000
@@ -29,7 +29,6 @@ class Asked:
     request: RunRequest
     params: Mapping[str, Any]
     context_sha256: str
-    today: date
     now_us: int
 
     @property
@@ -45,7 +44,7 @@ def _check_workers(request: RunRequest) -> None:
 
 
 def resolve_request(
-    definition: Definition, request: RunRequest, environment: Environment
+    definition: Definition, request: RunRequest, clock: SystemClock, secrets: Secrets
 ) -> tuple[Asked, list[tuple[str, Encoded]]]:
     """Resolve parameters and encode the initial context, before anything is touched.
 
@@ -55,14 +54,11 @@ def resolve_request(
     from engine.context import check_key
     from store.values import encode
 
-    clock, secrets = environment.clock, environment.secrets
-    today = _today(definition, clock)
     if request.resume is not None and request.params:
         raise UsageError(
             "--resume goes on with the run's recorded parameters; --set cannot be given",
             hint="start anew with --fresh --set …, or leave --set out",
         )
-    given = request.params
     if request.resume is not None and request.context:
         raise UsageError(
             "resume goes on with the run's recorded context; another cannot be given",
@@ -71,7 +67,10 @@ def resolve_request(
     resolved: dict[str, Any] = {}
     if request.resume is None:
         resolved = parameters.resolve(
-            definition.params, given, today=today, workflow=definition.name
+            definition.params,
+            request.params,
+            today=_today(definition, clock),
+            workflow=definition.name,
         )
         for name, text in parameters.as_text(resolved).items():
             if secrets.contains(text) or _URL_PASSWORD.search(text):
@@ -90,7 +89,6 @@ def resolve_request(
         request=request,
         params=MappingProxyType(resolved),
         context_sha256=digest.hexdigest() if encoded else "",
-        today=today,
         now_us=clock.stamp(clock.now()),
     )
     return asked, encoded

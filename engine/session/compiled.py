@@ -39,7 +39,7 @@ def compile_definition(definition: Definition, root: Path) -> Compiled:
     ordered = graph.build([step.name for step in steps], [step.depends_on for step in steps])
     prints = Fingerprints(root)
     if definition.source is None and any(step.isolate for step in steps):
-        from engine.session.handed import check_importable
+        from engine.workers.isolation.pickled import check_importable
 
         check_importable(steps)
     plan = Plan(

@@ -10,6 +10,7 @@ from engine import params as parameters
 from engine import resume
 from engine.errors import StoreError, UsageError
 from engine.fingerprint import difference
+from engine.naming import did_you_mean
 from engine.outputs import matches
 from engine.resume import Choice
 from engine.text import human_duration
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from engine.session.compiled import Compiled
     from store.history import History
     from store.past import PastRun
-    from store.value_faults import ValueFaults
+    from store.readback import ValueFaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +111,8 @@ def _from_step(
 
 
 def _near(step: str | None, compiled: Compiled) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(step or "", compiled.graph.names, n=1)
-    return f" (did you mean '{near[0]}'?)" if near else ""
+    guess = did_you_mean(step or "", compiled.graph.names)
+    return f" ({guess})" if guess else ""
 
 
 def _resume(compiled: Compiled, asked: Asked, history: History) -> Decision:

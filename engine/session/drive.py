@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine import outputs
 from engine.clock import SystemClock
-from engine.context import Codec, ContextIndex, RunScope
+from engine.context import ContextIndex, RunScope
 from engine.events import EndRun
 from engine.logs import RunLogs
 from engine.model import StepStatus
@@ -25,8 +25,8 @@ from engine.session.observe import Progress, run_order
 from engine.session.record import Going
 from engine.session.stored_values import StoredValues
 from engine.workers.threads import ThreadWorkers
-from engine.workers.toolbox import Toolbox
-from store import journal, locks, values
+from engine.workers.toolbox import Toolbox, codec_for
+from store import journal, locks
 from store.connection import Database
 from store.history import History
 
@@ -61,7 +61,7 @@ class Drive:
         with ExitStack() as stack:
             keeper = None
             if any(step.in_process for step in steps):
-                from engine.session.keeping import keeping
+                from engine.session.step_processes import keeping
 
                 given = (self._going, self._decision, budgets, self._lock, self._run_id)
                 keeper = stack.enter_context(keeping(*given))
@@ -142,10 +142,7 @@ class Drive:
             workflow=definition.name,
             run_id=run_id,
             index=index,
-            codec=Codec(
-                encode=lambda key, value: values.encode(key, value, reject=secrets.contains),
-                decode=values.decode,
-            ),
+            codec=codec_for(secrets),
             params=MappingProxyType(dict(decision.params)),
             paths=env.paths,
             secrets=secrets,

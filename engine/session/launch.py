@@ -14,7 +14,7 @@ from engine import failpoints
 from engine import params as parameters
 from engine.clock import SystemClock
 from engine.model import Definition
-from engine.places import find_paths
+from engine.paths import find_paths
 from engine.secrets import Secrets
 from engine.session.asked import Asked, resolve_request
 from engine.session.compiled import Compiled, compile_definition
@@ -57,7 +57,7 @@ def run_workflow(
     Raises `UsageError`, `StoreError` or `AlreadyRunning` as the command's exit codes say.
     """
     compiled = compile_definition(definition, environment.paths.root)
-    asked, encoded = resolve_request(definition, request, environment)
+    asked, encoded = resolve_request(definition, request, environment.clock, environment.secrets)
     dry = definition.dry_run if request.dry_run is None else request.dry_run or definition.dry_run
     if dry:
         return _dry_run(compiled, asked, environment)

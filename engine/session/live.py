@@ -8,7 +8,7 @@ from typing import Any
 from engine.errors import EngineError, StoreFull
 from engine.failpoints import failpoint
 from engine.model import RunStatus
-from engine.places import make_home
+from engine.paths import make_home
 from engine.session import alerting, reporting
 from engine.session.decide import Decision, decide
 from engine.session.drive import Drive

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError, UsageError
-from engine.session import leavings
+from engine.session import run_files
 from store import prune, retention
 
 if TYPE_CHECKING:
@@ -171,18 +171,18 @@ def _batches(runs: list[int]) -> Iterator[list[int]]:
 
 
 def _file_bytes(home: Path, verdict: Verdict) -> int:
-    paths = leavings.of_run(home, verdict.workflow, verdict.run_id)
+    paths = run_files.of_run(home, verdict.workflow, verdict.run_id)
     try:
-        return sum(leavings.size_bytes(path) for path in paths)
+        return sum(run_files.size_bytes(path) for path in paths)
     except OSError:
         return 0
 
 
 def _files_gone(home: Path, verdict: Verdict, stuck: list[str]) -> bool:
     """Take away a run's logs and reports; one of which some stay keeps its rows until they go."""
-    for path in leavings.of_run(home, verdict.workflow, verdict.run_id):
+    for path in run_files.of_run(home, verdict.workflow, verdict.run_id):
         try:
-            leavings.remove(path)
+            run_files.remove(path)
         except OSError as error:
             stuck.append(f"run {verdict.run_id} keeps '{path}': {error.strerror}")
             return False

@@ -1,1 +1,1 @@
-"""Where an attempt runs: threads and commands."""
+"""Where an attempt runs: threads, commands, isolated steps (`engine.workers.isolation`)."""

@@ -105,12 +105,12 @@ class Attempt:
 
     def end_children(self, number: signal.Signals) -> None:
         """Signal the processes that the step's function has started; it may wait for one."""
-        from engine.workers.children import end_children
+        from engine.workers.family import end_started_by
 
         with self._ends:
             if self._thread and not isinstance(self.step.run, Shell):
                 age_s = self._tools.clock.now() - self.started_at
-                end_children(self._thread, age_s=age_s, number=number)
+                end_started_by(self._thread, age_s=age_s, number=number)
 
     def run(self) -> AttemptFinished:
         """Run the step's condition and body; never raises."""
@@ -282,7 +282,7 @@ class ProcessError(Exception):
 def _below_engine(trace: TracebackType | None) -> TracebackType | None:
     """Leave out our own frames above the step's."""
     while trace is not None and trace.tb_frame.f_code.co_filename.endswith(
-        ("workers/attempt.py", "workers/guard.py", "workers/child.py")
+        ("workers/attempt.py", "workers/guard.py", "isolation/child.py")
     ):
         trace = trace.tb_next
     return trace

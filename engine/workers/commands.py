@@ -91,10 +91,6 @@ class ShellCommand:
         """TERM to all of it now, KILL after the grace; safe from any thread, at any time."""
         self._supervisor.stop(reason)
 
-    def kill(self, reason: str) -> None:
-        """KILL all of it now."""
-        self._supervisor.kill(reason)
-
     def run(self) -> CommandResult:
         """Start it, pass its output to the log as it comes, wait for its end, collect its files.
 

@@ -10,6 +10,8 @@ from contextlib import suppress
 from engine.workers import procfs
 from engine.workers.procfs import Marker, Process
 
+_ROUNDING_S = 0.05  # ages are known to a hundredth of a second
+
 
 class Family:
     """A step process (the leader of its session) and all that has come of it.
@@ -76,3 +78,18 @@ class Family:
             found |= {pid for pid in rest if procfs.marker_of(pid) == self._marker}
         found |= procfs.below(found, among)
         return [among[pid] for pid in sorted(found)]
+
+
+def end_started_by(thread: int, *, age_s: float, number: signals.Signals) -> None:
+    """Signal what a thread of ours has started in its last `age_s` seconds, and theirs in turn.
+
+    Younger only: a lane's thread has served other attempts before, and what those left behind in
+    the background is not this one's.
+    """
+    since = procfs.ticks_ago(age_s + _ROUNDING_S)
+    pending = procfs.children_of(os.getpid(), thread)
+    while pending:
+        process = procfs.look_at(pending.pop())
+        if process is not None and process.started >= since:
+            pending += procfs.children_of(process.pid)
+            procfs.send(process, number)

@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 
 from engine.errors import EngineError
 from engine.ports import Job
-from engine.workers.forking import Forks
-from engine.workers.orders import Setup
+from engine.workers.isolation.forking import Forks
+from engine.workers.isolation.orders import Setup
 from engine.workers.procfs import ATTEMPT_VARIABLE, ENGINE_VARIABLE, Marker
 from engine.workers.warden import Warden
 

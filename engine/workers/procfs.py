@@ -13,6 +13,7 @@ from typing import NamedTuple
 ENGINE_VARIABLE = "KAHNBAN_ENGINE"
 ATTEMPT_VARIABLE = "KAHNBAN_ATTEMPT_ID"
 _SHOWN_CHARS = 60
+_TICKS = os.sysconf("SC_CLK_TCK")  # in a second
 
 
 class Marker(NamedTuple):
@@ -54,6 +55,15 @@ def look_at(pid: int) -> Process | None:
     name = head.partition(b"(")[2].decode("utf-8", "backslashreplace")
     parent, group, session = map(int, fields[1:4])
     return Process(pid, parent, group, session, int(fields[19]), name)
+
+
+def ticks_ago(age_s: float) -> float:
+    """Give what `started` is of a process of this age; nothing is so young if that is unknown."""
+    try:
+        with open("/proc/uptime", "rb") as file:  # noqa: PTH123 - as above
+            return (float(file.read().split()[0]) - age_s) * _TICKS
+    except (OSError, ValueError):
+        return float("inf")
 
 
 def processes() -> dict[int, Process]:

@@ -159,7 +159,7 @@ class ThreadWorkers:
     def _attempt(self, job: Job, started_at: float) -> Attempt:
         if not self._tools.steps[job.step].isolate:
             return Attempt(self._tools, job, started_at)
-        from engine.workers.isolated import IsolatedAttempt
+        from engine.workers.isolation.attempt import IsolatedAttempt
 
         return IsolatedAttempt(self._tools, job, started_at)
 

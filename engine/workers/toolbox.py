@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.context import RunScope
+from engine.context import Codec, RunScope
 from engine.model import Step
 from engine.ports import Clock, Logs
+from engine.secrets import Secrets
+from store import values
 
 if TYPE_CHECKING:
     from engine.workers.keeper import Keeper
@@ -31,3 +33,11 @@ class Toolbox:
     key_runs: Sequence[int]
     used: Sequence[int]
     keeper: Keeper | None = None
+
+
+def codec_for(secrets: Secrets) -> Codec:
+    """Values as the store keeps them; one that holds a registered secret is refused."""
+    return Codec(
+        encode=lambda key, value: values.encode(key, value, reject=secrets.contains),
+        decode=values.decode,
+    )

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-from engine.workers.ours import Ours
+from engine.workers import unshared
 
 _HOME = str(Path(__file__).parents[2])
 _BOOT = """\
@@ -55,7 +55,7 @@ class Warden:
             start_new_session=True,
         )
         assert self._process.stdin is not None
-        Ours.keep(self._process.stdin)
+        unshared.keep(self._process.stdin)
         os.set_blocking(self._process.stdin.fileno(), False)
         for attempt in self._spared:
             self._say(f"ok {attempt}")

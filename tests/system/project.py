@@ -156,6 +156,10 @@ class Project:
         path = self.root / "effects.txt"
         return path.read_text().split() if path.exists() else []
 
+    def pids(self) -> list[int]:
+        """Processes that steps have told of: effects `pid:NUMBER`."""
+        return [int(word[4:]) for word in self.effects() if word.startswith("pid:")]
+
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Ask the store."""
         connection = sqlite3.connect(f"file:{self.store}?mode=ro", uri=True)
@@ -164,16 +168,9 @@ class Project:
         finally:
             connection.close()
 
-    def wait_for(self, what: Callable[[], bool], limit_s: float = 10.0) -> None:
-        """Wait until something holds."""
-        end = time.monotonic() + limit_s
-        while not what():
-            assert time.monotonic() < end, "it did not come about"
-            time.sleep(0.01)
-
     def wait_for_effect(self, text: str) -> None:
         """Wait until a step has left `text` behind."""
-        self.wait_for(lambda: text in self.effects())
+        wait_for(lambda: text in self.effects())
 
 
 CHAIN = """\
@@ -203,6 +200,22 @@ def statuses(report: dict[str, Any]) -> dict[str, str]:
 def notes(report: dict[str, Any]) -> dict[str, str]:
     """Note by step."""
     return {step["name"]: step["note"] for step in report["steps"]}
+
+
+def wait_for(what: Callable[[], bool], limit_s: float = 10.0) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + limit_s
+    while not what():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def marked(mark: str) -> list[int]:

@@ -22,6 +22,7 @@ from engine.outputs import Outputs
 from engine.ports import CommandResult
 from engine.workers.command_env import build_env
 from engine.workers.commands import CommandSpec, ShellCommand, check_shell
+from tests.system.project import is_alive, wait_for
 
 PYTHON = sys.executable
 STUBBORN = "trap '' TERM"  # what follows ignores SIGTERM
@@ -106,26 +107,9 @@ class Bench:
     def pid(self, name: str) -> int:
         """Give the pid that a process has written to a file, to be killed at the end."""
         path = self.cwd / name
-        until(lambda: path.exists() and path.read_text().endswith("\n"))
+        wait_for(lambda: path.exists() and path.read_text().endswith("\n"))
         self.pids.append(int(path.read_text()))
         return self.pids[-1]
-
-
-def until(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
-    """Wait until a condition holds."""
-    end = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    """Tell whether a process is there and no zombie."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in "ZX"
 
 
 @pytest.fixture
@@ -364,7 +348,7 @@ def test_what_ignores_term_is_killed_after_the_grace_with_all_of_its_session(ben
     found = result()
     assert 0.3 <= time.monotonic() - began < 1.3
     assert (found.returncode, found.error) == (-9, "timed out after 1s: killed by SIGKILL")
-    until(lambda: not any(map(is_alive, pids)), 0.5)
+    wait_for(lambda: not any(map(is_alive, pids)), 0.5)
 
 
 @pytest.mark.parametrize("how", ["stopped", "failed"])
@@ -383,7 +367,7 @@ def test_what_a_stopped_or_failed_command_leaves_behind_is_ended(bench: Bench, h
         command.stop("cancelled")
     expected = "cancelled: killed by SIGTERM" if how == "stopped" else "exit code 4"
     assert result().error == expected
-    until(lambda: not is_alive(left), 0.5)
+    wait_for(lambda: not is_alive(left), 0.5)
 
 
 def test_a_halted_command_can_be_stopped(bench: Bench) -> None:
@@ -394,16 +378,6 @@ def test_a_halted_command_can_be_stopped(bench: Bench) -> None:
     os.kill(bench.pid("child"), signal.SIGSTOP)
     command.stop("cancelled")
     assert result().returncode == -15
-
-
-def test_kill_waits_for_nothing(bench: Bench) -> None:
-    """A second request ends at once what the first one gave a grace."""
-    command = bench.command(f"{STUBBORN}; echo on; sleep 30; sleep 30", grace_s=30)
-    result = bench.begin(command)
-    bench.log.wait_for("on\n")
-    command.stop("stopped by SIGINT")
-    command.kill("stopped by SIGINT")
-    assert result().error == "stopped by SIGINT: killed by SIGKILL"
 
 
 def test_stopped_before_its_start_it_never_starts(bench: Bench) -> None:
@@ -423,7 +397,6 @@ def test_stopped_after_its_end_nothing_happens(
     result = command.run()
     monkeypatch.setattr(os, "killpg", lambda *_: pytest.fail("signalled"))
     command.stop("late")
-    command.kill("late")
     assert result == CommandResult(returncode=0)
 
 

@@ -80,14 +80,19 @@ def check_whole(home: Path, report: dict[str, Any]) -> str:
     return digest
 
 
-def test_the_report_of_this_machine(tmp_path: Path) -> None:
-    """Every step is ok or skipped with a reason; the archived store opens and holds the run."""
+def test_the_report_of_this_machine_and_another(tmp_path: Path) -> None:
+    """Every step is ok or skipped with a reason; the archived store opens and holds the run.
+
+    A second run sees the first one in the store, and leaves one file of each kind.
+    """
     home = tmp_path / "home"
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.txt").write_text("hello")
     code, report, said = run_daily(home, "--set", f"backup_paths={tmp_path}")
     assert code == 0, said
     check_whole(home, report)
+    assert "`var/outbox/daily-DATE.html`" in (ROOT / "README.md").read_text("utf-8")
+    assert len(list((home / "outbox").glob("daily-????-??-??.html"))) == 1
     (archive,) = (home / "backups").glob("*.tar.gz")
     with tarfile.open(archive) as tar:
         names = tar.getnames()
@@ -97,13 +102,7 @@ def test_the_report_of_this_machine(tmp_path: Path) -> None:
     copy = sqlite3.connect(tmp_path / "store" / "runs.db")
     assert copy.execute("SELECT workflow FROM runs").fetchall() == [("daily",)]
     copy.close()
-
-
-def test_a_second_run_replaces_the_days_files(tmp_path: Path) -> None:
-    """It sees the first one in the store, and leaves one file of each kind."""
-    home = tmp_path / "home"
-    assert run_daily(home)[0] == 0
-    code, report, said = run_daily(home)
+    code, report, said = run_daily(home, "--set", f"backup_paths={tmp_path / 'notes'}")
     assert code == 0, said
     digest = check_whole(home, report)
     assert [line.split() for line in digest.splitlines() if line.startswith("runs ")] == [

@@ -20,7 +20,7 @@ import pytest
 from engine import Param, Step, Workflow
 from engine.cli import options
 from engine.errors import AlreadyRunning, UsageError
-from engine.session import leavings
+from engine.session import run_files
 from tests.system.project import Project, notes, statuses
 
 DAY_US = 86_400_000_000
@@ -223,7 +223,7 @@ def test_logs_that_stay_keep_the_run(
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patched:
-        patched.setattr(leavings, "remove", fails)
+        patched.setattr(run_files, "remove", fails)
         does("db", "prune", "--keep-runs", "1")
     log = project.home / "logs" / "flow" / "1"
     assert capsys.readouterr().err == f"run 1 keeps '{log}': Permission denied\n"
@@ -238,8 +238,8 @@ def test_a_name_from_the_store_leads_nowhere(tmp_path: Path) -> None:
     (tmp_path / "logs" / "flow" / "3").mkdir(parents=True)
     (tmp_path / "outside" / "3").mkdir(parents=True)
     for name in ("../outside", "..", "a/b", "", "flow\n"):
-        assert leavings.of_run(tmp_path, name, 3) == []
-    assert leavings.of_run(tmp_path, "flow", 3) == [tmp_path / "logs" / "flow" / "3"]
+        assert run_files.of_run(tmp_path, name, 3) == []
+    assert run_files.of_run(tmp_path, "flow", 3) == [tmp_path / "logs" / "flow" / "3"]
 
 
 def test_each_has_its_own_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from tests import checker
 from tests.checker import chains, effects_of, read_log
 from tests.system import old_store
 from tests.system.alert_servers import Hook, hook
-from tests.system.project import Project, Result, marked
+from tests.system.project import Project, Result, marked, wait_for
 
 GRAPH = {"make": [], "flaky": ["make"], "say": [], "end": ["flaky", "say"]}
 
@@ -74,10 +74,10 @@ def with_fault(project: Project, url: str, word: str, action: str) -> Result:
     return project.run("run", "flow", "-q", KAHNBAN_FAILPOINTS=armed, SLACK_WEBHOOK_URL=url)
 
 
-def await_halt(project: Project, process: subprocess.Popen[str]) -> None:
+def await_halt(process: subprocess.Popen[str]) -> None:
     """Wait until a process has halted itself."""
     stat = Path(f"/proc/{process.pid}/stat")
-    project.wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", 30)
+    wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", 30)
 
 
 def gone_on(project: Project, url: str) -> None:
@@ -120,11 +120,11 @@ def test_killed_as_a_command_begins(project: Project) -> None:
     engine = project.start(
         "run", "flow", "-q", KAHNBAN_FAILPOINTS="command-begun:stop", MARK="killed-as-it-begins"
     )
-    await_halt(project, engine)
+    await_halt(engine)
     assert len(marked("killed-as-it-begins")) >= 2
     engine.kill()
     assert project.end(engine, begun).code == -signal.SIGKILL
-    project.wait_for(lambda: marked("killed-as-it-begins") == [], 5)
+    wait_for(lambda: marked("killed-as-it-begins") == [], 5)
 
 
 def test_killed_and_only_asked(project: Project, server: Hook) -> None:
@@ -149,12 +149,12 @@ def test_gone_on_with_twice_at_once(project: Project, server: Hook) -> None:
     halts = {"KAHNBAN_FAILPOINTS": "run-begun:stop"}  # whichever is first: no matter how slow
     begun = time.monotonic()
     both = [project.start("run", "flow", "-q", **halts) for _ in range(2)]
-    project.wait_for(lambda: any(process.poll() is not None for process in both), 60)
+    wait_for(lambda: any(process.poll() is not None for process in both), 60)
     second, first = sorted(both, key=lambda process: process.poll() is None)
     refused = project.end(second, begun)
     assert refused.code == 75
     assert "of 'flow' is" in refused.error
-    await_halt(project, first)
+    await_halt(first)
     first.send_signal(signal.SIGCONT)
     assert project.end(first, begun).code == 0
     gone_on(project, server.url)
@@ -168,7 +168,7 @@ def test_halted_and_let_go_on(project: Project, server: Hook, word: str) -> None
     armed = f"{name}:stop@{hit or 1}"
     begun = time.monotonic()
     halted = project.start("run", "flow", "-q", KAHNBAN_FAILPOINTS=armed)
-    await_halt(project, halted)
+    await_halt(halted)
     assert project.run("show", "latest", "--json").report["status"] == "running"
     assert project.run("run", "flow", "-q").code == 75
     halted.send_signal(signal.SIGCONT)
@@ -183,7 +183,7 @@ def test_halted_past_a_limit(project: Project) -> None:
     project.write("flow", f'workflow = Workflow("flow").add({step})')
     begun = time.monotonic()
     halted = project.start("run", "flow", "-q", KAHNBAN_FAILPOINTS="attempt-begun:stop")
-    await_halt(project, halted)
+    await_halt(halted)
     time.sleep(1.1)
     halted.send_signal(signal.SIGCONT)
     assert project.end(halted, begun).code == 0

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.system.project import PRELUDE, Project, notes, statuses
+from tests.system.project import PRELUDE, Project, is_alive, notes, statuses
 
 PIDS = """
 import ctypes, json, resource, socket, struct, subprocess, threading
@@ -33,19 +32,6 @@ setsid bash -c 'setsid sleep 64 > /dev/null 2>&1 & echo "pid:$!" >> effects.txt'
 wait $!
 '''
 """
-
-
-def is_alive(pid: int) -> bool:
-    """Tell whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def pids(project: Project) -> list[int]:
-    """Processes that steps have told of."""
-    return [int(word[4:]) for word in project.effects() if word.startswith("pid:")]
 
 
 def log(project: Project, step: str, *, run: int = 1, attempt: int = 1) -> str:
@@ -194,7 +180,7 @@ def test_a_crash_is_that_attempts_alone(project: Project) -> None:
     project.write(
         "flow",
         f"""
-from engine.workers import frames
+from engine.workers.isolation import frames
 
 def all_there(count):
     end = time.monotonic() + 20
@@ -236,8 +222,8 @@ workflow.add(Step("after", lambda ctx: ctx["before"], ["before", "exits"], trigg
         "after",
     }
     assert report["threads_left"] == 0
-    assert len(pids(project)) == 32
-    assert not any(map(is_alive, pids(project)))
+    assert len(project.pids()) == 32
+    assert not any(map(is_alive, project.pids()))
 
 
 def test_past_its_limit_it_is_dead_with_all_it_has_started(project: Project) -> None:
@@ -283,8 +269,8 @@ workflow = (
     assert 3.5 <= found["spinner"]["duration_s"] < 5.5  # the grace, and a second
     assert found["tidies"]["duration_s"] < 4.5
     assert "tidied" in project.effects()
-    assert len(pids(project)) == 11
-    assert not any(map(is_alive, pids(project)))
+    assert len(project.pids()) == 11
+    assert not any(map(is_alive, project.pids()))
     assert list(project.root.glob(".kahnban-*")) == []
     for name in ("family", "command"):
         text = log(project, name)
@@ -321,8 +307,8 @@ workflow = (
     )
     report = project.report("flow")
     assert steps(report)["leaves"]["duration_s"] < 10
-    assert len(pids(project)) == 2
-    assert not any(map(is_alive, pids(project)))
+    assert len(project.pids()) == 2
+    assert not any(map(is_alive, project.pids()))
     assert "1 process had left its session and was ended: " in log(project, "leaves")
     assert "(sleep 67)" in log(project, "cleared")
 

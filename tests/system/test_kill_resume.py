@@ -20,7 +20,7 @@ from tests.checker import chains, effects_of, read_log
 from tests.system.project import Project, marked
 from tests.system.shapes import Shape, shape
 
-KILLS = int(os.environ.get("KAHNBAN_KILLS", "12"))
+KILLS = int(os.environ.get("KAHNBAN_KILLS", "9"))
 GONE_S = 1.0  # step processes of a dead engine
 PATIENCE_S = 10.0  # for the same, before the test gives up on them
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 
 from tests.system.alert_servers import hook as webhook
 from tests.system.alert_servers import smtp
-from tests.system.project import Project, statuses
+from tests.system.project import Project, statuses, wait_for
 
 TOKEN = 'p@ss/wörd+"x"-horse'
 PIN = "4711081512345678"
@@ -127,7 +127,7 @@ def test_no_secret_leaves(project: Project) -> None:
         )
         begun = time.monotonic()
         process = project.start("run", "flow", "--workers", "12")
-        project.wait_for((project.root / "aloud").exists, 60)
+        wait_for((project.root / "aloud").exists, 60)
         lines = _command_lines()
         (project.root / "go").touch()
         result = project.end(process, begun)

@@ -18,7 +18,7 @@ from engine.session import orphans
 from engine.workers import procfs, warden_program
 from store.connection import Database
 from store.database import open_writer
-from tests.system.project import Project
+from tests.system.project import Project, is_alive, wait_for
 
 WAITS = """
 WAITS = "echo pid:$$ >> effects.txt; echo on >> effects.txt; sleep 60; sleep 60"
@@ -51,16 +51,6 @@ workflow = (
 """
 
 
-def is_alive(pid: int) -> bool:
-    """Tell whether a process is there and no zombie."""
-    return procfs.look_at(pid) is not None
-
-
-def pids(project: Project) -> list[int]:
-    """Processes that steps have told of."""
-    return [int(word[4:]) for word in project.effects() if word.startswith("pid:")]
-
-
 def warden_of(engine: int) -> int:
     """Find the warden of an engine."""
     for child in procfs.children_of(engine):
@@ -72,7 +62,7 @@ def warden_of(engine: int) -> int:
 @pytest.fixture(autouse=True)
 def _tidy(project: Project) -> Iterator[None]:
     yield
-    found = pids(project)
+    found = project.pids()
     for name in ("service", "orphan"):
         path = project.root / name
         if path.exists():
@@ -89,13 +79,13 @@ def test_no_step_process_outlives_a_killed_engine(project: Project) -> None:
     """
     project.write("flow", WAITS + TREE)
     process = project.start("run", "flow")
-    project.wait_for(lambda: project.effects().count("on") == 2)
-    found = pids(project)
+    wait_for(lambda: project.effects().count("on") == 2)
+    found = project.pids()
     assert len(found) == 11
     assert all(map(is_alive, found))
     process.kill()
     begun = time.monotonic()
-    project.wait_for(lambda: not any(map(is_alive, found)))
+    wait_for(lambda: not any(map(is_alive, found)))
     assert time.monotonic() - begun < 5
     project.end(process, begun)
     assert is_alive(int((project.root / "service").read_text()))
@@ -134,7 +124,7 @@ def test_one_that_does_is_found_named_and_ended_by_the_next_run(
     os.kill(warden_of(process.pid), signal.SIGKILL)
     project.stopped(process, signal.SIGKILL)
     orphan = int((project.root / "orphan").read_text())
-    found = [orphan, *pids(project)]
+    found = [orphan, *project.pids()]
     assert all(map(is_alive, found))
     shown = project.run("show", "latest")
     assert "interrupted" in shown.out
@@ -192,7 +182,7 @@ workflow = (
     project.wait_for_effect("on")
     assert warden_of(process.pid) != first
     project.stopped(process, signal.SIGKILL)
-    project.wait_for(lambda: not any(map(is_alive, pids(project))))
+    wait_for(lambda: not any(map(is_alive, project.pids())))
 
 
 def test_one_that_cannot_be_ended_holds_the_command_up(
@@ -221,12 +211,12 @@ def test_engine_stopped_twice_leaves_nothing(project: Project) -> None:
     """The second Ctrl-C ends the engine at once, and its step processes with it."""
     project.write("flow", WAITS + TREE)
     process = project.start("run", "flow")
-    project.wait_for(lambda: project.effects().count("on") == 2)
+    wait_for(lambda: project.effects().count("on") == 2)
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     result = project.stopped(process, signal.SIGINT)
     assert result.code == 130
-    project.wait_for(lambda: not any(map(is_alive, pids(project))))
+    wait_for(lambda: not any(map(is_alive, project.pids())))
 
 
 def test_a_thread_steps_fork_keeps_nothing_alive(project: Project) -> None:
@@ -252,7 +242,7 @@ workflow = (
     process = project.start("run", "flow")
     project.wait_for_effect("on")
     process.kill()
-    project.wait_for(lambda: not any(map(is_alive, pids(project))))
+    wait_for(lambda: not any(map(is_alive, project.pids())))
     for word in project.effects():
         if word.startswith("fork:"):
             os.kill(int(word[5:]), signal.SIGKILL)

@@ -9,8 +9,7 @@ import time
 import pytest
 
 from engine.live import LEFT_MAX
-from tests.system.project import Project, notes, statuses
-from tests.system.test_timeouts import is_alive
+from tests.system.project import Project, is_alive, notes, statuses, wait_for
 
 
 def test_what_a_retry_does_while_its_thread_runs(project: Project) -> None:
@@ -225,7 +224,7 @@ workflow = (
     )
     process = project.start("run", "flow")
     project.wait_for_effect("blocked")
-    project.wait_for(
+    wait_for(
         lambda: (
             project.rows("SELECT count(*) FROM step_runs WHERE status = 'backing_off'") == [(1,)]
         )
@@ -253,7 +252,7 @@ for number in range(10):
     )
     process = project.start("run", "flow")
     waiting = "SELECT count(*) FROM step_runs WHERE status = 'backing_off'"
-    project.wait_for(lambda: project.store.exists() and project.rows(waiting) == [(10,)])
+    wait_for(lambda: project.store.exists() and project.rows(waiting) == [(10,)])
     result = project.stopped(process, signal.SIGINT)
     assert result.code == 130
     assert result.seconds < 3

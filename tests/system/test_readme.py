@@ -166,15 +166,6 @@ def test_guide_runs_as_a_library(tmp_path: Path) -> None:
     ]
 
 
-def test_daily_leaves_the_page_the_readme_names(tmp_path: Path) -> None:
-    """`daily` leaves the page to open where the README says."""
-    home = tmp_path / "home"
-    done = run(ROOT, f"python -m engine run daily --home {home} -q")
-    assert done.returncode == 0, done.stdout
-    assert "`var/outbox/daily-DATE.html`" in (ROOT / "README.md").read_text("utf-8")
-    assert len(list((home / "outbox").glob("daily-????-??-??.html"))) == 1
-
-
 @pytest.mark.slow
 def test_evidence_can_be_made_again(tmp_path: Path) -> None:
     """The script behind the evidence runs, and what it shows is so."""

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.system.project import Project, notes, statuses
+from tests.system.project import Project, notes, statuses, wait_for
 
 RULES = """
 def maybe(ctx):
@@ -158,7 +158,7 @@ def test_ctrl_c_in_a_long_backoff(project: Project) -> None:
     """Ctrl-C while a step waits an hour for its retry ends at once, and keeps what is left."""
     project.write("flow", BACKOFF.replace("WAIT", "3600"))
     process = project.start("run", "flow")
-    project.wait_for(
+    wait_for(
         lambda: (
             project.store.exists()
             and project.rows("SELECT 1 FROM step_runs WHERE status = 'backing_off'") == [(1,)]
@@ -182,12 +182,10 @@ def test_budget_and_wait_outlive_a_stop(project: Project) -> None:
     process = project.start("run", "flow")
     project.wait_for_effect("tried")
     begun = time.monotonic()
-    project.wait_for(
-        lambda: project.rows("SELECT 1 FROM step_runs WHERE status = 'backing_off'") == [(1,)]
-    )
+    wait_for(lambda: project.rows("SELECT 1 FROM step_runs WHERE status = 'backing_off'") == [(1,)])
     assert project.stopped(process, signal.SIGINT).code == 130
     process = project.start("run", "flow", "--json")
-    project.wait_for(lambda: project.effects() == ["tried"] * 2)
+    wait_for(lambda: project.effects() == ["tried"] * 2)
     assert 0.7 < time.monotonic() - begun < 2.5
     result = project.end(process, begun)
     assert result.code == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.model import Definition
-from engine.schedule import NOT_VERIFIED, Place, units, verify
+from engine.schedule import NOT_VERIFIED, Installation, units, verify
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not on this machine"
@@ -18,7 +18,7 @@ needs_systemd = pytest.mark.skipif(
 
 def made(root: Path, *, name: str = "daily", system: bool = False) -> dict[str, str]:
     """Write units for a project at `root` that runs under this Python."""
-    place: Place = {
+    place: Installation = {
         "command": [sys.executable, "-m", "engine"],
         "root": root,
         "home": root / "var",
@@ -51,7 +51,7 @@ def test_systemd_takes_a_program_at_an_odd_path(tmp_path: Path) -> None:
     program.parent.mkdir()
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    place: Place = {
+    place: Installation = {
         "command": [str(program)],
         "root": tmp_path,
         "home": tmp_path / "var",

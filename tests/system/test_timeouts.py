@@ -5,10 +5,9 @@ from __future__ import annotations
 import signal
 import time
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from tests.system.project import Project, notes, statuses
+from tests.system.project import Project, is_alive, notes, statuses, wait_for
 
 FOREVER = """
 import threading
@@ -27,14 +26,6 @@ def step_of(report: dict[str, Any], name: str) -> dict[str, Any]:
     """Find a step in a report."""
     found: dict[str, Any] = next(step for step in report["steps"] if step["name"] == name)
     return found
-
-
-def is_alive(pid: int) -> bool:
-    """Tell whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_waits_for_ever_beside_others(project: Project) -> None:
@@ -165,16 +156,14 @@ while :; do sleep 0.1; done
 workflow = (
     Workflow("flow")
     .add(Step("polite", shell("echo $$ > polite; exec sleep 60"), timeout=0.5, retries=0))
-    .add(Step("stubborn", shell(stubborn), timeout=0.5, retries=0))
+    .add(Step("stubborn", shell(stubborn), timeout=0.5, grace=1.5, retries=0))
 )
 ''',
     )
-    begun = time.monotonic()
     report = project.report("flow", code=1)
-    assert 5.3 < time.monotonic() - begun < 8
     assert statuses(report) == {"polite": "failed", "stubborn": "failed"}
     assert step_of(report, "polite")["duration_s"] < 1.2
-    assert 5.3 < step_of(report, "stubborn")["duration_s"] < 6.5
+    assert 1.9 < step_of(report, "stubborn")["duration_s"] < 3
     assert dict(project.rows("SELECT step, outcome FROM attempts")) == {
         "polite": "timed_out",
         "stubborn": "timed_out",
@@ -191,8 +180,8 @@ def test_killed_engine_takes_its_commands_along(project: Project) -> None:
     )
     process = project.start("run", "flow")
     path = project.root / "pid"
-    project.wait_for(lambda: path.exists() and path.read_text().endswith("\n"))
+    wait_for(lambda: path.exists() and path.read_text().endswith("\n"))
     pid = int(path.read_text())
     assert is_alive(pid)
     assert project.stopped(process, signal.SIGKILL).code == -signal.SIGKILL
-    project.wait_for(lambda: not is_alive(pid))
+    wait_for(lambda: not is_alive(pid))

@@ -10,7 +10,7 @@ import pytest
 from slack_sdk.models.blocks import Block
 
 from engine.alerts import message
-from engine.alerts.content import of_notice
+from engine.alerts.content import of_notice, of_report
 from engine.alerts.delivery import should_alert
 from engine.alerts.text import duration, slack_escape, visible
 
@@ -20,6 +20,28 @@ HOSTILE = (
     "\u202eevil\u202c \u200f \x1b[31mred\x1b[0m \x00 \x07 \u2028 \ud800 :boom: "
     "]]> --> \x9b2J \x85 %s {0} $HOME"
 )
+
+
+def headline(report: dict[str, Any], *, repeat: bool = False) -> str:
+    """Give an email's subject."""
+    return of_report(report, repeat=repeat).headline
+
+
+def slack_blocks(
+    report: dict[str, Any], *, repeat: bool = False
+) -> tuple[str, list[dict[str, Any]]]:
+    """Give a notification's text and its blocks."""
+    return message.render_slack(of_report(report, repeat=repeat))
+
+
+def plain_text(report: dict[str, Any]) -> str:
+    """Give an email's plain text."""
+    return message.render_plain(of_report(report))
+
+
+def html(report: dict[str, Any]) -> str:
+    """Give an email's HTML."""
+    return message.render_html(of_report(report))
 
 
 def a_step(name: str, status: str = "ok", **more: Any) -> dict[str, Any]:
@@ -123,7 +145,7 @@ def texts_of(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", REPORTS)
 def test_blocks_pass_the_sdks_own_validation(name: str) -> None:
     """slack_sdk builds and validates every block of every report."""
-    _, blocks = message.slack_blocks(REPORTS[name])
+    _, blocks = slack_blocks(REPORTS[name])
     for block in blocks:
         parsed = Block.parse(block)
         assert parsed is not None
@@ -134,7 +156,7 @@ def test_blocks_pass_the_sdks_own_validation(name: str) -> None:
 @pytest.mark.parametrize("name", REPORTS)
 def test_blocks_keep_limits_the_sdk_does_not_check(name: str) -> None:
     """At most 10 blocks, plain text only, each text within its limit and none empty."""
-    text, blocks = message.slack_blocks(REPORTS[name], repeat=True)
+    text, blocks = slack_blocks(REPORTS[name], repeat=True)
     assert 1 <= len(blocks) <= 10
     assert len(text) <= 150
     for block in blocks:
@@ -152,7 +174,7 @@ def test_blocks_keep_limits_the_sdk_does_not_check(name: str) -> None:
 @pytest.mark.parametrize("name", REPORTS)
 def test_no_markup_reaches_slack(name: str) -> None:
     """No raw angle bracket, no torn or bare ampersand, no control or bidi character is sent."""
-    text, blocks = message.slack_blocks(REPORTS[name])
+    text, blocks = slack_blocks(REPORTS[name])
     for said in [text, *(entry["text"] for entry in texts_of(blocks))]:
         assert "<" not in said
         assert ">" not in said
@@ -164,7 +186,7 @@ def test_no_markup_reaches_slack(name: str) -> None:
 
 def test_hostile_text_is_shown_in_slack() -> None:
     """A mention, a link and a bidi mark are there to be read, as text."""
-    _, blocks = message.slack_blocks(hostile_report())
+    _, blocks = slack_blocks(hostile_report())
     failure = blocks[1]["text"]["text"]
     assert "&lt;!channel&gt; &lt;!here&gt; &lt;@U123&gt;" in failure
     assert "&lt;http://evil.example|click&gt; `code`" in failure
@@ -173,7 +195,7 @@ def test_hostile_text_is_shown_in_slack() -> None:
 
 def test_headline_names_workflow_outcome_step_and_reason() -> None:
     """A failure's headline is `WORKFLOW failed: STEP: LAST ERROR LINE`."""
-    assert message.headline(a_report()) == "daily failed: fetch: ConnectionError: refused"
+    assert headline(a_report()) == "daily failed: fetch: ConnectionError: refused"
 
 
 @pytest.mark.parametrize(
@@ -197,16 +219,16 @@ def test_headline_names_workflow_outcome_step_and_reason() -> None:
 )
 def test_headlines(changes: dict[str, Any], expected: str) -> None:
     """Each outcome has its own headline."""
-    assert message.headline(a_report(**changes)) == expected
+    assert headline(a_report(**changes)) == expected
 
 
 def test_repeated_alert_says_so_however_long_it_is() -> None:
     """The mark of a repeated alert survives every cut, in subject and in Slack's header."""
     report = a_report(workflow="w" * 100, steps=[a_step("&" * 100, "failed", error="&" * 900)])
-    subject = message.headline(report, repeat=True)
+    subject = headline(report, repeat=True)
     assert subject.endswith("… (repeated)")
     assert len(subject) == 150
-    text, blocks = message.slack_blocks(report, repeat=True)
+    text, blocks = slack_blocks(report, repeat=True)
     assert text.endswith("… (repeated)")
     assert blocks[0]["text"]["text"] == text
 
@@ -214,14 +236,14 @@ def test_repeated_alert_says_so_however_long_it_is() -> None:
 def test_headline_is_one_line() -> None:
     """No report can put a line end into a subject."""
     report = a_report(workflow="a\r\nBcc: x@example.com\x0b\u2028y")
-    line = message.headline(report)
+    line = headline(report)
     assert line.splitlines() == [line]
     assert line.startswith("a Bcc: x@example.com\\x0b\\u2028y failed: fetch")
 
 
 def test_order_of_a_slack_message() -> None:
     """The failing step comes first, then steps, counts, parameters, the way to go on, files."""
-    _, blocks = message.slack_blocks(a_report())
+    _, blocks = slack_blocks(a_report())
     assert [block.get("text", {}).get("text") for block in blocks] == [
         "daily failed: fetch: ConnectionError: refused",
         "failed first: fetch (3 attempts, 2.1s)\nConnectionError: refused",
@@ -248,7 +270,7 @@ def test_order_of_a_slack_message() -> None:
 
 def test_too_many_steps_show_the_worst_and_count_the_rest() -> None:
     """Of a thousand steps the failed ones are shown and all others are counted."""
-    _, blocks = message.slack_blocks(many(1000))
+    _, blocks = slack_blocks(many(1000))
     lines = blocks[2]["text"]["text"].split("\n")
     assert lines[0] == "✗  step-9  failed  2.1s"
     shown = len(lines) - 1
@@ -260,7 +282,7 @@ def test_too_many_steps_show_the_worst_and_count_the_rest() -> None:
 
 def test_end_of_a_long_error_is_kept() -> None:
     """Of an error of a megabyte in lines the last one is shown, and how much is missing."""
-    _, blocks = message.slack_blocks(REPORTS["one megabyte of lines"])
+    _, blocks = slack_blocks(REPORTS["one megabyte of lines"])
     assert blocks[1]["text"]["text"] == "failed first: fetch (1 attempt, 2.1s)\nValueError: end"
     whole = blocks[2]["text"]["text"]
     assert whole.startswith("the whole error\n(… 997,615 characters before this)\n")
@@ -269,7 +291,7 @@ def test_end_of_a_long_error_is_kept() -> None:
 
 def test_plain_text_of_a_failure() -> None:
     """The email's plain text is complete and aligned."""
-    assert message.plain_text(a_report()) == (
+    assert plain_text(a_report()) == (
         "daily failed: fetch: ConnectionError: refused\n\n"
         "failed first: fetch (3 attempts, 2.1s)\n  ConnectionError: refused\n\n"
         "last lines of its log\n  asking\n  refused\n\n"
@@ -316,7 +338,7 @@ class _Tags(HTMLParser):
 @pytest.mark.parametrize("name", REPORTS)
 def test_html_holds_our_tags_only(name: str) -> None:
     """No report adds a tag or an attribute; there is no script, link, image or style sheet."""
-    page = message.html(REPORTS[name])
+    page = html(REPORTS[name])
     parser = _Tags()
     parser.feed(page)
     assert parser.tags <= OUR_TAGS
@@ -327,13 +349,13 @@ def test_html_holds_our_tags_only(name: str) -> None:
 def test_html_shows_hostile_text() -> None:
     """What looks like a tag is there to be read."""
     parser = _Tags()
-    parser.feed(message.html(hostile_report()))
+    parser.feed(html(hostile_report()))
     assert '&lt; </div><script>alert(1)</script> "quoted" \\u202eevil' in parser.said
 
 
 def test_html_leaves_the_background_to_the_reader() -> None:
     """Only the badge, which brings its own text colour, has a background."""
-    page = message.html(a_report())
+    page = html(a_report())
     assert '<meta name="color-scheme" content="light dark">' in page
     assert page.count("background:") == page.count("color:#fff")
 

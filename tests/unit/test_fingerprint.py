@@ -498,6 +498,6 @@ def test_a_function_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps that share a function share its parts."""
     prints = Fingerprints(None)
     first = prints.of(Step("a", nothing))
-    monkeypatch.setattr("engine.inspection.Project.look_at", None)
+    monkeypatch.setattr("engine.fingerprint.inspection.Project.look_at", None)
     assert prints.of(Step("b", nothing)) is first
     assert prints.of(Step("c", nothing, depends_on=["a"])).parts["code"] == first.parts["code"]

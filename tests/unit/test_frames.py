@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from engine.events import AttemptFinished
 from engine.model import AttemptOutcome, Encoded, OutputFile
 from engine.ports import Job
-from engine.workers import frames
-from engine.workers.frames import Frame, FrameFault, Frames, pack
-from engine.workers.orders import read_result, result_frame
+from engine.workers.isolation import frames
+from engine.workers.isolation.frames import Frame, FrameFault, Frames, pack
+from engine.workers.isolation.orders import read_result, result_frame
 
 FINISHED = AttemptFinished(
     4,

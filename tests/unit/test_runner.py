@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from engine.ancestry import ContextIndex
 from engine.errors import StoreBusy
-from engine.events import Action, Claim, EndRun, EndStep, StopRequested
+from engine.events import Action, Claim, EndRun, EndStep, Event, StopRequested
 from engine.model import AttemptOutcome, Encoded, OutputFile, RunStatus, Step, StepStatus
 from engine.plan import StepState
 from engine.runner import AHEAD_MAX, COMMIT_TRIES, LOOK_S, Pace, Ports, Runner
@@ -128,7 +129,7 @@ def test_a_stop_before_the_first_claim() -> None:
 
 
 def test_a_request_to_cancel_is_looked_for_twice_a_second() -> None:
-    """No oftener, however long the step; once it was heard it is not looked for any more."""
+    """No oftener, however long the step."""
     wired = Wired("a", {0: Body(100.0, obeys_s=20.0)})
     asked_to_stop, looks = wired.store.asked_to_stop, list[float]()
 
@@ -139,6 +140,25 @@ def test_a_request_to_cancel_is_looked_for_twice_a_second() -> None:
     wired.store.asked_to_stop = look  # type: ignore[method-assign]
     assert wired.runner.run() == EndRun(RunStatus.CANCELLED, 10.1, "cancelled by ada")
     assert looks == [LOOK_S * n for n in range(1, 21)]
+
+
+def test_a_cancelled_run_wakes_as_often() -> None:
+    """A signal that the kernel gave to another thread is seen when the loop wakes, not later.
+
+    Once a run was cancelled the loop slept to the end of the grace, and a second Ctrl-C with it.
+    """
+    wired = Wired("a cleanup>a:all_done", {0: Body(20.0, obeys_s=0.0), 1: Body(20.0)})
+    wait, waits = wired.workers.wait, list[float | None]()
+
+    def noted(timeout_s: float | None) -> list[Event]:
+        waits.append(timeout_s)
+        return wait(timeout_s)
+
+    wired.workers.wait = noted  # type: ignore[method-assign]
+    wired.store.asked_to_stop = lambda: "ada"  # type: ignore[method-assign]
+    assert wired.runner.run().status is RunStatus.CANCELLED
+    assert len(waits) > 20
+    assert max(math.inf if wait_s is None else wait_s for wait_s in waits) <= LOOK_S
 
 
 def test_a_look_that_finds_the_store_busy_is_made_again() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.errors import UsageError
 from engine.model import Definition
-from engine.schedule import Place, cron_line, on_calendar, show, unit_stem, units
+from engine.schedule import Installation, cron_line, on_calendar, show, unit_stem, units
 from engine.schedule.units import exec_line, exec_words
 
 SERVICE = """\
@@ -92,7 +92,7 @@ def definition(
     return Definition(name, (), schedule=schedule, timezone=timezone)
 
 
-def place(*, root: str = "/srv/flows", program: str = "/opt/kb/bin/kahnban") -> Place:
+def place(*, root: str = "/srv/flows", program: str = "/opt/kb/bin/kahnban") -> Installation:
     """Make an installation for the user's own systemd."""
     return {
         "command": [program],
@@ -104,7 +104,7 @@ def place(*, root: str = "/srv/flows", program: str = "/opt/kb/bin/kahnban") -> 
     }
 
 
-def machine() -> Place:
+def machine() -> Installation:
     """Make an installation for the machine, as user ann."""
     return {**place(), "user": "ann", "system": True}
 
@@ -143,7 +143,7 @@ def test_units_of_a_user_name_no_user_and_nothing_of_the_machine() -> None:
 
 def test_store_and_pipelines_are_handed_on() -> None:
     """What was chosen on the command line holds for the scheduled run and its alerts too."""
-    chosen: Place = {
+    chosen: Installation = {
         **place(),
         "command": ["/v/bin/python", "-m", "engine"],
         "store_url": "sqlite:////data/runs.db",
@@ -266,7 +266,7 @@ def test_the_zone_stands_once() -> None:
 def test_what_cannot_be_written_is_refused(change: dict[str, Any], message: str) -> None:
     """One sentence says what is wrong; a password is never repeated."""
     with pytest.raises(UsageError) as caught:
-        units(definition(), **cast("Place", {**place(), **change}))
+        units(definition(), **cast("Installation", {**place(), **change}))
     assert caught.value.message == message
     assert "hush" not in caught.value.hint
 

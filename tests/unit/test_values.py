@@ -225,8 +225,8 @@ def test_damage_is_found() -> None:
     encoded = encode("k", {"a": 1})
     damaged = Encoded(encoded.codec, encoded.data.replace(b"1", b"2"), encoded.sha256)
     with pytest.raises(StoreError) as caught:
-        decode(damaged, what="value 'k' of step 'fetch'")
-    assert caught.value.message == "value 'k' of step 'fetch' is damaged: its sha256 does not match"
+        decode(damaged)
+    assert caught.value.message == "a stored value is damaged: its sha256 does not match"
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.ownership import OwnFiles
-from engine.plain import plain_text, type_name
+from engine.fingerprint.ownership import OwnFiles
+from engine.fingerprint.plain import plain_text, type_name
 
 if TYPE_CHECKING:
-    from engine.syntax import FileSource, FunctionSource, Sources
+    from engine.fingerprint.syntax import FileSource, FunctionSource, Sources
 
 _NO_NAMES: frozenset[str] = frozenset()
 WRAPPERS_MAX = 100
@@ -52,7 +52,7 @@ class Project:
     @property
     def _sources(self) -> Sources:
         if self._syntax is None:
-            from engine.syntax import Sources  # a workflow of commands needs no parser
+            from engine.fingerprint.syntax import Sources  # a workflow of commands needs no parser
 
             self._syntax = Sources()
         return self._syntax
@@ -122,7 +122,7 @@ class Project:
             self._note(f"default '{name}'", value, record, is_state=state, written=written)
 
     def _class(self, cls: type) -> Record:
-        from engine.syntax import chains_of, dump
+        from engine.fingerprint.syntax import chains_of, dump
 
         qualname = str(type.__getattribute__(cls, "__qualname__"))
         filename = _file_of_class(cls)

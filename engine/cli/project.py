@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.cli.console import print_result, wants_colour
 from engine.clock import SystemClock
-from engine.places import find_paths, pipelines_folder
+from engine.paths import find_paths, pipelines_folder
 from engine.ports import Paths
 from engine.secrets import Secrets
-from engine.text import printable_json
 
 if TYPE_CHECKING:
     from engine.session import Environment
@@ -72,30 +68,3 @@ def environment_of(parsed: argparse.Namespace, **more: Any) -> Environment:
         command=command_words(parsed, paths),
         **more,
     )
-
-
-def say_undelivered(count: int) -> None:
-    """Say, beside a result, that alerts wait to be sent."""
-    if count:
-        sys.stderr.write(f"{count} alert{'s' if count > 1 else ''} undelivered: see `alerts`\n")
-
-
-def say_lost(told: str) -> None:
-    """Say, beside a result, that the store has lost what was recorded in it."""
-    if told:
-        sys.stderr.write(f"the store has lost what was recorded: {told}; see `db verify`\n")
-
-
-def width() -> int:
-    """Columns of the terminal, 80 where there is none."""
-    return shutil.get_terminal_size((80, 24)).columns
-
-
-def colour() -> bool:
-    """Whether results are coloured."""
-    return wants_colour(sys.stdout, os.environ)
-
-
-def print_json(value: Any) -> None:
-    """Print a result as JSON; what JSON lacks becomes text."""
-    print_result(printable_json(json.dumps(value, ensure_ascii=False, indent=2, default=str)))

@@ -13,7 +13,7 @@ import types
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from engine.scopes import FunctionNode, Scope, state_of
+from engine.fingerprint.scopes import FunctionNode, Scope, state_of
 
 Chain = tuple[str, ...]
 

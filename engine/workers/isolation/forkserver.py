@@ -26,8 +26,8 @@ from typing import NamedTuple, NoReturn
 from engine.fingerprint import Fingerprints
 from engine.model import Definition, Step
 from engine.workers import procfs
-from engine.workers.child import Loaded, work
-from engine.workers.orders import Order, Setup
+from engine.workers.isolation.child import Loaded, work
+from engine.workers.isolation.orders import Order, Setup
 
 LoadFile = Callable[[Path], Definition]
 

@@ -12,7 +12,7 @@ from engine import errors
 from engine.errors import ContextKeyError, EngineError
 from engine.model import Encoded
 from engine.secrets import Secrets, check_setting
-from engine.workers.frames import Frame, Frames, pack
+from engine.workers.isolation.frames import Frame, Frames, pack
 
 _READ_BYTES = 262_144
 _RAISED = frozenset(

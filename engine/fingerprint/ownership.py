@@ -14,7 +14,7 @@ class OwnFiles:
     def __init__(self, root: Path | None) -> None:
         """Count files below `root` as own; without it, all that are no library's."""
         self._root = os.path.join(os.path.realpath(root), "") if root else ""  # noqa: PTH118 - a prefix to compare text with
-        engine = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120 - a prefix to compare text with
+        engine = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120 - a prefix to compare text with
         others = [engine, os.path.join(os.path.dirname(engine), "store")]  # noqa: PTH118, PTH120 - prefixes to compare text with
         others.append(os.path.dirname(os.__file__))  # noqa: PTH120 - a prefix to compare text with
         self._others = tuple(os.path.join(os.path.realpath(each), "") for each in others)  # noqa: PTH118 - a prefix to compare text with

@@ -11,7 +11,7 @@ from typing import Any
 from engine.errors import ContextKeyError, EngineError
 from engine.outputs import TEMPORARY_PREFIX
 from engine.ports import AttemptLog
-from engine.workers.frames import Frame, FrameFault, Frames, pack
+from engine.workers.isolation.frames import Frame, FrameFault, Frames, pack
 from engine.workers.toolbox import Toolbox
 
 _READ_BYTES = 262_144

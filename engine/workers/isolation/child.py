@@ -13,19 +13,18 @@ from types import FrameType, MappingProxyType
 from typing import Any, NamedTuple, NoReturn
 
 from engine.clock import SystemClock
-from engine.context import Codec, RunScope
+from engine.context import RunScope
 from engine.events import AttemptFinished
 from engine.fingerprint import difference
 from engine.logs import ScopeHandler
 from engine.model import AttemptOutcome, Step
 from engine.ports import Job
 from engine.workers.attempt import Attempt
-from engine.workers.frames import FrameFault
 from engine.workers.guard import AttemptStopped, Guard
-from engine.workers.orders import Order, Setup, result_frame
-from engine.workers.remote import Line, RemoteIndex, RemoteLogs, RemoteSecrets
-from engine.workers.toolbox import Toolbox
-from store import values
+from engine.workers.isolation.frames import FrameFault
+from engine.workers.isolation.orders import Order, Setup, result_frame
+from engine.workers.isolation.remote import Line, RemoteIndex, RemoteLogs, RemoteSecrets
+from engine.workers.toolbox import Toolbox, codec_for
 
 
 class Loaded(NamedTuple):
@@ -140,10 +139,7 @@ def _attempt(
         workflow=setup.workflow,
         run_id=setup.run_id,
         index=RemoteIndex(line, [order.name]),
-        codec=Codec(
-            encode=lambda key, value: values.encode(key, value, reject=secrets.contains),
-            decode=values.decode,
-        ),
+        codec=codec_for(secrets),
         params=MappingProxyType(dict(setup.params)),
         paths=setup.paths,
         secrets=secrets,

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 from engine.session.budgets import Budgets
 from engine.session.decide import Decision
-from engine.session.handed import pickled
 from engine.session.record import Going
+from engine.workers.isolation.orders import Order, Setup
+from engine.workers.isolation.pickled import pickled
 from engine.workers.keeper import Keeper
-from engine.workers.orders import Order, Setup
 from store import locks, steps_lock
 
 

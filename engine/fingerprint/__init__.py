@@ -16,13 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.inspection import Project, Record, attribute, in_class, is_a, short_hash
+from engine.fingerprint.inspection import (
+    WRAPPERS_MAX,
+    Project,
+    Record,
+    attribute,
+    in_class,
+    is_a,
+    short_hash,
+)
 from engine.model import Shell, Step, TriggerRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-WRAPPERS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)

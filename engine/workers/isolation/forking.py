@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from threading import Lock
 
-from engine.workers.orders import Setup
-from engine.workers.ours import Ours
+from engine.workers import unshared
+from engine.workers.isolation.orders import Setup
 
 END_S = 2.0  # how long a fork server may take to end its children and itself
 _BOOT = """\
@@ -61,7 +61,7 @@ class Forks:
         if self._control is not None:
             return self._control
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        Ours.keep(ours)
+        unshared.keep(ours)
         flags = ["-B"] if sys.dont_write_bytecode else []
         try:
             with os.fdopen(os.memfd_create("setup"), "w+b") as file:

@@ -17,10 +17,10 @@ from engine.events import AttemptFinished
 from engine.logs import attempt_scope, escape
 from engine.model import AttemptOutcome
 from engine.workers.attempt import Attempt, ProcessError
-from engine.workers.channel import Channel, Desk
 from engine.workers.family import Family
-from engine.workers.frames import FrameFault
-from engine.workers.orders import read_result
+from engine.workers.isolation.channel import Channel, Desk
+from engine.workers.isolation.frames import FrameFault
+from engine.workers.isolation.orders import read_result
 from engine.workers.processes import Ended, Reader, Watch, finish, how_it_ended
 from engine.workers.supervisor import Supervisor
 

@@ -14,7 +14,7 @@ from typing import Any
 from engine.events import AttemptFinished
 from engine.model import AttemptOutcome, Encoded, OutputFile
 from engine.ports import Job, Paths
-from engine.workers.frames import Frame, FrameFault
+from engine.workers.isolation.frames import Frame, FrameFault
 
 
 @dataclass(frozen=True, slots=True)
