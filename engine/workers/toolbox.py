@@ -11,6 +11,7 @@ from engine.model import Step
 from engine.ports import Clock, Logs
 
 if TYPE_CHECKING:
+    from engine.workers.halts import HaltWatch
     from engine.workers.keeper import Keeper
 
 
@@ -20,7 +21,7 @@ class Toolbox:
 
     `environ` is what commands inherit. `key_runs` and `used` are by position: the run in each
     step's idempotency key, and the attempts of its budget spent in earlier runs. `keeper` has what
-    the run's step processes need.
+    the run's step processes need, `halts` knows the engine's halts where a limit is to be kept.
     """
 
     scope: RunScope
@@ -31,3 +32,4 @@ class Toolbox:
     key_runs: Sequence[int]
     used: Sequence[int]
     keeper: Keeper | None = None
+    halts: HaltWatch | None = None
