@@ -82,6 +82,39 @@ def _tidy(project: Project) -> Iterator[None]:
             os.kill(pid, signal.SIGKILL)
 
 
+ATTEMPTS = "SELECT count(*) FROM attempts"
+SLOW_TO_LOAD = """
+if "engine.cli.forkserver" in sys.modules and not Path("go").exists():
+    effect("loading")
+    time.sleep(20)
+
+def isolated(ctx):
+    return 1
+
+workflow = Workflow("flow").add(Step("isolated", isolated, isolate=True))
+"""
+
+
+def test_the_next_engine_is_none_of_the_last_ones_processes(project: Project) -> None:
+    """Stopped at once and started again, a run is not killed by what still tidies up.
+
+    The fork server is loading, so that the warden has to wait for it; meanwhile the next engine
+    opens the same locks, and carries no marker either.
+    """
+    project.write("flow", SLOW_TO_LOAD)
+    first = project.start("run", "flow")
+    project.wait_for(lambda: "loading" in project.effects(), 30)
+    project.wait_for(lambda: project.store.exists() and project.rows(ATTEMPTS) == [(1,)], 30)
+    warden = warden_of(first.pid)
+    first.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    assert project.stopped(first, signal.SIGINT).code == 130
+    (project.root / "go").touch()
+    result = project.run("run", "flow", "-q")
+    assert result.code == 0, result.err
+    project.wait_for(lambda: not is_alive(warden), 30)
+
+
 def test_no_step_process_outlives_a_killed_engine(project: Project) -> None:
     """SIGKILL of the engine: a moment later none is left, wherever it has gone.
 
