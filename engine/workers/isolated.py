@@ -183,7 +183,7 @@ class IsolatedAttempt(Attempt):
         channel.send(start)
         ended = self._supervisor.follow([*readers, channel], watch, selector)
         self._supervisor.end_rest()
-        finish(readers, log, cut=watch.over)
+        finish(readers, log, cut=watch.over and not watch.dropped)
         return _fault(ended, readers[1].last_line)
 
     # -- its result -------------------------------------------------------------------------------
