@@ -99,6 +99,8 @@ class IsolatedAttempt(Attempt):
                 return
             self._stop = self._stop or reason
         self._supervisor.stop(reason)
+        if self._tools.keeper is not None:
+            self._tools.keeper.go_on()
         with self._ends:
             if self._watch is not None:
                 self._watch.drop()

@@ -69,6 +69,10 @@ class Keeper:
         """Have an isolated step's process forked, with `fds` as its ends."""
         self._forks.request(job.step, self.marker(job).attempt, [*fds, *self.pass_fds])
 
+    def go_on(self) -> None:
+        """See that what tells of the ends of isolated steps is not halted."""
+        self._forks.go_on()
+
     def close(self) -> None:
         """End what this has started, and what attempts that are still live have."""
         self._forks.close()
