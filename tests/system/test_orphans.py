@@ -264,6 +264,35 @@ def test_engine_stopped_twice_leaves_nothing(project: Project) -> None:
     project.wait_for(lambda: not any(map(is_alive, pids(project))))
 
 
+def test_a_child_that_comes_out_of_a_thread_step_does_nothing_more(project: Project) -> None:
+    """It is a copy of the engine, with a copy of its queue: each step is still done once."""
+    project.write(
+        "flow",
+        """
+def forks(ctx):
+    effect("forks")
+    pid = os.fork()
+    if pid:
+        effect(f"pid:{pid}")
+    elif ctx["raises"]:
+        raise ValueError("in the child")
+
+workflow = Workflow("flow")
+for at in range(100):
+    workflow.add(Step(f"before{at}", does(f"before{at}")))
+workflow.add(Step("raises", lambda ctx: ctx.run_id == 1))
+workflow.add(Step("forks", forks, ["raises"]))
+for at in range(100):
+    workflow.add(Step(f"after{at}", does(f"after{at}"), ["raises"]))
+""",
+    )
+    for run in (1, 2):
+        project.report("flow", "--workers", "1", "--fresh")
+        project.wait_for(lambda: not any(map(is_alive, pids(project))))
+        done = [word for word in project.effects() if not word.startswith("pid:")]
+        assert len(done) == 201 * run
+
+
 def test_a_thread_steps_fork_keeps_nothing_alive(project: Project) -> None:
     """A child forked in a thread holds neither pipe: warden and fork server see the engine die."""
     project.write(
