@@ -22,6 +22,10 @@ class SystemClock:
         """Monotonic seconds."""
         return time.monotonic()
 
+    def cpu_s(self) -> float:
+        """Seconds that this process has computed, all its threads together."""
+        return time.process_time()
+
     def stamp(self, at: float) -> int:
         """Microseconds since 1970 UTC of the monotonic instant `at`."""
         return round((self._anchor + at) * 1_000_000)

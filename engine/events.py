@@ -69,7 +69,21 @@ class StopRequested(NamedTuple):
     cancel: bool = False
 
 
-Event = AttemptStarted | AttemptFinished | AttemptWithdrawn | AttemptOverran | StopRequested
+class EngineHalted(NamedTuple):
+    """The whole engine stood still (SIGSTOP, a debugger, a starved machine) from `begun` on."""
+
+    begun: float
+    ended: float
+
+
+Event = (
+    AttemptStarted
+    | AttemptFinished
+    | AttemptWithdrawn
+    | AttemptOverran
+    | StopRequested
+    | EngineHalted
+)
 
 # -- actions --------------------------------------------------------------------------------------
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 
-from engine.events import AttemptStarted
+from engine.events import AttemptStarted, EngineHalted
 
 LEFT_MAX = 100  # attempts left behind whose bodies still run, before their run is stopped
+HEAR_S = 0.5  # in which a step process is heard of that has ended while the engine was halted
+
+
+def halted_s(halts: Iterable[EngineHalted], since: float) -> float:
+    """Give how long the engine was halted from `since` on."""
+    return sum(max(0.0, halt.ended - max(halt.begun, since)) for halt in halts)
 
 
 class Live:
@@ -33,11 +39,12 @@ class LiveAttempts:
     that could not be stopped and whose bodies may still run.
     """
 
-    __slots__ = ("_limits", "_timeout_s", "by_step", "left", "queued")
+    __slots__ = ("_apart", "_halts", "_limits", "_timeout_s", "by_step", "left", "queued")
 
-    def __init__(self, timeout_s: Sequence[float | None]) -> None:
-        """Start with none; `timeout_s` is by step."""
-        self._timeout_s = timeout_s
+    def __init__(self, timeout_s: Sequence[float | None], apart: Sequence[bool]) -> None:
+        """Start with none; by step: `timeout_s`, and whether it runs `apart` from the engine."""
+        self._timeout_s, self._apart = timeout_s, apart
+        self._halts: list[EngineHalted] = []
         self.by_step: dict[int, Live] = {}
         self.queued = 0
         self.left: dict[int, set[int]] = {}
@@ -78,9 +85,8 @@ class LiveAttempts:
             return False
         live.begun = True
         live.started_at = event.at
-        limit_s = self._timeout_s[event.step]
-        if limit_s is not None:
-            heappush(self._limits, (event.at + limit_s, event.step, event.number))
+        if self._timeout_s[event.step] is not None:
+            heappush(self._limits, (self._deadline(event.step, live), event.step, event.number))
         was_known, live.known = live.known, True
         if not was_known:
             self.queued -= 1
@@ -93,13 +99,48 @@ class LiveAttempts:
         heappush(self._limits, (stop_by, step, live.number))
         return live
 
+    def halt(self, halt: EngineHalted) -> None:
+        """Take in that the engine was halted: deadlines move as they are met, stop-bys now."""
+        self._halts.append(halt)
+        for step, live in self.by_step.items():
+            if live.stop_by is not None and live.stop_by > halt.begun:
+                live.stop_by += halt.ended - halt.begun
+                heappush(self._limits, (live.stop_by, step, live.number))
+
+    def _deadline(self, step: int, live: Live) -> float:
+        """When the limit of a begun attempt passes.
+
+        What runs in the engine was halted with it. A process was not: it is past its limit when
+        the engine goes on, but may have ended before, which is to be heard of first.
+        """
+        limit_s, begun = self._timeout_s[step], live.started_at
+        assert limit_s is not None
+        assert begun is not None
+        at = begun + limit_s
+        if not self._apart[step]:
+            return at + halted_s(self._halts, begun)
+        heard = (halt.ended + HEAR_S for halt in self._halts if halt.begun < at <= halt.ended)
+        return max(heard, default=at)
+
     def due(self, now: float) -> Iterator[tuple[int, Live]]:
         """Give the attempts whose deadline has passed and that were not asked to stop yet."""
         while self._limits and self._limits[0][0] <= now:
             _, step, number = heappop(self._limits)
             live = self.by_step.get(step)
-            if live is not None and live.number == number and not live.asked:
+            if live is None or live.number != number or live.asked:
+                continue
+            deadline = self._deadline(step, live)
+            if deadline > now:
+                heappush(self._limits, (deadline, step, number))
+            else:
                 yield step, live
+
+    def is_past(self, step: int, number: int, now: float) -> bool:
+        """Whether an attempt was asked to stop and is past the time for it."""
+        live = self.by_step.get(step)
+        if live is None or live.number != number or live.stop_by is None:
+            return False
+        return live.stop_by <= now
 
     def overran(self, now: float) -> list[tuple[int, int]]:
         """(step, number) of attempts that were asked to stop and are past the time for it."""

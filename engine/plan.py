@@ -35,7 +35,8 @@ class Plan:
     """What the core needs to know of a definition, compiled; sequences are by position.
 
     `stop_s` is how long a stop may take before the attempt counts as left behind; `gentle` says
-    that a stop leaves a way to clean up (a command gets TERM), so that it is asked for at once;
+    that it runs in a process: a stop leaves that a way to clean up (TERM), so that it is asked for
+    at once, and it runs on while the engine is halted;
     `on_overrun` what a retry does while the attempt before it still runs.
     """
 

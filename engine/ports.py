@@ -19,6 +19,9 @@ class Clock(Protocol):
     def now(self) -> float:
         """Monotonic seconds; never goes back, has no meaning outside this process."""
 
+    def cpu_s(self) -> float:
+        """Seconds that this process has computed, all its threads together."""
+
     def stamp(self, at: float) -> int:
         """Microseconds since 1970 UTC of the monotonic instant `at`."""
 

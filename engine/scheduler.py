@@ -24,6 +24,7 @@ from engine.events import (
     Claim,
     EndAttempt,
     EndStep,
+    EngineHalted,
     Event,
     LeaveBehind,
     RecordStart,
@@ -50,7 +51,7 @@ class Scheduler:
         self.plan = plan
         self.workers = workers
         self._board = Board(plan, states)
-        self._live = LiveAttempts(plan.timeout_s)
+        self._live = LiveAttempts(plan.timeout_s, plan.gentle)
         self._stopping = Stopping(plan, self._board, self._live)
         self._ended = False
 
@@ -131,6 +132,8 @@ class Scheduler:
                 self._overran(event, now, actions)
             case StopRequested():
                 self._stopping.request(event, now, actions)
+            case EngineHalted():
+                self._live.halt(event)
             case _:
                 assert_never(event)
 
@@ -163,9 +166,10 @@ class Scheduler:
 
     def _overran(self, event: AttemptOverran, now: float, actions: list[Action]) -> None:
         step = event.step
+        if not self._live.is_past(step, event.number, now):
+            return  # it has ended, or the engine was halted in its time
         live = self._live.take(step, event.number)
-        if live is None:
-            return
+        assert live is not None
         left = self._live.leave(step, event.number)
         outcome = AttemptOutcome.TIMED_OUT if live.late else AttemptOutcome.INTERRUPTED
         command = self.plan.gentle[step]

@@ -16,6 +16,8 @@ from store import locks
 
 SUFFIX = ".steps"
 
+File = tuple[int, int]  # device and inode, by which an open descriptor of it is known
+
 
 class StepsLock:
     """The shared lock of one run's step processes; `fd` is what they are handed."""
@@ -46,12 +48,16 @@ def of(lock: locks.RunLock) -> StepsLock:
     return StepsLock(lock.path.with_suffix(SUFFIX))
 
 
-def file_of(store: Path, lock_name: str) -> tuple[int, int] | None:
-    """Give device and inode of the file beside the lock file `lock_name`; None without one."""
+def files_of(lock: Path) -> tuple[File, File] | None:
+    """Give the steps lock's file and that of the run's `lock` beside it; None without both."""
     try:
-        status = _path(store, lock_name).stat()
+        return _file(lock.with_suffix(SUFFIX)), _file(lock)
     except OSError:
         return None
+
+
+def _file(path: Path) -> File:
+    status = path.stat()
     return status.st_dev, status.st_ino
 
 

@@ -21,6 +21,7 @@ from engine.events import (
     EndAttempt,
     EndRun,
     EndStep,
+    EngineHalted,
     Event,
     RecordStart,
 )
@@ -39,12 +40,17 @@ class FakeClock:
     def __init__(self, now: float = 0.0, seed: int = 0) -> None:
         """Stand at `now`."""
         self._now = now
+        self.computed_s = 0.0
         self.wall_s = 0.0  # how far the wall clock was set, in all
         self._random = Random(seed)
 
     def now(self) -> float:
         """Virtual seconds."""
         return self._now
+
+    def cpu_s(self) -> float:
+        """Nothing is ever computed in virtual time, unless a test says so."""
+        return self.computed_s
 
     def pass_to(self, at: float) -> None:
         """Go forward to `at`; never back."""
@@ -96,6 +102,7 @@ class _Running:
     ends_at: float
     stopped: str = ""
     left: bool = False
+    halted_s: float = 0.0
 
 
 class FakeWorkers:
@@ -182,6 +189,15 @@ class FakeWorkers:
             self._busy -= 1
             self._begin_queued(self._clock.now())
 
+    def halt(self, halt: EngineHalted, spared: Sequence[bool]) -> None:
+        """Let the engine stand still, and with it the bodies of all steps but the spared."""
+        self._settle(halt.begun)
+        for running in self._running.values():
+            if not spared[running.job.step]:
+                running.ends_at += halt.ended - halt.begun
+                running.halted_s += halt.ended - halt.begun
+        self._clock.pass_to(halt.ended)
+
     def left_running(self) -> list[Key]:
         """(step, number) of bodies that still run."""
         return sorted(self._running)
@@ -223,7 +239,7 @@ class FakeWorkers:
         body, job = running.body, running.job
         begun, ended = running.started_at, running.ends_at
         limit_s = self._timeout_s[job.step] if self._timeout_s else None
-        if limit_s is not None and ended - begun > limit_s:
+        if limit_s is not None and ended - begun - running.halted_s > limit_s:
             outcome, error = AttemptOutcome.TIMED_OUT, f"timed out after {limit_s:g}s"
         elif running.stopped:
             outcome, error = AttemptOutcome.INTERRUPTED, running.stopped

@@ -24,6 +24,7 @@ from engine.session.environment import Environment
 from engine.session.observe import Progress, run_order
 from engine.session.record import Going
 from engine.session.stored_values import StoredValues
+from engine.workers.halts import HaltWatch
 from engine.workers.threads import ThreadWorkers
 from engine.workers.toolbox import Toolbox, codec_for
 from store import journal, locks
@@ -51,6 +52,7 @@ class Drive:
         self._going, self._decision = going, decision
         self._database, self._lock, self._run_id = database, lock, run_id
         self._history = History(database)
+        self._halts: HaltWatch | None = None
         self.interrupted = False
         self._stored = StoredValues(database.path, going.compiled.graph.names, run_id)
 
@@ -65,6 +67,9 @@ class Drive:
 
                 given = (self._going, self._decision, budgets, self._lock, self._run_id)
                 keeper = stack.enter_context(keeping(*given))
+            if any(step.timeout_s is not None for step in steps):
+                env = self._going.environment
+                self._halts = stack.enter_context(HaltWatch(env.clock, env.inbox.put))
             index = self._index()
             return self._run(channels, index, self._workers(index, budgets, keeper))
 
@@ -162,6 +167,7 @@ class Drive:
             key_runs=budgets.key_runs,
             used=budgets.used,
             keeper=keeper,
+            halts=self._halts,
         )
 
         def mark(lane: int, job: Job, started_at: float) -> None:

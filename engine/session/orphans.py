@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import signal
+from pathlib import Path
 from typing import NamedTuple
 
 from engine.errors import AlreadyRunning
 from engine.workers import procfs, warden_program
-from engine.workers.warden_program import StepProcess
+from engine.workers.warden_program import LockFiles, StepProcess
 from store import locks, steps_lock
 from store.connection import Database
 from store.reconcile import Found, live_attempts, open_runs
@@ -34,7 +35,7 @@ def end_orphans(database: Database, mine: locks.RunLock | None) -> None:
     """
     for found in open_runs(database):
         owner = locks.Owner.from_text(found.owner)
-        if owner is None or steps_lock.file_of(database.path, owner.lock) is None:
+        if owner is None or steps_lock.files_of(_path(database, owner)) is None:
             continue
         dead = _Dead(found, owner, live_attempts(database, found.run_id))
         if mine is not None and owner.lock == mine.name:
@@ -50,11 +51,12 @@ def end_orphans(database: Database, mine: locks.RunLock | None) -> None:
 
 
 def _end(database: Database, dead: _Dead) -> None:
-    file = steps_lock.file_of(database.path, dead.owner.lock) if dead.live else None
+    files = steps_lock.files_of(_path(database, dead.owner)) if dead.live else None
+    held = None if files is None else LockFiles(*files)
     seen: dict[tuple[int, int], str] = {}
     for _ in range(ROUNDS_MAX):
         left = warden_program.left(
-            dead.owner.engine, file, lambda attempt: _is_spared(dead, attempt)
+            dead.owner.engine, held, lambda attempt: _is_spared(dead, attempt)
         )
         _kill(dead, left, seen)
         if not left and not _is_held_unseen(database, dead):
@@ -71,6 +73,10 @@ def _end(database: Database, dead: _Dead) -> None:
         )
 
 
+def _path(database: Database, owner: locks.Owner) -> Path:
+    return locks.folder(database.path) / owner.lock
+
+
 def _is_spared(dead: _Dead, attempt: str) -> bool:
     return bool(attempt) and attempt not in dead.live
 
@@ -85,10 +91,10 @@ def _kill(dead: _Dead, left: list[StepProcess], seen: dict[tuple[int, int], str]
 
 def _is_held_unseen(database: Database, dead: _Dead) -> bool:
     """Whether the steps lock is held by nobody that can be seen, such as another user's process."""
-    file = steps_lock.file_of(database.path, dead.owner.lock)
-    if not dead.live or file is None or not steps_lock.is_held(database.path, dead.owner.lock):
+    files = steps_lock.files_of(_path(database, dead.owner))
+    if not dead.live or files is None or not steps_lock.is_held(database.path, dead.owner.lock):
         return False
-    return not any(procfs.holders(file, procfs.processes()))
+    return not any(files[0] in procfs.open_files(pid) for pid in procfs.processes())
 
 
 def _still_running(dead: _Dead, left: list[StepProcess]) -> AlreadyRunning:

@@ -11,6 +11,7 @@ from engine.session.record import Going
 from engine.workers.isolation.orders import Order, Setup
 from engine.workers.isolation.pickled import pickled
 from engine.workers.keeper import Keeper
+from engine.workers.warden_program import LockFiles
 from store import locks, steps_lock
 
 
@@ -21,10 +22,12 @@ def keeping(
     """Give the run a keeper, and end what that has started."""
     env = going.environment
     steps = steps_lock.of(lock)
+    files = steps_lock.files_of(lock.path)
+    assert files is not None
     keeper = Keeper(
         _setup(going, decision, budgets, run_id),
         engine=locks.this_process(lock.name).engine,
-        steps_fd=steps.fd,
+        locks=(steps.fd, LockFiles(*files)),
         environ=lambda: env.secrets.child_env(env.environ),
     )
     try:

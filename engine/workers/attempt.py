@@ -179,8 +179,11 @@ class Attempt:
     # -- the end ----------------------------------------------------------------------------------
 
     def _ran_over(self, started_at: float, finished_at: float) -> bool:
-        limit = self.step.timeout_s
-        return limit is not None and finished_at >= started_at + limit  # as the core computes it
+        """Tell as the core does; a process that ended while the engine was halted is believed."""
+        limit, halts = self.step.timeout_s, self._tools.halts
+        if limit is None or finished_at < started_at + limit:
+            return False
+        return halts is None or finished_at >= started_at + limit + halts.halted_s(started_at)
 
     def _succeeded(
         self, started_at: float, finished_at: float, *, skip: str | None

@@ -6,6 +6,7 @@ at most once, only between the body's start and its end, and swallows one that a
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -46,6 +47,7 @@ class Guard:
 
         Safe to be interrupted at any point: a second turn of the loop finishes what is left.
         """
+        pid = os.getpid()
         answer: list[tuple[Any, BaseException | None]] = []
         while True:
             try:
@@ -59,6 +61,10 @@ class Guard:
                         answer.append((body(), None))
                     except BaseException as error:  # noqa: BLE001 - a step may raise anything
                         answer.append((None, error))
+                if os.getpid() != pid:
+                    # Forked by the body, and come out of it: a copy of the engine that would go on
+                    # with all that was queued.
+                    os._exit(not answer or answer[0][1] is not None)
                 self._finish()
             except AttemptStopped:
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
@@ -12,6 +11,7 @@ from engine.workers.isolation.forking import Forks
 from engine.workers.isolation.orders import Setup
 from engine.workers.procfs import ATTEMPT_VARIABLE, ENGINE_VARIABLE, Marker
 from engine.workers.warden import Warden
+from engine.workers.warden_program import LockFiles
 
 
 class Keeper:
@@ -21,18 +21,21 @@ class Keeper:
         self,
         setup: Setup,
         engine: str,
-        steps_fd: int,
+        locks: tuple[int, LockFiles],
         environ: Callable[[], Mapping[str, str]],
     ) -> None:
-        """Nothing is started yet; `engine` is this process's part of the marker."""
+        """Nothing is started yet; `engine` is this process's part of the marker.
+
+        `locks` has the descriptor of the steps lock, and which files it and the run's own are.
+        """
         self._run_id = setup.run_id
         self._engine = engine
         self._isolates = bool(setup.orders)
         self._live: set[Job] = set()
+        steps_fd, files = locks
         self.pass_fds = (steps_fd,)
         self._forks = Forks(setup, lambda: _marked(environ(), engine))
-        status = os.fstat(steps_fd)
-        self._warden = Warden(engine, (status.st_dev, status.st_ino))
+        self._warden = Warden(engine, files)
 
     def start(self) -> None:
         """Start what takes a while to be ready, without waiting for it.
@@ -65,6 +68,10 @@ class Keeper:
     def fork(self, job: Job, fds: Sequence[int]) -> None:
         """Have an isolated step's process forked, with `fds` as its ends."""
         self._forks.request(job.step, self.marker(job).attempt, [*fds, *self.pass_fds])
+
+    def go_on(self) -> None:
+        """See that what tells of the ends of isolated steps is not halted."""
+        self._forks.go_on()
 
     def close(self) -> None:
         """End what this has started, and what attempts that are still live have."""

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 ENGINE_VARIABLE = "KAHNBAN_ENGINE"
 ATTEMPT_VARIABLE = "KAHNBAN_ATTEMPT_ID"
 _SHOWN_CHARS = 60
 _TICKS = os.sysconf("SC_CLK_TCK")  # in a second
+
+File = tuple[int, int]  # device and inode
 
 
 class Marker(NamedTuple):
@@ -124,22 +127,16 @@ def marker_of(pid: int) -> Marker | None:
     return Marker(engine, found.get(ATTEMPT_VARIABLE.encode(), "")) if engine else None
 
 
-def holders(file: tuple[int, int], among: Iterable[int]) -> Iterator[int]:
-    """Give those that have a file (device, inode) open."""
-    for pid in among:
-        folder = f"/proc/{pid}/fd"
-        try:
-            descriptors = os.listdir(folder)  # noqa: PTH208 - of each process
-        except OSError:
-            continue
-        for descriptor in descriptors:
-            try:
-                status = os.stat(f"{folder}/{descriptor}")  # noqa: PTH116 - of each process
-            except OSError:
-                continue
-            if (status.st_dev, status.st_ino) == file:
-                yield pid
-                break
+def open_files(pid: int) -> set[File]:
+    """Give what a process has open; nothing if it is gone or may not be looked at."""
+    folder = f"/proc/{pid}/fd"
+    found = set()
+    with suppress(OSError):
+        for descriptor in os.listdir(folder):  # noqa: PTH208 - of each process
+            with suppress(OSError):
+                status = os.stat(f"{folder}/{descriptor}")  # noqa: PTH116 - as above
+                found.add((status.st_dev, status.st_ino))
+    return found
 
 
 def send(process: Process, number: signal.Signals) -> bool:

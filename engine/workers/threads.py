@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Lock
 
@@ -66,12 +67,13 @@ class ThreadWorkers:
             self._withdraw()
         events: list[Event] = []
         inbox = self._inbox
-        try:
+        with suppress(Empty):
             events.append(inbox.get(timeout=timeout_s))
+        if self._tools.halts is not None:
+            self._tools.halts.look()  # before anybody's limit is found to have passed
+        with suppress(Empty):
             while True:
                 events.append(inbox.get_nowait())
-        except Empty:
-            pass
         return events
 
     def begun(self) -> list[AttemptStarted]:

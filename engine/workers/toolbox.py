@@ -13,6 +13,7 @@ from engine.secrets import Secrets
 from store import values
 
 if TYPE_CHECKING:
+    from engine.workers.halts import HaltWatch
     from engine.workers.keeper import Keeper
 
 
@@ -22,7 +23,7 @@ class Toolbox:
 
     `environ` is what commands inherit. `key_runs` and `used` are by position: the run in each
     step's idempotency key, and the attempts of its budget spent in earlier runs. `keeper` has what
-    the run's step processes need.
+    the run's step processes need, `halts` knows the engine's halts where a limit is to be kept.
     """
 
     scope: RunScope
@@ -33,6 +34,7 @@ class Toolbox:
     key_runs: Sequence[int]
     used: Sequence[int]
     keeper: Keeper | None = None
+    halts: HaltWatch | None = None
 
 
 def codec_for(secrets: Secrets) -> Codec:

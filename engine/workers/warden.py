@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 
 from engine.workers import unshared
+from engine.workers.warden_program import LockFiles
 
 _HOME = str(Path(__file__).parents[2])
 _BOOT = """\
@@ -24,10 +25,10 @@ _END_S = 2.0
 class Warden:
     """One process beside a run, at a pipe that this process alone holds open. Thread-safe."""
 
-    def __init__(self, engine: str, lock: tuple[int, int]) -> None:
-        """Nothing is started yet; `lock` is the steps lock's device and inode."""
+    def __init__(self, engine: str, locks: LockFiles) -> None:
+        """Nothing is started yet; `locks` are what step processes, and engines, have open."""
         self._engine = engine
-        self._file = lock
+        self._locks = locks
         self._lock = Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._spared: list[str] = []
@@ -43,7 +44,7 @@ class Warden:
     def _start(self) -> None:
         self._close()
         flags = ["-B"] if sys.dont_write_bytecode else []
-        words = [_HOME, self._engine, *map(str, self._file)]
+        words = [_HOME, self._engine, *map(str, self._locks.steps + self._locks.run)]
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", *flags, "-c", _BOOT, *words],
             cwd="/",

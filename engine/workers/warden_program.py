@@ -16,13 +16,20 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from engine.workers import procfs
-from engine.workers.procfs import Process
+from engine.workers.procfs import File, Process
 
 Spares = Callable[[str], bool]
 
 _ROUND_S = 0.02
 _SERVER_ROUNDS = 50
 _ROUNDS_MAX = 250  # what cannot be killed within five seconds cannot be killed
+
+
+class LockFiles(NamedTuple):
+    """The files that step processes, and engines, of a workflow have open: engines have both."""
+
+    steps: File
+    run: File
 
 
 class StepProcess(NamedTuple):
@@ -35,11 +42,11 @@ class StepProcess(NamedTuple):
     attempt: str | None
 
 
-def left(engine: str, lock: tuple[int, int] | None, spares: Spares) -> list[StepProcess]:
+def left(engine: str, locks: LockFiles | None, spares: Spares) -> list[StepProcess]:
     """Give the living step processes of an engine, less those of attempts that are spared.
 
-    One with the lock open and no marker (it has cleared its environment) is one of them too, and
-    so is whatever is below one.
+    One with the steps lock open and no marker (it has cleared its environment) is one of them too,
+    and so is whatever is below one.
     """
     among = procfs.processes()
     among.pop(os.getpid(), None)
@@ -49,20 +56,25 @@ def left(engine: str, lock: tuple[int, int] | None, spares: Spares) -> list[Step
         for pid, marker in markers.items()
         if marker is not None and marker.engine == engine and not spares(marker.attempt)
     }
-    if lock is not None:
+    if locks is not None:
         unmarked = [pid for pid, marker in markers.items() if marker is None and pid not in found]
-        # The engine itself holds it too, as long as it lives.
-        holders = procfs.holders(lock, unmarked)
-        found |= {pid: None for pid in holders if not _is(among[pid], engine)}
+        found |= dict.fromkeys(_holders(locks, unmarked, among))
     found = dict.fromkeys(procfs.below(found, among)) | found
     return [StepProcess(among[pid], found[pid]) for pid in sorted(found)]
 
 
-def _is(process: Process, engine: str) -> bool:
-    return engine.endswith(f"-{process.pid}-{process.started}")
+def _holders(locks: LockFiles, unmarked: list[int], among: dict[int, Process]) -> set[int]:
+    """Give those that an engine has left the steps lock to.
+
+    An engine itself, and what it has forked, is none of them: the next one may be there already.
+    """
+    opened = {pid: procfs.open_files(pid) for pid in unmarked}
+    holding = {pid for pid, files in opened.items() if locks.steps in files}
+    engines = {pid for pid in holding if locks.run in opened[pid]}
+    return holding - engines - procfs.below(engines, among)
 
 
-def end_all(engine: str, lock: tuple[int, int] | None, spares: Spares) -> list[StepProcess]:
+def end_all(engine: str, locks: LockFiles | None, spares: Spares) -> list[StepProcess]:
     """Kill them until none is left; give those that cannot be killed.
 
     The fork server has a moment to do its part: it finds whatever is below it, by no marker. Were
@@ -70,7 +82,7 @@ def end_all(engine: str, lock: tuple[int, int] | None, spares: Spares) -> list[S
     """
     found: list[StepProcess] = []
     for turn in range(_ROUNDS_MAX):
-        found = left(engine, lock, spares)
+        found = left(engine, locks, spares)
         if not found:
             break
         for process, attempt in found:
@@ -85,7 +97,7 @@ def pause() -> None:
     select.select([], [], [], _ROUND_S)
 
 
-def watch(engine: str, lock: tuple[int, int] | None) -> None:
+def watch(engine: str, locks: LockFiles) -> None:
     """Wait for the engine's end: `ok ATTEMPT` spares what that one leaves, `end` all there is."""
     spared: set[str] = set()
     with os.fdopen(0, "rb") as pipe:
@@ -94,10 +106,11 @@ def watch(engine: str, lock: tuple[int, int] | None) -> None:
             if word == "end":
                 return
             spared.add(attempt)
-    end_all(engine, lock, spared.__contains__)
+    end_all(engine, locks, spared.__contains__)
 
 
 def main() -> None:
-    """Start from `ENGINE DEVICE INODE` on the command line."""
-    engine, device, inode = sys.argv[1:]
-    watch(engine, (int(device), int(inode)))
+    """Start from `ENGINE DEVICE INODE DEVICE INODE` on the command line: steps lock, run lock."""
+    engine, *numbers = sys.argv[1:]
+    steps_device, steps_inode, run_device, run_inode = map(int, numbers)
+    watch(engine, LockFiles((steps_device, steps_inode), (run_device, run_inode)))

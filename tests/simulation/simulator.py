@@ -15,9 +15,9 @@ from typing import Any
 from engine import resume
 from engine.ancestry import ContextIndex
 from engine.errors import StoreBusy, StoreError, SupersededError
-from engine.events import Action, Claim, Event, StopRequested
+from engine.events import Action, Claim, EngineHalted, Event, StopRequested
 from engine.graph import build
-from engine.live import LEFT_MAX
+from engine.live import HEAR_S, LEFT_MAX
 from engine.model import (
     AttemptOutcome,
     OnOverrun,
@@ -86,6 +86,7 @@ class Troubles:
     signals: float
     cancels: float
     files: float
+    halts: float
 
 
 class World:
@@ -130,6 +131,7 @@ class World:
             signals=luck.choice((0.0, 0.0, 0.7)),
             cancels=luck.choice((0.0, 0.0, 0.7)),
             files=luck.choice((0.0, 0.2)),
+            halts=luck.choice((0.0, 0.0, 0.05)),
         )
 
     def jump(self) -> None:
@@ -294,6 +296,18 @@ class _Engine:
             world.clock.pass_to(world.clock.now() + slept_s)
             self.seen.slack_s += slept_s
 
+    def halt_perhaps(self) -> list[Event]:
+        """Halt the engine with its threads, but not the processes of its commands."""
+        world, luck = self._world, self._world.luck
+        if self._calm or luck.random() >= world.troubles.halts:
+            return []
+        begun = world.clock.now()
+        halt = EngineHalted(begun, begun + luck.choice((3.0, 600.0)))
+        self._workers.halt(halt, world.plan.gentle)
+        self.seen.slack_s += halt.ended - begun + HEAR_S
+        self.seen.halts.append(halt)
+        return [halt]
+
     def _break_perhaps(self) -> None:
         if not self._calm and self._world.luck.random() < self._world.troubles.breaks:
             raise StoreError("disk I/O error")
@@ -335,7 +349,7 @@ class _Troubled:
 
 
 class _Telling:
-    """The workers as the runner sees them, telling what is left behind, waking it late at times."""
+    """The workers as the runner sees them: what is left is told, it wakes late, halts at times."""
 
     def __init__(self, workers: FakeWorkers, engine: _Engine) -> None:
         self._workers, self._engine = workers, engine
@@ -350,7 +364,7 @@ class _Telling:
         """Wait; what happens while all sleeps is told late."""
         events = self._workers.wait(timeout_s)
         self._engine.sleep_perhaps()
-        return events
+        return events + self._engine.halt_perhaps()
 
     def __getattr__(self, name: str) -> Any:
         """Pass on all else."""

@@ -181,10 +181,15 @@ def lax_limits(patch: Patch) -> None:
     """An attempt gets three times its limit."""
     init = LiveAttempts.__init__
 
-    def wrong(self: LiveAttempts, timeout_s: Sequence[float | None]) -> None:
-        init(self, [limit_s and 3 * limit_s for limit_s in timeout_s])
+    def wrong(self: LiveAttempts, timeout_s: Sequence[float | None], apart: Sequence[bool]) -> None:
+        init(self, [limit_s and 3 * limit_s for limit_s in timeout_s], apart)
 
     patch.setattr(LiveAttempts, "__init__", wrong)
+
+
+def halts_count(patch: Patch) -> None:
+    """The time in which the engine was halted counts for limits."""
+    patch.setattr(LiveAttempts, "halt", lambda _self, _halt: None)
 
 
 def stopped_at_the_limit(patch: Patch) -> None:
@@ -394,6 +399,7 @@ PLANTED: dict[Plant, str] = {
     unforgiving: "a_step_fails_only_when_its_budget_is_spent",
     doubled: "no_step_runs_twice_at_once",
     lax_limits: "timeouts_are_kept",
+    halts_count: "verdicts_are_true",
     stopped_at_the_limit: "verdicts_are_true",
     unstoppable: "no_claim_after_a_stop",
     endless_grace: "a_stop_ends_the_run_in_time",

@@ -55,6 +55,7 @@ def test_the_simulator_meets_every_trouble() -> None:
         "AttemptOverran",
         "AttemptStarted",
         "AttemptWithdrawn",
+        "EngineHalted",
         "StopRequested",
     }
     assert {type(action).__name__ for tick in ticks for action in tick.actions} == {

@@ -346,6 +346,31 @@ workflow = (
     assert project.effects() == [f"{project.root}|{before}|{os.environ['HOME']}|True"]
 
 
+def test_a_halted_fork_server_goes_on(project: Project) -> None:
+    """It costs the step that halted it its limit at most, and the next one nothing."""
+    project.write(
+        "flow",
+        """
+def halts(ctx):
+    os.kill(os.getppid(), signal.SIGSTOP)
+
+def later(ctx):
+    return 1
+
+workflow = (
+    Workflow("flow")
+    .add(Step("halts", halts, isolate=True, timeout=2, retries=0))
+    .add(Step("later", later, ["halts"], isolate=True, timeout=20, trigger_rule="all_done"))
+)
+""",
+    )
+    report = project.report("flow", code=1)
+    assert statuses(report) == {"halts": "failed", "later": "ok"}
+    assert project.rows("SELECT note FROM step_runs WHERE step = 'halts'") == [
+        ("timed out after 2s",)
+    ]
+
+
 def test_a_killed_fork_server_is_started_again(project: Project) -> None:
     """Its attempts fail and say so; the next one has a new server, whose starter may end."""
     project.write(

@@ -72,6 +72,41 @@ def _tidy(project: Project) -> Iterator[None]:
             os.kill(pid, signal.SIGKILL)
 
 
+ATTEMPTS = "SELECT count(*) FROM attempts"
+SLOW_TO_LOAD = """
+if "engine.cli.forkserver" in sys.modules and not Path("go").exists():
+    effect("loading")
+    time.sleep(20)
+
+def isolated(ctx):
+    return 1
+
+workflow = Workflow("flow").add(Step("isolated", isolated, isolate=True))
+"""
+
+
+def test_the_next_engine_is_none_of_the_last_ones_processes(project: Project) -> None:
+    """Stopped at once and started again, a run is not killed by what still tidies up.
+
+    The fork server is loading, so that the warden has to wait for it; meanwhile the next engine
+    opens the same locks, and carries no marker either.
+    """
+    project.write("flow", SLOW_TO_LOAD)
+    first = project.start("run", "flow")
+    wait_for(lambda: "loading" in project.effects(), 30)
+    wait_for(lambda: project.store.exists() and project.rows(ATTEMPTS) == [(1,)], 30)
+    warden = warden_of(first.pid)
+    first.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    stopped = project.stopped(first, signal.SIGINT)
+    assert stopped.code == 130
+    assert "output cut" not in stopped.err  # of a process that was never there
+    (project.root / "go").touch()
+    result = project.run("run", "flow", "-q")
+    assert result.code == 0, result.err
+    wait_for(lambda: not is_alive(warden), 30)
+
+
 def test_no_step_process_outlives_a_killed_engine(project: Project) -> None:
     """SIGKILL of the engine: a moment later none is left, wherever it has gone.
 
@@ -217,6 +252,35 @@ def test_engine_stopped_twice_leaves_nothing(project: Project) -> None:
     result = project.stopped(process, signal.SIGINT)
     assert result.code == 130
     wait_for(lambda: not any(map(is_alive, project.pids())))
+
+
+def test_a_child_that_comes_out_of_a_thread_step_does_nothing_more(project: Project) -> None:
+    """It is a copy of the engine, with a copy of its queue: each step is still done once."""
+    project.write(
+        "flow",
+        """
+def forks(ctx):
+    effect("forks")
+    pid = os.fork()
+    if pid:
+        effect(f"pid:{pid}")
+    elif ctx["raises"]:
+        raise ValueError("in the child")
+
+workflow = Workflow("flow")
+for at in range(100):
+    workflow.add(Step(f"before{at}", does(f"before{at}")))
+workflow.add(Step("raises", lambda ctx: ctx.run_id == 1))
+workflow.add(Step("forks", forks, ["raises"]))
+for at in range(100):
+    workflow.add(Step(f"after{at}", does(f"after{at}"), ["raises"]))
+""",
+    )
+    for run in (1, 2):
+        project.report("flow", "--workers", "1", "--fresh")
+        wait_for(lambda: not any(map(is_alive, project.pids())))
+        done = [word for word in project.effects() if not word.startswith("pid:")]
+        assert len(done) == 201 * run
 
 
 def test_a_thread_steps_fork_keeps_nothing_alive(project: Project) -> None:

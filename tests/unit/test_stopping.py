@@ -434,8 +434,8 @@ def test_attempt_numbers_left_behind_count_each() -> None:
     for number in range(1, LEFT_MAX + 2):
         core.at(now, AttemptStarted(0, number, now))
         core.at(now + 1)
-        actions = core.at(now + 1.1, AttemptOverran(0, number, retryable=True, delay_s=0.0))
-        now += 1.1
+        actions = core.at(now + 1.2, AttemptOverran(0, number, retryable=True, delay_s=0.0))
+        now += 1.2
     assert number == LEFT_MAX + 1
     assert actions[-1].status is RunStatus.FAILED  # type: ignore[union-attr]
     assert core.status() == "interrupted"

@@ -99,6 +99,8 @@ class IsolatedAttempt(Attempt):
                 return
             self._stop = self._stop or reason
         self._supervisor.stop(reason)
+        if self._tools.keeper is not None:
+            self._tools.keeper.go_on()
         with self._ends:
             if self._watch is not None:
                 self._watch.drop()
@@ -183,7 +185,7 @@ class IsolatedAttempt(Attempt):
         channel.send(start)
         ended = self._supervisor.follow([*readers, channel], watch, selector)
         self._supervisor.end_rest()
-        finish(readers, log, cut=watch.over)
+        finish(readers, log, cut=watch.over and not watch.dropped)
         return _fault(ended, readers[1].last_line)
 
     # -- its result -------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
@@ -44,11 +45,17 @@ class Forks:
         """Have a child forked that has `fds`. Raises `OSError` if no server can be started."""
         data = json.dumps({"step": position, "attempt": attempt}).encode()
         with self._lock:
+            self.go_on()
             try:
                 socket.send_fds(self._started(), [data], fds)
             except ConnectionError:  # it has just been killed
                 self._forget()
                 socket.send_fds(self._started(), [data], fds)
+
+    def go_on(self) -> None:
+        """Have the server go on, should somebody have halted it: every attempt depends on it."""
+        if (process := self._process) is not None:
+            process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         """Let the server end: it kills what is left of its children."""
