@@ -144,7 +144,7 @@ def _end_all(database: Database, job: _Job) -> tuple[tuple[Found, ...], int]:
     found = tuple(open_runs(database))
     with database.write() as cursor:
         for run in found:
-            interrupt(cursor, run.run_id, {}, f"{note}; the end is the last thing recorded of it")
+            interrupt(cursor, run, {}, f"{note}; the end is the last thing recorded of it")
         cursor.execute(
             "UPDATE alert_rows SET status = 'given_up', owner = NULL, error = ?"
             " WHERE status IN ('pending', 'sending')",

@@ -86,7 +86,9 @@ def restore(parsed: argparse.Namespace) -> int:
     if done.kept is not None:
         print_result(f"the store that was there is kept as '{done.kept}'")
     for run in done.ended:
-        print_result(f"run {run.run_id} of {printable(run.workflow)} was on; it is interrupted now")
+        print_result(
+            f"run {run.run_id} of {printable(run.workflow)} was on; it is {run.status} now"
+        )
     if done.alerts:
         print_result(f"{_count(done.alerts, 'alert')} dropped")
     return 0

@@ -134,6 +134,7 @@ class LiveRun:
         lock.begin(owner)
         new = new_run(self._going, decision, owner=owner.to_text())
         run_id = journal.begin_run(database, new)
+        lock.reached(run_id, 0)
         past = decision.past
         how = "starts anew" if past is None else f"continues run {past.run_id}"
         text = "run %d of %s %s: %s"

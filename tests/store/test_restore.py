@@ -70,7 +70,7 @@ def test_a_backup_comes_back_and_the_old_store_is_kept(path: Path, saved: Path) 
 
 
 def test_what_was_going_on_in_the_copy_is_ended(path: Path, tmp_path: Path) -> None:
-    """Runs are interrupted, alerts and requests dropped; nobody is told of what is long over."""
+    """Runs are ended, as asked for where somebody had, alerts dropped: it is all long over."""
     database = open_writer(path)
     first = a_run(database, "failed")
     journal = begun(database, "a b>a c>b", workflow="other")
@@ -85,10 +85,11 @@ def test_what_was_going_on_in_the_copy_is_ended(path: Path, tmp_path: Path) -> N
     done = restore.restore(path, backup)
     assert [(run.run_id, run.workflow) for run in done.ended] == [(2, "other")]
     assert done.alerts == 2
+    note = "restored from a copy taken while it ran; the end is the last thing recorded of it"
     assert asked(path, "SELECT status, note FROM runs WHERE id = 2") == [
         (
-            "interrupted",
-            "restored from a copy taken while it ran; the end is the last thing recorded of it",
+            "cancelled",
+            f"cancelled by ann; {note}",
         )
     ]
     assert asked(path, "SELECT step, status, note FROM step_runs WHERE run_id = 2") == [
