@@ -252,6 +252,12 @@ SELECT step, duration_us FROM (
         """Give what tells which stored values can be used."""
         return ValueFaults(self._database)
 
+    def unpublished(self) -> dict[str, str]:
+        """Temporaries of recorded successes that are not renamed yet, by their targets."""
+        sql = """SELECT target, temporary FROM file_rows WHERE published = 0
+                 ORDER BY run_id, position"""
+        return {row["target"]: row["temporary"] for row in self._rows(sql)}
+
     def initial_run(self, run_id: int) -> int:
         """Give the run of the chain that keeps the initial context: its first."""
         return int(self.run(run_id)["root_run"])
