@@ -9,6 +9,7 @@ import re
 import sqlite3
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from engine.errors import AlreadyRunning, StoreError, UsageError
@@ -44,8 +45,10 @@ def path_of(url: str) -> Path:
     return Path(path).absolute()
 
 
-def open_writer(path: Path) -> Database:
+def open_writer(path: Path, *, beyond: Callable[[], int] = lambda: 0) -> Database:
     """Open the store for writing; creates a missing one, upgrades an older one after a copy.
+
+    In one made now no run gets a number up to what `beyond` gives: logs are there that bear it.
 
     Raises `StoreError` (damaged, newer, foreign, a copy, with losses, unwritable, where others may
     replace it) or `AlreadyRunning` (an upgrade is due while a run is on); nothing is written then.
@@ -56,7 +59,7 @@ def open_writer(path: Path) -> Database:
     _check_place(path)
     _check_companions(path)
     if found is None:
-        _create(path)
+        _create(path, beyond)
         found = _look_at(path)
     if found is None:
         raise StoreError(
@@ -282,7 +285,7 @@ def version_of(path: Path, raw: sqlite3.Connection) -> str | None:
     return str(version)
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, beyond: Callable[[], int]) -> None:
     """Make a whole store beside its place, then link it there: nobody sees half of one.
 
     Who takes a store away starts afresh, so nothing of the old one counts as lost.
@@ -301,7 +304,8 @@ def _create(path: Path) -> None:
         raise _cannot_create(path, error) from None
     temporary = Path(name)
     try:
-        _write_schema(temporary, place.here(path))
+        given = max(beyond(), *(head.run_id for _, head in locks.heads(path)), 0)
+        _write_schema(temporary, place.here(path), given)
         if not path.exists():
             locks.forget_heads(path)
         with contextlib.suppress(FileExistsError):
@@ -322,7 +326,7 @@ def _cannot_create(path: Path, error: OSError) -> StoreError:
     )
 
 
-def _write_schema(path: Path, belongs: place.Place) -> None:
+def _write_schema(path: Path, belongs: place.Place, given: int) -> None:
     """Fill an empty file with the newest schema, in one transaction."""
     from store.tables import schema
 
@@ -333,6 +337,9 @@ def _write_schema(path: Path, belongs: place.Place) -> None:
         for statement in schema():
             connection.execute(statement)
         place.record(connection.cursor(), belongs)
+        if given:
+            row = (given,)
+            connection.execute("INSERT INTO sqlite_sequence VALUES ('run_rows', ?)", row)
         connection.execute("COMMIT")
 
 

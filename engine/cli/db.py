@@ -23,7 +23,7 @@ def upgrade(parsed: argparse.Namespace) -> int:
     """Bring the store's tables up to date, after taking a copy; makes a missing one."""
     environment = place.environment_of(parsed)
     with _writer(environment) as database:
-        print_result(f"the store '{database.path}' is up to date")
+        print_result(f"the store '{_path(database.path)}' is up to date")
     return 0
 
 
@@ -31,11 +31,14 @@ def upgrade(parsed: argparse.Namespace) -> int:
 def _writer(environment: Environment) -> Iterator[Database]:
     """Open the store for writing, and record first what died since it was open last."""
     from engine.places import make_home
+    from engine.session.leavings import highest_run
     from engine.session.reconciling import reconcile_all
     from store.database import open_writer, path_of
 
-    make_home(environment.paths.home)
-    store = open_writer(path_of(environment.paths.store_url))
+    home = environment.paths.home
+    make_home(home)
+    path = path_of(environment.paths.store_url)
+    store = open_writer(path, beyond=lambda: highest_run(home))
     try:
         reconcile_all(store, environment)
         yield store
@@ -67,7 +70,9 @@ def backup(parsed: argparse.Namespace) -> int:
         made = copy_store(database, target)
     finally:
         database.close()
-    print_result(f"saved '{made.path}': {_count(made.runs, 'run')}, {human_size(made.size_bytes)}")
+    print_result(
+        f"saved '{_path(made.path)}': {_count(made.runs, 'run')}, {human_size(made.size_bytes)}"
+    )
     return 0
 
 
@@ -82,9 +87,9 @@ def restore(parsed: argparse.Namespace) -> int:
     make_home(paths.home)
     path, file = path_of(paths.store_url), Path(parsed.file).absolute()
     done = put_in_place(path, file, beyond=leavings.highest_run(paths.home))
-    print_result(f"restored '{path}' from '{file}': {_count(done.runs, 'run')}")
+    print_result(f"restored '{_path(path)}' from '{_path(file)}': {_count(done.runs, 'run')}")
     if done.kept is not None:
-        print_result(f"the store that was there is kept as '{done.kept}'")
+        print_result(f"the store that was there is kept as '{_path(done.kept)}'")
     for run in done.ended:
         print_result(
             f"run {run.run_id} of {printable(run.workflow)} was on; it is {run.status} now"
@@ -92,6 +97,10 @@ def restore(parsed: argparse.Namespace) -> int:
     if done.alerts:
         print_result(f"{_count(done.alerts, 'alert')} dropped")
     return 0
+
+
+def _path(path: Path) -> str:
+    return printable(str(path))
 
 
 def _count(number: int, what: str) -> str:

@@ -44,6 +44,7 @@ def failures_recorded(parsed: argparse.Namespace, paths: Paths, secrets: Secrets
 def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: UsageError) -> None:
     from engine.places import make_home
     from engine.session import alerting
+    from engine.session.leavings import highest_run
     from engine.session.reconciling import reconcile_all
     from store import journal
     from store.database import open_writer, path_of
@@ -52,7 +53,8 @@ def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: U
     environment = place.environment_of(parsed)
     clock = environment.clock
     make_home(paths.home)
-    database = open_writer(path_of(paths.store_url))
+    path = path_of(paths.store_url)
+    database = open_writer(path, beyond=lambda: highest_run(paths.home))
     try:
         history = History(database)
         reconcile_all(database, environment)

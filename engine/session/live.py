@@ -12,6 +12,7 @@ from engine.places import make_home
 from engine.session import alerting, reporting
 from engine.session.decide import Decision, decide
 from engine.session.drive import Drive
+from engine.session.leavings import highest_run
 from engine.session.overlap import already_running, lock_name, running_now
 from engine.session.preview import preview_rows
 from engine.session.reconciling import reconcile_all
@@ -40,7 +41,7 @@ class LiveRun:
         env = self._env
         path = path_of(env.paths.store_url)
         make_home(env.paths.home)
-        database = open_writer(path)
+        database = open_writer(path, beyond=lambda: highest_run(env.paths.home))
         try:
             lock = locks.acquire(path, lock_name(self._compiled.definition, self._params(database)))
             if lock is None:
