@@ -73,9 +73,8 @@ def restore(path: Path, file: Path, *, beyond: int = 0) -> Restored:
 
 
 def _replace(job: _Job, new: Path) -> Restored:
-    source = connect(job.file, writable=False)
+    source = _source(job.file)
     try:
-        version_of(source.path, source.raw)  # refuses what is not a store of ours, or newer
         copies.check(job.file, f"'{job.file}' is damaged")
         copies.vacuum_into(source, new)
     finally:
@@ -88,6 +87,21 @@ def _replace(job: _Job, new: Path) -> Restored:
     copies.sync_folder(job.real.parent)
     locks.forget_heads(job.real)
     return Restored(runs, kept, ended, alerts)
+
+
+def _source(file: Path) -> Database:
+    """Open what is to be put in place; refuses what is not a store of ours, or newer."""
+    try:
+        source = connect(file, writable=False)
+        try:
+            version_of(source.path, source.raw)
+        except BaseException:
+            source.close()
+            raise
+    except StoreError as error:
+        hint = "name a backup, or a store, of this version or an older one; nothing has changed"
+        raise StoreError(error.message, hint=hint) from error
+    return source
 
 
 @contextlib.contextmanager

@@ -257,6 +257,16 @@ def test_a_file_that_is_not_there_or_cut_is_refused(path: Path, saved: Path) -> 
     refused(path, saved, StoreError, "damaged")
 
 
+def test_the_hint_speaks_of_the_file(path: Path, saved: Path) -> None:
+    """What helps a store that is damaged does not help a file that is none."""
+    saved.write_bytes(b"no store")
+    with pytest.raises(StoreError) as caught:
+        restore.restore(path, saved)
+    assert caught.value.hint == (
+        "name a backup, or a store, of this version or an older one; nothing has changed"
+    )
+
+
 def test_a_full_disk_restores_nothing(path: Path, saved: Path) -> None:
     """The new store did not fit beside the old one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
