@@ -247,9 +247,9 @@ def _check_writable(path: Path) -> None:
 
 
 def _check_companions(path: Path) -> None:
-    """Refuse what another user put beside the store: whose log it is can write into it."""
+    """Refuse what is another user's, the store or what lies beside it: a log writes into it."""
     own = os.path.realpath(path)
-    for ending in ("-wal", "-shm", "-journal", ".locks"):
+    for ending in ("", "-wal", "-shm", "-journal", ".locks"):
         with contextlib.suppress(FileNotFoundError):
             check_owner(Path(own + ending), os.lstat(own + ending).st_uid)
 

@@ -17,8 +17,9 @@ from store import locks, statements
 from store.connection import Database
 from store.journal import queue_alerts
 
-MAY_NOT_HAVE_STARTED = "its engine died; may not have started"
+_MAY_NOT_HAVE_STARTED = "; may not have started"
 ENGINE_DIED = "its engine died"
+ENGINE_STOPPED = "its engine stopped"  # it says itself why
 
 _ABANDON = """
 UPDATE attempt_rows SET outcome = 'abandoned', started_at = ?, error = ?, ended_seq = ?
@@ -35,15 +36,15 @@ SELECT r.id, d.position,
        NULL,
        CASE WHEN EXISTS (SELECT 1 FROM attempt_rows a WHERE a.run_id = r.id
                          AND a.position = d.position AND a.outcome = 'abandoned')
-            THEN 'its engine died'
+            THEN ?1
             WHEN EXISTS (SELECT 1 FROM attempt_rows a
                          WHERE a.run_id = r.id AND a.position = d.position)
               OR EXISTS (SELECT 1 FROM carried_rows c WHERE c.run_id = r.id
                          AND c.position = d.position AND c.retry_at IS NOT NULL)
-            THEN 'its engine died before the retry' ELSE 'not started' END,
-       ? + row_number() OVER (ORDER BY d.position)
+            THEN ?1 || ' before the retry' ELSE 'not started' END,
+       ?2 + row_number() OVER (ORDER BY d.position)
 FROM run_rows r JOIN definition_steps d ON d.definition_id = r.definition_id
-WHERE r.id = ? AND NOT EXISTS (SELECT 1 FROM step_rows s
+WHERE r.id = ?3 AND NOT EXISTS (SELECT 1 FROM step_rows s
                                WHERE s.run_id = r.id AND s.position = d.position)"""
 
 _LAST_SIGN = """
@@ -148,7 +149,8 @@ def _end(
     who = f" (process {owner.pid})" if owner else ""
     note = why or f"its engine died{who}; the end is the last thing it recorded"
     with database.write() as cursor:
-        total = interrupt(cursor, found, begun, note)
+        died = ENGINE_STOPPED if why else ENGINE_DIED
+        total = interrupt(cursor, found, begun, note, died=died)
         if total is None:
             return False
         queue_alerts(cursor, found.run_id, channels, now_us)
@@ -157,11 +159,17 @@ def _end(
 
 
 def interrupt(
-    cursor: sqlite3.Cursor, found: Found, begun: Mapping[tuple[int, int], int], note: str
+    cursor: sqlite3.Cursor,
+    found: Found,
+    begun: Mapping[tuple[int, int], int],
+    note: str,
+    *,
+    died: str = ENGINE_DIED,
 ) -> int | None:
     """End a run that nobody runs any more; gives its count of events, None if it had ended.
 
-    `begun` says when attempts, by step and number, had surely started.
+    `begun` says when attempts, by step and number, had surely started; `note` is the run's, `died`
+    that of what it was doing.
     """
     run_id = found.run_id
     state = "SELECT status, events FROM run_rows WHERE id = ?"
@@ -178,7 +186,7 @@ def interrupt(
         [
             (
                 begun.get((step, number)),
-                ENGINE_DIED if (step, number) in begun else MAY_NOT_HAVE_STARTED,
+                died if (step, number) in begun else died + _MAY_NOT_HAVE_STARTED,
                 seq,
                 run_id,
                 step,
@@ -187,7 +195,7 @@ def interrupt(
             for seq, (step, number) in enumerate(live, events + 1)
         ],
     )
-    cursor.execute(_INTERRUPT_STEPS, (events + len(live), run_id))
+    cursor.execute(_INTERRUPT_STEPS, (died, events + len(live), run_id))
     total = int(events + len(live) + cursor.rowcount + 1)
     cursor.execute(statements.count_events(), (total, run_id, events))
     last_us = cursor.execute(_LAST_SIGN, (run_id,)).fetchone()[0]

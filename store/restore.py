@@ -99,6 +99,8 @@ def _source(file: Path) -> Database:
             source.close()
             raise
     except StoreError as error:
+        if type(error) is not StoreError:  # busy, or no room: no fault of the file
+            raise
         hint = "name a backup, or a store, of this version or an older one; nothing has changed"
         raise StoreError(error.message, hint=hint) from error
     return source

@@ -54,7 +54,7 @@ def backup(parsed: argparse.Namespace) -> int:
     from engine.logs import make_private_folder
     from store import losses
     from store.copies import backup as copy_store
-    from store.database import open_reader, path_of
+    from store.database import check_owner, open_reader, path_of
 
     environment = place.environment_of(parsed)
     if parsed.file is not None:
@@ -65,7 +65,8 @@ def backup(parsed: argparse.Namespace) -> int:
     database = open_reader(path_of(environment.paths.store_url))
     try:
         place.say_lost(losses.told(losses.of_store(database)))
-        if parsed.file is None:
+        if parsed.file is None:  # its folder would be closed to the store's owner
+            check_owner(database.path, database.path.stat().st_uid)
             make_private_folder(target.parent)
         made = copy_store(database, target)
     finally:

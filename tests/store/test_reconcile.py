@@ -317,10 +317,16 @@ def test_a_failure_in_this_process_ends_its_own_run_only(database: Database) -> 
     assert lock is not None
     ours = locks.this_process(lock.name)
     mine = begun(database, owner=ours.to_text())
+    mine.commit_tick([Claim(0, 1, None, report=False)])
     begun(database, owner=replace(ours, pid=1).to_text())
     assert ended(database, mine=lock, why="no luck") == [mine.run_id]
     assert rows(database, "SELECT id, status, note FROM run_rows") == [
         (1, "interrupted", "no luck"),
         (2, "running", ""),
+    ]
+    told = rows(database, "SELECT error FROM attempt_rows")
+    assert told == [("its engine stopped; may not have started",)]
+    assert rows(database, "SELECT note FROM step_rows WHERE position = 0") == [
+        ("its engine stopped",)
     ]
     lock.release()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 
-from engine.errors import AlreadyRunning, StoreError, UsageError
+from engine.errors import AlreadyRunning, StoreError, StoreFull, UsageError
 from engine.events import Claim
 from store import copies, locks, migrate, restore
 from store.connection import connect
@@ -265,6 +265,20 @@ def test_the_hint_speaks_of_the_file(path: Path, saved: Path) -> None:
     assert caught.value.hint == (
         "name a backup, or a store, of this version or an older one; nothing has changed"
     )
+
+
+def test_a_full_disk_is_no_fault_of_the_file(
+    path: Path, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without room for its index a file cannot even be opened: the hint is to make some."""
+
+    def full(*_: object) -> None:
+        raise StoreFull("no room", hint="make space")
+
+    monkeypatch.setattr(restore, "version_of", full)
+    with pytest.raises(StoreFull) as caught:
+        restore.restore(path, saved)
+    assert caught.value.hint == "make space"
 
 
 def test_a_full_disk_restores_nothing(path: Path, saved: Path) -> None:
