@@ -26,12 +26,16 @@ _GIVEN = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'run_ro
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was done: runs there now, where the old store is kept, runs ended, alerts dropped."""
+    """What was done: runs there now, where the old store is kept, runs ended, alerts dropped.
+
+    `damaged` says which values were damaged in the file that was put in place.
+    """
 
     runs: int
     kept: Path | None
     ended: tuple[Found, ...]
     alerts: int
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +85,13 @@ def _replace(job: _Job, new: Path) -> Restored:
         source.close()
     ended, alerts = _settle(new, job)
     runs = copies.check(new, "the new store does not read back")
+    damaged = copies.damaged_values(new)
     copies.sync(new)
     kept = _set_aside(job.real)
     new.replace(job.real)
     copies.sync_folder(job.real.parent)
     locks.forget_heads(job.real)
-    return Restored(runs, kept, ended, alerts)
+    return Restored(runs, kept, ended, alerts, damaged)
 
 
 def _source(file: Path) -> Database:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from store.connection import Database
 
 
+EXIT_DAMAGED = 3
+DAMAGED_SHOWN_MAX = 20
+
+
 def upgrade(parsed: argparse.Namespace) -> int:
     """Bring the store's tables up to date, after taking a copy; makes a missing one."""
     environment = place.environment_of(parsed)
@@ -74,7 +78,8 @@ def backup(parsed: argparse.Namespace) -> int:
     print_result(
         f"saved '{_path(made.path)}': {_count(made.runs, 'run')}, {human_size(made.size_bytes)}"
     )
-    return 0
+    _say_damaged(made.damaged)
+    return EXIT_DAMAGED if made.damaged else 0
 
 
 def restore(parsed: argparse.Namespace) -> int:
@@ -97,7 +102,16 @@ def restore(parsed: argparse.Namespace) -> int:
         )
     if done.alerts:
         print_result(f"{_count(done.alerts, 'alert')} dropped")
+    _say_damaged(done.damaged)
     return 0
+
+
+def _say_damaged(found: tuple[str, ...]) -> None:
+    """Say which values it holds as the store had them: damaged."""
+    for text in found[:DAMAGED_SHOWN_MAX]:
+        sys.stderr.write(f"{printable(text)}\n")
+    if len(found) > DAMAGED_SHOWN_MAX:
+        sys.stderr.write(f"and {len(found) - DAMAGED_SHOWN_MAX:,} more: see `db verify`\n")
 
 
 def _path(path: Path) -> str:
