@@ -140,9 +140,22 @@ def _check_restoring(database: Database) -> None:
         )
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is a store. Raises `StoreError` if only its log is left: it is no new start."""
+    if _look_at(path) is not None:
+        return True
+    left = _beside(path, "-wal")
+    if left.exists() and left.stat().st_size:
+        raise StoreError(
+            f"the store '{path}' is gone, but its write-ahead log '{left.name}' is there",
+            hint="bring the store back beside it; to start afresh, move the log away too",
+        )
+    return False
+
+
 def must_exist(path: Path) -> None:
     """Raise `StoreError` if there is no store there."""
-    if _look_at(path) is None:
+    if not is_there(path):
         raise StoreError(
             f"there is no store at '{path}' yet", hint="it is made by the first run; see `list`"
         )
@@ -290,12 +303,7 @@ def _create(path: Path, beyond: Callable[[], int]) -> None:
 
     Who takes a store away starts afresh, so nothing of the old one counts as lost.
     """
-    left = _beside(path, "-wal")
-    if left.exists() and left.stat().st_size:
-        raise StoreError(
-            f"the store '{path}' is gone, but its write-ahead log '{left.name}' is there",
-            hint="bring the store back beside it; to start afresh, move the log away too",
-        )
+    is_there(path)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", suffix=".new", dir=path.parent)

@@ -192,7 +192,7 @@ def _number_beyond(cursor: sqlite3.Cursor, given: int) -> None:
 def _set_aside(real: Path) -> Path | None:
     """Keep the old store under a second name, with its log folded in; gives that name.
 
-    What SQLite cannot read keeps its log under that name too.
+    What SQLite cannot read keeps its log under that name too; of a log alone, that is given.
     """
     found = real.exists()
     if found:
@@ -203,13 +203,13 @@ def _set_aside(real: Path) -> Path | None:
     kept = _free_name(real)
     if found:
         os.link(real, kept)
+    there = [kept] if found else []
     for ending in ("-wal", "-journal"):
         with contextlib.suppress(FileNotFoundError):
-            Path(f"{real}{ending}").rename(f"{kept}{ending}")
-            found = True
+            there.append(Path(f"{real}{ending}").rename(f"{kept}{ending}"))
     Path(f"{real}-shm").unlink(missing_ok=True)
     copies.sync_folder(real.parent)
-    return kept if found else None
+    return there[0] if there else None
 
 
 def _free_name(real: Path) -> Path:

@@ -128,13 +128,13 @@ def _count(number: int, what: str) -> str:
 def prune(parsed: argparse.Namespace) -> int:
     """Let old runs go, or say which would."""
     from engine.session import pruning
-    from store.database import open_reader, path_of
+    from store.database import is_there, open_reader, path_of
 
     environment = place.environment_of(parsed)
     within = pruning.limits(environment, days=parsed.keep_days, runs=parsed.keep_runs)
     path = path_of(environment.paths.store_url)
     found: list[Pruned] = []
-    if within is not None and path.exists():
+    if within is not None and is_there(path):
         if parsed.dry_run:
             database = open_reader(path)
             try:

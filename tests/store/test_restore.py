@@ -310,7 +310,7 @@ def test_the_log_of_a_store_that_is_gone_never_meets_the_new_one(path: Path, sav
     Path(f"{path}-wal").write_bytes(b"a log")
     kept = restore.restore(path, saved).kept
     assert files(path) == ["runs.db", "runs.db.before-restore.1-wal"]
-    assert kept == path.with_name("runs.db.before-restore.1")
+    assert kept == path.with_name("runs.db.before-restore.1-wal")
 
 
 POINTS: list[tuple[str, object, str, bool]] = [

@@ -144,3 +144,27 @@ def test_the_hint_for_a_store_elsewhere_can_be_pasted(project: Project) -> None:
     again = project.report("flow", "--store", "sqlite:///second.db")
     assert again["status"] == "ok"
     assert project.rows("SELECT id FROM runs") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("history",),
+        ("show",),
+        ("run", "flow", "--dry-run"),
+        ("db", "verify"),
+        ("alerts", "send"),
+    ],
+)
+def test_a_log_without_its_store_is_no_empty_history(
+    project: Project, command: tuple[str, ...]
+) -> None:
+    """Somebody removed the one file and not the other: every command says so."""
+    project.write("flow", FLOW)
+    project.home.mkdir()
+    log = project.home / "runs.db-wal"
+    log.write_bytes(b"a log")
+    told = f"error: the store '{project.store}' is gone, but its write-ahead log 'runs.db-wal'"
+    assert told in said(project, 3, *command)
+    assert log.read_bytes() == b"a log"
+    assert not project.store.exists()
