@@ -19,15 +19,17 @@ from store.connection import Database, connect, translated
 _ENDING = ".kahnban-copy"
 _SIDECARS = ("-wal", "-shm", "-journal")
 _FAULTS_TOLD = 3
+_UNREAD = "the copy does not read back; the store may be damaged"
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A copy of the store that was read back."""
+    """A copy of the store that was read back; `damaged` names values that the store has so too."""
 
     path: Path
     size_bytes: int
     runs: int
+    damaged: tuple[str, ...] = ()
 
 
 def backup(database: Database, target: Path) -> Backup:
@@ -45,7 +47,8 @@ def backup(database: Database, target: Path) -> Backup:
     try:
         with beside(target) as copy:
             vacuum_into(database, copy)
-            runs = check(copy, "the copy does not read back; the store may be damaged")
+            runs = check(copy, _UNREAD)
+            damaged = _copied_damage(database, copy)
             size = copy.stat().st_size
             os.link(copy, target)
             sync_folder(target.parent)
@@ -56,7 +59,19 @@ def backup(database: Database, target: Path) -> Backup:
             f"the backup '{target}' cannot be made: {error.strerror}",
             hint="name a file on a disk with room, in a folder that this user may write to",
         ) from None
-    return Backup(target, size, runs)
+    return Backup(target, size, runs, damaged)
+
+
+def _copied_damage(database: Database, copy: Path) -> tuple[str, ...]:
+    """Give the damaged values of a copy. Raises `StoreError` if one is whole in the store."""
+    found = damaged_values(copy)
+    if found:
+        with database.read() as cursor:
+            known = set(readback.value_faults(cursor))
+        new = [text for text in found if text not in known]
+        if new:
+            raise _unread(_UNREAD, new)
+    return found
 
 
 @contextlib.contextmanager
@@ -113,7 +128,7 @@ def vacuum_into(database: Database, copy: Path) -> None:
 
 
 def check(path: Path, told: str) -> int:
-    """Read a store's file from end to end; gives how many runs it holds.
+    """Read a store's file, all but what is in its values; gives how many runs it holds.
 
     Raises `StoreError`, which begins with `told` and names what was found.
     """
@@ -125,7 +140,25 @@ def check(path: Path, told: str) -> int:
                 return int(cursor.execute("SELECT count(*) FROM run_rows").fetchone()[0])
     finally:
         database.close()
-    raise StoreError(f"{told}: {'; '.join(found)}", hint="bring back another backup")
+    raise _unread(told, found)
+
+
+def damaged_values(path: Path) -> tuple[str, ...]:
+    """Say which values of a store's file are not what was stored.
+
+    They are no reason to do without a store or a copy of it: a run that goes on makes them again.
+    """
+    database = connect(path, writable=False)
+    try:
+        with database.read() as cursor:
+            return tuple(readback.value_faults(cursor))
+    finally:
+        database.close()
+
+
+def _unread(told: str, found: list[str]) -> StoreError:
+    shown = "; ".join(found[:_FAULTS_TOLD])
+    return StoreError(f"{told}: {shown}", hint="`db verify` says all of it; try another backup")
 
 
 def _faults(cursor: sqlite3.Cursor) -> list[str]:

@@ -9,6 +9,7 @@ import re
 import sqlite3
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from engine.errors import AlreadyRunning, StoreError, UsageError
@@ -44,8 +45,10 @@ def path_of(url: str) -> Path:
     return Path(path).absolute()
 
 
-def open_writer(path: Path) -> Database:
+def open_writer(path: Path, *, beyond: Callable[[], int] = lambda: 0) -> Database:
     """Open the store for writing; creates a missing one, upgrades an older one after a copy.
+
+    In one made now no run gets a number up to what `beyond` gives: logs are there that bear it.
 
     Raises `StoreError` (damaged, newer, foreign, a copy, with losses, unwritable, where others may
     replace it) or `AlreadyRunning` (an upgrade is due while a run is on); nothing is written then.
@@ -56,7 +59,7 @@ def open_writer(path: Path) -> Database:
     _check_place(path)
     _check_companions(path)
     if found is None:
-        _create(path)
+        _create(path, beyond)
         found = _look_at(path)
     if found is None:
         raise StoreError(
@@ -137,9 +140,22 @@ def _check_restoring(database: Database) -> None:
         )
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is a store. Raises `StoreError` if only its log is left: it is no new start."""
+    if _look_at(path) is not None:
+        return True
+    left = _beside(path, "-wal")
+    if left.exists() and left.stat().st_size:
+        raise StoreError(
+            f"the store '{path}' is gone, but its write-ahead log '{left.name}' is there",
+            hint="bring the store back beside it; to start afresh, move the log away too",
+        )
+    return False
+
+
 def must_exist(path: Path) -> None:
     """Raise `StoreError` if there is no store there."""
-    if _look_at(path) is None:
+    if not is_there(path):
         raise StoreError(
             f"there is no store at '{path}' yet", hint="it is made by the first run; see `list`"
         )
@@ -244,9 +260,9 @@ def _check_writable(path: Path) -> None:
 
 
 def _check_companions(path: Path) -> None:
-    """Refuse what another user put beside the store: whose log it is can write into it."""
+    """Refuse what is another user's, the store or what lies beside it: a log writes into it."""
     own = os.path.realpath(path)
-    for ending in ("-wal", "-shm", "-journal", ".locks"):
+    for ending in ("", "-wal", "-shm", "-journal", ".locks"):
         with contextlib.suppress(FileNotFoundError):
             check_owner(Path(own + ending), os.lstat(own + ending).st_uid)
 
@@ -282,17 +298,12 @@ def version_of(path: Path, raw: sqlite3.Connection) -> str | None:
     return str(version)
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, beyond: Callable[[], int]) -> None:
     """Make a whole store beside its place, then link it there: nobody sees half of one.
 
     Who takes a store away starts afresh, so nothing of the old one counts as lost.
     """
-    left = _beside(path, "-wal")
-    if left.exists() and left.stat().st_size:
-        raise StoreError(
-            f"the store '{path}' is gone, but its write-ahead log '{left.name}' is there",
-            hint="bring the store back beside it; to start afresh, move the log away too",
-        )
+    is_there(path)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", suffix=".new", dir=path.parent)
@@ -301,7 +312,8 @@ def _create(path: Path) -> None:
         raise _cannot_create(path, error) from None
     temporary = Path(name)
     try:
-        _write_schema(temporary, place.here(path))
+        given = max(beyond(), *(head.run_id for _, head in locks.heads(path)), 0)
+        _write_schema(temporary, place.here(path), given)
         if not path.exists():
             locks.forget_heads(path)
         with contextlib.suppress(FileExistsError):
@@ -322,7 +334,7 @@ def _cannot_create(path: Path, error: OSError) -> StoreError:
     )
 
 
-def _write_schema(path: Path, belongs: place.Place) -> None:
+def _write_schema(path: Path, belongs: place.Place, given: int) -> None:
     """Fill an empty file with the newest schema, in one transaction."""
     from store.tables import schema
 
@@ -333,6 +345,9 @@ def _write_schema(path: Path, belongs: place.Place) -> None:
         for statement in schema():
             connection.execute(statement)
         place.record(connection.cursor(), belongs)
+        if given:
+            row = (given,)
+            connection.execute("INSERT INTO sqlite_sequence VALUES ('run_rows', ?)", row)
         connection.execute("COMMIT")
 
 

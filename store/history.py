@@ -1,7 +1,7 @@
 """The read side: all that reports, decisions and the console know of runs.
 
 Rows come as dicts with the public views' columns (docs/sql.md). A run recorded as running whose
-engine is dead is *shown* as interrupted; only a writing command records that.
+engine is dead is *shown* as that will be recorded, which only a writing command does.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from store import locks
 from store.connection import Database
 from store.past import PastRun, read_past
 from store.readback import ValueFaults
+from store.reconcile import ENGINE_DIED, Found
 
 Row = dict[str, Any]
 
+_ASKED_BY = "(SELECT asked_by FROM cancel_rows WHERE run_id = r.id) AS asked_by"
 _ID_MAX = (1 << 63) - 1
 PRUNED = "its values, logs and report were pruned"
 _DIGITS_MAX = 100  # Python reads no number of thousands of digits
@@ -62,7 +64,7 @@ class History:
             most = "? + (SELECT count(*) FROM run_rows WHERE status = 'running')"
         rows = self._rows(
             f"""SELECT r.id, s.*, v.resumed_from, v.root_run, v.note, v.params, v.finished_at,
-                       v.started_by, r.owner
+                       v.started_by, r.owner, {_ASKED_BY}
                 FROM run_rows r JOIN run_summary s ON s.run_id = r.id JOIN runs v ON v.id = r.id
                 WHERE {" AND ".join(where)} ORDER BY r.id DESC LIMIT {most}""",
             [*parameters, limit],
@@ -75,8 +77,8 @@ class History:
     def run(self, run_id: int) -> Row:
         """One run. Raises `UsageError` if there is none of that number."""
         rows = self._rows(
-            "SELECT v.*, v.id AS run_id, r.owner FROM runs v JOIN run_rows r ON r.id = v.id"
-            " WHERE v.id = ?",
+            f"SELECT v.*, v.id AS run_id, r.owner, {_ASKED_BY}"
+            " FROM runs v JOIN run_rows r ON r.id = v.id WHERE v.id = ?",
             [min(run_id, _ID_MAX)],
         )
         if not rows:
@@ -86,14 +88,17 @@ class History:
             run["note"] = f"{run['note']}; {PRUNED}" if run["note"] else PRUNED
         return run
 
-    def find(self, name: str) -> int:
+    def find(self, name: str, *, on: bool = False) -> int:
         """Number of the run meant by a number, `latest`, or a workflow's name (its latest).
 
-        Raises `UsageError` if there is none.
+        With `on`, runs recorded as running come before later ones that have ended. Raises
+        `UsageError` if there is none.
         """
         if name.isdecimal() and name.isascii() and len(name) <= _DIGITS_MAX:
             return int(self.run(int(name))["run_id"])
-        sql = "SELECT max(id) AS run_id FROM run_rows"
+        running = "max(CASE status WHEN 'running' THEN id END)"
+        newest = f"coalesce({running}, max(id))" if on else "max(id)"
+        sql = f"SELECT {newest} AS run_id FROM run_rows"
         rows = (
             self._rows(sql)
             if name == "latest"
@@ -109,12 +114,15 @@ class History:
 
     def _told(self, row: Row) -> Row:
         """Show a run as it truly is: nobody runs it any more if its lock is free."""
-        owner = row.pop("owner")
-        if row["status"] == "running" and not locks.alive(self._database.path, owner):
+        owner, asked_by = row.pop("owner"), row.pop("asked_by")
+        if row["status"] == "running" and not locks.alive(
+            self._database.path, row["run_id"], owner
+        ):
             process = locks.Owner.from_text(owner)
             who = f" (process {process.pid})" if process else ""
-            row["status"] = "interrupted"
-            row["note"] = f"its engine died{who}; the next run records that"
+            found = Found(row["run_id"], row["workflow"], owner, asked_by)
+            row["status"] = str(found.status)
+            row["note"] = found.told(f"{ENGINE_DIED}{who}; the next run records that")
             row["dead"] = True
         return row
 
@@ -235,13 +243,20 @@ SELECT step, duration_us FROM (
         """One run with all that a continuation needs. Raises `UsageError` if there is none."""
         with self._database.read() as cursor:
             past, owner = read_past(cursor, run_id)
-        if past.status == "running" and not locks.alive(self._database.path, owner):
-            return past.as_of_dead([row["status"] for row in self.steps(run_id)])
+        if past.status == "running" and not locks.alive(self._database.path, run_id, owner):
+            statuses = [row["status"] for row in self.steps(run_id)]
+            return past.as_of_dead(self.run(run_id)["status"], statuses)
         return past
 
     def value_faults(self) -> ValueFaults:
         """Give what tells which stored values can be used."""
         return ValueFaults(self._database)
+
+    def unpublished(self) -> dict[str, str]:
+        """Temporaries of recorded successes that are not renamed yet, by their targets."""
+        sql = """SELECT target, temporary FROM file_rows WHERE published = 0
+                 ORDER BY run_id, position"""
+        return {row["target"]: row["temporary"] for row in self._rows(sql)}
 
     def initial_run(self, run_id: int) -> int:
         """Give the run of the chain that keeps the initial context: its first."""

@@ -231,14 +231,20 @@ def heads(store: Path) -> Iterator[tuple[str, Head]]:
     if not place.is_dir():
         return
     for path in sorted(place.glob("*.lock")):
-        with contextlib.suppress(OSError):
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                head = _read_head(fd)
-            finally:
-                os.close(fd)
-            if head.run_id > 0:
-                yield path.name, head
+        head = head_of(path)
+        if head.run_id > 0:
+            yield path.name, head
+
+
+def head_of(path: Path) -> Head:
+    """How far the record of the last run under a lock file reached, if it can be read."""
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            return _read_head(fd)
+        finally:
+            os.close(fd)
+    return Head(0, 0)
 
 
 def forget_heads(store: Path) -> None:
@@ -334,8 +340,8 @@ def held_names(store: Path) -> Iterator[str]:
                 yield path.name
 
 
-def alive(store: Path, owner_text: str) -> bool:
-    """Whether the engine behind a run's `owner` still runs.
+def alive(store: Path, run_id: int, owner_text: str) -> bool:
+    """Whether the engine behind a run still runs, by the `owner` that its row names.
 
     The kernel's answer counts; a lock that cannot be looked at falls back to the process.
     """
@@ -343,9 +349,25 @@ def alive(store: Path, owner_text: str) -> bool:
     if owner is None:
         return False
     path = folder(store) / owner.lock
-    if os.access(path, os.R_OK):
-        return held(store, owner.lock) and _holder_is(path, owner)
-    return process_lives(owner)
+    if not os.access(path, os.R_OK):
+        return process_lives(owner)
+    if held(store, owner.lock) and _holder_is(path, owner):
+        return True
+    return _holds_a_lost_file(owner, run_id, head_of(path))
+
+
+def left_behind(lock: RunLock, run_id: int, owner: Owner | None) -> bool:
+    """Whether a run that says `running` has no engine any more, now that its lock is ours."""
+    return owner is None or not _holds_a_lost_file(owner, run_id, lock.head())
+
+
+def _holds_a_lost_file(owner: Owner, run_id: int, head: Head) -> bool:
+    """Whether an engine lives and holds a lock file that somebody has removed.
+
+    The one in its place knows nothing of the run. A process that lives on after its run, as a
+    program that calls the engine does, has left a lock file that does.
+    """
+    return head.run_id != run_id and owner.pid != os.getpid() and process_lives(owner)
 
 
 def _holder_is(path: Path, owner: Owner) -> bool:

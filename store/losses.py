@@ -10,11 +10,11 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 
 from engine.errors import StoreError
 from store import locks
 from store.connection import Database, translated
+from store.place import restoring
 
 SHOWN_MAX = 3
 
@@ -106,5 +106,5 @@ def refusal(path: Path, losses: Iterable[Loss]) -> StoreError:
     return StoreError(
         f"the store '{path}' has lost what was recorded in it: {told(losses)}",
         hint="bring back its '-wal' file, or a backup by `db restore FILE`;"
-        f" `db restore {quote(str(path))}` goes on with what is there",
+        f" `{restoring(path)}` goes on with what is there",
     )

@@ -46,13 +46,13 @@ class PastRun:
     root_started_at: int
     steps: tuple[PastStep, ...] = field(default=())
 
-    def as_of_dead(self, statuses: Sequence[str]) -> PastRun:
+    def as_of_dead(self, status: str, statuses: Sequence[str]) -> PastRun:
         """Give a run whose engine is dead as the next writing command will record it."""
         steps = tuple(
-            replace(step, status=StepStatus(status))
-            for step, status in zip(self.steps, statuses, strict=True)
+            replace(step, status=StepStatus(as_left))
+            for step, as_left in zip(self.steps, statuses, strict=True)
         )
-        return replace(self, status="interrupted", steps=steps)
+        return replace(self, status=status, steps=steps)
 
 
 def read_past(cursor: sqlite3.Cursor, run_id: int) -> tuple[PastRun, str]:

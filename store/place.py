@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from pathlib import Path
 from shlex import quote
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from engine.errors import StoreError
 
 MACHINE_ID = Path("/etc/machine-id")
+_ID = re.compile("[0-9a-f]{32}")
 
 
 class Place(NamedTuple):
@@ -25,6 +27,8 @@ def here(path: Path) -> Place:
     try:
         machine = MACHINE_ID.read_text("ascii").strip()
     except (OSError, ValueError):
+        machine = ""
+    if not _ID.fullmatch(machine):  # also while the machine starts for the first time
         machine = ""
     real = os.fsencode(os.path.realpath(path))
     return Place(machine, real.decode("utf-8", "backslashreplace"))
@@ -58,8 +62,13 @@ def check(cursor: sqlite3.Cursor, path: Path) -> None:
     if own.machine and place.machine and own.machine != place.machine:
         where.append("on another machine")
     if where:
+        real = "" if place.path == str(path) else f", which is '{place.path}',"
         raise StoreError(
-            f"the store '{path}' is a copy or was moved: it belongs {' '.join(where)}",
-            hint=f"look at it with `history` and `show`; `db restore {quote(str(path))}` goes on"
-            " with it here",
+            f"the store '{path}'{real} is a copy or was moved: it belongs {' '.join(where)}",
+            hint=f"look at it with `history` and `show`; `{restoring(path)}` goes on with it here",
         )
+
+
+def restoring(path: Path) -> str:
+    """Give the command that lets a store go on with what it holds; by another it would be moved."""
+    return f"db restore {quote(str(path))} --store {quote(f'sqlite:///{path}')}"

@@ -1,4 +1,7 @@
-"""Runs whose engine died: told by their free lock, ended here as `interrupted`."""
+"""Runs whose engine died: told by their free lock, ended here.
+
+They are `interrupted`, or `cancelled` where somebody had asked for their end: then it was final.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,9 @@ from store import locks, statements
 from store.connection import Database
 from store.journal import queue_alerts
 
-MAY_NOT_HAVE_STARTED = "its engine died; may not have started"
+_MAY_NOT_HAVE_STARTED = "; may not have started"
 ENGINE_DIED = "its engine died"
+ENGINE_STOPPED = "its engine stopped"  # it says itself why
 
 _ABANDON = """
 UPDATE attempt_rows SET outcome = 'abandoned', started_at = ?, error = ?, ended_seq = ?
@@ -32,15 +36,15 @@ SELECT r.id, d.position,
        NULL,
        CASE WHEN EXISTS (SELECT 1 FROM attempt_rows a WHERE a.run_id = r.id
                          AND a.position = d.position AND a.outcome = 'abandoned')
-            THEN 'its engine died'
+            THEN ?1
             WHEN EXISTS (SELECT 1 FROM attempt_rows a
                          WHERE a.run_id = r.id AND a.position = d.position)
               OR EXISTS (SELECT 1 FROM carried_rows c WHERE c.run_id = r.id
                          AND c.position = d.position AND c.retry_at IS NOT NULL)
-            THEN 'its engine died before the retry' ELSE 'not started' END,
-       ? + row_number() OVER (ORDER BY d.position)
+            THEN ?1 || ' before the retry' ELSE 'not started' END,
+       ?2 + row_number() OVER (ORDER BY d.position)
 FROM run_rows r JOIN definition_steps d ON d.definition_id = r.definition_id
-WHERE r.id = ? AND NOT EXISTS (SELECT 1 FROM step_rows s
+WHERE r.id = ?3 AND NOT EXISTS (SELECT 1 FROM step_rows s
                                WHERE s.run_id = r.id AND s.position = d.position)"""
 
 _LAST_SIGN = """
@@ -53,18 +57,29 @@ FROM run_rows r WHERE r.id = ?"""
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A run found dead: its number, workflow and owner."""
+    """A run found dead: its number, workflow and owner, and who had asked for its end, if any."""
 
     run_id: int
     workflow: str
     owner: str
+    asked_by: str | None = None
+
+    @property
+    def status(self) -> RunStatus:
+        """How it is recorded, now that nobody runs it."""
+        return RunStatus.INTERRUPTED if self.asked_by is None else RunStatus.CANCELLED
+
+    def told(self, note: str) -> str:
+        """Give the note on it: who had asked for its end, before what came over it."""
+        return note if self.asked_by is None else f"cancelled by {self.asked_by}; {note}"
 
 
 def open_runs(database: Database) -> list[Found]:
     """Runs recorded as running, oldest first."""
     with database.read() as cursor:
         rows = cursor.execute(
-            "SELECT id, workflow, owner FROM run_rows WHERE status = 'running' ORDER BY id"
+            "SELECT r.id, r.workflow, r.owner, c.asked_by FROM run_rows r"
+            " LEFT JOIN cancel_rows c ON c.run_id = r.id WHERE r.status = 'running' ORDER BY r.id"
         )
         return [Found(*row) for row in rows]
 
@@ -102,7 +117,8 @@ def reconcile(
         owner = locks.Owner.from_text(found.owner)
         name = owner.lock if owner else f"{found.workflow}.lock"
         if mine is not None and name == mine.name:
-            if _end(database, found, mine, channels(found), (now_us, why)):
+            ours = owner == locks.this_process(name)
+            if (ours or not why) and _end(database, found, mine, channels(found), (now_us, why)):
                 ended.append(found)
             continue
         lock = locks.acquire(database.path, name.removesuffix(".lock"))
@@ -125,13 +141,16 @@ def _end(
     said: tuple[int, str],
 ) -> bool:
     """Record the end; false if it was ended by itself, or by another, since it was found."""
+    owner = locks.Owner.from_text(found.owner)
+    if not locks.left_behind(lock, found.run_id, owner):
+        return False
     now_us, why = said
     begun = {(m.step, m.number): m.at_us for m in lock.marks() if m.run_id == found.run_id}
-    owner = locks.Owner.from_text(found.owner)
     who = f" (process {owner.pid})" if owner else ""
     note = why or f"its engine died{who}; the end is the last thing it recorded"
     with database.write() as cursor:
-        total = interrupt(cursor, found.run_id, begun, note)
+        died = ENGINE_STOPPED if why else ENGINE_DIED
+        total = interrupt(cursor, found, begun, note, died=died)
         if total is None:
             return False
         queue_alerts(cursor, found.run_id, channels, now_us)
@@ -140,12 +159,19 @@ def _end(
 
 
 def interrupt(
-    cursor: sqlite3.Cursor, run_id: int, begun: Mapping[tuple[int, int], int], note: str
+    cursor: sqlite3.Cursor,
+    found: Found,
+    begun: Mapping[tuple[int, int], int],
+    note: str,
+    *,
+    died: str = ENGINE_DIED,
 ) -> int | None:
     """End a run that nobody runs any more; gives its count of events, None if it had ended.
 
-    `begun` says when attempts, by step and number, had surely started.
+    `begun` says when attempts, by step and number, had surely started; `note` is the run's, `died`
+    that of what it was doing.
     """
+    run_id = found.run_id
     state = "SELECT status, events FROM run_rows WHERE id = ?"
     status, events = cursor.execute(state, (run_id,)).fetchone()
     if status != RunStatus.RUNNING:
@@ -160,7 +186,7 @@ def interrupt(
         [
             (
                 begun.get((step, number)),
-                ENGINE_DIED if (step, number) in begun else MAY_NOT_HAVE_STARTED,
+                died if (step, number) in begun else died + _MAY_NOT_HAVE_STARTED,
                 seq,
                 run_id,
                 step,
@@ -169,11 +195,11 @@ def interrupt(
             for seq, (step, number) in enumerate(live, events + 1)
         ],
     )
-    cursor.execute(_INTERRUPT_STEPS, (events + len(live), run_id))
+    cursor.execute(_INTERRUPT_STEPS, (died, events + len(live), run_id))
     total = int(events + len(live) + cursor.rowcount + 1)
     cursor.execute(statements.count_events(), (total, run_id, events))
     last_us = cursor.execute(_LAST_SIGN, (run_id,)).fetchone()[0]
-    cursor.execute(statements.end_run(), (RunStatus.INTERRUPTED, last_us, note, run_id))
+    cursor.execute(statements.end_run(), (found.status, last_us, found.told(note), run_id))
     return total
 
 

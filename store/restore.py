@@ -26,12 +26,16 @@ _GIVEN = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'run_ro
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was done: runs there now, where the old store is kept, runs ended, alerts dropped."""
+    """What was done: runs there now, where the old store is kept, runs ended, alerts dropped.
+
+    `damaged` says which values were damaged in the file that was put in place.
+    """
 
     runs: int
     kept: Path | None
     ended: tuple[Found, ...]
     alerts: int
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +77,38 @@ def restore(path: Path, file: Path, *, beyond: int = 0) -> Restored:
 
 
 def _replace(job: _Job, new: Path) -> Restored:
-    source = connect(job.file, writable=False)
+    source = _source(job.file)
     try:
-        version_of(source.path, source.raw)  # refuses what is not a store of ours, or newer
         copies.check(job.file, f"'{job.file}' is damaged")
         copies.vacuum_into(source, new)
     finally:
         source.close()
     ended, alerts = _settle(new, job)
     runs = copies.check(new, "the new store does not read back")
+    damaged = copies.damaged_values(new)
     copies.sync(new)
     kept = _set_aside(job.real)
     new.replace(job.real)
     copies.sync_folder(job.real.parent)
     locks.forget_heads(job.real)
-    return Restored(runs, kept, ended, alerts)
+    return Restored(runs, kept, ended, alerts, damaged)
+
+
+def _source(file: Path) -> Database:
+    """Open what is to be put in place; refuses what is not a store of ours, or newer."""
+    try:
+        source = connect(file, writable=False)
+        try:
+            version_of(source.path, source.raw)
+        except BaseException:
+            source.close()
+            raise
+    except StoreError as error:
+        if type(error) is not StoreError:  # busy, or no room: no fault of the file
+            raise
+        hint = "name a backup, or a store, of this version or an older one; nothing has changed"
+        raise StoreError(error.message, hint=hint) from error
+    return source
 
 
 @contextlib.contextmanager
@@ -144,7 +165,7 @@ def _end_all(database: Database, job: _Job) -> tuple[tuple[Found, ...], int]:
     found = tuple(open_runs(database))
     with database.write() as cursor:
         for run in found:
-            interrupt(cursor, run.run_id, {}, f"{note}; the end is the last thing recorded of it")
+            interrupt(cursor, run, {}, f"{note}; the end is the last thing recorded of it")
         cursor.execute(
             "UPDATE alert_rows SET status = 'given_up', owner = NULL, error = ?"
             " WHERE status IN ('pending', 'sending')",
@@ -171,7 +192,7 @@ def _number_beyond(cursor: sqlite3.Cursor, given: int) -> None:
 def _set_aside(real: Path) -> Path | None:
     """Keep the old store under a second name, with its log folded in; gives that name.
 
-    What SQLite cannot read keeps its log under that name too.
+    What SQLite cannot read keeps its log under that name too; of a log alone, that is given.
     """
     found = real.exists()
     if found:
@@ -182,13 +203,13 @@ def _set_aside(real: Path) -> Path | None:
     kept = _free_name(real)
     if found:
         os.link(real, kept)
+    there = [kept] if found else []
     for ending in ("-wal", "-journal"):
         with contextlib.suppress(FileNotFoundError):
-            Path(f"{real}{ending}").rename(f"{kept}{ending}")
-            found = True
+            there.append(Path(f"{real}{ending}").rename(f"{kept}{ending}"))
     Path(f"{real}-shm").unlink(missing_ok=True)
     copies.sync_folder(real.parent)
-    return kept if found else None
+    return there[0] if there else None
 
 
 def _free_name(real: Path) -> Path:

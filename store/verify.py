@@ -90,7 +90,7 @@ def _objects(cursor: sqlite3.Cursor) -> dict[tuple[str, str], str]:
 def _pending(cursor: sqlite3.Cursor, path: Path) -> Iterator[Finding]:
     sql = "SELECT id, workflow, owner FROM run_rows WHERE status = 'running' ORDER BY id"
     for run, workflow, owner in cursor.execute(sql).fetchall():
-        if not locks.alive(path, owner):
+        if not locks.alive(path, run, owner):
             text = f"run {run} of '{workflow}' has no engine; the next run records that"
             yield Finding(text, fault=False)
     rows = cursor.execute(

@@ -48,12 +48,12 @@ def _send(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
     """Reconcile first, so that a dead engine's alert goes out too; then send what is due."""
     from engine.session import alerting
     from engine.session.reconciling import reconcile_all
-    from store.database import open_writer, path_of
+    from store.database import is_there, open_writer, path_of
     from store.history import History
 
     environment = project.environment_of(parsed)
     path = path_of(paths.store_url)
-    if not path.exists():
+    if not is_there(path):
         print_result("nothing to send: there is no store yet")
         return 0
     database = open_writer(path)

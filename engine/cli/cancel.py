@@ -32,8 +32,8 @@ def cancel(parsed: argparse.Namespace) -> int:
     database = open_writer(path)
     try:
         history = History(database)
-        run_id = history.find(parsed.run)
         reconcile_all(database, environment)
+        run_id = history.find(parsed.run, on=True)
         run = history.run(run_id)
         if run["status"] == "running":
             cancels.ask(database, run_id, at_us=clock.stamp(clock.now()), by=environment.user)
@@ -50,9 +50,9 @@ def _ended(run: dict[str, Any]) -> str:
     """Say that there was nothing to cancel any more, and why."""
     from store.reconcile import ENGINE_DIED
 
-    died, _, _ = run["note"].partition(";")
-    if run["status"] == "interrupted" and died.startswith(ENGINE_DIED):
-        return f"run {run['id']} is not on: {died}; it is recorded as interrupted"
+    died, _, _ = run["note"].rpartition("; the end is")
+    if ENGINE_DIED in died and run["status"] in ("interrupted", "cancelled"):
+        return f"run {run['id']} is not on: {died}; it is recorded as {run['status']}"
     return f"run {run['id']} has ended: {run['status']}"
 
 

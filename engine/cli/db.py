@@ -19,11 +19,15 @@ if TYPE_CHECKING:
     from store.connection import Database
 
 
+EXIT_DAMAGED = 3
+DAMAGED_SHOWN_MAX = 20
+
+
 def upgrade(parsed: argparse.Namespace) -> int:
     """Bring the store's tables up to date, after taking a copy; makes a missing one."""
     environment = project.environment_of(parsed)
     with _writer(environment) as database:
-        print_result(f"the store '{database.path}' is up to date")
+        print_result(f"the store '{_path(database.path)}' is up to date")
     return 0
 
 
@@ -32,10 +36,13 @@ def _writer(environment: Environment) -> Iterator[Database]:
     """Open the store for writing, and record first what died since it was open last."""
     from engine.paths import make_home
     from engine.session.reconciling import reconcile_all
+    from engine.session.run_files import highest_run
     from store.database import open_writer, path_of
 
-    make_home(environment.paths.home)
-    store = open_writer(path_of(environment.paths.store_url))
+    home = environment.paths.home
+    make_home(home)
+    path = path_of(environment.paths.store_url)
+    store = open_writer(path, beyond=lambda: highest_run(home))
     try:
         reconcile_all(store, environment)
         yield store
@@ -51,7 +58,7 @@ def backup(parsed: argparse.Namespace) -> int:
     from engine.logs import make_private_folder
     from store import losses
     from store.copies import backup as copy_store
-    from store.database import open_reader, path_of
+    from store.database import check_owner, open_reader, path_of
 
     environment = project.environment_of(parsed)
     if parsed.file is not None:
@@ -62,13 +69,17 @@ def backup(parsed: argparse.Namespace) -> int:
     database = open_reader(path_of(environment.paths.store_url))
     try:
         say_lost(losses.told(losses.of_store(database)))
-        if parsed.file is None:
+        if parsed.file is None:  # its folder would be closed to the store's owner
+            check_owner(database.path, database.path.stat().st_uid)
             make_private_folder(target.parent)
         made = copy_store(database, target)
     finally:
         database.close()
-    print_result(f"saved '{made.path}': {_count(made.runs, 'run')}, {human_size(made.size_bytes)}")
-    return 0
+    print_result(
+        f"saved '{_path(made.path)}': {_count(made.runs, 'run')}, {human_size(made.size_bytes)}"
+    )
+    _say_damaged(made.damaged)
+    return EXIT_DAMAGED if made.damaged else 0
 
 
 def restore(parsed: argparse.Namespace) -> int:
@@ -82,14 +93,29 @@ def restore(parsed: argparse.Namespace) -> int:
     make_home(paths.home)
     path, file = path_of(paths.store_url), Path(parsed.file).absolute()
     done = put_in_place(path, file, beyond=run_files.highest_run(paths.home))
-    print_result(f"restored '{path}' from '{file}': {_count(done.runs, 'run')}")
+    print_result(f"restored '{_path(path)}' from '{_path(file)}': {_count(done.runs, 'run')}")
     if done.kept is not None:
-        print_result(f"the store that was there is kept as '{done.kept}'")
+        print_result(f"the store that was there is kept as '{_path(done.kept)}'")
     for run in done.ended:
-        print_result(f"run {run.run_id} of {printable(run.workflow)} was on; it is interrupted now")
+        print_result(
+            f"run {run.run_id} of {printable(run.workflow)} was on; it is {run.status} now"
+        )
     if done.alerts:
         print_result(f"{_count(done.alerts, 'alert')} dropped")
+    _say_damaged(done.damaged)
     return 0
+
+
+def _say_damaged(found: tuple[str, ...]) -> None:
+    """Say which values it holds as the store had them: damaged."""
+    for text in found[:DAMAGED_SHOWN_MAX]:
+        sys.stderr.write(f"{printable(text)}\n")
+    if len(found) > DAMAGED_SHOWN_MAX:
+        sys.stderr.write(f"and {len(found) - DAMAGED_SHOWN_MAX:,} more: see `db verify`\n")
+
+
+def _path(path: Path) -> str:
+    return printable(str(path))
 
 
 def _count(number: int, what: str) -> str:
@@ -102,13 +128,13 @@ def _count(number: int, what: str) -> str:
 def prune(parsed: argparse.Namespace) -> int:
     """Let old runs go, or say which would."""
     from engine.session import pruning
-    from store.database import open_reader, path_of
+    from store.database import is_there, open_reader, path_of
 
     environment = project.environment_of(parsed)
     within = pruning.limits(environment, days=parsed.keep_days, runs=parsed.keep_runs)
     path = path_of(environment.paths.store_url)
     found: list[Pruned] = []
-    if within is not None and path.exists():
+    if within is not None and is_there(path):
         if parsed.dry_run:
             database = open_reader(path)
             try:

@@ -52,9 +52,9 @@ def _history(paths: Paths) -> Iterator[History]:
 
 
 def _has_store(paths: Paths) -> bool:
-    from store.database import path_of
+    from store.database import is_there, path_of
 
-    return path_of(paths.store_url).exists()
+    return is_there(path_of(paths.store_url))
 
 
 # -- definitions ----------------------------------------------------------------------------------

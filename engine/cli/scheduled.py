@@ -45,6 +45,7 @@ def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: U
     from engine.paths import make_home
     from engine.session import alerting
     from engine.session.reconciling import reconcile_all
+    from engine.session.run_files import highest_run
     from store import journal
     from store.database import open_writer, path_of
     from store.history import History
@@ -52,7 +53,8 @@ def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: U
     environment = project.environment_of(parsed)
     clock = environment.clock
     make_home(paths.home)
-    database = open_writer(path_of(paths.store_url))
+    path = path_of(paths.store_url)
+    database = open_writer(path, beyond=lambda: highest_run(paths.home))
     try:
         history = History(database)
         reconcile_all(database, environment)

@@ -140,7 +140,7 @@ def _summary(report: Row, width: int, *, colour: bool) -> list[str]:
         lines.append(cut(f"  {printable(report['note'])}", width))
     if left := report.get("threads_left"):
         threads = "1 thread was" if left == 1 else f"{left} threads were"
-        lines.append(cut(f"! {threads} left running past a timeout", width))
+        lines.append(cut(f"! {threads} left running", width))
     return lines
 
 

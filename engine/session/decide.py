@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,10 +82,8 @@ def _by_hand(compiled: Compiled, asked: Asked, past: PastRun | None, history: Hi
         age, within = human_duration(age_s), human_duration(within_s)
         reason = f"run {past.root_run}, where its chain began, is {age} old, over {within}"
         return Decision(reason, asked.params)
-    faults = history.value_faults()
-    return _continue(
-        compiled, asked.params, past, f"run {past.run_id} {_ended(past.status)}", faults
-    )
+    reason = f"run {past.run_id} {_ended(past.status)}"
+    return _continue(compiled, asked.params, past, reason, history)
 
 
 def _ended(status: str) -> str:
@@ -107,7 +105,7 @@ def _from_step(
             hint="run it without --from",
         )
     reason = f"step '{step}' and all after it are redone on run {past.run_id}"
-    return _continue(compiled, asked.params, past, reason, history.value_faults(), forced=step)
+    return _continue(compiled, asked.params, past, reason, history, forced=step)
 
 
 def _near(step: str | None, compiled: Compiled) -> str:
@@ -136,7 +134,7 @@ def _resume(compiled: Compiled, asked: Asked, history: History) -> Decision:
         raise UsageError(f"run {past.run_id} is still on", hint=f"show {past.run_id}")
     _check_fits(compiled, past)
     reason = f"asked for: run {past.run_id}, {past.status}"
-    return _continue(compiled, recorded, past, reason, history.value_faults())
+    return _continue(compiled, recorded, past, reason, history)
 
 
 def _check_fits(compiled: Compiled, past: PastRun) -> None:
@@ -168,19 +166,33 @@ def _check_context(past: PastRun, faults: ValueFaults) -> None:
         )
 
 
+def _file_matches(history: History) -> Callable[[str, str], bool]:
+    """Judge a file as it will be: what a crash kept from its place, a run's start puts there."""
+    waiting = history.unpublished()
+
+    def as_it_will_be(target: str, sha256: str) -> bool:
+        temporary = waiting.get(target)
+        if temporary is not None and matches(temporary, sha256):
+            return True
+        return matches(target, sha256)
+
+    return as_it_will_be
+
+
 def _continue(
     compiled: Compiled,
     recorded: Mapping[str, Any],
     past: PastRun,
     reason: str,
-    faults: ValueFaults,
+    history: History,
     *,
     forced: str | None = None,
 ) -> Decision:
+    faults = history.value_faults()
     _check_context(past, faults)
     rules = resume.Rules(
         run_id=past.run_id,
-        file_matches=matches,
+        file_matches=_file_matches(history),
         values_fault=faults.of_step,
         difference=difference,
         forced=forced,

@@ -82,10 +82,10 @@ def _no_collections() -> Iterator[None]:
 
 def _dry_run(compiled: Compiled, asked: Asked, environment: Environment) -> dict[str, Any]:
     """Plan with a read-only look at the store, or without one where there is none."""
-    from store.database import open_reader, path_of
+    from store.database import is_there, open_reader, path_of
 
     path = path_of(environment.paths.store_url)
-    if not path.exists():
+    if not is_there(path):
         return _planned(compiled, asked, None) | {"lost": ""}
     from store import losses
     from store.history import History

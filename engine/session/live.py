@@ -16,6 +16,7 @@ from engine.session.overlap import already_running, lock_name, running_now
 from engine.session.preview import preview_rows
 from engine.session.reconciling import reconcile_all
 from engine.session.record import Going, new_run
+from engine.session.run_files import highest_run
 from store import journal, locks, reserve
 from store.connection import Database
 from store.database import open_writer, path_of
@@ -40,7 +41,7 @@ class LiveRun:
         env = self._env
         path = path_of(env.paths.store_url)
         make_home(env.paths.home)
-        database = open_writer(path)
+        database = open_writer(path, beyond=lambda: highest_run(env.paths.home))
         try:
             lock = locks.acquire(path, lock_name(self._compiled.definition, self._params(database)))
             if lock is None:
@@ -134,6 +135,7 @@ class LiveRun:
         lock.begin(owner)
         new = new_run(self._going, decision, owner=owner.to_text())
         run_id = journal.begin_run(database, new)
+        lock.reached(run_id, 0)
         past = decision.past
         how = "starts anew" if past is None else f"continues run {past.run_id}"
         text = "run %d of %s %s: %s"

@@ -39,18 +39,20 @@ def end_orphans(database: Database, mine: locks.RunLock | None) -> None:
             continue
         dead = _Dead(found, owner, live_attempts(database, found.run_id))
         if mine is not None and owner.lock == mine.name:
-            _end(database, dead)
+            _end(database, dead, mine)
             continue
         lock = locks.acquire(database.path, owner.lock.removesuffix(".lock"))
         if lock is None:
             continue
         try:
-            _end(database, dead)
+            _end(database, dead, lock)
         finally:
             lock.release()
 
 
-def _end(database: Database, dead: _Dead) -> None:
+def _end(database: Database, dead: _Dead, lock: locks.RunLock) -> None:
+    if not locks.left_behind(lock, dead.found.run_id, dead.owner):
+        return
     files = steps_lock.files_of(_path(database, dead.owner)) if dead.live else None
     held = None if files is None else LockFiles(*files)
     seen: dict[tuple[int, int], str] = {}

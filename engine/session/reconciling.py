@@ -12,7 +12,7 @@ from engine.session.environment import Environment
 from store import locks
 from store.connection import Database
 from store.history import History
-from store.reconcile import Found, open_runs, reconcile
+from store.reconcile import ENGINE_DIED, Found, open_runs, reconcile
 
 logger = logging.getLogger("engine.run")
 
@@ -40,7 +40,7 @@ def reconcile_all(
     def channels(found: Found) -> Iterable[str]:
         known = definition if definition and definition.name == found.workflow else None
         choose = alerting.channels_for(known, history, environment, before=found.run_id)
-        return choose(RunStatus.INTERRUPTED)
+        return choose(RunStatus.INTERRUPTED if why else found.status)  # a failure is told anyway
 
     clock = environment.clock
     for found in reconcile(
@@ -51,5 +51,6 @@ def reconcile_all(
         publish=outputs.publish,
         why=why,
     ):
-        text = "run %d of %s is interrupted: %s"
-        logger.warning(text, found.run_id, found.workflow, why or "its engine died")
+        text = "run %d of %s is %s: %s"
+        note = found.told(why or ENGINE_DIED)
+        logger.warning(text, found.run_id, found.workflow, found.status, note)

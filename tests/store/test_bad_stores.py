@@ -259,11 +259,13 @@ except StoreError as error:
 
 
 def test_another_users_store_is_refused(path: Path, database: Database) -> None:
-    """The hint is the right command."""
+    """The hint is the right command; it is the store that is named, not what lies beside it."""
     if os.geteuid() != 0:
         pytest.skip("only root can give a file away")
     database.close()
-    os.chown(path, 65534, 65534)
+    locks.folder(path).mkdir(exist_ok=True)
+    for each in (path, locks.folder(path)):
+        os.chown(each, 65534, 65534)
     with pytest.raises(StoreError) as caught:
         open_writer(path)
     assert caught.value.message == f"the store '{path}' belongs to user 'nobody'"

@@ -66,7 +66,7 @@ def test_looking_makes_nothing(store: Path) -> None:
     """A reader leaves no file, and no folder."""
     assert not locks.held(store, "flow.lock")
     assert list(locks.held_names(store)) == []
-    assert not locks.alive(store, locks.Owner("flow.lock", 1, "gone", 1).to_text())
+    assert not locks.alive(store, 1, locks.Owner("flow.lock", 1, "gone", 1).to_text())
     assert list(store.parent.iterdir()) == []
 
 
@@ -137,9 +137,9 @@ def test_what_is_in_the_file_stops_nobody(store: Path, content: bytes) -> None:
     owner = locks.this_process("flow.lock")
     lock = taken(store)
     assert isinstance(lock.marks(), list)
-    assert not locks.alive(store, owner.to_text())
+    assert not locks.alive(store, 1, owner.to_text())
     lock.begin(owner)
-    assert locks.alive(store, owner.to_text())
+    assert locks.alive(store, 1, owner.to_text())
     lock.release()
 
 
@@ -196,15 +196,15 @@ def test_alive_is_who_holds_and_is_named(store: Path, name: str) -> None:
     lock = taken(store, name)
     owner = locks.this_process(lock.name)
     lock.begin(owner)
-    assert locks.alive(store, owner.to_text())
-    assert not locks.alive(store, replace(owner, started=owner.started + 1).to_text())
-    assert not locks.alive(store, "garbage")
+    assert locks.alive(store, 1, owner.to_text())
+    assert not locks.alive(store, 1, replace(owner, started=owner.started + 1).to_text())
+    assert not locks.alive(store, 1, "garbage")
     lock.release()
-    assert not locks.alive(store, owner.to_text())
+    assert not locks.alive(store, 1, owner.to_text())
 
 
 def test_without_its_file_the_process_counts(store: Path) -> None:
     """Where a lock cannot be looked at, the process can."""
     owner = locks.this_process("flow.lock")
-    assert locks.alive(store, owner.to_text())
-    assert not locks.alive(store, replace(owner, started=owner.started + 1).to_text())
+    assert locks.alive(store, 1, owner.to_text())
+    assert not locks.alive(store, 1, replace(owner, started=owner.started + 1).to_text())

@@ -102,7 +102,7 @@ def test_a_removed_log_is_found(crashed: Path) -> None:
     )
     assert error.hint == (
         "bring back its '-wal' file, or a backup by `db restore FILE`;"
-        f" `db restore {crashed}` goes on with what is there"
+        f" `db restore {crashed} --store sqlite:///{crashed}` goes on with what is there"
     )
     assert error.exit_code == 3
 
@@ -179,14 +179,20 @@ def test_a_pruned_run_is_no_loss(path: Path, database: Database) -> None:
 
 
 def test_who_removes_a_store_starts_afresh(path: Path, database: Database) -> None:
-    """Then nothing of it is missed."""
+    """Then nothing of it is missed; but its numbers, which logs may bear, are not given again."""
     with engine(database) as journal:
         end(journal)
     database.close()
     path.unlink()
-    open_writer(path).close()
+    database = open_writer(path)
     assert lost(path) == []
     assert list(locks.heads(path)) == []
+    assert begun(database).run_id == 2
+    database.close()
+    path.unlink()
+    database = open_writer(path, beyond=lambda: 41)
+    assert begun(database).run_id == 42
+    database.close()
 
 
 def test_a_log_without_its_store_is_no_fresh_start(crashed: Path) -> None:

@@ -15,12 +15,14 @@ from store.history import History
 from store.restore import restore
 from tests.store.filled import a_run
 
+ONE, TWO = "1" * 32, "2" * 32
+
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the file that names this machine."""
     file = tmp_path / "machine-id"
-    file.write_text("one\n")
+    file.write_text(f"{ONE}\n")
     monkeypatch.setattr(place, "MACHINE_ID", file)
     return file
 
@@ -28,7 +30,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_new_store_knows_its_place(machine: Path, database: Database) -> None:
     """From its first instant, so that a copy of it can never pass for it."""
     rows = database.raw.execute("SELECT * FROM place_rows").fetchall()
-    assert rows == [(1, "one", str(database.path))]
+    assert rows == [(1, ONE, str(database.path))]
     assert machine.exists()
 
 
@@ -61,7 +63,8 @@ def test_a_copy_is_looked_at_but_not_written(path: Path, database: Database) -> 
         f"the store '{copy}' is a copy or was moved: it belongs at '{path}'"
     )
     assert caught.value.hint == (
-        f"look at it with `history` and `show`; `db restore {copy}` goes on with it here"
+        f"look at it with `history` and `show`; `db restore {copy} --store sqlite:///{copy}`"
+        " goes on with it here"
     )
     assert caught.value.exit_code == 3
     assert copy.read_bytes() == before
@@ -75,14 +78,14 @@ def test_a_store_of_another_machine_is_a_copy(
 ) -> None:
     """Though it lies at the same path."""
     database.close()
-    machine.write_text("two\n")
+    machine.write_text(f"{TWO}\n")
     with pytest.raises(StoreError, match=r"it belongs on another machine$"):
         open_writer(path)
     with pytest.raises(StoreError, match=rf"it belongs at '{path}' on another machine$"):
         open_writer(copied(path))
 
 
-@pytest.mark.parametrize("text", [None, "", "\n", "\xff"])
+@pytest.mark.parametrize("text", [None, "", "\n", "\xff", "uninitialized\n"])
 def test_a_machine_without_identity_is_not_compared(
     machine: Path, path: Path, database: Database, text: str | None
 ) -> None:
@@ -103,6 +106,18 @@ def test_a_link_is_no_copy(path: Path, database: Database) -> None:
     link = path.parent.parent / "link.db"
     link.symlink_to(path)
     open_writer(link).close()
+
+
+def test_a_folder_that_became_a_link_is_told_by_both_names(path: Path, database: Database) -> None:
+    """What was moved and linked to is elsewhere, though its name is what it was."""
+    database.close()
+    moved = path.parent.rename(path.parent.parent / "moved") / path.name
+    path.parent.symlink_to(moved.parent)
+    with pytest.raises(StoreError) as caught:
+        open_writer(path)
+    assert caught.value.message == (
+        f"the store '{path}', which is '{moved}', is a copy or was moved: it belongs at '{path}'"
+    )
 
 
 def test_a_restored_copy_belongs_where_it_is(path: Path, database: Database) -> None:

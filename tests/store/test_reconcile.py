@@ -171,8 +171,7 @@ def test_the_callers_own_lock_is_a_free_one(database: Database, dead: Journal) -
     """Whoever holds the lock knows that the engine before is dead; its marks still count."""
     lock = locks.acquire(database.path, "flow")
     assert lock is not None
-    assert ended(database, mine=lock, why="the engine failed: OSError") == [dead.run_id]
-    assert History(database).run(dead.run_id)["note"] == "the engine failed: OSError"
+    assert ended(database, mine=lock) == [dead.run_id]
     sql = "SELECT started_at FROM attempt_rows WHERE position = 1"
     assert rows(database, sql) == [(us(2.5),)]
     lock.release()
@@ -296,3 +295,38 @@ def test_found_names_the_run(database: Database, dead: Journal) -> None:
 
     reconcile(database, mine=None, channels=channels, now_us=NOW_US, publish=lambda _: None)
     assert [(one.run_id, one.workflow) for one in asked] == [(dead.run_id, "flow")]
+
+
+def test_who_had_asked_for_the_end_is_told(database: Database, dead: Journal) -> None:
+    """A run that was to be cancelled is, whatever else ended it; readers show that before."""
+    with database.write() as cursor:
+        cursor.execute("INSERT INTO cancel_rows VALUES (?, 1, 'ann')", (dead.run_id,))
+    shown = History(database).run(dead.run_id)
+    died = "cancelled by ann; its engine died (process "
+    assert (shown["status"], shown["note"].startswith(died)) == ("cancelled", True)
+    assert History(database).past(dead.run_id).status == "cancelled"
+    assert ended(database) == [dead.run_id]
+    status, note = rows(database, "SELECT status, note FROM run_rows")[0]
+    assert (status, note.startswith(died)) == ("cancelled", True)
+    assert not History(database).unfinished("flow")
+
+
+def test_a_failure_in_this_process_ends_its_own_run_only(database: Database) -> None:
+    """Where the lock's file was removed, another engine may have a run under the same name."""
+    lock = locks.acquire(database.path, "flow")
+    assert lock is not None
+    ours = locks.this_process(lock.name)
+    mine = begun(database, owner=ours.to_text())
+    mine.commit_tick([Claim(0, 1, None, report=False)])
+    begun(database, owner=replace(ours, pid=1).to_text())
+    assert ended(database, mine=lock, why="no luck") == [mine.run_id]
+    assert rows(database, "SELECT id, status, note FROM run_rows") == [
+        (1, "interrupted", "no luck"),
+        (2, "running", ""),
+    ]
+    told = rows(database, "SELECT error FROM attempt_rows")
+    assert told == [("its engine stopped; may not have started",)]
+    assert rows(database, "SELECT note FROM step_rows WHERE position = 0") == [
+        ("its engine stopped",)
+    ]
+    lock.release()

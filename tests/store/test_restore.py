@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 
-from engine.errors import AlreadyRunning, StoreError, UsageError
+from engine.errors import AlreadyRunning, StoreError, StoreFull, UsageError
 from engine.events import Claim
 from store import copies, locks, migrate, restore
 from store.connection import connect
@@ -70,7 +70,7 @@ def test_a_backup_comes_back_and_the_old_store_is_kept(path: Path, saved: Path) 
 
 
 def test_what_was_going_on_in_the_copy_is_ended(path: Path, tmp_path: Path) -> None:
-    """Runs are interrupted, alerts and requests dropped; nobody is told of what is long over."""
+    """Runs are ended, as asked for where somebody had, alerts dropped: it is all long over."""
     database = open_writer(path)
     first = a_run(database, "failed")
     journal = begun(database, "a b>a c>b", workflow="other")
@@ -85,10 +85,11 @@ def test_what_was_going_on_in_the_copy_is_ended(path: Path, tmp_path: Path) -> N
     done = restore.restore(path, backup)
     assert [(run.run_id, run.workflow) for run in done.ended] == [(2, "other")]
     assert done.alerts == 2
+    note = "restored from a copy taken while it ran; the end is the last thing recorded of it"
     assert asked(path, "SELECT status, note FROM runs WHERE id = 2") == [
         (
-            "interrupted",
-            "restored from a copy taken while it ran; the end is the last thing recorded of it",
+            "cancelled",
+            f"cancelled by ann; {note}",
         )
     ]
     assert asked(path, "SELECT step, status, note FROM step_runs WHERE run_id = 2") == [
@@ -256,6 +257,30 @@ def test_a_file_that_is_not_there_or_cut_is_refused(path: Path, saved: Path) -> 
     refused(path, saved, StoreError, "damaged")
 
 
+def test_the_hint_speaks_of_the_file(path: Path, saved: Path) -> None:
+    """What helps a store that is damaged does not help a file that is none."""
+    saved.write_bytes(b"no store")
+    with pytest.raises(StoreError) as caught:
+        restore.restore(path, saved)
+    assert caught.value.hint == (
+        "name a backup, or a store, of this version or an older one; nothing has changed"
+    )
+
+
+def test_a_full_disk_is_no_fault_of_the_file(
+    path: Path, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without room for its index a file cannot even be opened: the hint is to make some."""
+
+    def full(*_: object) -> None:
+        raise StoreFull("no room", hint="make space")
+
+    monkeypatch.setattr(restore, "version_of", full)
+    with pytest.raises(StoreFull) as caught:
+        restore.restore(path, saved)
+    assert caught.value.hint == "make space"
+
+
 def test_a_full_disk_restores_nothing(path: Path, saved: Path) -> None:
     """The new store did not fit beside the old one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -285,7 +310,7 @@ def test_the_log_of_a_store_that_is_gone_never_meets_the_new_one(path: Path, sav
     Path(f"{path}-wal").write_bytes(b"a log")
     kept = restore.restore(path, saved).kept
     assert files(path) == ["runs.db", "runs.db.before-restore.1-wal"]
-    assert kept == path.with_name("runs.db.before-restore.1")
+    assert kept == path.with_name("runs.db.before-restore.1-wal")
 
 
 POINTS: list[tuple[str, object, str, bool]] = [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import getpass
+import json
 import signal
 import time
 
 import pytest
 
-from tests.system.project import Project, notes, statuses
+from tests.system.project import Project, notes, statuses, wait_for
 
 WHO = f"cancelled by {getpass.getuser()}"
 OBEYED_S = 1.0
@@ -148,3 +149,51 @@ def test_one_run_is_named(project: Project, arguments: tuple[str, ...]) -> None:
     result = project.run("cancel", *arguments)
     assert result.code == 2
     assert "see `python -m engine" in result.err
+
+
+def test_the_engine_dies_before_it_has_obeyed(project: Project) -> None:
+    """What was to end for good has ended for good: shown and recorded as cancelled, not gone on."""
+    project.write("flow", WORKFLOW)
+    process = project.start("run", "flow")
+    project.wait_for_effect("shell")
+    process.send_signal(signal.SIGSTOP)
+    asking = project.start("cancel", "flow")
+    wait_for(lambda: project.rows("SELECT count(*) FROM cancel_rows") == [(1,)])
+    process.kill()
+    process.communicate()
+    told = project.end(asking, time.monotonic())
+    died = f"{WHO}; its engine died (process {process.pid})"
+    assert (told.code, told.out) == (0, f"run 1 is not on: {died}; the next run records that\n")
+    shown = json.loads(project.run("history", "--json").out)[0]
+    assert (shown["status"], shown["note"]) == ("cancelled", f"{died}; the next run records that")
+    plan = project.run("run", "flow", "--dry-run")
+    assert "(run 1 with these parameters is cancelled)" in plan.out, plan.err
+    again = project.run("cancel", "flow")
+    assert (again.code, again.out) == (
+        0,
+        f"run 1 is not on: {died}; it is recorded as cancelled\n",
+    )
+    assert project.rows("SELECT status, note FROM runs") == [
+        ("cancelled", f"{died}; the end is the last thing it recorded")
+    ]
+    steps = dict(project.rows("SELECT step, status FROM step_runs"))
+    assert steps["shell"] == "interrupted"
+    assert steps["next"] == "cancelled"
+    (project.root / "go").touch()
+    (project.root / "tidied").touch()
+    assert project.report("flow")["resumed_from"] is None
+    assert project.report("flow", "--resume", "1")["resumed_from"] == 1
+
+
+def test_one_that_is_on_comes_before_later_ones(project: Project) -> None:
+    """A timer's start meanwhile, skipped, is the newest run and not the one that is meant."""
+    project.write("flow", WORKFLOW)
+    (project.root / "tidied").touch()
+    process = project.start("run", "flow")
+    project.wait_for_effect("shell")
+    skipped = project.run("run", "flow", "--scheduled")
+    assert skipped.code == 0, skipped.err
+    assert project.rows("SELECT id, status FROM runs") == [(1, "running"), (2, "skipped")]
+    told = project.run("cancel", "flow")
+    assert (told.code, told.out) == (0, "run 1 is cancelled\n")
+    project.end(process, time.monotonic())

@@ -37,6 +37,11 @@ def test_a_damaged_value_is_made_again(project: Project) -> None:
     assert notes(report)["fetch"] == f"redone: {why}"
     checked = project.run("db", "verify", "--json")
     assert (checked.code, checked.report["faults"]) == (3, 1)  # it is still there, in run 1
+    told = "run 1, step 'fetch': the value 'fetch' is damaged\n"
+    saved = project.run("db", "backup", "saved.db")
+    assert (saved.code, saved.err) == (3, told)
+    restored = project.run("db", "restore", "saved.db")
+    assert (restored.code, restored.err) == (0, told)
     assert project.effects() == ["fetched", "transform", "fetched", "transform", "fetched!"]
 
 

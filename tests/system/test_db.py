@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sqlite3
 import stat
 import sys
@@ -252,3 +253,17 @@ def test_each_has_its_own_help(capsys: pytest.CaptureFixture[str]) -> None:
         options.parse(["db", "restore"])
     with pytest.raises(UsageError, match="'0' is not a whole number above 0"):
         options.parse(["db", "prune", "--keep-days", "0"])
+
+
+def test_a_backup_by_another_user(project: Project) -> None:
+    """Root makes no folder in another's home that its owner could not use; a FILE is root's own."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    project.write("flow", "workflow = Workflow('flow').add(Step('a', does('a')))")
+    project.report("flow")
+    os.chown(project.store, 65534, 65534)
+    refused = project.run("db", "backup")
+    assert refused.code == 3
+    assert f"error: the store '{project.store}' belongs to user 'nobody'" in refused.err
+    assert not (project.home / "backups").exists()
+    assert project.run("db", "backup", "saved.db").code == 0

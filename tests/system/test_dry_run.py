@@ -142,3 +142,26 @@ def test_what_cannot_be_asked_is_2(project: Project) -> None:
     assert project.run("run", "flow", "--dry-run", "--from", "end").code == 2
     assert project.run("run", "flow", "--dry-run", "--set", "x=1").code == 2
     assert not project.home.exists()
+
+
+def test_a_file_that_a_crash_kept_from_its_place(project: Project) -> None:
+    """The run puts it there and reuses the step; its plan says so, and moves nothing."""
+    project.write(
+        "flow",
+        """
+def writes(ctx):
+    with ctx.output("out.txt") as file:
+        file.write("text")
+
+workflow = Workflow("flow").add(Step("a", writes)).add(Step("b", does("b"), depends_on=["a"]))
+""",
+    )
+    assert project.run("run", "flow", KAHNBAN_FAILPOINTS="before-publish:kill").code == -9
+    plan = project.run("run", "flow", "--dry-run", "--json")
+    assert [step["note"] for step in plan.report["steps"]] == [
+        "cached; ok in run 1",
+        "would run; interrupted in run 1",
+    ]
+    assert not (project.root / "out.txt").exists()
+    assert statuses(project.report("flow")) == {"a": "cached", "b": "ok"}
+    assert (project.root / "out.txt").read_text() == "text"

@@ -78,7 +78,7 @@ def holder(store: Path) -> Iterator[Holder]:
 def test_held_by_another_process(store: Path, holder: Holder) -> None:
     """It cannot be had here, nor by a third."""
     assert locks.held(store, "flow.lock")
-    assert locks.alive(store, holder.owner)
+    assert locks.alive(store, 1, holder.owner)
     assert locks.acquire(store, "flow") is None
     third = subprocess.run(
         [sys.executable, "-c", HOLD, str(store)],
@@ -95,11 +95,11 @@ def test_sigkill_frees_it_and_leaves_its_marks(store: Path, holder: Holder) -> N
     holder.kill()
     os.kill(holder.child, 0)  # it lives
     assert not locks.held(store, "flow.lock")
-    assert not locks.alive(store, holder.owner)
+    assert not locks.alive(store, 1, holder.owner)
     lock = locks.acquire(store, "flow")
     assert lock is not None
     assert lock.marks() == [locks.Mark(7, 1, 1, 1000), locks.Mark(7, 2, 4, 2000)]
-    assert not locks.alive(store, holder.owner)  # held again, by another
+    assert not locks.alive(store, 1, holder.owner)  # held again, by another
     lock.release()
 
 
@@ -107,7 +107,7 @@ def test_a_stopped_holder_keeps_it(store: Path, holder: Holder) -> None:
     """A suspended engine is not dead."""
     holder.process.send_signal(signal.SIGSTOP)
     assert locks.acquire(store, "flow") is None
-    assert locks.alive(store, holder.owner)
+    assert locks.alive(store, 1, holder.owner)
     holder.process.send_signal(signal.SIGCONT)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 
 from tests.system.project import Project, statuses
@@ -89,3 +90,34 @@ def test_scheduled_starts_anew_and_names_the_unfinished(project: Project) -> Non
     assert result.report["resumed_from"] is None
     assert "run 1 did not end well; to go on from it: " in result.err
     assert "run flow --resume 1" in result.err
+
+
+def test_locks_removed_under_a_run(project: Project) -> None:
+    """Somebody takes a lock for stale: the run is on all the same, shown so and not run beside."""
+    project.write(
+        "flow",
+        """
+def waits(ctx):
+    effect("a")
+    while not Path("go").exists():
+        time.sleep(0.01)
+
+workflow = Workflow("flow").add(Step("a", waits)).add(Step("b", does("b"), depends_on=["a"]))
+""",
+    )
+    project.write("other", "workflow = Workflow('other').add(Step('c', does('c')))")
+    begun = time.monotonic()
+    first = project.start("run", "flow", "--json")
+    project.wait_for_effect("a")
+    shutil.rmtree(project.home / "runs.db.locks")
+    for _ in range(2):
+        second = project.run("run", "flow")
+        assert second.code == 75, second.err
+        assert "error: run 1 of 'flow' is on since " in second.error
+    assert project.report("other")["status"] == "ok"
+    assert "running" in project.run("history", "flow").out
+    (project.root / "go").touch()
+    ended = project.end(first, begun)
+    assert ended.code == 0, ended.err
+    assert project.effects() == ["a", "c", "b"]
+    assert project.report("flow")["note"] == ""

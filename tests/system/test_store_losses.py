@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -80,7 +81,8 @@ def test_a_copied_project_does_not_go_on_as_the_first(project: Project, tmp_path
     shutil.copytree(project.root, copy.root)
     err = said(copy, 3, "run", "flow")
     assert f"error: the store '{copy.store}' is a copy or was moved: it belongs at" in err
-    assert f"hint: look at it with `history` and `show`; `db restore {copy.store}` goes" in err
+    command = f"db restore {copy.store} --store sqlite:///{copy.store}"
+    assert f"hint: look at it with `history` and `show`; `{command}` goes on with it here" in err
 
 
 def test_a_store_replaced_under_a_run_ends_it(project: Project) -> None:
@@ -114,4 +116,55 @@ def test_no_empty_store_is_made_while_a_removed_one_is_in_use(project: Project) 
     assert f"the store '{project.store}' is gone, but its write-ahead log" in err
     (project.root / "go").touch()
     assert project.end(process, time.monotonic()).code == 3
+    assert not project.store.exists()
+
+
+def test_a_fresh_start_takes_no_earlier_runs_logs_for_its_own(project: Project) -> None:
+    """Who removes the store keeps the logs: what they tell is told of no other run."""
+    project.chain()
+    assert project.run("run", "flow").code == 1
+    for path in project.home.glob("runs.db*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (project.root / "go").touch()
+    assert project.report("flow")["run_id"] == 2
+    assert "not yet" not in project.run("logs", "flow").out
+
+
+def test_the_hint_for_a_store_elsewhere_can_be_pasted(project: Project) -> None:
+    """It goes on with the store that was named, and puts it in no other's place."""
+    project.write("flow", "workflow = Workflow('flow').add(Step('a', does('a')))")
+    assert project.report("flow")["run_id"] == 1
+    for _ in range(2):
+        project.report("flow", "--store", "sqlite:///first.db")
+    (project.root / "first.db").rename(project.root / "second.db")
+    refused = project.run("run", "flow", "--store", "sqlite:///second.db")
+    assert refused.code == 3
+    command = refused.error.split("`")[5]
+    assert project.run(*shlex.split(command)).code == 0
+    again = project.report("flow", "--store", "sqlite:///second.db")
+    assert again["status"] == "ok"
+    assert project.rows("SELECT id FROM runs") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("history",),
+        ("show",),
+        ("run", "flow", "--dry-run"),
+        ("db", "verify"),
+        ("alerts", "send"),
+    ],
+)
+def test_a_log_without_its_store_is_no_empty_history(
+    project: Project, command: tuple[str, ...]
+) -> None:
+    """Somebody removed the one file and not the other: every command says so."""
+    project.write("flow", FLOW)
+    project.home.mkdir()
+    log = project.home / "runs.db-wal"
+    log.write_bytes(b"a log")
+    told = f"error: the store '{project.store}' is gone, but its write-ahead log 'runs.db-wal'"
+    assert told in said(project, 3, *command)
+    assert log.read_bytes() == b"a log"
     assert not project.store.exists()

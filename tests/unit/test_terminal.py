@@ -144,8 +144,7 @@ def test_notes_threads_and_dry_runs_are_told() -> None:
         report([], "failed", note="bad\rday", threads_left=2, run_id=None, duration_s=None)
     )
     assert said == (
-        "✗ daily, dry run: failed\n  0 steps\n  bad\\x0dday\n"
-        "! 2 threads were left running past a timeout"
+        "✗ daily, dry run: failed\n  0 steps\n  bad\\x0dday\n! 2 threads were left running"
     )
 
 
