@@ -48,6 +48,7 @@ class Stops:
         """Pass stops on to the run that reads `inbox`."""
         self._inbox = inbox
         self._counts = itertools.count(1)
+        self._pid = os.getpid()
         self.number: int | None = None
 
     @property
@@ -57,6 +58,9 @@ class Stops:
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
         """Take a signal; safe at any point of the main thread."""
+        if os.getpid() != self._pid:  # forked by a step
+            _end_child(number)
+            return
         count = next(self._counts)  # in one step: another signal may come between any two
         self.number = self.number or number
         name = signal.Signals(number).name
@@ -69,6 +73,13 @@ class Stops:
             timer.start()
         else:
             os._exit(128 + self.number)
+
+
+def _end_child(number: int) -> None:
+    """Let SIGTERM do what it does elsewhere; a Ctrl-C is for the engine to act on."""
+    if number == signal.SIGTERM:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
 
 @contextmanager
