@@ -298,10 +298,15 @@ def test_a_thread_step_can_end_what_it_has_forked(project: Project) -> None:
     project.write(
         "flow",
         """
-import multiprocessing
+import ctypes, multiprocessing
+
+def blocks():
+    mutex, lock = ctypes.create_string_buffer(64), ctypes.CDLL(None).pthread_mutex_lock
+    lock(mutex)
+    lock(mutex)  # for ever, in C, where no handler of Python's runs
 
 def ends(ctx):
-    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    child = multiprocessing.get_context("fork").Process(target=blocks)
     child.start()
     effect(f"pid:{child.pid}")
     os.kill(child.pid, signal.SIGINT)
