@@ -48,6 +48,7 @@ class Stops:
         """Pass stops on to the run that reads `inbox`."""
         self._inbox = inbox
         self._counts = itertools.count(1)
+        self._pid = os.getpid()
         self.number: int | None = None
 
     @property
@@ -57,6 +58,8 @@ class Stops:
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
         """Take a signal; safe at any point of the main thread."""
+        if os.getpid() != self._pid:
+            return  # a Ctrl-C reaches what a step has forked, too: it is for the engine to act on
         count = next(self._counts)  # in one step: another signal may come between any two
         self.number = self.number or number
         name = signal.Signals(number).name
@@ -69,6 +72,16 @@ class Stops:
             timer.start()
         else:
             os._exit(128 + self.number)
+
+
+def _let_be_ended() -> None:
+    """Let SIGTERM end a child that a step has forked, even where it runs no Python code."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if isinstance(getattr(handler, "__self__", None), Stops):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_let_be_ended)
 
 
 @contextmanager

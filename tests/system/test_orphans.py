@@ -283,6 +283,36 @@ for at in range(100):
         assert len(done) == 201 * run
 
 
+def test_a_thread_step_can_end_what_it_has_forked(project: Project) -> None:
+    """SIGTERM ends it; Ctrl-C, which a terminal sends to all, is left to the engine."""
+    project.write(
+        "flow",
+        """
+import ctypes, multiprocessing
+
+def blocks():
+    mutex, lock = ctypes.create_string_buffer(64), ctypes.CDLL(None).pthread_mutex_lock
+    lock(mutex)
+    lock(mutex)  # for ever, in C, where no handler of Python's runs
+
+def ends(ctx):
+    child = multiprocessing.get_context("fork").Process(target=blocks)
+    child.start()
+    effect(f"pid:{child.pid}")
+    os.kill(child.pid, signal.SIGINT)
+    child.join(0.3)
+    effect(child.exitcode)
+    child.terminate()
+    child.join(30)
+    effect(child.exitcode)
+
+workflow = Workflow("flow").add(Step("ends", ends))
+""",
+    )
+    project.report("flow")
+    assert project.effects()[1:] == ["None", str(-signal.SIGTERM)]
+
+
 def test_a_thread_steps_fork_keeps_nothing_alive(project: Project) -> None:
     """A child forked in a thread holds neither pipe: warden and fork server see the engine die."""
     project.write(
