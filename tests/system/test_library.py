@@ -184,11 +184,14 @@ def test_dry_run(tmp_path: Path, how: str) -> None:
 
 
 def test_store_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`store=` goes before ENGINE_STORE, that before `<home>/runs.db`."""
+    """`store=` goes before ENGINE_STORE, that before `<home>/runs.db`.
+
+    The logs of two stores in one home are told apart by the runs' numbers.
+    """
     workflow = Workflow("w").add(Step("a", good))
     monkeypatch.setenv("ENGINE_STORE", f"sqlite:///{tmp_path}/by_env.db")
     assert workflow.run()["run_id"] == 1
-    assert workflow.run(store=f"sqlite:///{tmp_path}/by_call.db")["run_id"] == 1
+    assert workflow.run(store=f"sqlite:///{tmp_path}/by_call.db")["run_id"] == 2
     monkeypatch.delenv("ENGINE_STORE")
     monkeypatch.setenv("ENGINE_HOME", str(tmp_path / "home"))
     assert workflow.run()["run_id"] == 1

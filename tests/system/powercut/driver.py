@@ -123,8 +123,8 @@ def watch_upgrade() -> None:
     """Mark the copy of an older store once the store is open, and so upgraded."""
     open_writer = opening.open_writer
 
-    def open_and_mark(path: Path) -> connection.Database:
-        opened = open_writer(path)
+    def open_and_mark(path: Path, *, beyond: Callable[[], int]) -> connection.Database:
+        opened = open_writer(path, beyond=beyond)
         for copy in FOLDER.glob("*.before-upgrade-*"):
             mark(fact="copy", path=str(copy), runs=[[1, "failed"]])
         return opened
