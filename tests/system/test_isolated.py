@@ -346,6 +346,24 @@ workflow = (
     assert project.effects() == [f"{project.root}|{before}|{os.environ['HOME']}|True"]
 
 
+def test_files_are_as_private_as_in_a_thread(project: Project) -> None:
+    """A step that becomes an isolated one does not close its files to those who read them."""
+    project.write(
+        "flow",
+        """
+def makes(ctx):
+    Path(ctx.step).touch()
+
+workflow = (
+    Workflow("flow").add(Step("inside", makes)).add(Step("apart", makes, isolate=True))
+)
+""",
+    )
+    project.report("flow")
+    modes = {(project.root / name).stat().st_mode for name in ("inside", "apart")}
+    assert len(modes) == 1
+
+
 def test_a_halted_fork_server_goes_on(project: Project) -> None:
     """It costs the step that halted it its limit at most, and the next one nothing."""
     project.write(

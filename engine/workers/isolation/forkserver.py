@@ -214,7 +214,6 @@ def _end_all() -> NoReturn:
 
 def main(setup: Setup, control_fd: int, load_file: LoadFile) -> NoReturn:
     """Load the workflow, then serve; what can be imported before a fork is imported now."""
-    os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _prctl(_SET_CHILD_SUBREAPER, 1)
     control = socket.socket(fileno=control_fd)
