@@ -122,9 +122,9 @@ def _carried(
     for outcome, started_at, due in attempts:
         if outcome in ("failed", "timed_out"):
             used, retry_at, lost = used + 1, due, 0
-        elif outcome == "abandoned":
-            lost = lost + 1 if started_at is not None else 0
-            retry_at = None
+        elif outcome in ("abandoned", "interrupted"):
+            surely = outcome == "abandoned" and started_at is not None
+            lost, retry_at = lost + 1 if surely else 0, None
     return used, retry_at, lost
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from engine.errors import StoreError
-from engine.model import OutputFile, RunStatus
+from engine.model import AttemptOutcome, OutputFile, RunStatus
 from store import locks, statements
 from store.connection import Database
 from store.journal import queue_alerts
@@ -21,8 +21,8 @@ _MAY_NOT_HAVE_STARTED = "; may not have started"
 ENGINE_DIED = "its engine died"
 ENGINE_STOPPED = "its engine stopped"  # it says itself why
 
-_ABANDON = """
-UPDATE attempt_rows SET outcome = 'abandoned', started_at = ?, error = ?, ended_seq = ?
+_END_ATTEMPT = """
+UPDATE attempt_rows SET outcome = ?, started_at = ?, error = ?, ended_seq = ?
 WHERE run_id = ? AND position = ? AND number = ? AND outcome IS NULL"""
 
 _INTERRUPT_STEPS = """
@@ -35,7 +35,7 @@ SELECT r.id, d.position,
             THEN 'interrupted' ELSE 'cancelled' END,
        NULL,
        CASE WHEN EXISTS (SELECT 1 FROM attempt_rows a WHERE a.run_id = r.id
-                         AND a.position = d.position AND a.outcome = 'abandoned')
+                         AND a.position = d.position AND a.outcome IN ('abandoned', 'interrupted'))
             THEN ?1
             WHEN EXISTS (SELECT 1 FROM attempt_rows a
                          WHERE a.run_id = r.id AND a.position = d.position)
@@ -181,10 +181,12 @@ def interrupt(
         " ORDER BY claimed_seq",
         (run_id,),
     ).fetchall()
+    outcome = AttemptOutcome.ABANDONED if died == ENGINE_DIED else AttemptOutcome.INTERRUPTED
     cursor.executemany(
-        _ABANDON,
+        _END_ATTEMPT,
         [
             (
+                outcome,
                 begun.get((step, number)),
                 died if (step, number) in begun else died + _MAY_NOT_HAVE_STARTED,
                 seq,

@@ -32,9 +32,16 @@ def by_name(past: PastRun) -> dict[str, PastStep]:
     return {step.name: step for step in past.steps}
 
 
-def died(database: Database) -> None:
-    """Record the death of every engine that is dead."""
-    reconcile(database, mine=None, channels=lambda _: [], now_us=us(9e6), publish=lambda _: None)
+def died(database: Database, *, mine: locks.RunLock | None = None, why: str = "") -> None:
+    """Record the death of every engine that is dead, and that this one has stopped."""
+    reconcile(
+        database,
+        mine=mine,
+        channels=lambda _: [],
+        now_us=us(9e6),
+        publish=lambda _: None,
+        why=why,
+    )
 
 
 def test_a_past_run_holds_what_a_continuation_needs(database: Database, history: History) -> None:
@@ -182,6 +189,26 @@ def test_attempts_lost_in_a_row(database: Database, history: History) -> None:
     journal.commit_tick([ended, BackOff(0, 1, 5.0)])
     died(database)
     assert history.past(journal.run_id).steps[0].lost == 0
+
+
+def test_an_engine_that_stops_by_itself_blames_no_step(
+    database: Database, history: History
+) -> None:
+    """A full disk may stop three engines in a row: what ran then is no killer of engines."""
+    lock = locks.acquire(database.path, "flow")
+    assert lock is not None
+    owner = locks.this_process(lock.name)
+    taken = [TakenOver(0, lost=2)]
+    journal = begun(database, "a", owner=owner.to_text(), taken_over=taken, root_run=1)
+    lock.begin(owner)
+    lock.mark(0, locks.Mark(journal.run_id, 0, 1, us(0.5)))
+    journal.commit_tick([Claim(0, 1, 0.0, report=False)])
+    died(database, mine=lock, why="the disk of the store is full")
+    attempt = "SELECT outcome, error FROM attempts"
+    assert database.raw.execute(attempt).fetchall() == [("interrupted", "its engine stopped")]
+    step = history.past(journal.run_id).steps[0]
+    assert (step.status, step.lost, step.retry_at) == ("interrupted", 0, None)
+    lock.release()
 
 
 def test_what_stands_in_an_idempotency_key(database: Database, history: History) -> None:
