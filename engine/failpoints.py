@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from engine.errors import UsageError
 
@@ -36,17 +35,12 @@ NAMES = (
     "migration-statement",  # one is done, nothing is committed
 )
 
-_WORD = re.compile(
-    r"(?P<name>[^:@]*):(?P<action>kill|stop|raise|sleep=(?P<seconds>\d+(?:\.\d+)?))(?:@(?P<hit>[1-9]\d*))?"
-)
-
 
 class FailpointRaised(Exception):
     """What the action `raise` raises."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Armed:
+class _Armed(NamedTuple):
     act: Callable[[], None]
     hit: int
     hits: Iterator[int]  # counts for all threads: taking the next number is one operation
@@ -81,7 +75,10 @@ def arm(environ: Mapping[str, str]) -> None:
 
 
 def _parse(word: str) -> tuple[str, _Armed]:
-    match = _WORD.fullmatch(word)
+    import re  # only where something is armed
+
+    action = r"kill|stop|raise|sleep=(?P<seconds>\d+(?:\.\d+)?)"
+    match = re.fullmatch(rf"(?P<name>[^:@]*):(?P<action>{action})(?:@(?P<hit>[1-9]\d*))?", word)
     if match is None:
         raise UsageError(
             f"{VARIABLE} has no fail-point in {word!r}",

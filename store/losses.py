@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.errors import StoreError
 from store import locks
@@ -19,8 +19,7 @@ from store.place import restoring
 SHOWN_MAX = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(NamedTuple):
     """A run of which fewer events are there than were committed; none at all if `found` is None."""
 
     workflow: str
