@@ -154,8 +154,10 @@ class ForkServer:
             os.kill(child.pid, signal.SIGKILL)
         self._told.discard(child.pid)
         os.waitpid(child.pid, 0)
-        if not self._told:  # else the engine is still ending what another one has left
-            for pid in self._orphans():
+        orphans = self._orphans()
+        self._tell_ends()  # looked for after the orphans: those of one that ended now are told
+        if not self._told:  # else the engine is still ending, and naming, what another one has left
+            for pid in orphans:
                 os.kill(pid, signal.SIGKILL)
         self._reap_orphans()
 
