@@ -11,7 +11,7 @@ from engine.plan import Plan
 
 _S = StepStatus
 
-GRACE_S = 5.0  # how long running steps may go on once a stop was asked for
+STOP_GRACE_S = 5.0  # how long running steps may go on once a stop was asked for
 
 
 class Stopping:
@@ -81,7 +81,7 @@ class Stopping:
         self._end = self._end or (status, reason)
         self._reason = reason
         self._cleanup = self._hurried = False
-        self._grace_at = now + GRACE_S
+        self._grace_at = now + STOP_GRACE_S
 
     # -- what becomes of attempts -----------------------------------------------------------------
 

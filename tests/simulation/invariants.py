@@ -30,7 +30,7 @@ from engine.model import AttemptOutcome, OnOverrun, RunStatus, StepStatus, Trigg
 from engine.plan import Plan, StepState
 from engine.runner import LOOK_S
 from engine.scheduler import PROBE_S
-from engine.stopping import GRACE_S
+from engine.stopping import STOP_GRACE_S
 from tests.fakes import RunRow
 
 COUNTED = (AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT)
@@ -405,7 +405,7 @@ def a_stop_ends_the_run_in_time(seen: RunSeen) -> Violations:
     if index is None:
         return
     stopped = seen.ticks[index].now
-    limit_s = GRACE_S + max(seen.plan.stop_s) + seen.slack_s
+    limit_s = STOP_GRACE_S + max(seen.plan.stop_s) + seen.slack_s
     for tick in seen.ticks:
         if tick.now > stopped + limit_s:
             yield f"{tick.now}: still on {tick.now - stopped:g}s after the stop"

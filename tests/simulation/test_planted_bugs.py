@@ -211,7 +211,7 @@ def unstoppable(patch: Patch) -> None:
 
 def endless_grace(patch: Patch) -> None:
     """The grace of a stopped run never ends."""
-    patch.setattr(stopping, "GRACE_S", 600.0)
+    patch.setattr(stopping, "STOP_GRACE_S", 600.0)
 
 
 def liar(patch: Patch) -> None:
