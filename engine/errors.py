@@ -7,6 +7,8 @@ Whose fault it is decides the class and with it the exit code: the user's defini
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 
 class EngineError(Exception):
     """Root of the family.
@@ -28,6 +30,10 @@ class EngineError(Exception):
         """Give the message alone; the console prints the hint on its own line."""
         return self.message
 
+    def complaints(self) -> list[tuple[str, str]]:
+        """What to tell, a sentence and a hint each."""
+        return [(self.message, self.hint)]
+
 
 class UsageError(EngineError):
     """The command or call cannot be carried out as it was asked for."""
@@ -35,12 +41,39 @@ class UsageError(EngineError):
     exit_code = 2
 
 
-class DefinitionError(UsageError, ValueError):
-    """A workflow's definition is wrong; `faults` holds one sentence per fault."""
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong in a definition: a sentence, a hint, and where it stands.
 
-    def __init__(self, message: str, *, hint: str = "", faults: tuple[str, ...] = ()) -> None:
+    `line` and `column` (in characters) count from 1; `excerpt` is that line with a caret below.
+    """
+
+    message: str
+    hint: str = ""
+    file: str = ""
+    line: int | None = None
+    column: int | None = None
+    excerpt: str = ""
+
+    def __str__(self) -> str:
+        """Give place, sentence and excerpt; the console prints the hint on its own line."""
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+        told = f"{place}: {self.message}" if place else self.message
+        return f"{told}\n{self.excerpt}" if self.excerpt else told
+
+
+class DefinitionError(UsageError, ValueError):
+    """A workflow's definition is wrong; of several `faults` each is told with its own hint."""
+
+    def __init__(self, message: str, *, hint: str = "", faults: tuple[Fault, ...] = ()) -> None:
         super().__init__(message, hint=hint)
-        self.faults = faults or (message,)
+        self.faults = faults
+
+    def complaints(self) -> list[tuple[str, str]]:
+        """One for each fault."""
+        if not self.faults:
+            return super().complaints()
+        return [(str(fault), fault.hint or self.hint) for fault in self.faults]
 
 
 class CycleError(DefinitionError):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.errors import CycleError, DefinitionError
+from engine.errors import CycleError, DefinitionError, Fault
 from engine.naming import did_you_mean
 
 FAULTS_SHOWN_MAX = 20
@@ -147,7 +147,8 @@ def _several(faults: list[str]) -> DefinitionError:
     if len(faults) > len(shown):
         shown.append(f"and {len(faults) - len(shown)} more")
     hint = "every name in depends_on must be a step of this workflow, and every name unique"
-    return DefinitionError("; ".join(shown), hint=hint, faults=tuple(faults))
+    told = tuple(Fault(fault) for fault in faults) if len(faults) > 1 else ()
+    return DefinitionError("; ".join(shown), hint=hint, faults=told)
 
 
 def order_steps(steps: Mapping[str, object]) -> list[str]:

@@ -24,6 +24,7 @@ _ASKED_BY = "(SELECT asked_by FROM cancel_rows WHERE run_id = r.id) AS asked_by"
 _ID_MAX = (1 << 63) - 1
 PRUNED = "its values, logs and report were pruned"
 _DIGITS_MAX = 100  # Python reads no number of thousands of digits
+_COUNTS = "definition_id IS NOT NULL AND only_steps = ''"  # began a step, and was a whole run
 MEDIAN_OF = 10  # the last successful attempts that tell how long a step usually takes
 
 
@@ -190,8 +191,8 @@ SELECT step, duration_us FROM (
     def newest(
         self, workflow: str, *, params: str | None = None, context_sha256: str | None = None
     ) -> PastRun | None:
-        """Newest run that began a step, of equal parameters where they are given."""
-        where, parameters = "workflow = ? AND definition_id IS NOT NULL", [workflow]
+        """Newest whole run that began a step, of equal parameters where they are given."""
+        where, parameters = f"workflow = ? AND {_COUNTS}", [workflow]
         if params is not None:
             where += " AND params = ?"
             parameters.append(params)
@@ -214,19 +215,19 @@ SELECT step, duration_us FROM (
         return self.past(rows[0]["id"])
 
     def succeeded(self, workflow: str, params: str, context_sha256: str) -> int | None:
-        """Newest `ok` run with equal parameters."""
+        """Newest whole `ok` run with equal parameters."""
         rows = self._rows(
             "SELECT max(id) AS id FROM run_rows WHERE workflow = ? AND params = ?"
-            " AND context_sha256 = ? AND status = 'ok' AND definition_id IS NOT NULL",
+            f" AND context_sha256 = ? AND status = 'ok' AND {_COUNTS}",
             [workflow, params, context_sha256],
         )
         found = rows[0]["id"]
         return None if found is None else int(found)
 
     def previous_status(self, workflow: str, before: int | None = None) -> str | None:
-        """Outcome of the newest ended run that began a step, of those before run `before`."""
+        """Outcome of the newest ended whole run that began a step, of those before `before`."""
         rows = self._rows(
-            "SELECT status FROM run_rows WHERE workflow = ? AND definition_id IS NOT NULL"
+            f"SELECT status FROM run_rows WHERE workflow = ? AND {_COUNTS}"
             " AND status <> 'running' AND (? IS NULL OR id < ?) ORDER BY id DESC LIMIT 1",
             [workflow, before, before],
         )

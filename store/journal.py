@@ -67,7 +67,10 @@ class TakenOver:
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """All that is recorded when a run begins. Times in microseconds since 1970 UTC."""
+    """All that is recorded when a run begins. Times in microseconds since 1970 UTC.
+
+    `only_steps` is a JSON list of step names, or empty; `backfill` the run it is a part of.
+    """
 
     workflow: str
     params: str
@@ -81,6 +84,8 @@ class NewRun:
     resumed_from: int | None = None
     root_run: int | None = None
     note: str = ""
+    only_steps: str = ""
+    backfill: int | None = None
     steps: Sequence[NewStep] = ()
     taken_over: Sequence[TakenOver] = ()
     context: Sequence[tuple[str, Encoded]] = ()
@@ -167,6 +172,8 @@ def _insert_run(
             run.owner,
             run.workers,
             events,
+            run.only_steps,
+            run.backfill,
         ),
     )
     run_id = cursor.lastrowid

@@ -23,6 +23,7 @@ _BLOCK_BYTES = 4_096
 _KEYS = {
     "file_rows": "position, target",
     "carried_rows": "position",
+    "marked_rows": "position",
     "attempt_rows": "position, number",
     "step_rows": "position",
     "alert_rows": "id",

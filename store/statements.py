@@ -247,6 +247,8 @@ RUN_COLUMNS = (
     "owner",
     "workers",
     "events",
+    "only_steps",
+    "backfill",
 )
 
 

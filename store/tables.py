@@ -28,7 +28,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from engine.model import ENDED_STEP, AttemptOutcome, RunStatus
 
-REVISIONS = ("0001", "0002")  # the migrations, oldest first
+REVISIONS = ("0001", "0002", "0003")  # the migrations, oldest first
 APPLICATION_ID = 0x4B41484E  # "KAHN", in the file's header
 
 metadata = MetaData(
@@ -99,6 +99,9 @@ run_rows = Table(
     Column("workers", Integer, nullable=False),
     _counter("events"),  # how many are recorded of it, see the view `events`
     Column("pruned_at", BigInteger),  # when its values and logs were let go; below 0: under way
+    # JSON list of the steps it was bound to (`--only`), empty for a whole run
+    Column("only_steps", Text, nullable=False, server_default=text("''")),
+    Column("backfill", BigInteger),  # the run of the backfill that it is a part of
     _one_of("status", list(RunStatus)),
     _one_of("started_by", ["hand", "timer", "library"]),
     CheckConstraint("(status = 'running') = (finished_at IS NULL)", name="ended"),
@@ -142,6 +145,15 @@ carried_rows = Table(
     Column("key_run", _Key, nullable=False),
     Column("lost", Integer, nullable=False),
     Column("why", Text, nullable=False),  # a step that had ended well is redone
+    sqlite_with_rowid=False,
+)
+
+marked_rows = Table(
+    "marked_rows",  # steps of a run that were not run: a person said that they are done
+    metadata,
+    Column("run_id", _Key, ForeignKey("run_rows.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("marked_by", Text, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -239,7 +251,7 @@ SELECT id, workflow, status, params, {_iso("started_at")} AS started_at,
        {_iso("finished_at")} AS finished_at,
        (finished_at - started_at) / 1e6 AS duration_s,
        resumed_from, root_run, note, started_by, user, host, workers, events,
-       {_iso("abs(pruned_at)")} AS pruned_at
+       {_iso("abs(pruned_at)")} AS pruned_at, only_steps, backfill
 FROM run_rows""",
     "attempts": f"""
 CREATE VIEW attempts AS
@@ -256,7 +268,7 @@ SELECT run_id, step, position, status, {_iso("started_us")} AS started_at,
        {_iso("ended_us")} AS finished_at,
        CASE WHEN started_us IS NULL AND status NOT IN ('waiting', 'running', 'backing_off') THEN 0.0
             ELSE (ended_us - started_us) / 1e6 END AS duration_s,
-       note, source_run, attempts, {_iso("retry_us")} AS next_attempt_at
+       note, source_run, attempts, {_iso("retry_us")} AS next_attempt_at, marked_by
 FROM (
   SELECT r.id AS run_id, d.name AS step, d.position AS position,
          CASE WHEN s.status IS NOT NULL THEN s.status
@@ -281,7 +293,9 @@ FROM (
                            WHERE a.run_id = r.id AND a.position = d.position)
               THEN (SELECT a.retry_at FROM attempt_rows a WHERE a.run_id = r.id
                     AND a.position = d.position ORDER BY a.number DESC LIMIT 1)
-              ELSE c.retry_at END AS retry_us
+              ELSE c.retry_at END AS retry_us,
+         (SELECT m.marked_by FROM marked_rows m
+          WHERE m.run_id = r.id AND m.position = d.position) AS marked_by
   FROM run_rows r
   JOIN definition_steps d ON d.definition_id = r.definition_id
   LEFT JOIN step_rows s ON s.run_id = r.id AND s.position = d.position

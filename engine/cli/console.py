@@ -249,6 +249,16 @@ def shown(text: str) -> str:
     return "\n".join(printable_lines(text))
 
 
+def complain(error: EngineError, mask: Callable[[str], str]) -> None:
+    """Print what is wrong, each fault with its hint, masked and harmless: it may quote anything."""
+    coloured = wants_colour(sys.stderr, os.environ)
+    for message, hint in error.complaints():
+        for word, code, text in (("error", 31, message), ("hint", 36, hint)):
+            if text:
+                head = f"\x1b[{code}m{word}:\x1b[0m" if coloured else f"{word}:"
+                sys.stderr.write(f"{head} {shown(mask(text))}\n")
+
+
 def print_result(text: str) -> None:
     """Print a result on stdout; a reader who has seen enough (`| head`) is no error.
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from engine.cli import project
 from engine.cli.console import (
     colour,
+    complain,
     print_json,
     print_result,
     say_lost,
     say_undelivered,
-    shown,
     width,
 )
 from engine.clock import SystemClock
@@ -135,11 +135,7 @@ def check(parsed: argparse.Namespace) -> int:
             print_result(f"{one.name}: ok, {len(one.definition.steps)} steps")
     for one in broken:
         assert one.error is not None
-        faults = getattr(one.error, "faults", (one.error.message,))
-        told = [one.error.message] if len(faults) == 1 else list(faults)
-        sys.stderr.write("".join(f"error: {shown(mask(fault))}\n" for fault in told))
-        if one.error.hint:
-            sys.stderr.write(f"hint: {shown(mask(one.error.hint))}\n")
+        complain(one.error, mask)
     if not found:
         print_result(f"no workflow in {folder}")
     return 2 if broken else 0

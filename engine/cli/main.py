@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from engine import failpoints
 from engine.cli import options
-from engine.cli.console import finish_output, prepare_streams, shown, wants_colour
+from engine.cli.console import complain, finish_output, prepare_streams, shown
 from engine.cli.signals import Stopped, terminated_raises
 from engine.errors import EngineError
 from engine.paths import find_paths
@@ -72,15 +72,11 @@ def _dump_no_core() -> None:
 
 def _complain(error: EngineError, trace: str = "") -> None:
     """Print an error and its hint, masked and harmless: it may quote whatever was read."""
-    colour = wants_colour(sys.stderr, os.environ)
     paths = find_paths(os.environ, strict=False)
     mask = Secrets(paths.home, os.environ).mask
     if trace:
         sys.stderr.write(f"{shown(mask(trace))}\n")
-    for word, code, text in (("error", 31, error.message), ("hint", 36, error.hint)):
-        if text:
-            head = f"\x1b[{code}m{word}:\x1b[0m" if colour else f"{word}:"
-            sys.stderr.write(f"{head} {shown(mask(text))}\n")
+    complain(error, mask)
 
 
 def _leave(code: int) -> int:

@@ -97,6 +97,7 @@ def _workflow_in(path: Path) -> Definition | None:
         return replace(workflow.definition(), source=path.absolute())
     except DefinitionError as error:
         error.message = f"{path}: {error.message}"
+        error.faults = tuple(replace(fault, file=str(path)) for fault in error.faults)
         raise
 
 

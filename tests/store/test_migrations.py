@@ -128,8 +128,8 @@ def test_migrations_import_nothing_of_ours() -> None:
 FAILING = """
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "next"
+down_revision = {newest!r}
 
 def upgrade():
     op.execute("ALTER TABLE run_rows ADD COLUMN colour TEXT")
@@ -142,9 +142,9 @@ def newer(folder: Path, monkeypatch: pytest.MonkeyPatch, last: str) -> None:
     """Let this program have one more migration, which ends with `last`."""
     scripts = folder / "migrations"
     shutil.copytree(CHECKOUT / "migrations", scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    (scripts / "versions" / "0003_next.py").write_text(FAILING.format(last=last))
+    (scripts / "versions" / "next.py").write_text(FAILING.format(last=last, newest=REVISIONS[-1]))
     monkeypatch.setattr(migrate, "scripts", lambda: scripts)
-    monkeypatch.setattr("store.tables.REVISIONS", (*REVISIONS, "0003"))
+    monkeypatch.setattr("store.tables.REVISIONS", (*REVISIONS, "next"))
 
 
 def test_a_failing_migration_leaves_the_store_as_it_was(

@@ -116,7 +116,7 @@ def test_the_last_failure_stays_whole(database: Database) -> None:
     record_ended_run(database, new_run("", at=3.0), RunStatus("failed"))
     a_run(database, "cancelled", at=4.0)
     assert gone(pruned(database)) == ([1, 3], [])
-    assert rows(database, "SELECT id, pruned_at FROM runs") == [(2, None), (4, None)]
+    assert rows(database, "SELECT id, pruned_at FROM runs ORDER BY id") == [(2, None), (4, None)]
     assert rows(database, "SELECT count(*) FROM attempts WHERE run_id = 2") == [(1,)]
 
 
