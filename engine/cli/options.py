@@ -81,9 +81,7 @@ def build() -> argparse.ArgumentParser:
     run_text = "run a workflow, or go on from where it stopped"
     _run(add("run", "run:run", run_text, epilog=_RUN_EPILOG))
     _json(add("list", "look:list_workflows", "the workflows of this project"))
-    check = add("check", "look:check", "load workflows and say what is wrong with them")
-    check.add_argument("names", metavar="NAME|FILE", nargs="*", help="all of them without one")
-    _json(check)
+    _check(add("check", "check:check", "load workflows and say what is wrong with them"))
     _read_commands(add)
     cancel = add("cancel", "cancel:cancel", "end a run that is on; its cleanup steps still run")
     cancel.add_argument("run", metavar="RUN", help="a run's number, `latest`, or a workflow's name")
@@ -95,6 +93,16 @@ def build() -> argparse.ArgumentParser:
     schedule.add_argument("name", metavar="NAME", help="the workflow")
     _database(commands.add_parser("db", help="the store itself", description="the store itself"))
     return parser
+
+
+def _check(check: argparse.ArgumentParser) -> None:
+    check.add_argument(
+        "names", metavar="NAME|FILE|FOLDER", nargs="*", help="all of the project without one"
+    )
+    check.add_argument(
+        "--schema", action="store_true", help="print the JSON Schema of a workflow in YAML or JSON"
+    )
+    _json(check)
 
 
 def _run(run: argparse.ArgumentParser) -> None:

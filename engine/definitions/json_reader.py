@@ -8,7 +8,7 @@ from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-define
 from json.scanner import NUMBER_RE
 from typing import Any, NoReturn
 
-from engine.definitions.nodes import Kind, Node
+from engine.definitions.nodes import DIGITS_MAX, Kind, Node
 from engine.definitions.source import DEPTH_MAX, NODES_MAX, Source
 
 _BLANK = re.compile(r"[ \t\n\r]*")
@@ -84,7 +84,7 @@ class _Reader:
             written = match[0]
             if fraction or exponent:
                 return self._node(Kind.NUMBER, float(written), at, written), match.end()
-            whole = int(written) if len(written) <= 100 else 10**100  # beyond all limits
+            whole = int(written) if len(written) <= DIGITS_MAX else 10**DIGITS_MAX
             return self._node(Kind.INTEGER, whole, at, written), match.end()
         if word and word[0] in _CONSTANTS:
             kind, value = _CONSTANTS[word[0]]

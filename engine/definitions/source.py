@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,10 @@ DEPTH_MAX = 20
 NODES_MAX = 2_000_000
 FAULTS_SHOWN_MAX = 50
 
+_MARK = b"\xef\xbb\xbf"
+_REFUSED = re.compile(
+    "[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 _EXCERPT_WIDTH = 100
 _LEAD = 60  # columns shown before the place, where a long line is cut
 
@@ -43,6 +48,11 @@ class Source:
         while rest.startswith("- "):
             rest = rest[2:].lstrip(" \t")
         return len(line) - len(rest) + 1
+
+    def place(self, at: int) -> tuple[int, int]:
+        """Give line and column of a position in the text."""
+        lines = Source(self.path, self.text[:at] + ".").lines
+        return len(lines), len(lines[-1])
 
     def fault(
         self, message: str, hint: str = "", line: int | None = None, column: int | None = None
@@ -118,13 +128,34 @@ def decode(path: Path, data: bytes) -> Source:
             f"the file is larger than {BYTES_MAX // 1_000_000} MB",
             "a definition of this size is better made by Python: pipelines/NAME.py",
         )
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        empty.refuse("the file is UTF-16", "save it as UTF-8")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:4]:
+        empty.refuse("the file is UTF-16 or UTF-32, not UTF-8", "save it as UTF-8")
     try:
-        return Source(path, data.decode("utf-8-sig"))
+        source = Source(path, data.removeprefix(_MARK).decode())
     except UnicodeDecodeError as error:
-        # `error.start` counts from after the mark, if there is one
-        before = data.removeprefix(b"\xef\xbb\xbf")[: error.start].decode("utf-8", "replace")
-        shown = Source(path, data.decode("utf-8-sig", "replace"))
-        lines = Source(path, before).lines
-        shown.refuse("not valid UTF-8", "save it as UTF-8", len(lines), len(lines[-1]) + 1)
+        source = Source(path, data.removeprefix(_MARK).decode(errors="replace"))
+        message = f"the byte 0x{error.object[error.start]:02X} here is not UTF-8"
+        hint = "save the file as UTF-8; it may be Latin-1 (Windows-1252) now"
+        source.refuse(message, hint, *source.place(len(error.object[: error.start].decode())))
+    _refuse_controls(source)
+    return source
+
+
+def _refuse_controls(source: Source) -> None:
+    """No character may hide, or end a line for some programs only."""
+    match = _REFUSED.search(source.text)
+    if match is None:
+        return
+    char = match[0]
+    escape = f"\\u{ord(char):04x}"
+    message = f"the character {escape} stands here"
+    if char in "\x85\u2028\u2029":
+        message += ", which ends a line for some programs only"
+    elif char == "\ufeff":
+        message += ", an invisible byte order mark"
+    elif char == "\0":
+        message += ": NUL, which no text holds"
+    else:
+        message += ", a control character"
+    hint = f"take it out, or write it as {escape} in double quotes"
+    source.refuse(message, hint if char != "\0" else "take it out", *source.place(match.start()))

@@ -1,0 +1,105 @@
+"""A workflow's parameters, as a file says them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from engine.definitions.fields import PARAM_TYPES, PARAMETER
+from engine.definitions.forms import Asked, Faults, is_plain
+from engine.definitions.mapped import Mapped, read_fields
+from engine.definitions.nodes import DIGITS_MAX, Kind, Node
+from engine.definitions.several import is_secret, unique_pairs
+from engine.errors import DefinitionError
+from engine.model import REQUIRED, Param
+from engine.params import check_param
+
+_KINDS: dict[str, Any] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "date": date,
+    "datetime": datetime,
+    "path": Path,
+    "choice": str,
+}
+
+
+def read_params(workflow: Mapped, faults: Faults) -> dict[str, Param]:
+    """Give the parameters that hold; what is wrong with the others is noted."""
+    found: dict[str, Param] = {}
+    node = workflow.values.get("params")
+    for key, value in unique_pairs(node, "params", faults) if node else ():
+        count = len(faults.found)
+        param = _read_param(key, value, faults)
+        if len(faults.found) > count:
+            continue
+        if is_secret(key.name) and param.kind is str and param.default not in (REQUIRED, ""):
+            hint = "parameters are recorded: read it with ctx.secret, or from `env` of the home"
+            faults.add(key, f"parameter '{key.name}' looks like a secret", hint)
+        try:
+            found[key.name] = check_param(key.name, param)
+        except DefinitionError as error:
+            faults.add(key, error.message, error.hint)
+    return found
+
+
+def _read_param(key: Node, value: Node, faults: Faults) -> Any:
+    """Give what makes the parameter; check_param does the rest."""
+    what = f"parameter '{key.name}'"
+    asked = Asked(what, key, faults)
+    if value.kind in (Kind.NOTHING, Kind.LIST):
+        hint = "write a default, {type: str} for one that must be given, or {choices: […], …}"
+        return asked.wrong(f"is {value.shown()}", hint)
+    if value.kind is not Kind.MAPPING:
+        if value.kind is Kind.TEXT and value.written in PARAM_TYPES:
+            hint = f'write {{type: {value.value}}}, or "{value.value}" if that text is the default'
+            return asked.wrong(f"has the default {value.value}, which is the name of a type", hint)
+        return Param(_KINDS[_BY_DEFAULT[value.kind]], _fitting(asked, "is", value, value.kind))
+    read = Mapped(what, value)
+    read_fields(read, PARAMETER, faults)
+    default: Any = read.values.get("default")
+    choices, named = read.values.get("choices"), read.values.get("type")
+    if named is None and default is None:
+        if "type" not in read.keys and "default" not in read.keys:
+            asked.wrong("has neither type nor default", "add `type: str`")
+        return None
+    if named == "choice" and choices is None:
+        return asked.wrong("has no choices", "add `choices: [a, b]`")
+    kind = _KINDS[named or _BY_DEFAULT[default.kind]]
+    fitting = _BY_KIND.get(kind, Kind.TEXT)
+    given = Asked(f"{what}: default", read.keys.get("default", key), faults)
+    listed = Asked(f"{what}: choices", read.keys.get("choices", key), faults)
+    return Param(
+        kind,
+        REQUIRED if default is None else _fitting(given, "is", default, fitting),
+        tuple(
+            _fitting(listed, "holds", item, fitting) for item in (choices.value if choices else ())
+        ),
+        read.values.get("help") or "",
+    )
+
+
+_BY_DEFAULT = {
+    Kind.TEXT: "str",
+    Kind.INTEGER: "int",
+    Kind.NUMBER: "float",
+    Kind.BOOLEAN: "bool",
+}
+_BY_KIND = {_KINDS[name]: kind for kind, name in _BY_DEFAULT.items()}
+
+
+def _fitting(asked: Asked, verb: str, node: Node, fitting: Kind) -> Any:
+    """Give a value of the parameter's kind as it is to be written in such a file."""
+    if node.kind is not fitting and (node.kind, fitting) != (Kind.INTEGER, Kind.NUMBER):
+        hint = f"write {fitting}"
+        if fitting is Kind.TEXT and node.written:
+            hint = f'put it in quotes: "{node.written}"'
+        return asked.wrong(f"{verb} {node.shown()}, not {fitting}", hint, node)
+    if not is_plain(asked, node, node):
+        return None
+    if node.kind is Kind.INTEGER and len(node.written) > DIGITS_MAX:
+        return asked.wrong(f"{verb} a number of many digits", f"{DIGITS_MAX} at most", node)
+    return node.value
