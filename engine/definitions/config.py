@@ -59,7 +59,7 @@ def load(path: Path, *, root: Path, called: str | None = None) -> Loaded:
         return Loaded(replace(whole.definition(), source=path.absolute()), names.imported)
     except DefinitionError as error:
         faults.add(workflow.place, error.message, error.hint)
-        raise refusal(faults.found) from None
+        raise refusal(faults.source, faults.found) from None
 
 
 def _nodes(source: Source) -> Node:
@@ -74,7 +74,7 @@ def _nodes(source: Source) -> Node:
 
 def _raise(faults: Faults) -> None:
     if faults.found:
-        raise refusal(faults.found)
+        raise refusal(faults.source, faults.found)
 
 
 def _name_of(workflow: Mapped, faults: Faults, called: str | None) -> str:
@@ -99,8 +99,8 @@ def _name_of(workflow: Mapped, faults: Faults, called: str | None) -> str:
 def _read_workflow(root: Node, faults: Faults) -> tuple[Mapped, list[Mapped]]:
     if root.kind is not Kind.MAPPING:
         hint = "put the list under `steps:`" if root.kind is Kind.LIST else "write `steps:` first"
-        faults.add(root, f"the file holds {root.kind}, not a mapping with steps", hint)
-        raise refusal(faults.found)
+        faults.add(root, f"the file is {root.shown()}, not a mapping with steps", hint)
+        raise refusal(faults.source, faults.found)
     if faults.source.is_json:
         root.value = [pair for pair in root.value if pair[0].name != "$schema"]
     workflow = Mapped("", root)
@@ -129,7 +129,7 @@ def _read_step(node: Node, number: int, faults: Faults) -> Mapped:
 
 def _check_body(step: Mapped, faults: Faults) -> None:
     bodies = [key for key in step.keys if key in (Body.FUNCTION, Body.COMMAND)]
-    if not bodies:
+    if not step.says(Body.FUNCTION, Body.COMMAND):
         hint = "give a Python function (`fn: …`) or a command (`command: …`)"
         faults.add(step.place, f"{step.what} has neither fn nor command", hint)
     if len(bodies) > 1:
@@ -140,7 +140,7 @@ def _check_body(step: Mapped, faults: Faults) -> None:
         hint = "add `isolate: true`, which makes the function a process to end"
         faults.add(step.keys["grace"], f"{step.what}: grace goes with a process", hint)
     for key, at in step.keys.items():
-        known = STEP.get(key)
+        known = STEP.fields.get(key)
         if known and known.body not in (Body.ANY, bodies[0]):
             faults.add(at, f"{step.what}: {key} goes with {known.body} only", _instead(key))
 

@@ -26,7 +26,7 @@ class Faults:
 
     def add(self, node: Node, message: str, hint: str) -> None:
         """Note a fault at a node: a key, or an item of a list."""
-        self.found.append(self.source.fault(message, hint, node.line, node.column))
+        self.found.append(Fault(message, hint, str(self.source.path), node.line, node.column))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Asked:
     what: str
     key: Node
     faults: Faults
+    required: bool = False
 
     def wrong(self, message: str, hint: str, item: Node | None = None) -> Any:
         """Note a fault at the key, or at an item that stands on a line of its own; give None."""
@@ -44,7 +45,11 @@ class Asked:
 
     def misfit(self, node: Node, form: Form, item: Node | None = None) -> Any:
         """Note that a value has not its form; give None."""
-        return self.wrong(f"is {node.shown()}, not {form.words}", _rewritten(node, form), item)
+        return self.wrong(
+            f"is {node.shown()}, not {form.words}",
+            _rewritten(node, form, required=self.required),
+            item,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +75,13 @@ _TRUTHS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _PLAIN = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")
 
 
-def _rewritten(node: Node, form: Form) -> str:
+def _rewritten(node: Node, form: Form, *, required: bool) -> str:
     """Say what to write instead."""
     wanted = form.schema.get("type")
     if node.kind is Kind.NOTHING:
-        return f"give {form.words}, or leave the key out"
+        return f"give {form.words}" + ("" if required else ", or leave the key out")
+    if "enum" in form.schema:
+        return f"give {form.words}"
     if wanted == "string" and node.written in ("{", "["):
         return f"put a value that begins with {node.written} in quotes"
     if wanted == "string" and node.kind in _SCALARS:
@@ -178,8 +185,9 @@ def _named(kind: str) -> Form:
         try:
             return check_name(kind, text)
         except DefinitionError as error:
-            curly = text[:1] in CURLY and "take the curly quotes away; "
-            asked.faults.add(asked.key, error.message, f"{curly or ''}{error.hint}")
+            message = error.message.replace(repr(text), repr(text[:60] + "…" * (len(text) > 60)))
+            curly = "take the curly quotes away; " if text.startswith(CURLY) else ""
+            asked.faults.add(asked.key, message, f"{curly}{error.hint}")
             return None
 
     pattern = r"^[^\s\x00-\x2f:-@\[-`{-\x7f][^\s\x00-,/:-@\[-^`{-\x7f]*$"
@@ -262,7 +270,7 @@ def _duration_hint(text: str) -> str:
 def _duration(bounds: Mapping[str, float]) -> Form:
     number = {"type": "number", "maximum": DURATION_S_MAX, **bounds}
     schema = {"anyOf": [number, {"type": "string", "pattern": _DURATION}]}
-    return Form("a duration: seconds, or text like 90s, 5m, 1h30m", schema, _read_duration)
+    return Form("a duration", schema, _read_duration, "300, 90s, 5m, 1h30m")
 
 
 DURATION = _duration({"exclusiveMinimum": 0})

@@ -6,9 +6,9 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.definitions.fields import PYTHON_ONLY, STEP, Table
-from engine.definitions.forms import Asked, Faults
-from engine.definitions.nodes import Node
+from engine.definitions.fields import PYTHON_ONLY, STEP, WORKFLOW, Table
+from engine.definitions.forms import CURLY, Asked, Faults
+from engine.definitions.nodes import Kind, Node
 from engine.definitions.several import unique_pairs
 from engine.naming import near
 
@@ -21,6 +21,11 @@ class Mapped:
     node: Node
     values: dict[str, Any] = field(default_factory=dict)
     keys: dict[str, Node] = field(default_factory=dict)
+    meant: set[str] = field(default_factory=set)  # by keys that are none
+
+    def says(self, *names: str) -> bool:
+        """Tell whether one of the keys is there, or seems to be meant."""
+        return any(name in self.keys or name in self.meant for name in names)
 
     def item(self, key: str, text: str) -> Node:
         """Give the item of a list under `key` that has this text."""
@@ -40,14 +45,18 @@ def read_fields(read: Mapped, table: Table, faults: Faults) -> None:
     """Read what a mapping says by the table of what it may say."""
     lead = f"{read.what}: " if read.what else ""
     for key, value in unique_pairs(read.node, read.what, faults):
-        known = table.get(key.name)
+        known = table.fields.get(key.name)
         read.keys[key.name] = key
         if known is None:
-            faults.add(key, f"{lead}unknown key '{key.name}'", _meant(key.name, table))
+            guess = table.elsewhere.get(key.name.lower()) or near(key.name, table.names)
+            read.meant.add(guess)
+            hint = _hint(key, value, guess, table)
+            faults.add(key, f"{lead}unknown key '{key.name}'", hint)
             continue
-        read.values[key.name] = known.form.of(Asked(f"{lead}{key.name}", key, faults), value)
-    for known in table.fields:
-        if known.required and known.name not in read.keys:
+        asked = Asked(f"{lead}{key.name}", key, faults, required=known.required)
+        read.values[key.name] = known.form.of(asked, value)
+    for known in table.fields.values():
+        if known.required and not read.says(known.name):
             message = f"{read.what or 'the workflow'} has no {known.name}"
             faults.add(read.place, message, f"add it: {_EXAMPLES[known.name]}")
 
@@ -55,18 +64,27 @@ def read_fields(read: Mapped, table: Table, faults: Faults) -> None:
 _EXAMPLES = {"name": "`name: fetch`", "steps": "`steps: [{name: hello, command: echo hello}]`"}
 
 
-def _meant(key: str, table: Table) -> str:
-    """Say which key is meant by one that is none."""
-    hidden = [char for char in key if char != " " and unicodedata.category(char) in _UNSEEN]
-    if hidden:
-        name = unicodedata.name(hidden[0], f"U+{ord(hidden[0]):04X}").lower()
-        return f"take the {name} out of it"
-    if key == "<<":
+def _hint(key: Node, value: Node, guess: str, table: Table) -> str:
+    """Say what to write for a key that is none."""
+    name = key.name
+    if name == "<<":
         return "merge keys are not taken: write the keys themselves"
-    guess = table.elsewhere.get(key.lower()) or near(key, table.names)
-    if table is STEP and key in PYTHON_ONLY:
-        return f"that is only in Python; did you mean '{guess}'?"
-    return f"did you mean '{guess}'?" if guess else f"known keys are {', '.join(table.names)}"
+    hidden = [char for char in name if char != " " and unicodedata.category(char) in _UNSEEN]
+    if hidden:
+        what = unicodedata.name(hidden[0], f"U+{ord(hidden[0]):04X}").lower()
+        return f"take the {what} out of it"
+    if name.startswith(CURLY):
+        return "take the curly quotes away"
+    if table is WORKFLOW and name in STEP.names:
+        return "that is a key of a step"
+    if table is STEP and name in WORKFLOW.names:
+        return "that is a key of the workflow, not of a step"
+    if guess:
+        only = "that is only in Python; " if table is STEP and name in PYTHON_ONLY else ""
+        return f"{only}did you mean '{guess}'?"
+    if table is STEP and value.kind is Kind.MAPPING:
+        return f"write `name: {name}`, and the keys of the step beside it"
+    return f"known keys are {', '.join(table.names)}"
 
 
 _UNSEEN = ("Cf", "Zs", "Zl", "Zp", "Cc")

@@ -33,7 +33,7 @@ def read_params(workflow: Mapped, faults: Faults) -> dict[str, Param]:
     node = workflow.values.get("params")
     for key, value in unique_pairs(node, "params", faults) if node else ():
         count = len(faults.found)
-        param = _read_param(key, value, faults)
+        param, keys = _read_param(key, value, faults)
         if len(faults.found) > count:
             continue
         if is_secret(key.name) and param.kind is str and param.default not in (REQUIRED, ""):
@@ -42,41 +42,50 @@ def read_params(workflow: Mapped, faults: Faults) -> dict[str, Param]:
         try:
             found[key.name] = check_param(key.name, param)
         except DefinitionError as error:
-            faults.add(key, error.message, error.hint)
+            words = error.message.split(": ", 1)[-1]
+            faults.add(keys.get(words.split(" ")[0], key), error.message, error.hint)
     return found
 
 
-def _read_param(key: Node, value: Node, faults: Faults) -> Any:
-    """Give what makes the parameter; check_param does the rest."""
-    what = f"parameter '{key.name}'"
-    asked = Asked(what, key, faults)
+def _read_param(key: Node, value: Node, faults: Faults) -> tuple[Any, dict[str, Node]]:
+    """Give what makes the parameter, and its keys; `check_param` does the rest."""
+    asked = Asked(f"parameter '{key.name}'", key, faults)
+    if value.kind is Kind.MAPPING:
+        read = Mapped(asked.what, value)
+        read_fields(read, PARAMETER, faults)
+        return _told(read, asked), read.keys
     if value.kind in (Kind.NOTHING, Kind.LIST):
         hint = "write a default, {type: str} for one that must be given, or {choices: […], …}"
-        return asked.wrong(f"is {value.shown()}", hint)
-    if value.kind is not Kind.MAPPING:
-        if value.kind is Kind.TEXT and value.written in PARAM_TYPES:
-            hint = f'write {{type: {value.value}}}, or "{value.value}" if that text is the default'
-            return asked.wrong(f"has the default {value.value}, which is the name of a type", hint)
-        return Param(_KINDS[_BY_DEFAULT[value.kind]], _fitting(asked, "is", value, value.kind))
-    read = Mapped(what, value)
-    read_fields(read, PARAMETER, faults)
+        return asked.wrong(f"is {value.shown()}", hint), {}
+    if value.kind is Kind.TEXT and value.written in PARAM_TYPES:
+        hint = f'write {{type: {value.value}}}, or "{value.value}" if that text is the default'
+        return asked.wrong(f"has the default {value.value}, the name of a type", hint), {}
+    default = _fitting(asked, "is", value, value.kind)
+    return Param(_KINDS[_BY_DEFAULT[value.kind]], default), {}
+
+
+def _told(read: Mapped, asked: Asked) -> Param | None:
+    """Make a parameter of what its mapping says."""
     default: Any = read.values.get("default")
     choices, named = read.values.get("choices"), read.values.get("type")
     if named is None and default is None:
-        if "type" not in read.keys and "default" not in read.keys:
+        if not read.says("type", "default"):
             asked.wrong("has neither type nor default", "add `type: str`")
         return None
     if named == "choice" and choices is None:
-        return asked.wrong("has no choices", "add `choices: [a, b]`")
+        return asked.wrong("has no choices", "add `choices: [a, b]`")  # type: ignore[no-any-return]
     kind = _KINDS[named or _BY_DEFAULT[default.kind]]
     fitting = _BY_KIND.get(kind, Kind.TEXT)
-    given = Asked(f"{what}: default", read.keys.get("default", key), faults)
-    listed = Asked(f"{what}: choices", read.keys.get("choices", key), faults)
+    at = {
+        key: Asked(f"{asked.what}: {key}", read.keys.get(key, asked.key), asked.faults)
+        for key in ("default", "choices")
+    }
     return Param(
         kind,
-        REQUIRED if default is None else _fitting(given, "is", default, fitting),
+        REQUIRED if default is None else _fitting(at["default"], "is", default, fitting),
         tuple(
-            _fitting(listed, "holds", item, fitting) for item in (choices.value if choices else ())
+            _fitting(at["choices"], "holds", item, fitting)
+            for item in (choices.value if choices else ())
         ),
         read.values.get("help") or "",
     )
@@ -97,6 +106,8 @@ def _fitting(asked: Asked, verb: str, node: Node, fitting: Kind) -> Any:
         hint = f"write {fitting}"
         if fitting is Kind.TEXT and node.written:
             hint = f'put it in quotes: "{node.written}"'
+        elif node.kind is Kind.TEXT and not node.written:
+            hint += ", without quotes"
         return asked.wrong(f"{verb} {node.shown()}, not {fitting}", hint, node)
     if not is_plain(asked, node, node):
         return None

@@ -29,8 +29,8 @@ def schema() -> dict[str, Any]:
 def _mapping(table: Table) -> dict[str, Any]:
     return {
         "type": "object",
-        "properties": {one.name: _property(one) for one in table.fields},
-        "required": [one.name for one in table.fields if one.required],
+        "properties": {one.name: _property(one) for one in table.fields.values()},
+        "required": [one.name for one in table.fields.values() if one.required],
         "additionalProperties": False,
     }
 
@@ -44,7 +44,7 @@ def _step() -> dict[str, Any]:
     bodies = [Body.FUNCTION, Body.COMMAND]
     choices = []
     for body in bodies:
-        others = [one.name for one in STEP.fields if one.body not in (Body.ANY, body)]
+        others = [one.name for one in STEP.fields.values() if one.body not in (Body.ANY, body)]
         others += [other for other in bodies if other != body]
         choices.append({"required": [str(body)], "properties": dict.fromkeys(others, False)})
     return {**_mapping(STEP), "oneOf": choices}
@@ -61,7 +61,7 @@ def _parameter() -> dict[str, Any]:
     """A plain default, or a mapping whose values are of its type."""
     mapping = _mapping(PARAMETER)
     rules: list[dict[str, Any]] = []
-    for name in PARAMETER.fields[0].form.schema["enum"]:
+    for name in PARAMETER.fields["type"].form.schema["enum"]:
         value = _VALUES.get(name, {"type": "string"})
         then: dict[str, Any] = {
             "properties": {"default": value, "choices": {"type": "array", "items": value}}

@@ -51,9 +51,9 @@ def _read_texts(asked: Asked, node: Node, form: Form) -> Any:
         if item.kind is Kind.TEXT:
             found.append(sound(asked, item, item))
             continue
-        quoted = item.written and item.written not in "[{"
+        quoted = item.kind in (Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN)
         hint = f'put it in quotes: "{item.written}"' if quoted else f"give {form.words}"
-        asked.wrong(f"holds {item.shown()}", hint, item)
+        asked.wrong(f"holds {'nothing' if item.value is None else item.shown()}", hint, item)
     return [value for value in found if value is not None]
 
 
@@ -118,8 +118,10 @@ def _read_env(asked: Asked, node: Node, form: Form) -> Any:
 
 
 def _read_codes(asked: Asked, node: Node, form: Form) -> Any:
-    if node.kind is not Kind.LIST or not node.value:
+    if node.kind is not Kind.LIST:
         return asked.misfit(node, form)
+    if not node.value:
+        return asked.wrong("is an empty list", "give at least one code, such as [0, 1]")
     for item in node.value:
         if item.kind is not Kind.INTEGER or not 0 <= item.value <= CODE_MAX:
             asked.wrong(f"holds {item.shown()}", f"give exit codes from 0 to {CODE_MAX}", item)
@@ -128,13 +130,13 @@ def _read_codes(asked: Asked, node: Node, form: Form) -> Any:
     return [item.value for item in node.value]
 
 
-def anything(words: str, kind: Kind, schema: dict[str, Any]) -> Form:
+def anything(words: str, kind: Kind, schema: dict[str, Any], example: str = "") -> Form:
     """A collection that its owner reads."""
 
     def read(asked: Asked, node: Node, form: Form) -> Any:
         return node if node.kind is kind else asked.misfit(node, form)
 
-    return Form(words, schema, read)
+    return Form(words, schema, read, example)
 
 
 _TEXTS = {"type": "array", "items": {"type": "string"}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
@@ -14,6 +15,7 @@ from engine.text import ELLIPSIS, columns, printable
 BYTES_MAX = 16_000_000
 DEPTH_MAX = 20
 NODES_MAX = 2_000_000
+ALIASED_MAX = 100_000
 FAULTS_SHOWN_MAX = 50
 
 _MARK = b"\xef\xbb\xbf"
@@ -54,18 +56,17 @@ class Source:
         lines = Source(self.path, self.text[:at] + ".").lines
         return len(lines), len(lines[-1])
 
-    def fault(
-        self, message: str, hint: str = "", line: int | None = None, column: int | None = None
-    ) -> Fault:
-        """Make a fault that stands at a place of this file, with its line and a caret."""
-        excerpt = self._excerpt(line, column) if line and column else ""
-        return Fault(message, hint, str(self.path), line, column, excerpt)
+    def quoted(self, fault: Fault) -> Fault:
+        """Give a fault with its line and a caret."""
+        if not fault.line or not fault.column:
+            return fault
+        return replace(fault, excerpt=self._excerpt(fault.line, fault.column))
 
     def refuse(
         self, message: str, hint: str = "", line: int | None = None, column: int | None = None
     ) -> NoReturn:
         """Raise one fault."""
-        raise refusal([self.fault(message, hint, line, column)])
+        raise refusal(self, [Fault(message, hint, str(self.path), line, column)])
 
     def _excerpt(self, number: int, column: int) -> str:
         text = self.line(number)
@@ -93,16 +94,16 @@ def _spaced(text: str) -> str:
     return text.replace("\t", " ")
 
 
-def refusal(faults: Iterable[Fault]) -> DefinitionError:
+def refusal(source: Source, faults: Iterable[Fault]) -> DefinitionError:
     """Make one error of all faults of a file, in order of their places; many are cut short."""
     found = sorted(faults, key=lambda fault: (fault.line or 0, fault.column or 0))
+    shown = [source.quoted(fault) for fault in found[:FAULTS_SHOWN_MAX]]
     first = found[0]
     place = ":".join(str(part) for part in (first.file, first.line, first.column) if part)
     told = f"{place}: {first.message}"
     if len(found) == 1:
-        return DefinitionError(told, hint=first.hint, faults=(first,))
+        return DefinitionError(told, hint=first.hint, faults=tuple(shown))
     told += f" (and {len(found) - 1} more)"
-    shown = found[:FAULTS_SHOWN_MAX]
     if len(found) > len(shown):
         shown.append(Fault(f"and {len(found) - len(shown)} more", file=first.file))
     return DefinitionError(told, faults=tuple(shown))

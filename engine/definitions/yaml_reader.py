@@ -20,7 +20,7 @@ from yaml.events import (
 )
 
 from engine.definitions.nodes import DIGITS_MAX, Kind, Node
-from engine.definitions.source import DEPTH_MAX, NODES_MAX, Source
+from engine.definitions.source import ALIASED_MAX, DEPTH_MAX, NODES_MAX, Source
 from engine.definitions.yaml_words import explain
 
 _INTEGER = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z", re.ASCII)
@@ -43,7 +43,7 @@ def read(source: Source) -> Node:
     try:
         return reader.document()
     except yaml.MarkedYAMLError as error:
-        raise explain(source, error, reader.last) from None
+        explain(source, error, reader.last)
     except yaml.YAMLError:  # a character that YAML does not take
         source.refuse("not YAML: it holds a character that YAML refuses", "take it out")
 
@@ -68,6 +68,7 @@ class _Reader:
         self._anchors: dict[str, tuple[Node, int] | None] = {}
         self._root: Node | None = None
         self._count = 0
+        self._aliased = 0
         self.last: Any = None
 
     def document(self) -> Node:
@@ -128,13 +129,14 @@ class _Reader:
         node = Node(kind, [], mark.line + 1, mark.column + 1, bracket)
         if event.anchor is not None:
             self._anchors[event.anchor] = None  # not yet whole
-        self._open.append(_Open(node, event.anchor, self._count))
+        self._open.append(_Open(node, event.anchor, self._count + self._aliased))
 
     def _end(self) -> None:
         ended = self._open.pop()
         self._put(ended.node, None)
         if ended.anchor is not None:
-            self._anchors[ended.anchor] = (ended.node, self._count - ended.began + 1)
+            size = self._count + self._aliased - ended.began + 1
+            self._anchors[ended.anchor] = (ended.node, size)
 
     def _alias(self, event: Any) -> None:
         name = event.anchor
@@ -145,9 +147,9 @@ class _Reader:
             self._refuse(event, f"the alias '*{name}' {what}", hint)
             return
         node, size = known
-        self._count += size
-        if self._count > NODES_MAX:
-            self._refuse(event, f"aliases make more than {NODES_MAX:,} values", "write fewer")
+        self._aliased += size
+        if self._aliased > ALIASED_MAX:
+            self._refuse(event, f"aliases make more than {ALIASED_MAX:,} values", "write fewer")
         if self._open and self._open[-1].wants_key:
             self._refuse(event, f"the alias '*{name}' stands as a key", "write the key itself")
         self._put(node, None)

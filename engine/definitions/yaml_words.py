@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from engine.definitions.forms import CURLY
-from engine.definitions.source import Source, refusal
-from engine.errors import DefinitionError
+from engine.definitions.source import Source
 
 Told = tuple[str, str, int]  # what is wrong, a hint, and the line
 
@@ -61,8 +60,8 @@ class _Case:
         return before[-1] if name.endswith("EndEvent") and before.endswith(("]", "}")) else ""
 
 
-def explain(source: Source, error: Any, last: Any) -> DefinitionError:
-    """Make a fault of ours of what the parser says; `last` is the last thing that it read."""
+def explain(source: Source, error: Any, last: Any) -> NoReturn:
+    """Raise a fault of ours for what the parser says; `last` is the last thing that it read."""
     mark = error.problem_mark or error.context_mark
     opened = error.context_mark or mark
     line = mark.line + 1
@@ -80,14 +79,13 @@ def explain(source: Source, error: Any, last: Any) -> DefinitionError:
     )
     tab = _tab(case)
     if tab:
-        message = "a tab indents this line, and YAML takes no tabs"
-        return refusal([source.fault(message, "indent with spaces", *tab)])
+        source.refuse("a tab indents this line, and YAML takes no tabs", "indent with spaces", *tab)
     for look in _LOOKS:
         told = look(case)
         if told:
             message, hint, line = told
             break
-    return refusal([source.fault(message, hint, line, source.first_word(line))])
+    source.refuse(message, hint, line, source.first_word(line))
 
 
 def _tab(case: _Case) -> tuple[int, int] | None:
@@ -203,6 +201,8 @@ def _no_colon(case: _Case) -> Told | None:
     if "':'" not in case.problem:
         return None
     hint = "write `key: value`; text of several lines goes below `key: |`, indented"
+    if "{" in case.text(case.opened):
+        hint = "within { } a space follows each colon"
     return "this line is no `key: value`", hint, case.opened
 
 
