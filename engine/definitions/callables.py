@@ -33,13 +33,10 @@ class Names:
         """Give the function of this name. Raises `DefinitionError`."""
         found = self._named(dotted)
         if not callable(found) or isinstance(found, type):
-            kind = "a class" if isinstance(found, type) else f"a {type(found).__name__}"
+            kind = "a class" if isinstance(found, type) else f"of type {type(found).__name__}"
             raise DefinitionError(f"'{dotted}' is {kind}, not a function", hint=_TAKES_CTX)
-        with contextlib.suppress(ValueError, TypeError):  # some builtins have no signature
-            if not _takes_one(inspect.signature(found)):
-                raise DefinitionError(
-                    f"'{dotted}' cannot be called with ctx alone", hint=_TAKES_CTX
-                )
+        if not _takes_one(found):
+            raise DefinitionError(f"'{dotted}' cannot be called with ctx alone", hint=_TAKES_CTX)
         return found  # type: ignore[no-any-return]
 
     def exception(self, dotted: str) -> type[BaseException]:
@@ -97,7 +94,11 @@ def _is_exception(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, BaseException)
 
 
-def _takes_one(signature: inspect.Signature) -> bool:
+def _takes_one(function: Callable[..., Any]) -> bool:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some builtins have none
+        return True
     try:
         signature.bind(None)
     except TypeError:

@@ -190,7 +190,8 @@ def _named(kind: str) -> Form:
             asked.faults.add(asked.key, message, f"{curly}{error.hint}")
             return None
 
-    pattern = r"^[^\s\x00-\x2f:-@\[-`{-\x7f][^\s\x00-,/:-@\[-^`{-\x7f]*$"
+    odd = r"\s\x7f\u2000-\u206f"
+    pattern = rf"^[^{odd}\x00-\x2f:-@\[-`{{-~][^{odd}\x00-,/:-@\[-^`{{-~]*$"
     schema = {"type": "string", "pattern": pattern, "maxLength": NAME_LENGTH_MAX}
     return Form("a name", schema, read)
 

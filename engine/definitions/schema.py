@@ -42,11 +42,13 @@ def _property(one: Field) -> dict[str, Any]:
 def _step() -> dict[str, Any]:
     """Either body, with the keys that go with it."""
     bodies = [Body.FUNCTION, Body.COMMAND]
-    choices = []
+    choices: list[dict[str, Any]] = []
     for body in bodies:
         others = [one.name for one in STEP.fields.values() if one.body not in (Body.ANY, body)]
         others += [other for other in bodies if other != body]
         choices.append({"required": [str(body)], "properties": dict.fromkeys(others, False)})
+    isolated = {"required": ["isolate"], "properties": {"isolate": {"const": True}}}
+    choices[0] |= {"if": {"required": ["grace"]}, "then": isolated}
     return {**_mapping(STEP), "oneOf": choices}
 
 
