@@ -26,6 +26,7 @@ from engine.clock import SystemClock
 from engine.definitions import Found, find_all
 from engine.definitions.loader import load, load_file
 from engine.errors import EngineError, UsageError
+from engine.model import Definition
 from engine.reports import terminal
 from engine.text import columns, human_time, pad, printable
 
@@ -141,12 +142,24 @@ def check(parsed: argparse.Namespace) -> int:
     return 2 if broken else 0
 
 
+def load_named(name: str, folder: Path) -> Definition:
+    """Load the workflow that a command names: by its name, or by its file."""
+    path = _file_named(name)
+    if path is None:
+        return load(name, folder)
+    if not path.is_file():
+        raise UsageError(f"there is no file '{path}'", hint="name a workflow or its file")
+    return load_file(path.absolute())
+
+
+def _file_named(name: str) -> Path | None:
+    return Path(name) if name.endswith(".py") or os.sep in name else None
+
+
 def _checked(name: str, folder: Path) -> Found:
-    path = Path(name) if name.endswith(".py") or os.sep in name else None
+    path = _file_named(name)
     try:
-        if path is not None and not path.is_file():
-            raise UsageError(f"there is no file '{path}'", hint="name a workflow or its file")
-        definition = load_file(path.absolute()) if path is not None else load(name, folder)
+        definition = load_named(name, folder)
     except EngineError as error:
         return Found(path.stem if path else name, path or folder / f"{name}.py", error=error)
     return Found(definition.name, path or folder / f"{name}.py", definition=definition)

@@ -84,6 +84,7 @@ def build() -> argparse.ArgumentParser:
     check = add("check", "look:check", "load workflows and say what is wrong with them")
     check.add_argument("names", metavar="NAME|FILE", nargs="*", help="all of them without one")
     _json(check)
+    _graph(add)
     _read_commands(add)
     cancel = add("cancel", "cancel:cancel", "end a run that is on; its cleanup steps still run")
     cancel.add_argument("run", metavar="RUN", help="a run's number, `latest`, or a workflow's name")
@@ -115,6 +116,22 @@ def _run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--json-logs", action="store_true", help="log as JSON lines")
     run.add_argument("-q", "--quiet", action="store_true", help="silent on success")
     _json(run)
+
+
+_GRAPH_EPILOG = """\
+What depends on a step hangs on its rail: that of ● goes down, that of ◆ is to its right, ○ has
+none. A rail that is only crossed stays │, and … marks one for which there is no room."""
+
+
+def _graph(add: Callable[..., argparse.ArgumentParser]) -> None:
+    text = "draw the steps of a workflow and what depends on what"
+    graph = add("graph", "graph:graph", text, epilog=_GRAPH_EPILOG)
+    graph.add_argument("name", metavar="NAME|FILE", help="the workflow")
+    how = graph.add_mutually_exclusive_group()
+    how.add_argument(
+        "--format", choices=["mermaid", "dot"], help="for Mermaid or Graphviz; without: a drawing"
+    )
+    how.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _read_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
