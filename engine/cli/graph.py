@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from pathlib import Path
 
 from engine import graph as graphs
 from engine.cli import project
 from engine.cli.console import colour, print_json, print_result, width
-from engine.cli.look import load_named
+from engine.definitions.loader import SUFFIXES, load, load_file
+from engine.errors import UsageError
+from engine.model import Definition
 from engine.reports import diagrams
 from engine.reports.drawing import drawing
 
@@ -17,7 +21,7 @@ def graph(parsed: argparse.Namespace) -> int:
     """Draw a workflow in the terminal, or print it for Mermaid or Graphviz."""
     paths = project.paths_of(parsed)
     mask = project.secrets_of(paths).mask
-    definition = load_named(parsed.name, project.folder_of(parsed))
+    definition = _load(parsed.name, project.folder_of(parsed))
     if parsed.json:
         print_json(diagrams.as_json(definition, mask))
     elif parsed.format:
@@ -38,6 +42,14 @@ def graph(parsed: argparse.Namespace) -> int:
             )
         )
     return 0
+
+
+def _load(name: str, folder: Path) -> Definition:
+    if not name.endswith(SUFFIXES) and os.sep not in name:
+        return load(name, folder)
+    if not Path(name).is_file():
+        raise UsageError(f"there is no file '{name}'", hint="name a workflow or its file")
+    return load_file(Path(name).absolute())
 
 
 def _takes_unicode() -> bool:

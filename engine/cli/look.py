@@ -24,9 +24,8 @@ from engine.cli.console import (
 )
 from engine.clock import SystemClock
 from engine.definitions import Found, find_all
-from engine.definitions.loader import load, load_file
+from engine.definitions.loader import SUFFIXES, load, load_file
 from engine.errors import EngineError, UsageError
-from engine.model import Definition
 from engine.reports import terminal
 from engine.text import columns, human_time, pad, printable
 
@@ -142,24 +141,12 @@ def check(parsed: argparse.Namespace) -> int:
     return 2 if broken else 0
 
 
-def load_named(name: str, folder: Path) -> Definition:
-    """Load the workflow that a command names: by its name, or by its file."""
-    path = _file_named(name)
-    if path is None:
-        return load(name, folder)
-    if not path.is_file():
-        raise UsageError(f"there is no file '{path}'", hint="name a workflow or its file")
-    return load_file(path.absolute())
-
-
-def _file_named(name: str) -> Path | None:
-    return Path(name) if name.endswith(".py") or os.sep in name else None
-
-
 def _checked(name: str, folder: Path) -> Found:
-    path = _file_named(name)
+    path = Path(name) if name.endswith(SUFFIXES) or os.sep in name else None
     try:
-        definition = load_named(name, folder)
+        if path is not None and not path.is_file():
+            raise UsageError(f"there is no file '{path}'", hint="name a workflow or its file")
+        definition = load_file(path.absolute()) if path is not None else load(name, folder)
     except EngineError as error:
         return Found(path.stem if path else name, path or folder / f"{name}.py", error=error)
     return Found(definition.name, path or folder / f"{name}.py", definition=definition)
