@@ -85,6 +85,7 @@ def build() -> argparse.ArgumentParser:
     check.add_argument("names", metavar="NAME|FILE", nargs="*", help="all of them without one")
     _json(check)
     _graph(add)
+    _init(add)
     _read_commands(add)
     cancel = add("cancel", "cancel:cancel", "end a run that is on; its cleanup steps still run")
     cancel.add_argument("run", metavar="RUN", help="a run's number, `latest`, or a workflow's name")
@@ -116,6 +117,12 @@ def _run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--json-logs", action="store_true", help="log as JSON lines")
     run.add_argument("-q", "--quiet", action="store_true", help="silent on success")
     _json(run)
+
+
+def _init(add: Callable[..., argparse.ArgumentParser]) -> None:
+    init = add("init", "init:init", "make a folder with a first workflow that runs")
+    init.add_argument("dir", metavar="DIR", nargs="?", default=".", help="here, without one")
+    init.add_argument("--yaml", action="store_true", help="in YAML; without: in Python")
 
 
 _GRAPH_EPILOG = """\
