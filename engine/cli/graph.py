@@ -15,31 +15,25 @@ from engine.errors import UsageError
 from engine.model import Definition
 from engine.reports import diagrams
 from engine.reports.drawing import drawing
+from engine.reports.step_words import words_of
 
 
 def graph(parsed: argparse.Namespace) -> int:
     """Draw a workflow in the terminal, or print it for Mermaid or Graphviz."""
     paths = project.paths_of(parsed)
-    mask = project.secrets_of(paths).mask
     definition = _load(parsed.name, project.folder_of(parsed))
+    steps = words_of(definition, project.secrets_of(paths).mask)
     if parsed.json:
-        print_json(diagrams.as_json(definition, mask))
-    elif parsed.format:
-        made = {"mermaid": diagrams.mermaid, "dot": diagrams.dot}[parsed.format]
-        print_result(mask(made(definition)))
+        print_json(diagrams.as_json(definition.name, steps))
+    elif parsed.format == "mermaid":
+        print_result(diagrams.mermaid(steps))
+    elif parsed.format == "dot":
+        print_result(diagrams.dot(definition.name, steps))
     else:
-        steps = definition.steps
         compiled = graphs.build([step.name for step in steps], [step.depends_on for step in steps])
+        ascii_only = not _takes_unicode()
         print_result(
-            mask(
-                drawing(
-                    definition,
-                    compiled,
-                    width=width(),
-                    colour=colour(),
-                    ascii_only=not _takes_unicode(),
-                )
-            )
+            drawing(steps, compiled, width=width(), colour=colour(), ascii_only=ascii_only)
         )
     return 0
 

@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 
 from engine.graph import Graph
-from engine.model import Definition, Step
 from engine.reports.grid import Cell, Column, grid, paint
 from engine.reports.rails import Line, lay_out
-from engine.reports.step_words import condition_of, kind_of, rule_of, what_runs
+from engine.reports.step_words import StepWords
 from engine.text import cut
 
 FOLD_OVER = 50  # in workflows with more steps, those that are alike take one line
@@ -46,7 +45,7 @@ _ASCII = str.maketrans(
 
 
 def drawing(
-    definition: Definition,
+    steps: Sequence[StepWords],
     graph: Graph,
     *,
     width: int = 80,
@@ -58,7 +57,6 @@ def drawing(
     Of more than 50 steps, those that differ in nothing but name and body take one line; of more
     than 200 lines the middle is left out.
     """
-    steps = definition.steps
     folds = _alike(steps, graph) if len(steps) > FOLD_OVER else []
     lines = lay_out(graph, folds, max(_RAILS_LEAST, width // 5))
     shown = lines
@@ -83,25 +81,25 @@ def _in_ascii(text: str) -> str:
     return text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
 
 
-def _row(line: Line, steps: Sequence[Step], head: Sequence[Column]) -> list[Cell]:
+def _row(line: Line, steps: Sequence[StepWords], head: Sequence[Column]) -> list[Cell]:
     first = steps[line.steps[0]]
-    name, runs = first.name, what_runs(first)
+    name, runs = first.name, first.runs
     if len(line.steps) > 1:
         name = f"{len(line.steps)} × {first.name} … {steps[line.steps[-1]].name}"
-        if any(what_runs(steps[step]) != runs for step in line.steps):
-            runs = f"{kind_of(first)}s"
+        if any(steps[step].runs != runs for step in line.steps):
+            runs = f"{first.kind}s"
     cells = {
         _RAILS: Cell(line.rails),
         _STEP: Cell(name),
         _AFTER: Cell(_after(line, steps)),
         _RUNS: Cell(runs, "dim"),
-        _RULE: Cell(rule_of(first), "yellow"),
-        _WHEN: Cell(condition_of(first), "cyan"),
+        _RULE: Cell(first.rule, "yellow"),
+        _WHEN: Cell(first.condition, "cyan"),
     }
     return [cells[column] for column in head]
 
 
-def _after(line: Line, steps: Sequence[Step]) -> str:
+def _after(line: Line, steps: Sequence[StepWords]) -> str:
     """Name the upstreams that no rail leads from."""
     names = ", ".join(steps[step].name for step in line.after[:_AFTER_MAX])
     more = len(line.after) - _AFTER_MAX
@@ -118,7 +116,7 @@ def _summary(graph: Graph, folds: Sequence[Sequence[int]]) -> str:
     return said
 
 
-def _alike(steps: Sequence[Step], graph: Graph) -> list[list[int]]:
+def _alike(steps: Sequence[StepWords], graph: Graph) -> list[list[int]]:
     """Give the sets of steps that nothing but name and body tells apart, their places included.
 
     Places are told apart until nothing changes any more: by how long the paths to and from a step
@@ -127,7 +125,7 @@ def _alike(steps: Sequence[Step], graph: Graph) -> list[list[int]]:
     remaining = graph.remaining()
     kinds = _numbered(
         [
-            (generation, remaining[number], kind_of(step), rule_of(step), condition_of(step))
+            (generation, remaining[number], step.kind, step.rule, step.condition)
             for number, (step, generation) in enumerate(zip(steps, graph.generations, strict=True))
         ]
     )

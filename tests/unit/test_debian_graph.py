@@ -18,6 +18,7 @@ from engine.errors import CycleError, DefinitionError
 from engine.graph import Graph, build
 from engine.model import Definition, Step
 from engine.reports.drawing import drawing
+from engine.reports.step_words import words_of
 from tests.builders import nothing
 from tests.foreign import legal
 
@@ -122,7 +123,7 @@ def test_the_merged_graph_can_be_drawn(shared: Path) -> None:
     """1,050 packages in thirty generations: the drawing has an end, and fits."""
     depends_on = packages(shared, "condensed")
     steps = tuple(Step(name, nothing, ups) for name, ups in depends_on.items())
-    text = drawing(Definition("debian", steps), built(depends_on))
+    text = drawing(words_of(Definition("debian", steps), str), built(depends_on))
     lines = text.splitlines()
     assert len(lines) == 204
     assert max(map(len, lines)) <= 80

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,11 @@ import pytest
 
 from engine import graph
 from engine.cli.main import run_command
+from engine.definitions import load_file
 from engine.model import Definition, Step, TriggerRule, shell
 from engine.reports import diagrams
 from engine.reports.drawing import drawing
-from engine.reports.step_words import condition_of, what_runs
+from engine.reports.step_words import StepWords, words_of
 from engine.text import columns
 from tests.builders import nothing
 
@@ -41,11 +44,16 @@ BRANCHES = Definition(
 )
 
 
+def words(definition: Definition) -> list[StepWords]:
+    """Put a workflow that holds no secret into words."""
+    return words_of(definition, str)
+
+
 def draw(definition: Definition, **options: Any) -> str:
     """Draw a workflow."""
-    names = [step.name for step in definition.steps]
-    compiled = graph.build(names, [step.depends_on for step in definition.steps])
-    return drawing(definition, compiled, **options)
+    steps = words(definition)
+    compiled = graph.build([step.name for step in steps], [step.depends_on for step in steps])
+    return drawing(steps, compiled, **options)
 
 
 def wide(upstreams: dict[str, list[str]]) -> Definition:
@@ -198,11 +206,27 @@ def test_nothing_to_draw() -> None:
 
 
 def test_words_for_what_runs() -> None:
-    """The function's name where it is not the step's, under any partial; commands on one line."""
-    assert what_runs(Step("nothing", nothing)) == "function"
-    assert what_runs(Step("a", partial(partial(nothing)))) == "function nothing"
-    assert what_runs(Step("a", lambda _: None)) == "function"
-    assert condition_of(Step("a", nothing, when=partial(few))) == "function few"
+    """The function's name where it is not the step's, under any partial."""
+    steps = (
+        Step("nothing", nothing),
+        Step("a", partial(partial(nothing)), isolate=True),
+        Step("b", lambda _: None, when=partial(few)),
+    )
+    assert [(step.runs, step.condition) for step in words(Definition("made", steps))] == [
+        ("function", ""),
+        ("isolated function nothing", ""),
+        ("function", "function few"),
+    ]
+
+
+def test_the_guide_shows_what_is_drawn(root: Path, tmp_path: Path) -> None:
+    """The drawing in the guide is that of the workflow above it."""
+    guide = (root / "docs" / "writing-workflows.md").read_text("utf-8")
+    source = re.search(r"^# pipelines/branches\.py\n.*?(?=^```)", guide, re.MULTILINE | re.DOTALL)
+    assert source
+    (tmp_path / "branches.py").write_text(source[0], "utf-8")
+    drawn = textwrap.indent(draw(load_file(tmp_path / "branches.py")), "    ")
+    assert f"\n{drawn}\n" in guide
 
 
 # -- for other programs ---------------------------------------------------------------------------
@@ -223,7 +247,7 @@ def hard() -> Definition:
 def test_mermaid() -> None:
     """Names are labels of made ids; commands have a shape of their own."""
     assert (
-        diagrams.mermaid(BRANCHES)
+        diagrams.mermaid(words(BRANCHES))
         == """\
 flowchart LR
     s0["count"]
@@ -241,7 +265,7 @@ flowchart LR
 
 def test_mermaid_escapes() -> None:
     """Whatever is not a letter, a digit or harmless is a number."""
-    lines = diagrams.mermaid(hard()).splitlines()
+    lines = diagrams.mermaid(words(hard())).splitlines()
     assert lines[1:9] == [
         '    s0["end"]',
         '    s1["subgraph"]',
@@ -261,7 +285,7 @@ def test_mermaid_escapes() -> None:
 def test_dot() -> None:
     """Names are quoted ids; rules and conditions are lines of the label."""
     assert (
-        diagrams.dot(BRANCHES)
+        diagrams.dot("branches", words(BRANCHES))
         == r"""
 digraph "branches" {
     rankdir=LR;
@@ -287,7 +311,7 @@ def test_graphviz_reads_dot() -> None:
     made = hard()
     done = subprocess.run(
         ["dot", "-Tjson0"],
-        input=diagrams.dot(made),
+        input=diagrams.dot(made.name, words(made)),
         capture_output=True,
         text=True,
         check=True,
@@ -305,7 +329,7 @@ def test_graphviz_reads_dot() -> None:
 
 def test_json() -> None:
     """Names, edges and rules, for programs."""
-    made = diagrams.as_json(BRANCHES, lambda text: text)
+    made = diagrams.as_json("branches", words(BRANCHES))
     assert made["name"] == "branches"
     assert made["steps"][1] == {
         "name": "few",
@@ -352,6 +376,16 @@ def test_the_command_draws(name: str, capsys: pytest.CaptureFixture[str]) -> Non
 2 steps, the longest path has 2
 """
     )
+
+
+@pytest.mark.usefixtures("project")
+def test_a_secret_that_is_cut_is_masked_first(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No narrow terminal shows a part of it."""
+    monkeypatch.setenv("COLUMNS", "30")
+    assert run_command(["graph", "two"]) == 0
+    assert "●  one    $ curl -u me:***\n" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("project")
