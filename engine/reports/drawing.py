@@ -58,7 +58,7 @@ def drawing(
     than 200 lines the middle is left out.
     """
     folds = _alike(steps, graph) if len(steps) > FOLD_OVER else []
-    lines = lay_out(graph, folds, max(_RAILS_LEAST, width // 5))
+    lines = lay_out(graph, folds, _rails_for(width))
     shown = lines
     if len(lines) > LINES_MAX:
         shown = lines[:_HEAD_LINES] + lines[_HEAD_LINES - LINES_MAX :]
@@ -75,6 +75,12 @@ def drawing(
     told += ["", paint(cut(_summary(graph, folds), width), "dim", on=colour)]
     text = "\n".join(told)
     return _in_ascii(text) if ascii_only else text
+
+
+def _rails_for(width: int) -> int:
+    """Give at most two fifths to rails, and leave room for names, and for those they stand in."""
+    room = sum(column.least or 0 for column in (_STEP, _AFTER)) + 4
+    return max(_RAILS_LEAST, min(width // 5, (width - room) // 2))
 
 
 def _in_ascii(text: str) -> str:
