@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 import sys
 import textwrap
 from functools import partial
 from pathlib import Path
+from random import Random  # noqa: TID251 - seeded: the same seed gives the same graph
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine import graph
 from engine.cli.main import run_command
 from engine.definitions import load_file
 from engine.model import Definition, Step, TriggerRule, shell
-from engine.reports import diagrams
-from engine.reports.drawing import drawing
+from engine.reports.drawing import _alike, drawing
+from engine.reports.rails import lay_out
 from engine.reports.step_words import StepWords, words_of
 from engine.text import columns
 from tests.builders import nothing
@@ -29,8 +30,6 @@ def few(ctx: Any) -> bool:
     """Be a condition with a name."""
     return not ctx
 
-
-HARD = """a\\b "c" <d> & #quot; `e` _f_ [g] {h} | ; %% 工程 \x1b[31m --> end"""
 
 BRANCHES = Definition(
     "branches",
@@ -195,6 +194,27 @@ def test_no_line_is_wider_than_the_terminal(shared: Path, width: int) -> None:
             assert len(text.splitlines()) == len(tasks) + 3
 
 
+@given(st.integers(0, 10**9), st.integers(51, 150), st.sampled_from([1, 3, 8]))
+def test_every_step_of_many_is_told_once(seed: int, size: int, near: int) -> None:
+    """Alone or among those alike; what is alike has as many of each kind before and after it."""
+    luck = Random(seed)
+    upstreams: dict[str, list[str]] = {}
+    for at in range(size):
+        drawn = {luck.randrange(at) // near * near for _ in range(2)} if at else set()
+        upstreams[f"s{at}"] = [f"s{up}" for up in sorted(drawn)]
+    made = words(wide(upstreams))
+    compiled = graph.build(list(upstreams), list(upstreams.values()))
+    folds = _alike(made, compiled)
+    for fold in folds:
+        for neighbours in (compiled.upstreams, compiled.downstreams):
+            assert len({len(neighbours[step]) for step in fold}) == 1
+        assert len({compiled.generations[step] for step in fold}) == 1
+    lines = lay_out(compiled, folds, 16)
+    assert sorted(step for line in lines for step in line.steps) == list(range(size))
+    place = {step: at for at, line in enumerate(lines) for step in line.steps}
+    assert all(place[up] < place[step] for step in place for up in compiled.upstreams[step])
+
+
 def test_nothing_to_draw() -> None:
     """A workflow of one step, and one of none."""
     assert draw(wide({"only": []})).splitlines()[1:] == [
@@ -227,117 +247,6 @@ def test_the_guide_shows_what_is_drawn(root: Path, tmp_path: Path) -> None:
     (tmp_path / "branches.py").write_text(source[0], "utf-8")
     drawn = textwrap.indent(draw(load_file(tmp_path / "branches.py")), "    ")
     assert f"\n{drawn}\n" in guide
-
-
-# -- for other programs ---------------------------------------------------------------------------
-
-
-def hard() -> Definition:
-    """Make a workflow of names that mean something in the languages, and a hostile condition."""
-
-    def when(ctx: Any) -> bool:
-        return bool(ctx)
-
-    when.__name__ = HARD
-    names = ["end", "subgraph", "graph", "1.", "x--", "default", "a-b.c", "日本語"]
-    steps = [Step(name, nothing, names[:place][-1:]) for place, name in enumerate(names)]
-    return Definition("1-hard.one", (*steps, Step("o", nothing, ["end"], when=when)))
-
-
-def test_mermaid() -> None:
-    """Names are labels of made ids; commands have a shape of their own."""
-    assert (
-        diagrams.mermaid(words(BRANCHES))
-        == """\
-flowchart LR
-    s0["count"]
-    s1[["few<br/>when function few"]]
-    s2[["many<br/>when a function"]]
-    s3["join<br/>none_failed"]
-    s4["工程<br/>all_done"]
-    s0 --> s1
-    s0 --> s2
-    s1 --> s3
-    s2 --> s3
-    s3 --> s4"""
-    )
-
-
-def test_mermaid_escapes() -> None:
-    """Whatever is not a letter, a digit or harmless is a number."""
-    lines = diagrams.mermaid(words(hard())).splitlines()
-    assert lines[1:9] == [
-        '    s0["end"]',
-        '    s1["subgraph"]',
-        '    s2["graph"]',
-        '    s3["#49;#46;"]',
-        '    s4["x--"]',
-        '    s5["default"]',
-        '    s6["a-b.c"]',
-        '    s7["日本語"]',
-    ]
-    assert lines[9] == (
-        '    s8["o<br/>when function a#92;b #34;c#34; #60;d#62; #38; #35;quot#59; #96;e#96;'
-        ' #95;f#95; #91;g#93; #123;h#125; #124; #59; #37;#37; 工程 #92;x1b#91;31m --#62; end"]'
-    )
-
-
-def test_dot() -> None:
-    """Names are quoted ids; rules and conditions are lines of the label."""
-    assert (
-        diagrams.dot("branches", words(BRANCHES))
-        == r"""
-digraph "branches" {
-    rankdir=LR;
-    node [shape=box];
-    "count" [label="count"];
-    "few" [label="few\nwhen function few", shape=component];
-    "many" [label="many\nwhen a function", shape=component];
-    "join" [label="join\nnone_failed"];
-    "工程" [label="工程\nall_done"];
-    "count" -> "few";
-    "count" -> "many";
-    "few" -> "join";
-    "many" -> "join";
-    "join" -> "工程";
-}""".lstrip("\n")
-    )
-
-
-def test_graphviz_reads_dot() -> None:
-    """Graphviz itself gives back every name, label and edge."""
-    if shutil.which("dot") is None:
-        pytest.skip("Graphviz is not installed (apt-get install graphviz)")
-    made = hard()
-    done = subprocess.run(
-        ["dot", "-Tjson0"],
-        input=diagrams.dot(made.name, words(made)),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    read = json.loads(done.stdout)
-    names = [node["name"] for node in read["objects"]]
-    assert names == [step.name for step in made.steps]
-    edges = {(names[edge["tail"]], names[edge["head"]]) for edge in read["edges"]}
-    assert edges == {(up, step.name) for step in made.steps for up in step.depends_on}
-    label = read["objects"][-1]["label"]
-    text = HARD.replace("\x1b", "\\x1b").replace("&", "&amp;")
-    assert label.replace("\\\\", "\\") == f"o\\nwhen function {text}"
-
-
-def test_json() -> None:
-    """Names, edges and rules, for programs."""
-    made = diagrams.as_json("branches", words(BRANCHES))
-    assert made["name"] == "branches"
-    assert made["steps"][1] == {
-        "name": "few",
-        "kind": "command",
-        "depends_on": ["count"],
-        "trigger_rule": "all_success",
-        "when": "function few",
-    }
 
 
 # -- the command ----------------------------------------------------------------------------------
