@@ -19,11 +19,11 @@ from engine.text import printable
 
 def init(parsed: argparse.Namespace) -> int:
     """Make the folder, and say what to do next."""
-    if parsed.pipelines:
-        raise UsageError(
-            "--pipelines does not go with init",
-            hint="name the folder: init DIR makes DIR/pipelines",
-        )
+    for option in ("pipelines", "home", "store"):
+        if getattr(parsed, option):
+            raise UsageError(
+                f"--{option} does not go with init", hint="name the folder alone: init DIR"
+            )
     folder = Path(parsed.dir)
     files = _files(yaml=parsed.yaml)
     _refuse_what_is_there(folder, files)
@@ -38,7 +38,7 @@ def init(parsed: argparse.Namespace) -> int:
             print_result(f"made {printable(str(path))}")
     if outer:
         print_result(f"it is a project of its own, within that of '{printable(str(outer))}'")
-    print_result("\n".join(["next:", *(f"  {line}" for line in _commands(folder))]))
+    print_result("\n".join(["next:", *(f"  {printable(line)}" for line in _commands(folder))]))
     return 0
 
 

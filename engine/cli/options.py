@@ -13,6 +13,7 @@ from engine.errors import UsageError
 
 _EPILOG = """\
 examples:
+  init mine                      a folder with a first workflow that runs
   run daily --workers 4          run it, or go on from where the last run stopped
   run daily --dry-run            say what would run, and change nothing
   run sales --set date=2011-11-14

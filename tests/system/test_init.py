@@ -166,9 +166,10 @@ def test_within_another_project(capsys: pytest.CaptureFixture[str]) -> None:
 def test_other_settings(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`--pipelines` is refused; a setting that leads elsewhere is overruled in the commands."""
-    assert run_command(["init", "--pipelines", "x"]) == 2
-    assert "error: --pipelines does not go with init" in capsys.readouterr().err
+    """Other places are refused; a setting that leads elsewhere is overruled in the commands."""
+    for option in ("--pipelines", "--home", "--store"):
+        assert run_command(["init", option, "x"]) == 2
+        assert f"error: {option} does not go with init\n" in capsys.readouterr().err
     monkeypatch.setenv("ENGINE_PIPELINES", "/elsewhere")
     assert run_command(["init", "-y"]) == 2  # no option of ours
     capsys.readouterr()
