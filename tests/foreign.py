@@ -64,6 +64,12 @@ class Foreign:
         ups = [self.tasks[up] for up in task.upstreams]
         return [up.name for up in ups if any(up.name in other.upstreams for other in ups)]
 
+    def one_ok_of(self, task: Task) -> tuple[str, ...]:
+        """Give the steps of which one must be ok, by the condition that stands for their rule."""
+        if task.rule == "all_done_setup_success":
+            return tuple(self.setups(task))
+        return task.upstreams if task.rule in _ANY_OK else ()
+
     def as_yaml(self) -> str:
         """Give the same in YAML of ours; every step is a command that does nothing."""
         steps = [self._step(task) for task in self.tasks.values()]
@@ -75,11 +81,6 @@ class Foreign:
             step["depends_on"] = list(task.upstreams)
         if _RULES[task.rule] != "all_success":
             step["trigger_rule"] = _RULES[task.rule]
-        wanted = task.upstreams if task.rule in _ANY_OK else ()
-        if task.rule == "all_done_setup_success":
-            wanted = tuple(self.setups(task))
-        if wanted:
-            step["when"] = " or ".join(f'{name}.status == "ok"' for name in wanted)
         if task.timeout:
             step["timeout"] = task.timeout
         return step
