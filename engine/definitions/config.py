@@ -18,7 +18,7 @@ from engine.definitions.forms import Asked, Faults
 from engine.definitions.mapped import Mapped, read_fields
 from engine.definitions.nodes import Kind, Node
 from engine.definitions.parameters import read_params
-from engine.definitions.source import FAULTS_SHOWN_MAX, Source, read_source, refusal
+from engine.definitions.source import Source, read_source, refusal
 from engine.errors import CycleError, DefinitionError
 from engine.model import Definition, Step, shell
 from engine.naming import did_you_mean, name_fault
@@ -184,18 +184,17 @@ def _unfit_edge(
     step: Mapped, name: str, wanted: str, named: dict[str, Mapped], faults: Faults
 ) -> None:
     asked = Asked(f"step '{name}'", step.keys["depends_on"], faults)
-    item = step.item("depends_on", wanted)
+    item = None if faults.are_many else step.item("depends_on", wanted)
     if wanted == name:
         asked.wrong("depends on itself", "take it out of depends_on", item)
         return
-    guess = ""
-    if len(faults.found) < FAULTS_SHOWN_MAX and len(named) <= _NAMES_COMPARED_MAX:
-        guess = did_you_mean(wanted, named)
+    few = len(named) <= _NAMES_COMPARED_MAX and not faults.are_many
+    guess = did_you_mean(wanted, named) if few else ""
     some = ", ".join(islice(named, 20)) + (", …" if len(named) > 20 else "")
     asked.wrong(f"depends on unknown step '{wanted}'", guess or f"the steps are {some}", item)
 
 
-_NAMES_COMPARED_MAX = 2_000  # a guess among more takes too long
+_NAMES_COMPARED_MAX = 200  # a guess among more takes too long
 
 
 def _check_conditions(steps: list[Mapped], faults: Faults) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.definitions.nodes import Kind, Node
-from engine.definitions.source import Source
+from engine.definitions.source import FAULTS_SHOWN_MAX, Source
 from engine.errors import DefinitionError, Fault
 from engine.model import DURATION_S_MAX, check_name, parse_duration
 from engine.naming import NAME_LENGTH_MAX
@@ -23,6 +23,11 @@ class Faults:
 
     source: Source
     found: list[Fault] = field(default_factory=list)
+
+    @property
+    def are_many(self) -> bool:
+        """Whether there are more than are told: what costs time to say is left out then."""
+        return len(self.found) > FAULTS_SHOWN_MAX * 10
 
     def add(self, node: Node, message: str, hint: str) -> None:
         """Note a fault at a node: a key, or an item of a list."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from engine.definitions.fields import PYTHON_ONLY, STEP, WORKFLOW, Table
@@ -41,6 +42,9 @@ class Mapped:
         return named or self.node
 
 
+_near = lru_cache(maxsize=1_000)(lambda wanted, *names: near(wanted, names))  # typos come again
+
+
 def read_fields(read: Mapped, table: Table, faults: Faults) -> None:
     """Read what a mapping says by the table of what it may say."""
     lead = f"{read.what}: " if read.what else ""
@@ -48,7 +52,7 @@ def read_fields(read: Mapped, table: Table, faults: Faults) -> None:
         known = table.fields.get(key.name)
         read.keys[key.name] = key
         if known is None:
-            guess = table.elsewhere.get(key.name.lower()) or near(key.name, table.names)
+            guess = table.elsewhere.get(key.name.lower()) or _near(key.name, *table.names)
             read.meant.add(guess)
             hint = _hint(key, value, guess, table)
             faults.add(key, f"{lead}unknown key '{key.name}'", hint)

@@ -12,7 +12,7 @@ from engine.schedule.calendar import DAYS, SHORTHANDS
 
 _DAY = "(?:" + "|".join(f"{day[:3]}(?:{day[3:]})?" for day in DAYS) + ")"
 _WORD = re.compile(
-    rf"{_DAY}(?:(?:\.\.|,|-){_DAY})*\Z"  # days
+    rf"{_DAY}(?:(?:\.\.|,|-){_DAY})*,?\Z"  # days
     r"|(?=[^~:-]*[~:-])[0-9*][0-9*,./:~-]*\Z"  # a date or a time
     r"|@[0-9]+\Z",
     re.IGNORECASE,

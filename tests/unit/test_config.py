@@ -176,6 +176,7 @@ def test_aliases_and_pyyaml_alone(folder: Path, monkeypatch: pytest.MonkeyPatch)
     ]
 
 
+STEP = {"name": "a", "command": "x"}
 LOST = """\
 'conftools.lost' cannot be imported: ROOT/conftools/lost.py:1: \
 ModuleNotFoundError: No module named 'nothing_of_the_kind'
@@ -255,6 +256,57 @@ def test_the_current_folder_is_no_place_to_import_from(
     path = write(folder, "x.yaml", "steps: [{name: a, fn: confevil.x}]\n")
     assert refused(path)[0][2] == "step 'a': there is no module 'confevil'"
     monkeypatch.undo()
+
+
+# -- times ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        *("Sat,Thu,Mon..Wed,Sat..Sun", "Mon,Sun 12-*-* 2,1:23", "Wed *-1", "Wed..Wed,Wed *-1"),
+        *(
+            "Wed, 17:48",
+            "Wed..Sat,Tue 12-10-15 1:2:3",
+            "*-*-7 0:0:0",
+            "10-15",
+            "monday *-12-* 17:00",
+        ),
+        *("Mon,Fri *-*-3,1,2 *:30:45", "12,14,13,12:20,10,30", "12..14:10,20,30", "daily", "*:2/3"),
+        *("mon,fri *-1/2-1,3 *:30:45", "03-05 08:05:40", "08:05:40", "05:40", "2003-03-05", "@5"),
+        *("2003-02..04-05", "2003-03-05 05:40 UTC", "weekly Pacific/Auckland", "HOURLY", "*:*:*"),
+        *("daily UTC", "Mon..Fri *-*-* 08:00 Europe/Berlin", "*-*~3", "*-02~03", "05-31 10:00"),
+    ],
+)
+def test_schedules(schedule: str, folder: Path) -> None:
+    """Whatever systemd takes is taken, its manual's examples among them."""
+    write(folder, "x.json", json.dumps({"schedule": schedule, "steps": [STEP]}))
+    assert load("x", folder).schedule == schedule
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        *(
+            "0 8 * * *",
+            "@daily",
+            "every day",
+            "8am",
+            "at 08:00",
+            "daily 8am",
+            "daily daily",
+            "8",
+            "*",
+        ),
+        *("Mon-Fri at 8:00", "* * * * *", "R/PT1H", "1h", "08.00", "08:00 CET+1", "montag 08:00"),
+    ],
+)
+def test_what_is_no_schedule(schedule: str, folder: Path) -> None:
+    """Cron's fields, intervals and words."""
+    path = write(folder, "x.json", json.dumps({"schedule": schedule, "steps": [STEP]}))
+    assert [message for _, _, message, _ in refused(path)] == [
+        f'schedule is "{schedule}", not a systemd calendar expression'
+    ]
 
 
 # -- files ----------------------------------------------------------------------------------------

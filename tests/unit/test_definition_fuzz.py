@@ -121,6 +121,9 @@ def test_mutations(
         "a: &a [x]\n" + "".join(f"b{n}: &b{n} [*a,*a,*a]\n" for n in range(2_000)),
         "steps:\n" + "- {name: a, depends_on: [b]}\n" * 3_000,
         "steps:\n- {name: a, command: x}\n" + "  x: y\n" * 3_000,
+        "steps:\n- name: a\n  command: x\n  depends_on: [" + "b," * 20_000 + "]\n",
+        "steps:\n"
+        + "".join(f"- {{name: a{n}, command: x, depends_on: [b{n}]}}\n" for n in range(2_000)),
         "a" * 1_000_000,
         "steps: [" + ",".join(["1"] * 20_000) + "]",
     ],

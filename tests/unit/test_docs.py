@@ -263,7 +263,7 @@ def test_exit_codes_are_told_alike() -> None:
     assert shown == readme
 
 
-@pytest.mark.parametrize(("number", "table"), enumerate([WORKFLOW, STEP, PARAMETER]))
+@pytest.mark.parametrize(("number", "table"), [(0, WORKFLOW), (1, STEP), (2, PARAMETER)])
 def test_keys_of_files_are_told_in_full(number: int, table: Table) -> None:
     """The tables for YAML and JSON are those that the loader reads by."""
     told = block(WRITING, "## In YAML or JSON", number)
