@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engine.model import StepStatus
 
+MARKED = "marked as done"
+NOT_CHOSEN = "not chosen"
 LOST_MAX = 3  # attempts lost with their engine in a row, before the step is held responsible
 
 _KEPT = (StepStatus.OK, StepStatus.CACHED)
@@ -16,7 +18,8 @@ _KEPT = (StepStatus.OK, StepStatus.CACHED)
 class Past:
     """A step as the run before left it; see `store.history.PastStep`.
 
-    `own_skip` tells a skip by its own condition or `Skip` from one that its upstreams caused.
+    `own_skip` tells a skip by its own condition or `Skip` from one that its upstreams caused,
+    `failed_above` one that a failure caused.
     """
 
     status: StepStatus
@@ -30,6 +33,7 @@ class Past:
     lost: int = 0
     files: Sequence[tuple[str, str]] = ()
     own_skip: bool = False
+    failed_above: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,12 @@ class Fresh:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What becomes of a step: `what` is reuse, redo or new, and `why` says why.
+    """What becomes of a step, and `why`: `what` is reuse, redo, new, or marked as done.
 
-    A reused step keeps `status`; a redone one starts with `used` attempts spent and is not tried
-    before `retry_at`. `own_key` says that its idempotency key is the new run's, not `key_run`'s.
+    Of a run of chosen steps it is run, keep, or not chosen; then `counts_as` is what the trigger
+    rules of the steps after it take it for. A step with a `status` has ended as the run begins;
+    a redone one starts with `used` attempts spent and is not tried before `retry_at`. `own_key`
+    says that its idempotency key is the new run's, not `key_run`'s.
     """
 
     what: str
@@ -60,6 +66,7 @@ class Choice:
     key_run: int = 0
     own_key: bool = False
     lost: int = 0
+    counts_as: StepStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,8 @@ class Rules:
     """How to judge: `file_matches(target, sha256)`, how parts differ, what must be redone.
 
     `values_fault(run, step)` says what is wrong with the values that a step left in a run; it is
-    asked about steps that have nothing else against them.
+    asked about steps that have nothing else against them. `marked` says of each step that is marked
+    as done what it is given.
     """
 
     run_id: int
@@ -75,6 +83,12 @@ class Rules:
     values_fault: Callable[[int, str], str]
     difference: Callable[[Mapping[str, str], Mapping[str, str]], str]
     forced: str | None = None
+    marked: Mapping[str, str] = field(default_factory=dict)
+
+
+def mark(given: str) -> Choice:
+    """Take a step as done because a person says so; `given` shows its values."""
+    return Choice(MARKED, given, status=StepStatus.OK)
 
 
 def choose(
@@ -89,16 +103,22 @@ def choose(
     for position in order:
         step = steps[position]
         old = past.get(step.name)
-        if old is None:
+        if step.name in rules.marked:
+            choices[position] = mark(rules.marked[step.name])
+        elif old is None:
             choices[position] = Choice("new", "new step")
-            continue
-        again = next((steps[up].name for up in step.upstreams if not _is_reused(choices[up])), None)
-        choices[position] = _choose_one(step, old, again, rules)
+        else:
+            found = (_why_anew(steps[up].name, choices[up]) for up in step.upstreams)
+            choices[position] = _choose_one(step, old, next(filter(None, found), None), rules)
     return [choice for choice in choices if choice is not None]
 
 
-def _is_reused(choice: Choice | None) -> bool:
-    return choice is not None and choice.what == "reuse"
+def _why_anew(upstream: str, choice: Choice | None) -> str:
+    """Say what an upstream gives those after it to do again, if anything."""
+    if choice is not None and choice.what == "reuse":
+        return ""
+    marked = choice is not None and choice.what == MARKED
+    return f"'{upstream}' {'is marked as done' if marked else 'runs again'}"
 
 
 def _choose_one(step: Fresh, old: Past, again: str | None, rules: Rules) -> Choice:
@@ -134,7 +154,7 @@ def _why_again(step: Fresh, old: Past, again: str | None, rules: Rules) -> str:
     if step.name == rules.forced:
         return "asked for"
     if again is not None:
-        return f"'{again}' runs again"
+        return again
     if step.fingerprint != old.fingerprint:
         return rules.difference(old.parts or {}, step.parts) or "it changed"
     for target, sha256 in old.files:

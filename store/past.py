@@ -44,6 +44,7 @@ class PastRun:
     started_at: int
     root_run: int
     root_started_at: int
+    only_steps: str = ""
     steps: tuple[PastStep, ...] = field(default=())
 
     def as_of_dead(self, status: str, statuses: Sequence[str]) -> PastRun:
@@ -59,7 +60,8 @@ def read_past(cursor: sqlite3.Cursor, run_id: int) -> tuple[PastRun, str]:
     """Give a run as recorded, and its owner. Raises `UsageError` if there is none."""
     row = cursor.execute(
         """SELECT r.id, r.workflow, r.status, r.params, r.context_sha256, r.started_at,
-                  r.root_run, coalesce(root.started_at, r.started_at), r.owner
+                  r.root_run, coalesce(root.started_at, r.started_at),
+                  r.only_steps, r.owner
            FROM run_rows r LEFT JOIN run_rows root ON root.id = r.root_run
            WHERE r.id = ?""",
         (run_id,),

@@ -262,6 +262,8 @@ _WHAT = {
     "would run": ("▶", "green", "would run"),
     "cached": ("↻", "cyan", "cached"),
     "skip": ("–", "dim", "skipped"),
+    "not chosen": ("–", "dim", "not chosen"),
+    "marked as done": ("✓", "cyan", "marked as done"),
 }
 
 
@@ -277,7 +279,7 @@ def _kind(text: str) -> str:
 
 
 def preview(rows: Sequence[Row], *, width: int = 80, colour: bool = False) -> str:
-    """Give what a resume reuses, redoes and why; rows: `step`, `what` (reuse redo new gone), `why`.
+    """Give what a resume reuses, redoes and why; rows: `step`, `what` and `why`.
 
     Of more than 50 steps those reused are counted only.
     """
@@ -292,7 +294,7 @@ def preview(rows: Sequence[Row], *, width: int = 80, colour: bool = False) -> st
 def plan_table(rows: Sequence[Row], *, width: int = 80, colour: bool = False) -> str:
     """Give what a run would do; rows: `step`, `what`, `why` and `expected_s` (None: unknown).
 
-    `what` begins with "would run", "would run if", "cached" or "skip".
+    `what` begins with "would run", "would run if", "cached", "skip", "not chosen" or "marked".
     """
     shown = rows
     if len(rows) > ROWS_MAX:

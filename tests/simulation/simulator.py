@@ -423,6 +423,7 @@ class _Taken(StepState):
             choice.status or StepStatus.WAITING,
             choice.used,
             choice.retry_at,
+            choice.counts_as,
             choice.note,
             choice.lost,
             choice.source_run,
