@@ -6,13 +6,14 @@ paths, errors and commands, which must stay whole to be of use.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
 from engine.reports.grid import Cell, Column, grid, paint
-from engine.text import cut, human_duration, human_time, printable, printable_lines
+from engine.text import cut, human_duration, human_time, only, printable, printable_lines
 
 ROWS_MAX = 50  # more steps than that: only those worth a look
 ERROR_LINES_MAX = 40
@@ -130,7 +131,7 @@ def _summary(report: Row, width: int, *, colour: bool) -> list[str]:
     sign, tone, _ = LOOKS.get(status, _UNKNOWN)
     run = "dry run" if report.get("run_id") is None else f"run {report['run_id']}"
     taken = report.get("duration_s")
-    said = f"{sign} {report['workflow']}, {run}: {status}"
+    said = f"{sign} {report['workflow']}, {run}{_bound(report)}: {status}"
     said += f" in {human_duration(taken)}" if taken is not None else ""
     count = len(report["steps"])
     counts = _counted(report.get("counts") or Counter(step["status"] for step in report["steps"]))
@@ -142,6 +143,11 @@ def _summary(report: Row, width: int, *, colour: bool) -> list[str]:
         threads = "1 thread was" if left == 1 else f"{left} threads were"
         lines.append(cut(f"! {threads} left running", width))
     return lines
+
+
+def _bound(report: Row) -> str:
+    bound = only(report.get("only_steps") or ())
+    return f" ({bound})" if bound else ""
 
 
 def _counted(counts: Mapping[str, int]) -> str:
@@ -169,7 +175,8 @@ def failure(report: Row, *, colour: bool = False) -> str:
     elif report.get("log"):
         lines.append(f"log: {printable(report['log'])}")
     if report.get("resume_command"):
-        lines.append(f"to go on from there: {printable(report['resume_command'])}")
+        what = "to run them again" if report.get("only_steps") else "to go on from there"
+        lines.append(f"{what}: {printable(report['resume_command'])}")
     return "\n".join(lines)
 
 
@@ -215,10 +222,15 @@ def history_table(
                 Cell(f"{sign} {run['status']}", tone),
                 human_time(run.get("started_at"), now, tz),
                 human_duration(run.get("duration_s")),
-                run.get("note") or "",
+                "; ".join(filter(None, (only(_only_steps(run)), run.get("note")))),
             ]
         )
     return "\n".join(grid(RUN_HEAD, rows, width=width, colour=colour))
+
+
+def _only_steps(run: Row) -> list[str]:
+    names: list[str] = json.loads(run.get("only_steps") or "[]")
+    return names
 
 
 def show(
@@ -239,7 +251,8 @@ def show(
         "report": report.get("report") or "",
     }
     whole = {"report"}
-    lines = [paint(printable(f"{report['workflow']}, run {report['run_id']}"), "bold", on=colour)]
+    head = printable(f"{report['workflow']}, run {report['run_id']}{_bound(report)}")
+    lines = [paint(head, "bold", on=colour)]
     for name, text in facts.items():
         if text:
             line = f"  {name:<11}{printable(text)}"

@@ -121,6 +121,12 @@ def _value(text: str) -> Any:
         return text
 
 
+def as_text(value: Any) -> str:
+    """Give the text that `--output` reads as `value`."""
+    plain = isinstance(value, str) and value.isprintable() and _value(value) == value
+    return str(value) if plain else json.dumps(value, ensure_ascii=False)
+
+
 def _no_json(word: str) -> None:
     raise ValueError(word)  # NaN and its like
 
