@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from random import Random  # noqa: TID251 - seeded: the same seed gives the same run
 
+from engine import notes
 from engine.errors import SupersededError
 from engine.events import (
     Action,
@@ -463,4 +464,5 @@ class FakeStore:
             retry_at=retry_at,  # type: ignore[arg-type]
             lost=lost,
             own_skip=own_skip,
+            failed_above=not own_skip and note.startswith(notes.DEPENDENCY_FAILED),
         )
