@@ -19,7 +19,7 @@ class Past:
     """A step as the run before left it; see `store.history.PastStep`.
 
     `own_skip` tells a skip by its own condition or `Skip` from one that its upstreams caused,
-    `failed_above` one that a failure caused.
+    `failed_above` one that a failure caused; `marked` says that a person marked it as done.
     """
 
     status: StepStatus
@@ -34,6 +34,7 @@ class Past:
     files: Sequence[tuple[str, str]] = ()
     own_skip: bool = False
     failed_above: bool = False
+    marked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,28 +98,29 @@ def choose(
     """Decide for every step, by position; `order` is a dependency order.
 
     A step is reused if it was `ok` (or skipped by itself) in the chain, is the same, has its files
-    and values as they were, and none of its upstreams, at any distance, runs again.
+    and values as they were, and none of its upstreams, at any distance, runs again. One that was
+    marked as done minds no upstream, unless that is the one asked for, or after it.
     """
     choices: list[Choice | None] = [None] * len(steps)
+    forced = [False] * len(steps)
+    anew = [""] * len(steps)  # what gives the steps after it to do again, if anything
     for position in order:
         step = steps[position]
         old = past.get(step.name)
+        above = next((anew[up] for up in step.upstreams if anew[up]), None)
+        forced[position] = step.name == rules.forced or any(forced[up] for up in step.upstreams)
         if step.name in rules.marked:
-            choices[position] = mark(rules.marked[step.name])
+            choice = mark(rules.marked[step.name])
+            above = f"'{step.name}' is marked as done"
         elif old is None:
-            choices[position] = Choice("new", "new step")
+            choice = Choice("new", "new step")
         else:
-            found = (_why_anew(steps[up].name, choices[up]) for up in step.upstreams)
-            choices[position] = _choose_one(step, old, next(filter(None, found), None), rules)
+            holds = old.marked and not forced[position]
+            choice = _choose_one(step, old, None if holds else above, rules)
+        choices[position] = choice
+        is_kept = choice.what in ("reuse", MARKED)
+        anew[position] = (above or "") if is_kept else f"'{step.name}' runs again"
     return [choice for choice in choices if choice is not None]
-
-
-def _why_anew(upstream: str, choice: Choice | None) -> str:
-    """Say what an upstream gives those after it to do again, if anything."""
-    if choice is not None and choice.what == "reuse":
-        return ""
-    marked = choice is not None and choice.what == MARKED
-    return f"'{upstream}' {'is marked as done' if marked else 'runs again'}"
 
 
 def _choose_one(step: Fresh, old: Past, again: str | None, rules: Rules) -> Choice:

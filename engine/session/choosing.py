@@ -36,7 +36,7 @@ class Mark:
 
 
 def check(definition: Definition, request: RunRequest) -> None:
-    """Refuse what names steps wrongly or goes with nothing else. Raises `UsageError`."""
+    """Refuse what names steps wrongly, and what does not go together. Raises `UsageError`."""
     names = [step.name for step in definition.steps]
     marked = [step for step, _ in request.mark_done]
     for option, named in (("--only", request.only), ("--mark-done", marked)):
@@ -69,6 +69,7 @@ def _check_known(workflow: str, option: str, step: str, names: Sequence[str]) ->
 
 def _check_alone(request: RunRequest) -> None:
     others = {
+        "--fresh": request.fresh,
         "--resume": request.resume is not None,
         "--from": request.from_step is not None,
         "--once": request.once,
@@ -78,7 +79,7 @@ def _check_alone(request: RunRequest) -> None:
     if request.only and other is not None:
         raise UsageError(
             f"--only and {other} do not go together",
-            hint="a run of chosen steps is a run of its own, by hand",
+            hint="a run of chosen steps always starts anew, and by hand",
         )
     if request.mark_done and request.started_by == "timer":
         raise UsageError(
@@ -116,9 +117,16 @@ def _values(step: str, assignments: Iterable[str]) -> dict[str, Any]:
 def _value(text: str) -> Any:
     """Read JSON where it is some; anything else is text."""
     try:
-        return json.loads(text, parse_constant=_no_json)
+        return json.loads(text, parse_constant=_no_json, object_pairs_hook=_object)
     except (ValueError, RecursionError):
         return text
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise UsageError("--output gives a key of an object twice", hint="give each key once")
+    return value
 
 
 def as_text(value: Any) -> str:

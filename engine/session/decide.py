@@ -244,6 +244,7 @@ def old_steps(past: PastRun | None) -> dict[str, resume.Past]:
             failed_above=step.status is StepStatus.SKIPPED
             and not step.own_skip
             and step.note.startswith(notes.DEPENDENCY_FAILED),
+            marked=step.marked,
         )
         for step in (past.steps if past is not None else ())
     }

@@ -650,12 +650,17 @@ def an_ok_step_is_not_run_again(chain: ChainSeen) -> Violations:
     """Within a chain a step that is `ok` runs again only if something above it has to."""
     graph = chain.plan.graph
     kept: set[int] = set()
+    marked: set[int] = set()  # that a person's word is all there is for
     for number, seen in enumerate(chain.runs):
         again: set[int] = set()
+        anew: set[int] = set()  # on which nothing that was done before can build
         for step in graph.order:
-            anew = again | seen.marked
-            if step not in kept or any(up in anew for up in graph.upstreams[step]):
+            above = any(up in anew for up in graph.upstreams[step])
+            if step not in seen.marked and (step not in kept or (above and step not in marked)):
                 again.add(step)
+            if step in again or step in seen.marked or above:
+                anew.add(step)
+        marked = (marked | seen.marked) - again
         for kind, at, step, _ in _bodies(seen):
             if kind == "begin" and step in seen.marked:
                 yield f"run {number}, {at}: '{seen.name(step)}' is marked as done and runs"

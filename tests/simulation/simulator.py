@@ -486,6 +486,7 @@ def simulate_marks(seed: int) -> ChainSeen:
         engine = _Engine(world, store, calm=number >= CALM_AFTER_RUNS, states=states)
         if number:
             engine.seen.marked = frozenset(names.index(name) for name in marked)
+            store.runs[-1].marked = engine.seen.marked
         chain.runs.append(engine.seen)
         engine.run()
         check_run(engine.seen)

@@ -9,7 +9,7 @@ SEEDS = 400
 
 
 def test_chains_with_marked_steps_keep_the_invariants() -> None:
-    """A marked step never runs, those after it do, and nothing starts before all above has ended."""
+    """A marked step never runs, and nothing after it starts before all above has ended."""
     marked = 0
     for seed in range(SEEDS):
         try:
