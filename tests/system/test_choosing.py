@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 from pathlib import Path
 
 import pytest
@@ -90,32 +89,6 @@ def test_one_step_of_three(failed: Project) -> None:
     assert said(failed.run("history").out)[1].endswith("only transform")
 
 
-def test_a_run_of_chosen_steps_decides_nothing(failed: Project) -> None:
-    """Nothing goes on from it; the next run goes on from the last whole run."""
-    (failed.root / "go").touch()
-    assert failed.run("run", "flow", "-q", "--only", "transform").code == 0
-    result = failed.run("run", "flow", "--resume", "2")
-    assert (result.code, result.error) == (
-        2,
-        (
-            "error: run 2 was one of chosen steps (--only), which nothing goes on from\n"
-            "hint: run flow --only transform\n"
-        ),
-    )
-    report = failed.report("flow", "--once")
-    assert (report["resumed_from"], report["previous_status"]) == (1, "failed")
-    assert failed.effects()[-2:] == ["transform", "end=raw:3"]
-
-
-def test_what_is_kept_is_as_it_was(failed: Project) -> None:
-    """A changed step that is not chosen is taken over all the same."""
-    failed.write("flow", FLOW.replace('return "raw"', 'return "new"'))
-    (failed.root / "go").touch()
-    report = failed.report("flow", "--only", "transform", "--only", "end")
-    assert statuses(report) == {"fetch": "cached", "transform": "ok", "end": "ok"}
-    assert failed.effects()[2:] == ["transform", "end=raw:3"]
-
-
 def test_a_missing_upstream(failed: Project) -> None:
     """It ends with 2 before anything, and names the two ways out, which both work."""
     result = failed.run("run", "flow", "--only", "end")
@@ -139,84 +112,6 @@ def test_a_missing_upstream(failed: Project) -> None:
     (failed.root / "go").touch()
     assert failed.run("run", "flow", "-q", "--only", "transform, end").code == 0
     assert failed.effects()[2:] == ["end=by", "hand", "transform", "end=raw:3"]
-
-
-def test_without_an_earlier_run(project: Project) -> None:
-    """The first steps can be chosen, those that build on others lack them."""
-    project.write("flow", FLOW)
-    result = project.run("run", "flow", "--only", "transform")
-    assert result.code == 2
-    assert "'transform' needs 'fetch', which is neither chosen nor done (has not run)" in result.err
-    dry = project.report("flow", "--only", "fetch", "--dry-run")
-    assert [(row["step"], row["what"], row["why"]) for row in dry["plan"]] == [
-        ("fetch", "would run", "chosen"),
-        ("transform", "not chosen", ""),
-        ("end", "not chosen", ""),
-    ]
-
-
-def test_a_failed_one_gives_its_whole_command(failed: Project) -> None:
-    """It is the same command, complete: parameters, marks and their values; and it works."""
-    result = failed.run(
-        *("run", "flow", "--only", "fetch,end", "--set", "day=it's"),
-        *("--mark-done", "transform", "--output", "n=[1, 2]", "--output", "other=two words"),
-    )
-    assert result.code == 1  # `end` finds no value of `transform`
-    (line,) = [row for row in result.out.splitlines() if row.startswith("to run them again: ")]
-    words = shlex.split(line.removeprefix("to run them again: "))
-    expected = ["run", "flow", "--only", "fetch,end", "--set", "day=it's"]
-    expected += ["--mark-done", "transform", "--output", "n=[1, 2]", "--output", "other=two words"]
-    assert words[-len(expected) :] == expected
-    again = failed.run(*words[words.index("-m") + 2 :], "--output", "transform=x")
-    assert again.code == 0, again.err
-    assert failed.effects()[-1] == "end=x"
-
-
-RULES = """\
-workflow = (
-    Workflow("flow")
-    .add(Step("bad", broken, retries=0))
-    .add(Step("mine", lambda ctx: None, when=lambda ctx: False))
-    .add(Step("under", does("under"), depends_on=["mine"]))
-    .add(Step("help", does("help"), depends_on=["bad"], trigger_rule="one_failed"))
-    .add(Step("tidy", does("tidy"), depends_on=["bad"], trigger_rule="all_done"))
-    .add(Step("join", does("join"), depends_on=["mine", "under"], trigger_rule="none_failed"))
-    .add(Step("after", does("after"), depends_on=["mine"]))
-    .add(Step("calm", does("calm"), depends_on=["mine"], trigger_rule="one_failed"))
-)
-"""
-
-
-def test_each_trigger_rule(project: Project) -> None:
-    """An upstream that is not chosen counts as it ended in the last run."""
-    project.write("flow", RULES)
-    assert project.run("run", "flow", "-q").code == 1
-    chosen = ["help", "tidy", "join", "after", "calm"]
-    dry = project.report("flow", "--dry-run", "--only", ",".join(chosen))
-    before = len(project.effects())
-    report = project.report("flow", "--only", ",".join(chosen))
-    assert report["status"] == "ok"
-    assert {name: statuses(report)[name] for name in chosen} == {
-        "help": "ok",
-        "tidy": "ok",
-        "join": "ok",
-        "after": "skipped",
-        "calm": "skipped",
-    }
-    assert sorted(project.effects()[before:]) == ["help", "join", "tidy"]
-    assert notes(report)["after"] == "dependency skipped: mine"
-    assert notes(report)["calm"] == "no dependency failed"
-    assert notes(report)["bad"] == "not chosen; failed in run 1"
-    assert {row["step"]: row["what"] for row in dry["plan"]} == {
-        "bad": "not chosen",
-        "mine": "not chosen",
-        "under": "not chosen",
-        "help": "would run",
-        "tidy": "would run",
-        "join": "would run",
-        "after": "skipped",
-        "calm": "would run if a dependency fails",
-    }
 
 
 # -- run --mark-done ------------------------------------------------------------------------------
@@ -261,30 +156,6 @@ def test_shown_dry(failed: Project) -> None:
         ("ok", 'marked as done; transform="given", n=5'),
         ("dry-run", "would run"),
     ]
-
-
-def test_what_was_done_with_other_values_is_redone(failed: Project) -> None:
-    """A step that had been ok runs again if one above it is marked; so it does with `--from`."""
-    assert failed.run("run", "flow", "-q", *MARK).code == 0
-    other = ["--mark-done", "transform", "--output", "transform=other"]
-    report = failed.report("flow", "--from", "fetch", *other)
-    assert (report["resumed_from"], failed.effects()[3:]) == (2, ["fetch", "end=other"])
-    assert notes(report)["end"] == "redone: 'transform' is marked as done"
-
-
-def test_a_mark_holds_until_the_step_changes(project: Project) -> None:
-    """Later runs of the chain reuse it; other code of the step makes it run."""
-    source = FLOW.replace('effect(f"end', 'Path("end").read_text(); effect(f"end')
-    source = source.replace('depends_on=["transform"])', 'depends_on=["transform"], retries=0)')
-    project.write("flow", source)
-    assert project.run("run", "flow", "-q", *MARK).code == 1
-    assert notes(project.report("flow", code=1))["transform"] == "ok in run 1"
-    project.write("flow", source.replace('"not yet"', '"no longer"'))
-    (project.root / "go").touch()
-    (project.root / "end").touch()
-    report = project.report("flow")
-    assert notes(report)["transform"] == "redone: code changed"
-    assert project.effects() == ["fetch", "transform", "end=raw:3"]
 
 
 KILLED = FLOW.replace(
