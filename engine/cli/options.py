@@ -188,13 +188,15 @@ def _read_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 _RESTORE_EPILOG = """\
-The one way to move a store, to go back to a backup, or to go on with what is left after a loss:
-FILE may be the store itself. The store that was there is kept beside it. Runs that were on in FILE
-are ended as interrupted, alerts that it had still to deliver are dropped."""
+The one way to move a store, to go back to a backup, or to go on with what is
+left after a loss: FILE may be the store itself. The store that was there is
+kept beside it. Runs that were on in FILE are ended as interrupted, alerts that
+it had still to deliver are dropped."""
 
 _PRUNE_EPILOG = """\
-Kept are runs that are on or have an alert to deliver, each workflow's last failure, and what a kept
-run goes on from. Of the last run that was ok with each set of parameters the row stays."""
+Kept are runs that are on or have an alert to deliver, each workflow's last
+failure, and what a kept run goes on from. Of the last run that was ok with each
+set of parameters the row stays."""
 
 
 def _database(database: argparse.ArgumentParser) -> None:
