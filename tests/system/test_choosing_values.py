@@ -110,6 +110,13 @@ def test_a_run_of_chosen_steps_decides_nothing(bench: Bench) -> None:
 
 def test_without_an_earlier_run(bench: Bench) -> None:
     """The first steps can be chosen, those that build on others lack them."""
+    plan = bench.run(bench.flow(), only=["fetch"], dry_run=True)["plan"]
+    assert not bench.paths.home.exists()
+    assert [(row["step"], row["what"], row["why"]) for row in plan] == [
+        ("fetch", "would run", "chosen"),
+        ("transform", "not chosen", ""),
+        ("end", "not chosen", ""),
+    ]
     with pytest.raises(UsageError) as raised:
         bench.run(bench.flow(), only=["transform"])
     assert raised.value.message == (
