@@ -311,7 +311,7 @@ def plan_table(rows: Sequence[Row], *, width: int = 80, colour: bool = False) ->
     """
     shown = rows
     if len(rows) > ROWS_MAX:
-        first = [row for row in rows if row["what"].startswith("would run")]
+        first = [row for row in rows if row["what"].startswith(("would run", "marked as done"))]
         shown = first[:ROWS_MAX] or rows[:ROWS_MAX]
     cells = [_plan_row(row) for row in shown]
     lines = grid(PLAN_HEAD, cells, width=width, colour=colour) if cells else []

@@ -115,6 +115,21 @@ def test_a_missing_upstream(failed: Project) -> None:
     assert failed.effects()[2:] == ["end=by", "hand", "transform", "end=raw:3"]
 
 
+def test_killed_it_leaves_the_whole_run_as_it_was(failed: Project) -> None:
+    """It is recorded as interrupted, with its own command; the next run goes on from the other."""
+    killed = failed.run(
+        "run", "flow", "-q", "--only", "transform", KAHNBAN_FAILPOINTS="attempt-begun:kill"
+    )
+    assert killed.code == -9
+    (failed.root / "go").touch()
+    assert failed.report("flow")["resumed_from"] == 1
+    assert failed.rows("SELECT status, only_steps FROM runs WHERE id = 2") == [
+        ("interrupted", '["transform"]')
+    ]
+    report = failed.run("show", "2", "--json").report
+    assert report["resume_command"].endswith("run flow --only transform --set 'day=a day'")
+
+
 # -- run --mark-done ------------------------------------------------------------------------------
 
 MARK = ["--mark-done", "transform", "--output", "transform=given", "--output", "n=5"]

@@ -275,6 +275,8 @@ def test_a_plan_shows_what_is_chosen_and_marked() -> None:
         "c     ▶ would run       chosen\n"
         "3 steps: 1 marked as done, 1 not chosen, 1 would run"
     )
+    many = [*rows, *(rows[1] | {"step": f"s{number}"} for number in range(60))]
+    assert [line.split()[0] for line in plan_table(many).splitlines()] == ["STEP", "a", "c", "63"]
 
 
 def test_preview_of_a_resume() -> None:
