@@ -16,7 +16,6 @@ where, before or after COMMAND: --store URL, --home DIR, --pipelines DIR
 exit codes: 0 all ok or nothing to do · 1 a step failed or the run was cancelled
   · 2 usage or definition error · 3 the machine, the store or the engine failed
   · 75 already running · 130/143 interrupted"""
-
 _RUN_TEXT = """\
 run a workflow; by hand, go on from the newest run of these parameters if that
 failed or was interrupted lately: done work is reused, and it says what and why"""
@@ -88,6 +87,8 @@ def build() -> argparse.ArgumentParser:
     check = add("check", "look:check", "load workflows and say what is wrong with them")
     check.add_argument("names", metavar="NAME|FILE", nargs="*", help="all of them without one")
     _json(check)
+    _graph(add)
+    _init(add)
     _read_commands(add)
     cancel = add("cancel", "cancel:cancel", "end a run that is on; its cleanup steps still run")
     cancel.add_argument("run", metavar="RUN", help="a run's number, `latest`, or a workflow's name")
@@ -164,6 +165,29 @@ def _choosing(run: argparse.ArgumentParser) -> None:
         help="a value of the STEP marked before; may be repeated",
         **marking,
     )
+
+
+def _init(add: Callable[..., argparse.ArgumentParser]) -> None:
+    init = add("init", "init:init", "make a folder with a first workflow that runs")
+    init.add_argument("dir", metavar="DIR", nargs="?", default=".", help="here, without one")
+    init.add_argument("--yaml", action="store_true", help="in YAML; without: in Python")
+
+
+_GRAPH_EPILOG = """\
+What depends on a step hangs on its rail: that of ● goes down, that of ◆ is to
+its right, ○ has none. A rail that is only crossed stays │, and … marks one for
+which there is no room."""
+
+
+def _graph(add: Callable[..., argparse.ArgumentParser]) -> None:
+    text = "draw the steps of a workflow and what depends on what"
+    graph = add("graph", "graph:graph", text, epilog=_GRAPH_EPILOG)
+    graph.add_argument("name", metavar="NAME|FILE", help="the workflow")
+    how = graph.add_mutually_exclusive_group()
+    how.add_argument(
+        "--format", choices=["mermaid", "dot"], help="for Mermaid or Graphviz; without: a drawing"
+    )
+    how.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _read_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
