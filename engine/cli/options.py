@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 from engine.errors import UsageError
 
 _EPILOG = """\
-where, before or after COMMAND: --store URL, --home DIR, --pipelines DIR
 exit codes: 0 all ok or nothing to do · 1 a step failed or the run was cancelled
   · 2 usage or definition error · 3 the machine, the store or the engine failed
   · 75 already running · 130/143 interrupted"""
+
 _RUN_TEXT = """\
 run a workflow; by hand, go on from the newest run of these parameters if that
 failed or was interrupted lately: done work is reused, and it says what and why"""
@@ -64,7 +64,7 @@ def build() -> argparse.ArgumentParser:
     """Make the parser of the whole command line."""
     parser = _Parser(
         prog="kahnban" if Path(sys.argv[0]).name == "kahnban" else "python -m engine",
-        usage="%(prog)s COMMAND [OPTION]...",
+        usage="%(prog)s [--store URL] [--home DIR] [--pipelines DIR] COMMAND ...",
         description="Run workflows of steps with dependencies; all is recorded in one SQLite file.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
