@@ -225,6 +225,14 @@ def test_marked_when_starting_anew(bench: Bench) -> None:
     assert bench.ran == ["fetch", "transform", "end"]
 
 
+def test_marked_when_resuming_by_number(bench: Bench) -> None:
+    """With the parameters of that run; it is the same chain."""
+    bench.run(bench.flow(BAD), params={"day": "x"})
+    report = bench.run(bench.flow(BAD), resume="1", **MARK)
+    assert (report["status"], report["resumed_from"], bench.ran) == ("ok", 1, ["end"])
+    assert report["params"] == {"day": "x"}
+
+
 def test_nothing_to_resume_marks_nothing(bench: Bench) -> None:
     """A chain that is ok has nothing left to do, a mark changes no past."""
     bench.run(bench.flow())
