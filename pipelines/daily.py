@@ -22,6 +22,8 @@ from pipelines._daily import findings, host, journal, packages, runs, services, 
 from pipelines._daily.digest import digest
 from pipelines._daily.page import page
 from pipelines._daily.shapes import Backup, Day, Host, Journal, Packages, Services, StoreDay
+from pipelines._machine import records
+from pipelines._machine.findings import headline, order
 
 FETCHES = ("fetch_host", "fetch_packages", "fetch_services", "fetch_journal", "fetch_store")
 
@@ -75,7 +77,7 @@ def transform(ctx: Any) -> Day:
     )
     earlier = trend.load_earlier(ctx.paths.home / "reports", day, figures["host"])
     growth = trend.growth(earlier, figures, machine)
-    found = findings.order(
+    found = order(
         [
             *(findings.of_host(machine) if machine else ()),
             *findings.of_growth(growth),
@@ -86,8 +88,8 @@ def transform(ctx: Any) -> Day:
         ]
     )
     figures["findings"] = len(found)
-    reasons = runs.notes(ctx.paths.store_url, ctx.run_id, "skipped")
-    ctx.log.info("%s", findings.headline(found, figures["host"] or "this machine"))
+    reasons = records.notes(ctx.paths.store_url, ctx.run_id, "skipped")
+    ctx.log.info("%s", headline(found, figures["host"] or "this machine"))
     return Day(
         date=day.isoformat(),
         measured_at=figures["measured_at"],

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import RetryAfter
-from pipelines._daily import units
 from pipelines._daily.digest import digest
-from pipelines._daily.findings import headline, worst
-from pipelines._daily.glance import backup_line, limit, missing, numbers
-from pipelines._daily.page import page, seen
+from pipelines._daily.glance import backup_line, missing, numbers
+from pipelines._daily.page import page
 from pipelines._daily.shapes import Backup, Day
+from pipelines._machine import units
+from pipelines._machine.findings import headline, limit, worst
+from pipelines._machine.text import seen
 
 if TYPE_CHECKING:
     from engine.alerts.content import Content
