@@ -11,13 +11,23 @@ from datetime import datetime
 from pipelines._daily.shapes import Host, Journal, Packages, Services, StoreDay
 from pipelines._daily.trend import memory_percent, swap_percent
 from pipelines._machine import units
-from pipelines._machine.findings import Finding, Limits, Measure, judge, of_disk, of_growing
+from pipelines._machine.findings import (
+    DAYS_UNTIL_FULL,
+    INODES_PERCENT,
+    SPACE_PERCENT,
+    Finding,
+    Limits,
+    Measure,
+    judge,
+    of_disk,
+    of_growing,
+)
 from pipelines._machine.growth import Growth
 
 LIMITS = {
-    "disk_percent": Limits(80, 90, 95),  # of what a plain user can have
-    "inodes_percent": Limits(80, 90, 95),
-    "days_until_full": Limits(30, 14, 3),  # at the rate of the last days; fewer is worse
+    "disk_percent": SPACE_PERCENT,
+    "inodes_percent": INODES_PERCENT,
+    "days_until_full": DAYS_UNTIL_FULL,
     "memory_percent": Limits(85, 92, 97),  # not available to a new program
     "swap_percent": Limits(50, 80, None),  # full swap slows, it does not stop
     "load_per_core": Limits(1.0, 2.0, 4.0),  # the 15-minute load: a short burst is no finding
@@ -49,7 +59,7 @@ def _judge(  # noqa: PLR0913 - a finding has that many parts
 def of_host(host: Host) -> Iterator[Finding]:
     """Judge disks, memory, load and uptime."""
     for disk in host["disks"]:
-        yield from of_disk(disk, LIMITS["disk_percent"], LIMITS["inodes_percent"])
+        yield from of_disk(disk)
     heavy = units.names([program["name"] for program in host["by_memory"]], 3)
     percent = memory_percent(host)
     yield from _judge(
@@ -105,7 +115,7 @@ def of_host(host: Host) -> Iterator[Finding]:
 def of_growth(growth: list[Growth]) -> Iterator[Finding]:
     """Judge where the disks are heading."""
     for one in growth:
-        yield from of_growing(one, LIMITS["days_until_full"])
+        yield from of_growing(one)
 
 
 def of_packages(packages: Packages, now: datetime) -> Iterator[Finding]:

@@ -29,6 +29,11 @@ class Limits(NamedTuple):
         return None
 
 
+SPACE_PERCENT = Limits(80, 90, 95)  # of what a plain user can have
+INODES_PERCENT = Limits(80, 90, 95)
+DAYS_UNTIL_FULL = Limits(30, 14, 3)  # at the rate of the last days; fewer is worse
+
+
 class Finding(TypedDict):
     """Something to know: how bad, what, where, its value, the limit, and what to do.
 
@@ -97,12 +102,12 @@ def judge(measure: Measure, *, what: str, where: str, todo: str) -> Iterator[Fin
         )
 
 
-def of_disk(disk: Disk, space: Limits, inodes: Limits) -> Iterator[Finding]:
+def of_disk(disk: Disk) -> Iterator[Finding]:
     """Judge how full a disk is."""
     mount, used = shlex.quote(disk["mount"]), units.percent(disk["used_percent"])
     shown = f"{used}, {units.size(disk['free_bytes'])} free"
     yield from judge(
-        Measure(space, disk["used_percent"], shown, " %"),
+        Measure(SPACE_PERCENT, disk["used_percent"], shown, " %"),
         what="disk is nearly full",
         where=disk["mount"],
         todo=f"find what fills it with: du -xh -d1 {mount} | sort -h | tail",
@@ -110,20 +115,20 @@ def of_disk(disk: Disk, space: Limits, inodes: Limits) -> Iterator[Finding]:
     if disk["inodes_percent"] is not None:
         shown = units.percent(disk["inodes_percent"])
         yield from judge(
-            Measure(inodes, disk["inodes_percent"], shown, " %"),
+            Measure(INODES_PERCENT, disk["inodes_percent"], shown, " %"),
             what="disk is nearly out of inodes",
             where=disk["mount"],
             todo=f"find the many small files with: du -x --inodes -d2 {mount} | sort -n | tail",
         )
 
 
-def of_growing(growth: Growth, limits: Limits) -> Iterator[Finding]:
+def of_growing(growth: Growth) -> Iterator[Finding]:
     """Judge where a disk is heading."""
     left = growth["days_until_full"]
     if left is not None:
         shown = f"{units.days(left)} left at {units.size(growth['bytes_per_day'])} a day"
         yield from judge(
-            Measure(limits, left, shown, " days", falling=True),
+            Measure(DAYS_UNTIL_FULL, left, shown, " days", falling=True),
             what="disk is filling up",
             where=growth["mount"],
             todo=f"find what grows under {growth['mount']}, or make room in time",

@@ -15,17 +15,22 @@ BUSY_S = 10
 
 def notes(store_url: str, run: int, status: str) -> dict[str, str]:
     """Give the notes of the steps of a run that ended so, by step."""
+    sql = "SELECT step, note FROM step_runs WHERE run_id = :run AND status = :status"
+    found = ask(store_url, sql, run=run, status=status)
+    return {row["step"]: row["note"] or "" for row in found}
+
+
+def ask(store_url: str, sql: str, **values: Any) -> list[dict[str, Any]]:
+    """Give the rows that a question finds; none where there is no store of ours."""
     path = store_path(store_url)
     if path is None or not path.exists():
-        return {}
+        return []
     engine = open_read_only(path)
     try:
         with engine.connect() as connection:
-            sql = "SELECT step, note FROM step_runs WHERE run_id = :run AND status = :status"
-            found = rows(connection, sql, run=run, status=status)
+            return rows(connection, sql, **values)
     finally:
         engine.dispose()
-    return {row["step"]: row["note"] or "" for row in found}
 
 
 def store_path(store_url: str) -> Path | None:
