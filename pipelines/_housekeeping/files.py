@@ -19,6 +19,7 @@ from pipelines._housekeeping.shapes import LargeFile, LargeFiles
 
 SHOWN = 20
 ENTRIES_MAX = 1_000_000
+LOOK_AT_CLOCK = 1000  # entries between two looks
 LATER = frozenset({"/usr", "/nix", "/gnu", "/snap"})  # of packages: looked at last
 BLOCK = 512  # what st_blocks counts in, whatever the file system's own blocks are
 MB = 1_000_000
@@ -150,7 +151,7 @@ class _Walk:
             with os.scandir(fd) as entries:
                 for entry in entries:
                     self.looked_at += 1
-                    if not self.looked_at % 1000 and self._is_late():
+                    if not self.looked_at % LOOK_AT_CLOCK and self._is_late():
                         self.waiting.append((path, device))  # known to be left
                         return
                     self._take(entry, path, facts.st_dev)
