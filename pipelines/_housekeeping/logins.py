@@ -73,10 +73,7 @@ def read(since: datetime, until: datetime, root: Path = ROOT) -> Log:
         except Skip as why:
             missing.append(str(why))
     if closed:
-        raise Skip(
-            f"cannot be read as this user: {', '.join(closed)}"
-            "; let the user join the group systemd-journal or adm"
-        )
+        raise Skip(f"cannot be read as this user: {', '.join(closed)}")
     raise Skip(f"no log of logins here: {'; '.join(missing)}")
 
 
@@ -90,10 +87,10 @@ def from_journal(since: datetime, until: datetime, _root: Path = ROOT) -> Log:
         entries, limited = journal.read(since, until, which, most=ENTRIES_MAX)
     except Skip as why:
         if any(word in str(why) for word in ("permission", "not seeing messages")):
-            raise Closed("the journal") from None
+            raise Closed("the journal (group systemd-journal)") from None
         raise
     if limited:
-        raise Closed("the journal")
+        raise Closed("the journal (group systemd-journal)")
     tried = [one for entry in entries if (one := parse(entry.source, entry.message)) is not None]
     return Log("the journal", tried, cut=len(entries) >= ENTRIES_MAX)
 
@@ -134,7 +131,14 @@ def _tail(path: Path, size: int) -> tuple[bytes, bool]:
             file.seek(max(0, length - size))
             return file.read(size), length > size
     except PermissionError:
-        raise Closed(str(path)) from None
+        raise Closed(f"{path} (group {_group(path)})") from None
+
+
+def _group(path: Path) -> str:
+    try:
+        return path.group()
+    except (KeyError, OSError):
+        return "unknown"
 
 
 # -- lines ----------------------------------------------------------------------------------------

@@ -178,7 +178,7 @@ def text(
     """Give the report as plain text."""
     when = f"{units.weekday(now.date().isoformat())}, {now:%H:%M}"
     parts = [
-        f"{said}\n{when}",
+        f"{said}\n{when}" + ("\nNot all was looked at: see the end." if missing else ""),
         told(findings),
         section("Disks", list(_disk_lines(found["disks"]))),
         section("Certificates", list(_certificate_lines(found["certificates"]))),

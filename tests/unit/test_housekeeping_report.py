@@ -144,6 +144,7 @@ PRUNED = {
 WHOLE = """\
 1 thing on web cannot wait
 Wednesday, 25 November 2026, 12:00
+Not all was looked at: see the end.
 
 CRITICAL  a certificate is about to expire: a.example.org
   /etc/a.pem: 5 days left, to 2026-11-30 (limit 7 days)
@@ -217,7 +218,8 @@ def test_a_report_of_nothing() -> None:
     assert report.told_of_pruning(None) == []
     said = report.text("All is well on web", NOW, [], nothing, [], ["disks: no"])
     assert said == (
-        "All is well on web\nWednesday, 25 November 2026, 12:00\n\n"
+        "All is well on web\nWednesday, 25 November 2026, 12:00\n"
+        "Not all was looked at: see the end.\n\n"
         "Not looked at\n-------------\ndisks: no\n"
     )
 
