@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from pipelines._housekeeping.shapes import LargeFile, LargeFiles
+from pipelines._machine import disks
 
 SHOWN = 20
 ENTRIES_MAX = 1_000_000
@@ -47,7 +48,7 @@ def look(ctx: Any) -> LargeFiles:
     The step is isolated: the priority of its process is its own.
     """
     _be_polite()
-    roots = named(ctx.params["roots"]) or [disk["mount"] for disk in ctx["disks"]["disks"]]
+    roots = named(ctx.params["roots"]) or [mount.path for mount in disks.mounts(ctx.paths.home)]
     since_s = datetime.now(UTC).timestamp() - ctx.params["new_days"] * DAY_S
     found = find(
         roots,

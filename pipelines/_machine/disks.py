@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 # Images that are full by design, and views of other file systems.
 NOT_A_DISK = frozenset({"squashfs", "iso9660", "udf", "erofs", "cramfs", "autofs", "tmpfs"})
@@ -23,28 +24,49 @@ class Disk(TypedDict):
     inodes_percent: float | None
 
 
+class Mount(NamedTuple):
+    """A place at which a file system is mounted."""
+
+    path: str
+    device: str
+    kind: str
+
+
 def measure(home: Path) -> list[Disk]:
     """Give each file system once, by its shortest mount point, in the order of their paths."""
-    import psutil
-
-    found = [(part.mountpoint, part.device, part.fstype) for part in psutil.disk_partitions()]
-    known = {mount for mount, _, _ in found}
-    # A container's root and a home on a network disk are no "physical" partitions.
-    every = {part.mountpoint: part for part in psutil.disk_partitions(all=True)}
-    for mount in ("/", _mount_of(home)):
-        if mount not in known and (part := every.get(mount)):
-            found.append((mount, part.device, part.fstype))
-    found_disks: dict[int, Disk] = {}
-    for mount, device, kind in sorted(found, key=lambda one: (len(one[0]), one[0])):
-        if kind in NOT_A_DISK and mount not in {"/", _mount_of(home)}:
-            continue
+    found: dict[str, Disk] = {}
+    for mount in mounts(home):
+        # The subvolumes of btrfs look like file systems of their own, and share all their room.
+        key = mount.device if mount.kind == "btrfs" else mount.path
         try:
-            number, disk = Path(mount).stat().st_dev, _disk(mount, device, kind)
+            disk = _disk(*mount)
         except OSError:
             continue
-        if disk and Path(mount).is_dir():  # containers mount single files
-            found_disks.setdefault(number, disk)
-    return sorted(found_disks.values(), key=lambda disk: disk["mount"])
+        if disk:
+            found.setdefault(key, disk)
+    return sorted(found.values(), key=lambda disk: disk["mount"])
+
+
+def mounts(home: Path) -> list[Mount]:
+    """Give where disks are mounted, the shortest path first, and each place once."""
+    import psutil
+
+    found = [Mount(part.mountpoint, part.device, part.fstype) for part in psutil.disk_partitions()]
+    known = {mount.path for mount in found}
+    # A container's root and a home on a network disk are no "physical" partitions.
+    every = {part.mountpoint: part for part in psutil.disk_partitions(all=True)}
+    wanted = {"/", _mount_of(home)}
+    for path in sorted(wanted - known):
+        if part := every.get(path):
+            found.append(Mount(path, part.device, part.fstype))
+    once: dict[int, Mount] = {}
+    for mount in sorted(found, key=lambda one: (len(one.path), one.path)):
+        if mount.kind in NOT_A_DISK and mount.path not in wanted:
+            continue
+        with suppress(OSError):
+            if Path(mount.path).is_dir():  # containers mount single files
+                once.setdefault(Path(mount.path).stat().st_dev, mount)
+    return list(once.values())
 
 
 def _disk(mount: str, device: str, kind: str) -> Disk | None:
