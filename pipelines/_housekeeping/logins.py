@@ -22,6 +22,7 @@ ENTRIES_MAX = 50_000
 TAIL_BYTES = 16_000_000
 SHOWN = 20
 NAME_MAX = 64
+MESSAGE_MAX = 2000  # none of these programs says so much
 ROOT = Path("/")
 TEXT_LOGS = ("var/log/auth.log", "var/log/secure")
 BTMP = "var/log/btmp"
@@ -173,6 +174,8 @@ def parse(program: str, message: str) -> Tried | None:
 
     A key that is not taken is no failed login of a known user: programs offer all that they have.
     """
+    if len(message) > MESSAGE_MAX:
+        return None
     times, message = 1, message.strip()
     if repeated := _REPEATED.match(message):
         times, message = int(repeated["times"]), repeated["message"].strip()

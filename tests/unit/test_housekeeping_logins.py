@@ -337,3 +337,17 @@ def test_a_tail_is_whole_records(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     (tmp_path / "var/log/btmp").write_bytes(one * 401)
     log = logins.read(SINCE, NOW, tmp_path)
     assert (len(log.tried), log.cut) == (400, True)
+
+
+HEADS = ("", "Failed password for ", "Pubkey auth succeeded for '", "pam_unix(a:auth): ")
+AGAIN = (" from a port 1", "' from ", " rhost= ", "Failed x for ", "message repeated 1 times: [ ")
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("program", ["sshd", "dropbear", "sudo"])
+@pytest.mark.parametrize("times", [100, 40_000])
+def test_a_hostile_message_costs_no_time(program: str, times: int) -> None:
+    """However long a name somebody has typed, a log is read in a moment."""
+    for head in HEADS:
+        for text in AGAIN:
+            assert parse(program, head + text * times + "!") is None
