@@ -126,7 +126,6 @@ def look(ctx: Any) -> Certificates:
         raise Skip("no openssl on this machine to read certificates with")
     found: Found = ctx["find_certificates"]
     known = read(found["paths"], datetime.now(UTC))
-    known["unread"] += found["unread"]
     ctx.log.info("%d certificates, %d unread", len(known["certificates"]), len(known["unread"]))
     return known
 

@@ -31,6 +31,7 @@ STEPS = {
     "find_certificates": "certificates",
     "certificates": "certificates",
 }
+LOOKS = ("disks", "large_files", "logins", "find_certificates", "certificates")
 FAILED_LOGINS = Limits(20, None, None)  # a machine on the internet has more every day
 CAME_IN = Limits(None, 1, None)
 LARGE_FILES = Limits(1, None, None)
@@ -40,11 +41,11 @@ EXPIRES_DAYS_URGENT = 7
 
 def write(ctx: Any) -> dict[str, Any]:
     """Judge what the looks have found, and write it down; what nobody looked at is named."""
-    found = {name: ctx.get(name) for name in ("disks", "large_files", "logins", "certificates")}
+    found = {name: ctx.get(name) for name in LOOKS}
     findings = order(list(judged(found, ctx.get("pruned"), ctx.params["expiry_days"])))
     now = datetime.now(UTC).astimezone()
     said = headline(findings, platform.node() or "this machine")
-    missing = [*_not_run(ctx), *_incomplete(found)]
+    missing = [*_not_run(ctx, found), *_incomplete(found)]
     stem = ctx.paths.home / "reports" / f"housekeeping-{now.date().isoformat()}"
     with ctx.output(f"{stem}.txt") as file:
         file.write(text(said, now, findings, found, told_of_pruning(ctx.get("pruned")), missing))
@@ -54,7 +55,7 @@ def write(ctx: Any) -> dict[str, Any]:
         json.dump(kept | found, file, indent=1, ensure_ascii=False)
     ctx.log.info("%s: %s.txt", said, stem)
     urgent = sum(one["severity"] == "critical" for one in findings)
-    return {"findings": len(findings), "urgent": urgent, "headline": said, "text": f"{stem}.txt"}
+    return {"findings": len(findings), "urgent": urgent, "headline": said, "json": f"{stem}.json"}
 
 
 # -- judging --------------------------------------------------------------------------------------
@@ -142,13 +143,14 @@ def of_files(large: LargeFiles) -> Iterator[Finding]:
 # -- what was not looked at -----------------------------------------------------------------------
 
 
-def _not_run(ctx: Any) -> list[str]:
+def _not_run(ctx: Any, found: dict[str, Any]) -> list[str]:
     """Name the looks that were skipped or failed, with the reason."""
-    said = []
+    reasons: dict[str, str] = {}
     for status in ("skipped", "failed"):
-        reasons = records.notes(ctx.paths.store_url, ctx.run_id, status)
-        said += [f"{STEPS[name]}: {why}" for name, why in reasons.items() if name in STEPS]
-    return said
+        reasons |= records.notes(ctx.paths.store_url, ctx.run_id, status)
+    if found["find_certificates"] and not found["find_certificates"]["count"]:
+        reasons.pop("certificates", None)  # there was nothing to look at
+    return [f"{STEPS[name]}: {why}" for name, why in reasons.items() if name in STEPS]
 
 
 def _incomplete(found: dict[str, Any]) -> Iterator[str]:
@@ -159,9 +161,10 @@ def _incomplete(found: dict[str, Any]) -> Iterator[str]:
         yield f"large new files: {folders} and what is below, for want of time (walk_s)"
     if large and large["unread"]:
         yield f"large new files: {units.several(large['unread'], 'folder')} closed to this user"
-    known: Certificates | None = found["certificates"]
-    if known and known["unread"]:
-        yield f"certificates: not there, or closed to this user: {units.names(known['unread'])}"
+    looks = (found["find_certificates"], found["certificates"])
+    unread = [path for look in looks if look for path in look["unread"]]
+    if unread:
+        yield f"certificates: not there, or closed to this user: {units.names(unread)}"
 
 
 # -- text -----------------------------------------------------------------------------------------
@@ -181,7 +184,7 @@ def text(
         f"{said}\n{when}" + ("\nNot all was looked at: see the end." if missing else ""),
         told(findings),
         section("Disks", list(_disk_lines(found["disks"]))),
-        section("Certificates", list(_certificate_lines(found["certificates"]))),
+        section("Certificates", list(_certificate_lines(found))),
         section("Failed logins", list(_login_lines(found["logins"]))),
         section("Large new files", list(_file_lines(found["large_files"]))),
         section("Old runs", pruned),
@@ -201,7 +204,10 @@ def _disk_lines(disks: Disks | None) -> Iterator[str]:
         yield line
 
 
-def _certificate_lines(known: Certificates | None) -> Iterator[str]:
+def _certificate_lines(found: dict[str, Any]) -> Iterator[str]:
+    if found["find_certificates"] and not found["find_certificates"]["count"]:
+        yield "none found"
+    known: Certificates | None = found["certificates"]
     for one in known["certificates"] if known else ():
         yield f"{one['expires_at'][:10]}  {one['subject']}  {one['path']}"
 

@@ -125,7 +125,7 @@ CERTIFICATES = Certificates(
             "days_left": 5.0,
         }
     ],
-    unread=["/etc/ssl/b.pem"],
+    unread=["/etc/c.pem"],
 )
 PRUNED = {
     "workflows": [
@@ -192,7 +192,7 @@ Not looked at
 -------------
 large new files: 1 folder and what is below, for want of time (walk_s)
 large new files: 3 folders closed to this user
-certificates: not there, or closed to this user: /etc/ssl/b.pem
+certificates: not there, or closed to this user: /etc/ssl/b.pem, /etc/c.pem
 """
 
 
@@ -203,6 +203,7 @@ def test_the_whole_report() -> None:
         "disks": disks,
         "large_files": LARGE,
         "logins": LOGINS,
+        "find_certificates": {"count": 1, "paths": ["/etc/a.pem"], "unread": ["/etc/ssl/b.pem"]},
         "certificates": CERTIFICATES,
     }
     findings = order(list(report.judged(found, PRUNED, 30)))
@@ -213,7 +214,7 @@ def test_the_whole_report() -> None:
 
 def test_a_report_of_nothing() -> None:
     """Where no look was possible there is a headline, and no section without lines."""
-    nothing = dict.fromkeys(("disks", "large_files", "logins", "certificates"))
+    nothing = dict.fromkeys(report.LOOKS)
     assert list(report.judged(nothing, None, 30)) == []
     assert report.told_of_pruning(None) == []
     said = report.text("All is well on web", NOW, [], nothing, [], ["disks: no"])
@@ -236,7 +237,7 @@ def test_no_failed_login_is_said_with_its_log() -> None:
 def test_runs_that_stay_are_a_finding() -> None:
     """What `db prune` could not take away is told with the path."""
     stuck = {"workflows": [{**PRUNED["workflows"][0], "stuck": ["run 1 keeps '/x': no"]}]}
-    nothing = dict.fromkeys(("disks", "large_files", "logins", "certificates"))
+    nothing = dict.fromkeys(report.LOOKS)
     (found,) = report.judged(nothing, stuck, 30)
     assert (found["severity"], found["where"]) == ("warning", "run 1 keeps '/x': no")
     assert report.told_of_pruning({"workflows": []}) == ["none was due to go"]
@@ -250,3 +251,9 @@ def test_a_disk_that_fills_up_says_when() -> None:
     assert list(report._disk_lines(disks)) == ["  60 %  /srv, 37 GB free, full in about 20 days"]
     (found,) = report.of_disks(disks)
     assert (found["severity"], found["value"]) == ("notice", "20 days left at 1.9 GB a day")
+
+
+def test_a_machine_without_certificates_has_been_looked_at() -> None:
+    """None is an answer, and no look that is missing."""
+    found = {"find_certificates": {"count": 0, "paths": [], "unread": []}, "certificates": None}
+    assert list(report._certificate_lines(found)) == ["none found"]
