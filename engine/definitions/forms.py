@@ -50,11 +50,11 @@ class Asked:
 
     def misfit(self, node: Node, form: Form, item: Node | None = None) -> Any:
         """Note that a value has not its form; give None."""
-        return self.wrong(
-            f"is {node.shown()}, not {form.words}",
-            _rewritten(node, form, required=self.required),
-            item,
-        )
+        hint = _rewritten(node, form, required=self.required)
+        source = self.faults.source
+        if node.kind is Kind.NOTHING and not source.is_json and "#" in source.line(node.line):
+            hint = "put text that begins with # in quotes: it is a comment here"
+        return self.wrong(f"is {node.shown()}, not {form.words}", hint, item)
 
 
 @dataclass(frozen=True, slots=True)
