@@ -97,15 +97,15 @@ def _row(found: Found, mask: Callable[[str], str]) -> dict[str, Any]:
         "file": str(found.path),
         "steps": len(found.definition.steps) if found.definition else None,
         "imports": dict(found.imports),
-        "faults": [] if found.error is None else _faults(found.error, mask),
+        "faults": [] if found.error is None else _faults(found, found.error, mask),
     }
 
 
-def _faults(error: EngineError, mask: Callable[[str], str]) -> list[dict[str, Any]]:
+def _faults(found: Found, error: EngineError, mask: Callable[[str], str]) -> list[dict[str, Any]]:
     if isinstance(error, DefinitionError) and error.faults:
         return [
             {
-                "file": fault.file,
+                "file": fault.file or str(found.path),
                 "line": fault.line,
                 "column": fault.column,
                 "message": mask(fault.message),
@@ -114,6 +114,12 @@ def _faults(error: EngineError, mask: Callable[[str], str]) -> list[dict[str, An
             for fault in error.faults
         ]
     return [
-        {"file": "", "line": None, "column": None, "message": mask(message), "hint": mask(hint)}
+        {
+            "file": str(found.path),
+            "line": None,
+            "column": None,
+            "message": mask(message),
+            "hint": mask(hint),
+        }
         for message, hint in error.complaints()
     ]

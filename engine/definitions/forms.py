@@ -15,6 +15,7 @@ from engine.definitions.source import FAULTS_SHOWN_MAX, Source
 from engine.errors import DefinitionError, Fault
 from engine.model import DURATION_S_MAX, check_name, parse_duration
 from engine.naming import NAME_LENGTH_MAX
+from engine.text import printable
 
 
 @dataclass(slots=True)
@@ -29,8 +30,9 @@ class Faults:
         """Whether there are more than are told: what costs time to say is left out then."""
         return len(self.found) > FAULTS_SHOWN_MAX * 10
 
-    def add(self, node: Node, message: str, hint: str) -> None:
-        """Note a fault at a node: a key, or an item of a list."""
+    def add(self, node: Node, message: str, hint: str, *, lines: bool = False) -> None:
+        """Note a fault at a node: a key, or an item of a list; its message is one line, or `lines`."""
+        message, hint = message if lines else printable(message), printable(hint)
         self.found.append(Fault(message, hint, str(self.source.path), node.line, node.column))
 
 

@@ -146,6 +146,39 @@ def test_the_faults_of_a_file(project: Project) -> None:
     ]
 
 
+def test_no_text_of_a_file_forges_a_line(project: Project) -> None:
+    """Line ends and marks within a key, a name or a value are shown by their codes."""
+    steps = [{"name": "a\nerror: forged", "command": "x", "r\x1b[2J\n\u202e": 1, "retries": "\n2"}]
+    write(project, "pipelines/flow.json", json.dumps({"steps": steps}))
+    result = project.run("check")
+    lines = [line for line in result.err.splitlines() if not line.startswith("    ")]
+    assert [line.partition(":")[0] for line in lines] == ["error", "hint"] * 3
+    assert not set("\x1b\u202e") & set(result.err)
+
+
+def test_faults_of_python_are_objects_too(project: Project) -> None:
+    """With the file and the line of the user's own code where it went wrong."""
+    path = project.write("flow", "\nworkflow = 1 / 0\n", prelude="")
+    (row,) = json.loads(project.run("check", "--json").out)
+    assert row["faults"] == [
+        {
+            "file": str(path),
+            "line": 2,
+            "column": None,
+            "message": "ZeroDivisionError: division by zero",
+            "hint": "mend the line shown",
+        }
+    ]
+
+
+def test_a_dry_workflow_leaves_nothing(flow: Project) -> None:
+    """Not even the bytecode of the modules that it names."""
+    write(flow, "pipelines/flow.yaml", f"dry_run: true\n{FLOW}")
+    assert flow.run("run", "flow").code == 0
+    assert not list(flow.root.rglob("__pycache__"))
+    assert not flow.home.exists()
+
+
 def test_what_is_no_workflow(project: Project) -> None:
     """A file that is not there, one of another kind, and the schema."""
     write(project, "notes.txt", "x")
