@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from engine.errors import DefinitionError, EngineError, UsageError
 from engine.text import printable
 
 EXIT_WRONG = 2
+_DEFINES = re.compile(rb"^workflow\b", re.MULTILINE)
 
 
 def check(parsed: argparse.Namespace) -> int:
@@ -58,6 +60,8 @@ def _in_folder(path: Path, folder: Path, root: Path) -> Iterator[Found]:
         yield from find_all(folder)
         return
     for file in files_of(path):
+        if file.suffix == ".py" and not _DEFINES.search(file.read_bytes()):
+            continue  # some other program, which is not to be run
         found = _file(file, folder, root)
         if found.error or found.definition:
             yield found

@@ -31,7 +31,7 @@ class Faults:
         return len(self.found) > FAULTS_SHOWN_MAX * 10
 
     def add(self, node: Node, message: str, hint: str, *, lines: bool = False) -> None:
-        """Note a fault at a node: a key, or an item of a list; its message is one line, or `lines`."""
+        """Note a fault at a key, or an item of a list; its message is one line, or `lines`."""
         message, hint = message if lines else printable(message), printable(hint)
         self.found.append(Fault(message, hint, str(self.source.path), node.line, node.column))
 

@@ -115,6 +115,16 @@ def test_every_bad_definition_in_one_go(project: Project) -> None:
     assert not project.home.exists()
 
 
+def test_other_programs_of_a_folder_are_not_run(project: Project) -> None:
+    """A Python file without a workflow is none, and is not executed to find that out."""
+    write(project, "drafts/setup.py", "open('PWNED', 'w')\n")
+    write(project, "drafts/flow.py", 'from engine import *\nworkflow = Workflow("flow")\n')
+    result = project.run("check", "drafts")
+    assert [line[:6] for line in result.err.splitlines()] == ["error:", "hint: "]
+    assert "workflow 'flow' has no steps" in result.err
+    assert not (project.root / "PWNED").exists()
+
+
 def test_the_faults_of_a_file(project: Project) -> None:
     """Each with place, line, caret and hint; as JSON, by name, in `list` and as a timer's run."""
     text = "steps:\n  - name: naïve\n    comand: x\n\tretries: 1\n"
