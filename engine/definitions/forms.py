@@ -32,7 +32,8 @@ class Faults:
 
     def add(self, node: Node, message: str, hint: str, *, lines: bool = False) -> None:
         """Note a fault at a key, or an item of a list; its message is one line, or `lines`."""
-        message, hint = message if lines else printable(message), printable(hint)
+        if not lines:
+            message, hint = printable(message[:_SAID_MAX]), printable(hint[:_SAID_MAX])
         self.found.append(Fault(message, hint, str(self.source.path), node.line, node.column))
 
 
@@ -77,6 +78,7 @@ class Form:
 
 
 CURLY = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\xab")  # quotes that no format knows
+_SAID_MAX = 1_000  # whatever it quotes
 _SCALARS = (Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN)
 _TRUTHS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _PLAIN = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")
