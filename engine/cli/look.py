@@ -27,6 +27,7 @@ from engine.clock import SystemClock
 from engine.definitions import Found, find_all
 from engine.definitions.loader import SUFFIXES, load, load_file
 from engine.errors import EngineError, UsageError
+from engine.params import described
 from engine.reports import terminal
 from engine.text import columns, human_time, only, pad, printable
 
@@ -90,6 +91,9 @@ def _listed(found: Found, mask: Callable[[str], str]) -> dict[str, Any]:
         "steps": len(definition.steps) if definition else None,
         "schedule": definition.schedule if definition else None,
         "description": definition.description if definition else "",
+        "params": {name: described(param) for name, param in definition.params.items()}
+        if definition
+        else {},
         "broken": mask(found.error.message) if found.error else None,
     }
 
