@@ -112,3 +112,17 @@ def test_a_run_that_came_and_went_since_the_decision_refuses(database: Database)
     end(begun(database, "a", params=TWO))
     with pytest.raises(AlreadyRunning, match="run 5 of 'flow' has just begun or ended"):
         begin_run(database, new_run("a", params=TWO, after=2, beside=True))
+
+
+def test_a_run_that_is_on_is_found_behind_many_that_came_after_it(database: Database) -> None:
+    """A backfill makes hundreds of runs beside it: a look at the newest few would miss it."""
+    lock = locks.acquire(database.path, "there")
+    assert lock is not None
+    owner = locks.this_process(lock.name)
+    lock.begin(owner)
+    begun(database, "a", owner=owner.to_text())
+    for number in range(25):
+        end(begun(database, "a", params=f'{{"n": {number}}}', backfill=99))
+    found = running_now(History(database), "flow", ONE, beside=False)
+    assert [run["run_id"] for run in found] == [1]
+    lock.release()
