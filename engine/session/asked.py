@@ -82,8 +82,9 @@ def resolve_request(
         resolved = parameters.resolve(
             definition.params,
             request.params,
-            today=_today(definition, clock),
+            today=today_of(definition, clock),
             workflow=definition.name,
+            **({} if request.started_by == "library" else {"setting": secrets.setting}),
         )
         for name, text in parameters.as_text(resolved).items():
             if secrets.contains(text) or _URL_PASSWORD.search(text):
@@ -117,7 +118,7 @@ def _marks(definition: Definition, request: RunRequest, secrets: Secrets) -> dic
     return choosing.marks(request, secrets)
 
 
-def _today(definition: Definition, clock: SystemClock) -> date:
+def today_of(definition: Definition, clock: SystemClock) -> date:
     """Give the day on which the run starts, in the workflow's zone."""
     if definition.timezone is None:
         return clock.utc().astimezone().date()
