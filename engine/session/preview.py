@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from engine.conditions import Condition
 from engine.model import StepStatus, TriggerRule
 from engine.session.compiled import Compiled
 from engine.session.decide import Decision
@@ -85,7 +86,9 @@ def _condition(compiled: Compiled, step: int, conditional: Mapping[int, str]) ->
         unsure = [f"'{names[up]}'" for up in compiled.graph.upstreams[step] if up in conditional]
         if unsure:
             parts.append(f"{' and '.join(unsure)} {'run' if len(unsure) > 1 else 'runs'}")
-    if definition.when is not None:
+    if isinstance(definition.when, Condition):
+        parts.append(definition.when.part if parts else definition.when.text)
+    elif definition.when is not None:
         parts.append("its condition holds")
     return " and ".join(parts)
 
