@@ -17,14 +17,13 @@ if TYPE_CHECKING:
 ScopeOf = Callable[[str], "Scope"]
 
 
-def scopes(graph: Graph, params: Mapping[str, Param]) -> ScopeOf:
-    """Give what makes the scope of each step's condition."""
+def scopes(graph: Graph, kinds: Mapping[str, type | None]) -> ScopeOf:
+    """Give what makes the scope of each step's condition; `kinds` are the parameters' types."""
     from engine.ancestry import Ancestry
     from engine.conditions.checking import Scope
 
     ancestry = Ancestry(graph.upstreams, graph.generations)
     positions = {name: at for at, name in enumerate(graph.names)}
-    kinds = {name: param.kind for name, param in params.items()}
 
     def is_ancestor(above: str, below: str) -> bool:
         return ancestry.is_ancestor(positions[above], positions[below])
@@ -34,7 +33,7 @@ def scopes(graph: Graph, params: Mapping[str, Param]) -> ScopeOf:
 
 def tie(steps: Sequence[Step], graph: Graph, params: Mapping[str, Param]) -> tuple[Step, ...]:
     """Give the steps with their conditions tied. Raises `DefinitionError` with all faults."""
-    scope_of = scopes(graph, params)
+    scope_of = scopes(graph, {name: param.kind for name, param in params.items()})
     tied: list[Step] = []
     faults: list[Fault] = []
     for step in steps:

@@ -112,8 +112,13 @@ def checked_when(step: str, when: Any) -> Condition:
 
 def told_of(step: str, text: str, wrong: Wrong) -> str:
     """Say what is wrong with a step's condition, and where in its text."""
+    return f"step '{step}': when{place_of(text, wrong)}: {wrong.message}"
+
+
+def place_of(text: str, wrong: Wrong) -> str:
+    """Name a condition and the character at which it is wrong."""
     place = f", character {wrong.offset + 1}" if wrong.offset else ""
-    return f"step '{step}': when {_cut(text, 100)!r}{place}: {wrong.message}"
+    return f" {_cut(text, 100)!r}{place}"
 
 
 def _cut(text: str, length: int) -> str:

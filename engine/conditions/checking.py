@@ -45,12 +45,13 @@ class Scope:
     """What the condition of `step` may speak of.
 
     `is_ancestor(a, b)` tells whether step `a` has always ended before `b` is decided about;
-    `params` gives the parameters' types. `near` are the names that a wrong one is compared with.
+    `params` gives the parameters' types, None for one that is not known. `near` are the names that
+    a wrong one is compared with.
     """
 
     step: str
     steps: Container[str]
-    params: Mapping[str, type]
+    params: Mapping[str, type | None]
     is_ancestor: Callable[[str, str], bool]
     near: Iterable[str] = ()
 
@@ -199,7 +200,8 @@ class _Checker:
         if dot:
             message = f"'{word.text}': a parameter has no parts"
             self.add(word.offset, message, f"write {PARAMS}.{name}")
-        return Parameter(name, word.offset), kinds.kind_of_type(params[name])
+        kind = params[name]
+        return Parameter(name, word.offset), None if kind is None else kinds.kind_of_type(kind)
 
     def _params_hint(self, name: str) -> str:
         names = list(self._scope.params)
