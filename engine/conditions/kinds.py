@@ -13,6 +13,7 @@ from engine.conditions.wrong import Undecided
 
 # Worded as a message needs them.
 NUMBER = "a number"
+NAN = "not a number (NaN)"
 TEXT = "text"
 BOOLEAN = "true or false"
 NULL = "null"
@@ -37,6 +38,7 @@ _BY_TYPE: tuple[tuple[type | tuple[type, ...], str], ...] = (
     ((set, frozenset), SET),
     (Mapping, MAPPING),
 )
+_OTHER = "of type "
 _ORDERED = frozenset({NUMBER, TEXT, DATE, MOMENT})
 _WRITTEN_AS_TEXT = frozenset({DATE, MOMENT, PATH, STATUS})
 _ORDERS: dict[str, Callable[[Any, Any], Any]] = {
@@ -50,22 +52,22 @@ _ORDERS: dict[str, Callable[[Any, Any], Any]] = {
 def kind_of_type(kind: type) -> str:
     """Give the kind of a type's values."""
     named = (name for types, name in _BY_TYPE if issubclass(kind, types))
-    return next(named, f"of type {kind.__name__}")
+    return next(named, f"{_OTHER}{kind.__name__}")
 
 
 def kind_of(value: object) -> str:
     """Give the kind of a value."""
     if value is None:
         return NULL
-    if isinstance(value, float | Decimal) and value != value:  # noqa: PLR0124 - NaN alone differs
-        return "not a number (NaN)"
+    if isinstance(value, float | Decimal) and Decimal(value).is_nan():
+        return NAN
     return kind_of_type(type(value))
 
 
 def common(first: str, second: str) -> str | None:
     """Give the kind in which values of two kinds are compared; None if they cannot be."""
     if first == second:
-        return None if first.startswith("not ") else first
+        return None if first == NAN or first.startswith(_OTHER) else first
     for one, other in ((first, second), (second, first)):
         if one == TEXT and other in _WRITTEN_AS_TEXT:
             return other
