@@ -36,8 +36,9 @@ drawn = settings(max_examples=150 * FUZZ, deadline=None)
 
 # -- whatever the text ----------------------------------------------------------------------------
 
-WORDS_AND_SIGNS = """and or not in true false null fetch fetch.rows a-b.x params.n params.s 
-    params.day == != < <= > >= ( ) [ ] , 1 -2 0.5 'x' "y" " ' . .. - fetch.status "ok" größe ² $ = !"""
+WORDS_AND_SIGNS = """and or not in true false null fetch fetch.rows a-b.x params.n params.s
+    params.day == != < <= > >= ( ) [ ] , 1 -2 0.5 'x' "y" " ' . .. - fetch.status "ok" größe
+    ² $ = !"""
 PIECES = WORDS_AND_SIGNS.split()
 PIECES += ["\\", "\u0301", "\0", "\u202e", "\n"]
 
