@@ -7,7 +7,7 @@ name. Parsing, checking and asking are modules of their own, imported where a wo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +93,19 @@ def faults(text: str, scope: Scope) -> list[Wrong]:
         return parse(text).tied(scope)[1]
     except WrongSyntax as error:
         return [error.wrong]
+
+
+def proviso(unsure: Sequence[str], when: Any) -> str:
+    """Say what a step's run hangs on: upstreams that may not run, and its condition."""
+    parts = []
+    if unsure:
+        names = " and ".join(f"'{name}'" for name in unsure)
+        parts.append(f"{names} {'run' if len(unsure) > 1 else 'runs'}")
+    if isinstance(when, Condition):
+        parts.append(when.part if parts else when.text)
+    elif when is not None:
+        parts.append("its condition holds")
+    return " and ".join(parts)
 
 
 def checked_when(step: str, when: Any) -> Condition:
