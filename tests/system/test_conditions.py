@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tests.system.project import Project, notes, statuses
+from tests.system.project import CHECKOUT, Project, notes, statuses
 
 FLOW = """\
 params: {least: 1}
@@ -189,3 +189,31 @@ workflow = (
         'condition false: next.status == "ok" or loops.status in ["ok", "failed"]'
         ' (next.status is "cancelled", loops.status is "interrupted")'
     )
+
+
+TABLE = """
+def fetch(ctx):
+    ctx["rows"] = 3
+
+workflow = (
+    Workflow("flow")
+    .add(Step("fetch", fetch))
+    .add(Step("0", does("0"), ["fetch"], when="fetch.rows > 2"))
+    .add(Step("1", does("1"), ["fetch"], when="fetch.rows > 5"))
+    .add(Step("2", does("2"), ["fetch"], when="fetch.row > 5"))
+    .add(Step("3", does("3"), ["fetch"], when=lambda ctx: ctx["rows"] > 5))
+)
+"""
+
+
+def test_the_table_in_the_documents(project: Project) -> None:
+    """What it says of conditions is what a run records."""
+    project.write("flow", TABLE)
+    report = project.report("flow", code=1)
+    text = (CHECKOUT / "docs" / "writing-workflows.md").read_text("utf-8")
+    _, _, rest = text.partition("| its condition | the step | its note |\n|---|---|---|\n")
+    rows = [[cell.strip() for cell in line.split("|")[2:4]] for line in rest.splitlines()[:4]]
+    assert rows == [
+        [f"`{statuses(report)[step]}`", f"`{notes(report)[step]}`" if notes(report)[step] else ""]
+        for step in "0123"
+    ]
