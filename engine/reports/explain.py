@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from engine.conditions import FALSE, Condition, proviso
 from engine.frontier import Frontier
-from engine.graph import Graph
+from engine.graph import Graph, build
 from engine.model import Definition, StepStatus, TriggerRule
 from engine.text import printable
 from engine.trigger import Decision
@@ -160,11 +160,13 @@ def _part_of(graph: Graph, place: Mapping[int, int]) -> Graph:
 # -- told -----------------------------------------------------------------------------------------
 
 
-def explain(definition: Definition, graph: Graph) -> list[dict[str, Any]]:
+def explain(definition: Definition) -> list[dict[str, Any]]:
     """Give for each step, as declared, what becomes of those below if it fails or is skipped.
 
     Where a workflow is so long that all would take too long, the rest has None.
     """
+    steps = definition.steps
+    graph = build([step.name for step in steps], [step.depends_on for step in steps])
     outlook = Outlook(definition, graph)
     rows = []
     work = 0

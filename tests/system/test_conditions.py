@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 from tests.system.project import CHECKOUT, Project, notes, statuses
@@ -217,3 +218,41 @@ def test_the_table_in_the_documents(project: Project) -> None:
         [f"`{statuses(report)[step]}`", f"`{notes(report)[step]}`" if notes(report)[step] else ""]
         for step in "0123"
     ]
+
+
+def test_check_explains(project: Project) -> None:
+    """What a failure or a skip would do, for people and as JSON; nothing runs."""
+    project.write(
+        "flow",
+        """
+workflow = (
+    Workflow("flow")
+    .add(Step("a", does("a")))
+    .add(Step("b", does("b"), ["a"], when="a.rows > 0"))
+    .add(Step("tidy", does("tidy"), ["b"], trigger_rule="all_done"))
+)
+""",
+    )
+    result = project.run("check", "flow", "--explain")
+    assert (result.code, result.out) == (
+        0,
+        (
+            "flow: ok, 3 steps\n"
+            "a\n"
+            "  if it fails:        b: skipped (dependency failed: a)\n"
+            "                      tidy: runs (all_done)\n"
+            "  if it is skipped:   b: skipped (dependency skipped: a)\n"
+            "                      tidy: runs (all_done)\n"
+            "b\n"
+            "  if it fails:        tidy: runs (all_done)\n"
+            "  if it is skipped:   tidy: runs (all_done)\n"
+            "nothing comes after tidy\n"
+        ),
+    )
+    (row,) = json.loads(project.run("check", "flow", "--explain", "--json").out)
+    assert row["explain"][1] == {
+        "step": "b",
+        "if_failed": [{"step": "tidy", "then": "runs", "why": "all_done", "usual": True}],
+        "if_skipped": [{"step": "tidy", "then": "runs", "why": "all_done", "usual": True}],
+    }
+    assert project.effects() == []

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import graph
 from engine.board import Board
 from engine.events import Action, EndStep
 from engine.model import Definition, StepStatus
@@ -18,12 +17,6 @@ from engine.workflow import Workflow
 from tests.builders import definition, nothing, plan, steps
 
 OUTCOMES = {"if_failed": StepStatus.FAILED, "if_skipped": StepStatus.SKIPPED}
-
-
-def rows_of(made: Definition) -> list[dict[str, Any]]:
-    """Explain a definition."""
-    ordered = graph.build([s.name for s in made.steps], [s.depends_on for s in made.steps])
-    return explain(made, ordered)
 
 
 def flow(text: str, **whens: Any) -> Definition:
@@ -72,7 +65,7 @@ def graphs(draw: st.DrawFn) -> str:
 @given(graphs())
 def test_a_run_does_what_is_told(text: str) -> None:
     """Each step below ends as it is told, with the same note."""
-    for at, row in enumerate(rows_of(definition(text))):
+    for at, row in enumerate(explain(definition(text))):
         for key, status in OUTCOMES.items():
             real = ended(text, at, status)
             if real is None:
@@ -88,7 +81,7 @@ def test_a_run_does_what_is_told(text: str) -> None:
 def test_five_steps() -> None:
     """Who is skipped and why, who runs all the same, and who only now."""
     text = "fetch load>fetch report>load:none_failed alarm>load:one_failed tidy>report:all_done"
-    assert explained(rows_of(definition(text))) == (
+    assert explained(explain(definition(text))) == (
         "fetch\n"
         "  if it fails:        load, report: skipped (dependency failed: fetch)\n"
         "                      alarm: runs (one_failed)\n"
@@ -144,7 +137,7 @@ def test_conditions(line: str) -> None:
     text, *parts = line.split(" | ")
     told = [part for part in parts if re.match(r". *: (runs|skipped|fails)\b", part)]
     whens = dict(part.split(": ", 1) for part in parts if part not in told)
-    row = rows_of(
+    row = explain(
         flow(
             text, **{name: when if when != "function" else nothing for name, when in whens.items()}
         )
@@ -163,7 +156,7 @@ def test_a_hundred_steps() -> None:
     text = " ".join(
         ["s", *(f"x{at}>s" for at in range(98)), "j>" + ",".join(f"x{at}" for at in range(98))]
     )
-    assert explained(rows_of(definition(text))) == (
+    assert explained(explain(definition(text))) == (
         "s\n"
         "  if it fails:        x0, x1, x2, x3, x4, x5 and 93 more: skipped (dependency failed: s)\n"
         "  if it is skipped:   x0, x1, x2, x3, x4, x5 and 93 more:"
@@ -179,7 +172,7 @@ def test_a_long_chain_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not shown is counted; what would take too long is not worked out."""
     count, most = 150, 9_000
     monkeypatch.setattr("engine.reports.explain.WORK_MAX", most)
-    rows = rows_of(definition(" ".join(["s0", *(f"s{at}>s{at - 1}" for at in range(1, count))])))
+    rows = explain(definition(" ".join(["s0", *(f"s{at}>s{at - 1}" for at in range(1, count))])))
     known = [row for row in rows if row["if_failed"] is not None]
     assert most <= sum(len(row["if_failed"]) for row in known) < most + count
     lines = explained(rows).split("\n")
