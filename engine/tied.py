@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
-from engine.conditions import Condition, told_of
+from engine.conditions import STATUSES, Condition, told_of
 from engine.errors import DefinitionError, Fault
 from engine.graph import FAULTS_SHOWN_MAX, Graph
-from engine.model import Param, Step
+from engine.model import Param, Step, StepStatus, TriggerRule
+from engine.trigger import Decision, decide
 
 if TYPE_CHECKING:
     from engine.conditions.checking import Scope
@@ -17,23 +19,65 @@ if TYPE_CHECKING:
 ScopeOf = Callable[[str], "Scope"]
 
 
-def scopes(graph: Graph, kinds: Mapping[str, type | None]) -> ScopeOf:
-    """Give what makes the scope of each step's condition; `kinds` are the parameters' types."""
+def scopes(
+    graph: Graph, params: Mapping[str, Param | None], rules: Mapping[str, TriggerRule]
+) -> ScopeOf:
+    """Give what makes the scope of each step's condition; None is a parameter of unknown type."""
     from engine.ancestry import Ancestry
     from engine.conditions.checking import Scope
 
     ancestry = Ancestry(graph.upstreams, graph.generations)
     positions = {name: at for at, name in enumerate(graph.names)}
+    kinds, choices = kinds_of(params), choices_of(params)
 
     def is_ancestor(above: str, below: str) -> bool:
         return ancestry.is_ancestor(positions[above], positions[below])
 
-    return lambda step: Scope(step, positions, kinds, is_ancestor, near=graph.names)
+    def scope_of(step: str) -> Scope:
+        rule, upstreams = rules[step], set(graph.upstreams[positions[step]])
+
+        def statuses(above: str) -> Sequence[str]:
+            return _SEEN[rule] if positions[above] in upstreams else _SEEN_ABOVE[rule]
+
+        return Scope(step, positions, kinds, is_ancestor, graph.names, choices, statuses)
+
+    return scope_of
+
+
+def kinds_of(params: Mapping[str, Param | None]) -> dict[str, type | None]:
+    """Give the types of parameters."""
+    return {name: param.kind if param else None for name, param in params.items()}
+
+
+def choices_of(params: Mapping[str, Param | None]) -> dict[str, Sequence[Any]]:
+    """Give the values of the parameters that have choices."""
+    return {name: param.choices for name, param in params.items() if param and param.choices}
+
+
+def _may_see(rule: TriggerRule, status: str) -> bool:
+    """Whether a step that its rule lets run may find an upstream in this status."""
+    if status in _STOPPED:
+        return rule is TriggerRule.ALL_DONE  # no other starts in a run that is cancelled
+    for failed, skipped in product((False, True), repeat=2):
+        there = {"ok": True, "failed": failed, "skipped": failed or skipped}[status]
+        if there and decide(rule, unended=0, failed=failed, skipped=skipped) is Decision.READY:
+            return True
+    return False
+
+
+_STOPPED = (str(StepStatus.CANCELLED), str(StepStatus.INTERRUPTED))
+_SEEN = {rule: [one for one in STATUSES if _may_see(rule, one)] for rule in TriggerRule}
+# What lies further up may have ended in any way that lets a run go on.
+_SEEN_ABOVE = {
+    rule: [one for one in STATUSES if one not in _STOPPED or rule is TriggerRule.ALL_DONE]
+    for rule in TriggerRule
+}
 
 
 def tie(steps: Sequence[Step], graph: Graph, params: Mapping[str, Param]) -> tuple[Step, ...]:
     """Give the steps with their conditions tied. Raises `DefinitionError` with all faults."""
-    scope_of = scopes(graph, {name: param.kind for name, param in params.items()})
+    rules = {step.name: TriggerRule(step.trigger_rule) for step in steps}
+    scope_of = scopes(graph, params, rules)
     tied: list[Step] = []
     faults: list[Fault] = []
     for step in steps:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.conditions.wrong import Wrong
 
 FALSE = "condition false"
+STATUSES = ("ok", "failed", "skipped", "cancelled", "interrupted")  # a cached step reads "ok"
 _SHOWN_LENGTH = 40
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from engine.conditions import kinds
+from engine.conditions import STATUSES, kinds
 from engine.conditions.tree import (
     Both,
     Compare,
@@ -19,6 +20,7 @@ from engine.conditions.tree import (
     Status,
     Value,
     Word,
+    literal_text,
     reference_text,
 )
 from engine.conditions.wrong import Undecided, Wrong
@@ -27,7 +29,7 @@ from engine.naming import did_you_mean
 GUESSES_MAX = 3  # of names that were meant: each costs a look at all of them
 PARAMS = "params"
 
-_STATUS_WORDS = ", ".join(kinds.STATUSES[:-1]) + f" or {kinds.STATUSES[-1]}"
+_STATUS_WORDS = ", ".join(STATUSES[:-1]) + f" or {STATUSES[-1]}"
 _OTHER_STATUSES = {
     "cached": 'a step reused from an earlier run reads "ok"',
     "timed_out": 'write "failed": that is what a step is that ran out of time',
@@ -37,6 +39,7 @@ _OTHER_STATUSES = {
     "error": 'did you mean "failed"?',
     "failure": 'did you mean "failed"?',
 }
+_EQUAL = frozenset({"==", "!=", "in", "not in"})
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -45,8 +48,9 @@ class Scope:
     """What the condition of `step` may speak of.
 
     `is_ancestor(a, b)` tells whether step `a` has always ended before `b` is decided about;
-    `params` gives the parameters' types, None for one that is not known. `near` are the names that
-    a wrong one is compared with.
+    `params` gives the parameters' types, None for one that is not known, and `choices` the values
+    of those that have choices. `statuses` gives those in which a step may have ended when this one
+    is asked. `near` are the names that a wrong one is compared with.
     """
 
     step: str
@@ -54,6 +58,8 @@ class Scope:
     params: Mapping[str, type | None]
     is_ancestor: Callable[[str, str], bool]
     near: Iterable[str] = ()
+    choices: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    statuses: Callable[[str], Sequence[str]] = lambda _: STATUSES
 
 
 def check(tree: Node, scope: Scope) -> tuple[Node, list[Wrong]]:
@@ -71,6 +77,7 @@ class _Checker:
         self.faults: list[Wrong] = []
         self._scope = scope
         self._guesses = GUESSES_MAX
+        self._nots = 0  # around what is looked at
 
     def add(self, offset: int, message: str, hint: str) -> None:
         """Note a fault."""
@@ -84,7 +91,10 @@ class _Checker:
             case Either(parts, offset):
                 return Either(self._truths(parts, "or"), offset), kinds.BOOLEAN
             case Not(operand, offset):
-                return Not(self._truths((operand,), "not")[0], offset), kinds.BOOLEAN
+                self._nots += 1
+                (tied,) = self._truths((operand,), "not")
+                self._nots -= 1
+                return Not(tied, offset), kinds.BOOLEAN
             case Compare():
                 return self._comparison(node)
             case Word():
@@ -131,17 +141,34 @@ class _Checker:
                 kind = kinds.kind_of(other.items[0].value)
                 message = f"this looks for {first} among what is {kind}"
                 self.add(one.offset, message, _hint(one, other.items[0]))
-            return
-        self._texts_read(one, second)
-        self._texts_read(other, first)
+                return
+            literals = fitting
+        else:
+            literals = [node for node in (one, other) if isinstance(node, Literal)]
+        for literal in literals:
+            against = second if literal is one else first
+            if self._reads(literal, against) and word in _EQUAL:
+                self._choice(literal, other if literal is one else one)
 
-    def _texts_read(self, node: Node, kind: str) -> None:
+    def _reads(self, literal: Literal, kind: str) -> bool:
         """Mind a quoted text that is to be read as a date."""
-        if isinstance(node, Literal) and isinstance(node.value, str):
-            try:
-                kinds.in_kind(node.value, kind)
-            except Undecided as why:
-                self.add(node.offset, why.message, why.hint)
+        try:
+            kinds.in_kind(literal.value, kind)
+        except Undecided as why:
+            self.add(literal.offset, f"'{str(literal.value)[:40]}' is not {kind}", why.hint)
+            return False
+        return True
+
+    def _choice(self, literal: Literal, against: Node) -> None:
+        """Mind a value that a parameter never has."""
+        choices = self._scope.choices.get(against.name) if isinstance(against, Parameter) else None
+        if not choices or not isinstance(against, Parameter) or literal.value is None:
+            return
+        if not any(kinds.compare("==", choice, literal.value) for choice in choices):
+            shown = literal_text(literal.value)
+            guess = did_you_mean(str(literal.value), map(str, choices))
+            hint = guess or f"its choices are {', '.join(map(str, choices))}"
+            self.add(literal.offset, f"parameter '{against.name}' is never {shown}", hint)
 
     def _with_status(self, word: str, left: tuple[Node, str], right: tuple[Node, str]) -> None:
         (one, first), (other, second) = left, right
@@ -153,16 +180,30 @@ class _Checker:
             hint = 'write == "ok", or in ["ok", "skipped"]'
             self.add(one.offset, "a status is compared with a text or a list of texts", hint)
             return
-        for text in texts:
-            self._status_word(text)
+        known = [self._status_word(text) for text in texts]
+        status = one if isinstance(one, Status) else other
+        if known and all(known) and isinstance(status, Status) and not self._nots:
+            self._possible(word, status, {text.value for text in texts})
 
-    def _status_word(self, text: Literal) -> None:
-        if text.value in kinds.STATUSES:
+    def _possible(self, word: str, status: Status, wanted: set[Any]) -> None:
+        """Mind a status that its trigger rule keeps the step from ever seeing."""
+        known = self._scope.statuses(status.step)
+        if any((one in wanted) is (word in ("==", "in")) for one in known):
             return
+        step = self._scope.step
+        told = f"{', '.join(known[:-1])} or {known[-1]}" if len(known) > 1 else known[0]
+        message = f"this is never true: step '{step}' runs only if '{status.step}' is {told}"
+        hint = "give the step another trigger_rule: all_done, or one_failed to run after failures"
+        self.add(status.offset, message, hint)
+
+    def _status_word(self, text: Literal) -> bool:
+        if text.value in STATUSES:
+            return True
         shown = str(text.value)[:40]
-        hint = _OTHER_STATUSES.get(shown.lower()) or did_you_mean(shown.lower(), kinds.STATUSES)
+        hint = _OTHER_STATUSES.get(shown.lower()) or did_you_mean(shown.lower(), STATUSES)
         hint = hint or f"a status is {_STATUS_WORDS}"
         self.add(text.offset, f"no step ends with the status '{shown}'", hint)
+        return False
 
     # -- words ------------------------------------------------------------------------------------
 
@@ -232,7 +273,7 @@ class _Checker:
         first = text.partition(".")[0]
         if text in self._scope.params:
             hint = f"write {PARAMS}.{text}"
-        elif text in kinds.STATUSES or _DATE.match(text):
+        elif text in STATUSES or _DATE.match(text):
             hint = f'text goes in quotes: "{text}"'
         else:
             hint = self._guess(first) or f'text goes in quotes: "{shown}"'

@@ -72,11 +72,13 @@ class Evaluation:
         left, first = node.operands[0], self._value(node.operands[0])
         for word, right in zip(node.words, node.operands[1:], strict=True):
             second = self._value(right)
-            why = kinds.why_not(word, kinds.kind_of(first), kinds.kind_of(second))
-            if why:
-                raise Undecided(f"{_named(left, first)} and {_named(right, second)}: {why}")
-            if not kinds.compare(word, first, second):
-                return False
+            try:
+                kinds.mind(word, first, second)
+                if not kinds.compare(word, first, second):
+                    return False
+            except Undecided as why:
+                sides = f"{_named(left, first)} and {_named(right, second)}"
+                raise Undecided(f"{sides}: {why.message}", why.hint) from None
             left, first = right, second
         return True
 

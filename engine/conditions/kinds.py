@@ -25,8 +25,6 @@ LIST = "a list"
 SET = "a set"
 MAPPING = "a mapping"
 
-STATUSES = ("ok", "failed", "skipped", "cancelled", "interrupted")
-
 _BY_TYPE: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (bool, BOOLEAN),
     ((int, float, Decimal), NUMBER),
@@ -92,6 +90,13 @@ def why_not(word: str, first: str, second: str) -> str:
     return ""
 
 
+def mind(word: str, first: Any, second: Any) -> None:
+    """Raise `Undecided` if two values cannot be compared by `word`."""
+    why = why_not(word, kind_of(first), kind_of(second))
+    if why:
+        raise Undecided(why)
+
+
 def in_kind(value: Any, kind: str) -> Any:
     """Give a value in the kind in which it is compared. Raises `Undecided`."""
     if not isinstance(value, str):
@@ -104,8 +109,7 @@ def in_kind(value: Any, kind: str) -> Any:
         return (date if kind == DATE else datetime).fromisoformat(value)
     except ValueError:
         example = "2011-11-14" if kind == DATE else "2011-11-14T08:00:00"
-        shown = value if len(value) <= 40 else f"{value[:40]}…"
-        raise Undecided(f"'{shown}' is not {kind}", f'write it as "{example}"') from None
+        raise Undecided(f"the text is not {kind}", f'write it as "{example}"') from None
 
 
 def compare(word: str, first: Any, second: Any) -> bool:

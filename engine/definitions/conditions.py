@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 
 from engine import conditions
 from engine.conditions import Condition
@@ -10,16 +10,28 @@ from engine.conditions.checking import Scope
 from engine.definitions.forms import Faults
 from engine.definitions.nodes import Node
 from engine.graph import Graph
-from engine.tied import ScopeOf, scopes
+from engine.model import Param, TriggerRule
+from engine.tied import ScopeOf, choices_of, kinds_of, scopes
 
 
 def scopes_of(
-    graph: Graph | None, names: Container[str], kinds: Mapping[str, type | None]
+    graph: Graph | None,
+    rules: Mapping[str, str | None],
+    params: Mapping[str, Param | None],
 ) -> ScopeOf:
-    """Give what makes the scope of each step's condition; without a graph each may ask for all."""
+    """Give what makes the scope of each step's condition; without a graph each may ask for all.
+
+    `rules` holds what each step says of its trigger rule.
+    """
     if graph is not None:
-        return scopes(graph, kinds)
-    return lambda step: Scope(step, names, kinds, lambda above, below: above != below)
+        default = TriggerRule.ALL_SUCCESS
+        return scopes(
+            graph, params, {name: TriggerRule(rule or default) for name, rule in rules.items()}
+        )
+    kinds, choices = kinds_of(params), choices_of(params)
+    return lambda step: Scope(
+        step, rules, kinds, lambda above, below: above != below, choices=choices
+    )
 
 
 def check(step: str, key: Node, value: Node, scope: Scope, faults: Faults) -> Condition | None:

@@ -224,11 +224,11 @@ def _check_conditions(
     from engine.definitions import conditions
 
     listed = workflow.values.get("params")
-    kinds: dict[str, type | None] = {}
-    kinds |= {key.name: None for key, _ in (listed.value if listed else ())}
-    kinds |= {name: param.kind for name, param in params.items()}
-    names = [step.values.get("name") for step in steps]
-    scope_of = conditions.scopes_of(ordered, {name for name in names if name}, kinds)
+    known: dict[str, Param | None] = {}
+    known |= {key.name: params.get(key.name) for key, _ in (listed.value if listed else ())}
+    named = [step.values for step in steps if step.values.get("name")]
+    rules = {values["name"]: values.get("trigger_rule") for values in named}
+    scope_of = conditions.scopes_of(ordered, rules, known)
     for step in asking:
         key, value = next(pair for pair in step.node.value if pair[0].name == "when")
         scope = scope_of(step.values.get("name") or "")

@@ -12,13 +12,12 @@ from uuid import UUID
 
 import pytest
 
-from engine.conditions import Condition, checked, parse
+from engine.conditions import STATUSES, Condition, checked, parse
 from engine.conditions.checking import Scope
-from engine.conditions.kinds import STATUSES
 from engine.definitions import load_file
 from engine.errors import ConditionError, DefinitionError
 from engine.fingerprint import fingerprint
-from engine.model import ENDED_STEP, Param, Step, StepStatus
+from engine.model import ENDED_STEP, Param, Step, StepStatus, TriggerRule
 from engine.tied import scopes
 from engine.workflow import Workflow
 from tests.builders import graph_of, nothing
@@ -36,7 +35,11 @@ PARAMS = {
     "at": datetime,
     "file": Path,
 }
-SCOPE = scopes(GRAPH, PARAMS)("own")
+SCOPE = scopes(
+    GRAPH,
+    {name: Param(kind) for name, kind in PARAMS.items()},
+    dict.fromkeys(GRAPH.names, TriggerRule.ALL_DONE),
+)("own")
 
 
 class Context:
@@ -224,14 +227,21 @@ def test_what_holds(text: str) -> None:
         ),
         (
             "1 in fetch.tags",
-            "nothing in the list is a number",
+            "1 is a number and fetch.tags is a list: nothing in the list is a number",
             "write what is looked for as it is there",
         ),
         ("fetch.day == fetch.at", None, ""),
-        ('fetch.day == "29.2.2024"', "'29.2.2024' is not a date", 'write it as "2011-11-14"'),
+        (
+            'fetch.day == "29.2.2024"',
+            'fetch.day is a date and "29.2.2024" is text: the text is not a date',
+            'write it as "2011-11-14"',
+        ),
         (
             "fetch.at < fetch.utc",
-            "only one of the two has a time zone",
+            (
+                "fetch.at is a date and time and fetch.utc is a date and time:"
+                " only one of the two has a time zone"
+            ),
             'write the offset too, as in "2011-11-14T08:00:00+01:00"',
         ),
         (
@@ -437,6 +447,66 @@ def test_what_is_refused(text: str, offset: int, message: str | None, hint: str 
     assert wrong[0].hint
     if hint is not None:
         assert wrong[0].hint == hint
+
+
+CHOSEN = Workflow(
+    "chosen",
+    params={
+        "mode": Param(str, default="full", choices=("full", "delta")),
+        "level": Param(int, default=1, choices=(1, 2)),
+        "day": Param(date, default="2024-03-01", choices=("2024-03-01",)),
+        "free": "x",
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ('params.mode == "ful"', 'mode\' is never "ful"', "did you mean 'full'?"),
+        ('"x" != params.mode', 'mode\' is never "x"', "its choices are full, delta"),
+        ('params.mode in ["full", "y"]', 'mode\' is never "y"', None),
+        ("params.level == 3", "level' is never 3", "its choices are 1, 2"),
+        ('params.day == "2024-03-02"', 'day\' is never "2024-03-02"', None),
+        ('params.mode == "delta" or params.mode == null or params.mode < "x"', None, None),
+        ('params.level == 1.0 and params.day == "2024-03-01" and params.free == "y"', None, None),
+    ],
+)
+def test_choices_of_parameters(text: str, message: str | None, hint: str | None) -> None:
+    """A value that a parameter cannot have is a slip of the pen."""
+    scope = scopes(GRAPH, CHOSEN.params, dict.fromkeys(GRAPH.names, TriggerRule.ALL_SUCCESS))
+    _, wrong = checked(text, scope("own"))
+    assert [one.message for one in wrong] == ([f"parameter '{message}"] if message else [])
+    if hint is not None:
+        assert wrong[0].hint == hint
+
+
+SEEN = {
+    "all_success": ("ok",),
+    "none_failed": ("ok", "skipped"),
+    "one_failed": ("ok", "failed", "skipped"),
+    "all_done": STATUSES,
+}
+
+
+@pytest.mark.parametrize("rule", TriggerRule)
+@pytest.mark.parametrize("status", STATUSES)
+def test_statuses_that_a_rule_keeps_from_a_step(rule: TriggerRule, status: str) -> None:
+    """A condition that its own step's rule makes impossible is refused: it would run never."""
+    scope = scopes(graph_of("a b>a c>b"), {}, dict.fromkeys("abc", rule))("c")
+    seen = SEEN[rule]
+    told = " or ".join(", ".join(seen).rsplit(", ", 1))
+    never = [] if status in seen else [f"this is never true: step 'c' runs only if 'b' is {told}"]
+    for text in (f'b.status == "{status}"', f'"{status}" == b.status', f'b.status in ["{status}"]'):
+        _, wrong = checked(text, scope)
+        assert [one.message for one in wrong] == never
+        assert all("trigger_rule: all_done" in one.hint for one in wrong)
+    # what is said of it is true, and harmless
+    assert checked(f'not b.status == "{status}"', scope)[1] == []
+    assert (checked(f'b.status != "{status}"', scope)[1] == []) is (seen != (status,))
+    # further up, all is possible that lets a run go on
+    _, wrong = checked(f'a.status == "{status}"', scope)
+    assert (wrong == []) is (rule == "all_done" or status in ("ok", "failed", "skipped"))
 
 
 def test_all_faults_come_in_one_go() -> None:
@@ -705,9 +775,3 @@ def test_a_file_is_made_of_the_same_words(tmp_path: Path) -> None:
     when = load_file(path).steps[1].when
     assert isinstance(when, Condition)
     assert when(Context({}, {"a": "ok"}, {})) is True
-
-
-def test_param_kinds_have_kinds_of_values() -> None:
-    """A parameter of each type is known by it."""
-    kinds = {name: Param(kind) for name, kind in PARAMS.items()}
-    assert {name: param.kind for name, param in kinds.items()} == PARAMS
