@@ -168,6 +168,7 @@ class Drive:
             used=budgets.used,
             keeper=keeper,
             halts=self._halts,
+            command=env.command,
         )
 
         def mark(lane: int, job: Job, started_at: float) -> None:
