@@ -85,6 +85,7 @@ class Drive:
         scheduler = Scheduler(
             compiled.plan, _states(decision, clock), workers=self._going.asked.request.workers
         )
+        index.follow(scheduler.status)
         progress = Progress(names, run_id)
         logger.info(run_order(names, compiled.graph.order), extra={"run": run_id})
         ports = Ports(
