@@ -179,3 +179,15 @@ def test_a_long_chain_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines[-2] == f"and {len(known) - GROUPS_MAX} more, told in full by --json"
     assert lines[-1].startswith(f"too long to work out for s{len(known)}, s{len(known) + 1}, ")
     assert lines[-1].endswith(f" and {count - len(known) - 6} more")
+
+
+def test_a_failure_beside_it_is_known_at_any_distance() -> None:
+    """What a condition is sure to fail on in any run keeps its root's name."""
+    made = flow("a z w>z:all_done v>w b>a,v:none_failed", z="false", w="z.x")
+    (effect,) = explain(made)[0]["if_skipped"]
+    assert effect == {
+        "step": "b",
+        "then": "skipped",
+        "why": "dependency failed: w",
+        "usual": True,
+    }
