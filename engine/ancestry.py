@@ -10,7 +10,7 @@ from engine.model import Encoded, StepStatus
 from engine.naming import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from engine.ports import Values
 
@@ -119,11 +119,11 @@ class ContextIndex:
         self._held: dict[tuple[int, str], Encoded] = {}
         self._held_bytes = 0
         self._positions: dict[str, int] | None = None
-        self._statuses: Sequence[StepStatus] = ()
+        self._status_of: Callable[[int], StepStatus] = lambda _: StepStatus.WAITING
 
-    def follow(self, statuses: Sequence[StepStatus]) -> None:
-        """Read the steps' statuses from here; a running step's ancestors keep theirs."""
-        self._statuses = statuses
+    def follow(self, status_of: Callable[[int], StepStatus]) -> None:
+        """Ask here for the status of a step; a running step's ancestors keep theirs."""
+        self._status_of = status_of
 
     # -- the runner's side ------------------------------------------------------------------------
 
@@ -198,7 +198,7 @@ class ContextIndex:
 
     def status(self, reader: int, step: str) -> str:
         """Give the status of an ancestor of the reader, `ok` for a cached one."""
-        status = self._statuses[self._ancestor(reader, step, "the status of")]
+        status = self._status_of(self._ancestor(reader, step, "the status of"))
         return str(StepStatus.OK if status is StepStatus.CACHED else status)
 
     def _ancestor(self, reader: int, step: str, what: str) -> int:

@@ -57,7 +57,8 @@ ORDER BY s.duration_s DESC, s.run_id, s.step LIMIT :most
 """
 _EARLIER = """
 SELECT s.duration_s FROM step_runs s JOIN runs r ON r.id = s.run_id
-WHERE r.workflow = :workflow AND s.step = :step AND s.status = 'ok' AND s.run_id < :run
+WHERE r.workflow = :workflow AND s.step = :step AND s.status = 'ok' AND s.attempts > 0
+  AND s.run_id < :run
 ORDER BY s.run_id DESC LIMIT :most
 """
 

@@ -256,3 +256,15 @@ workflow = (
         "if_skipped": [{"step": "tidy", "then": "runs", "why": "all_done", "usual": True}],
     }
     assert project.effects() == []
+
+
+def test_a_run_of_chosen_steps_sees_how_the_others_ended(project: Project) -> None:
+    """As a whole run would have: with the values they left, and the statuses they ended with."""
+    project.write("flow", KILLED)
+    assert project.run("run", "flow", "-q").code == 1
+    report = project.report("flow", "--only", "care,join", "--workers", "1")
+    assert (statuses(report)["join"], statuses(report)["care"]) == ("ok", "ok")
+    marked = project.report("flow", "--fresh", "--mark-done", "bad")
+    assert notes(marked)["care"] == 'condition false: bad.status == "failed" (bad.status is "ok")'
+    given = ("--mark-done", "fetch", "--output", "rows=9", "--output", 'day="2024-02-28"')
+    assert statuses(project.report("flow", "--fresh", *given, code=1))["few"] == "ok"
