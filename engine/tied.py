@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,16 @@ from engine.conditions import STATUSES, Condition, told_of
 from engine.errors import DefinitionError, Fault
 from engine.graph import FAULTS_SHOWN_MAX, Graph
 from engine.model import Param, Step, StepStatus, TriggerRule
+from engine.naming import did_you_mean
 from engine.trigger import Decision, decide
 
 if TYPE_CHECKING:
     from engine.conditions.checking import Scope
 
 ScopeOf = Callable[[str], "Scope"]
+
+GUESSES_MIN = 3
+GUESSES_NAMES_MAX = 40_000  # looked at for all guesses in a workflow
 
 
 def scopes(
@@ -28,7 +32,7 @@ def scopes(
 
     ancestry = Ancestry(graph.upstreams, graph.generations)
     positions = {name: at for at, name in enumerate(graph.names)}
-    kinds, choices = kinds_of(params), choices_of(params)
+    kinds, choices, guess = kinds_of(params), choices_of(params), guesser(graph.names)
 
     def is_ancestor(above: str, below: str) -> bool:
         return ancestry.is_ancestor(positions[above], positions[below])
@@ -39,9 +43,21 @@ def scopes(
         def statuses(above: str) -> Sequence[str]:
             return _SEEN[rule] if positions[above] in upstreams else _SEEN_ABOVE[rule]
 
-        return Scope(step, positions, kinds, is_ancestor, graph.names, choices, statuses)
+        return Scope(step, positions, kinds, is_ancestor, guess, choices, statuses)
 
     return scope_of
+
+
+def guesser(names: Collection[str]) -> Callable[[str], str]:
+    """Give what asks for the name that a wrong one may mean; among many, a few times only."""
+    left = GUESSES_MIN + GUESSES_NAMES_MAX // max(1, len(names))
+
+    def guess(name: str) -> str:
+        nonlocal left
+        left -= 1
+        return did_you_mean(name, names) if left >= 0 else ""
+
+    return guess
 
 
 def kinds_of(params: Mapping[str, Param | None]) -> dict[str, type | None]:
@@ -84,10 +100,7 @@ def tie(steps: Sequence[Step], graph: Graph, params: Mapping[str, Param]) -> tup
         if not isinstance(step.when, Condition):
             tied.append(step)
             continue
-        scope = scope_of(step.name)
-        if len(faults) >= FAULTS_SHOWN_MAX:
-            scope = replace(scope, near=())  # no more guesses: each takes a look at all names
-        condition, wrong = step.when.tied(scope)
+        condition, wrong = step.when.tied(scope_of(step.name))
         tied.append(replace(step, when=condition))
         faults += [Fault(told_of(step.name, step.when.written, one), one.hint) for one in wrong]
     if faults:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,6 @@ from engine.conditions.tree import (
 from engine.conditions.wrong import Undecided, Wrong
 from engine.naming import did_you_mean
 
-GUESSES_MAX = 3  # of names that were meant: each costs a look at all of them
 PARAMS = "params"
 
 _STATUS_WORDS = ", ".join(STATUSES[:-1]) + f" or {STATUSES[-1]}"
@@ -50,14 +49,14 @@ class Scope:
     `is_ancestor(a, b)` tells whether step `a` has always ended before `b` is decided about;
     `params` gives the parameters' types, None for one that is not known, and `choices` the values
     of those that have choices. `statuses` gives those in which a step may have ended when this one
-    is asked. `near` are the names that a wrong one is compared with.
+    is asked. `guess` asks for the step that a wrong name may mean.
     """
 
     step: str
     steps: Container[str]
     params: Mapping[str, type | None]
     is_ancestor: Callable[[str, str], bool]
-    near: Iterable[str] = ()
+    guess: Callable[[str], str] = lambda _: ""
     choices: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     statuses: Callable[[str], Sequence[str]] = lambda _: STATUSES
 
@@ -76,7 +75,6 @@ class _Checker:
     def __init__(self, scope: Scope) -> None:
         self.faults: list[Wrong] = []
         self._scope = scope
-        self._guesses = GUESSES_MAX
         self._nots = 0  # around what is looked at
 
     def add(self, offset: int, message: str, hint: str) -> None:
@@ -276,13 +274,12 @@ class _Checker:
         elif text in STATUSES or _DATE.match(text):
             hint = f'text goes in quotes: "{text}"'
         else:
-            hint = self._guess(first) or f'text goes in quotes: "{shown}"'
-            shown = first if "." in text else shown
+            hint = self._scope.guess(first)
+            if "." in text:
+                shown = first if len(first) <= 40 else f"{first[:40]}…"
+                hint = hint or f"name a step that comes before, or a parameter: {PARAMS}.NAME"
+            hint = hint or f'text goes in quotes: "{shown}"'
         self.add(word.offset, f"unknown step '{shown}'", hint)
-
-    def _guess(self, name: str) -> str:
-        self._guesses -= 1
-        return did_you_mean(name, self._scope.near) if self._guesses >= 0 else ""
 
 
 def _split(text: str, steps: Container[str]) -> tuple[str | None, tuple[str, ...]]:

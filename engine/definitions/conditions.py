@@ -11,7 +11,7 @@ from engine.definitions.forms import Faults
 from engine.definitions.nodes import Node
 from engine.graph import Graph
 from engine.model import Param, TriggerRule
-from engine.tied import ScopeOf, choices_of, kinds_of, scopes
+from engine.tied import ScopeOf, choices_of, guesser, kinds_of, scopes
 
 
 def scopes_of(
@@ -29,9 +29,8 @@ def scopes_of(
             graph, params, {name: TriggerRule(rule or default) for name, rule in rules.items()}
         )
     kinds, choices = kinds_of(params), choices_of(params)
-    return lambda step: Scope(
-        step, rules, kinds, lambda above, below: above != below, choices=choices
-    )
+    guess = guesser(rules)
+    return lambda step: Scope(step, rules, kinds, lambda *pair: pair[0] != pair[1], guess, choices)
 
 
 def check(step: str, key: Node, value: Node, scope: Scope, faults: Faults) -> Condition | None:
