@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ScopeOf = Callable[[str], "Scope"]
 
-GUESSES_MIN = 3
+GUESSES_MIN = 1
 GUESSES_NAMES_MAX = 40_000  # looked at for all guesses in a workflow
 
 
