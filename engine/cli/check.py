@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from engine.reports.explain import explain, explained
 from engine.text import printable
 
 EXIT_WRONG = 2
+_DEFINES = re.compile(rb"^workflow\b", re.MULTILINE)
 
 
 def check(parsed: argparse.Namespace) -> int:
@@ -60,6 +62,8 @@ def _in_folder(path: Path, folder: Path, root: Path) -> Iterator[Found]:
         yield from find_all(folder)
         return
     for file in files_of(path):
+        if file.suffix == ".py" and not _DEFINES.search(file.read_bytes()):
+            continue  # some other program, which is not to be run
         found = _file(file, folder, root)
         if found.error or found.definition:
             yield found
@@ -101,7 +105,7 @@ def _row(found: Found, mask: Callable[[str], str], *, explaining: bool) -> dict[
         "file": str(found.path),
         "steps": len(found.definition.steps) if found.definition else None,
         "imports": dict(found.imports),
-        "faults": [] if found.error is None else _faults(found.error, mask),
+        "faults": [] if found.error is None else _faults(found, found.error, mask),
     }
     if explaining:
         row["explain"] = _explained(found.definition, mask) if found.definition else None
@@ -116,11 +120,11 @@ def _explained(definition: Definition, mask: Callable[[str], str]) -> list[dict[
     return rows
 
 
-def _faults(error: EngineError, mask: Callable[[str], str]) -> list[dict[str, Any]]:
+def _faults(found: Found, error: EngineError, mask: Callable[[str], str]) -> list[dict[str, Any]]:
     if isinstance(error, DefinitionError) and error.faults:
         return [
             {
-                "file": fault.file,
+                "file": fault.file or str(found.path),
                 "line": fault.line,
                 "column": fault.column,
                 "message": mask(fault.message),
@@ -129,6 +133,12 @@ def _faults(error: EngineError, mask: Callable[[str], str]) -> list[dict[str, An
             for fault in error.faults
         ]
     return [
-        {"file": "", "line": None, "column": None, "message": mask(message), "hint": mask(hint)}
+        {
+            "file": str(found.path),
+            "line": None,
+            "column": None,
+            "message": mask(message),
+            "hint": mask(hint),
+        }
         for message, hint in error.complaints()
     ]

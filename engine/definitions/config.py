@@ -243,5 +243,5 @@ def _made(read: Mapped, names: Names, faults: Faults) -> Step | None:
         return Step(given.pop("name"), body, **given)
     except DefinitionError as error:
         message = error.message.removeprefix(f"{read.what}: ")
-        faults.add(at, f"{read.what}: {message}", error.hint)
+        faults.add(at, f"{read.what}: {message}", error.hint, lines=True)
         return None

@@ -15,6 +15,7 @@ from engine.definitions.source import FAULTS_SHOWN_MAX, Source
 from engine.errors import DefinitionError, Fault
 from engine.model import DURATION_S_MAX, check_name, parse_duration
 from engine.naming import NAME_LENGTH_MAX
+from engine.text import printable
 
 
 @dataclass(slots=True)
@@ -29,8 +30,10 @@ class Faults:
         """Whether there are more than are told: what costs time to say is left out then."""
         return len(self.found) > FAULTS_SHOWN_MAX * 10
 
-    def add(self, node: Node, message: str, hint: str) -> None:
-        """Note a fault at a node: a key, or an item of a list."""
+    def add(self, node: Node, message: str, hint: str, *, lines: bool = False) -> None:
+        """Note a fault at a key, or an item of a list; its message is one line, or `lines`."""
+        if not lines:
+            message, hint = printable(message[:_SAID_MAX]), printable(hint[:_SAID_MAX])
         self.found.append(Fault(message, hint, str(self.source.path), node.line, node.column))
 
 
@@ -50,11 +53,11 @@ class Asked:
 
     def misfit(self, node: Node, form: Form, item: Node | None = None) -> Any:
         """Note that a value has not its form; give None."""
-        return self.wrong(
-            f"is {node.shown()}, not {form.words}",
-            _rewritten(node, form, required=self.required),
-            item,
-        )
+        hint = _rewritten(node, form, required=self.required)
+        source = self.faults.source
+        if node.kind is Kind.NOTHING and not source.is_json and "#" in source.line(node.line):
+            hint = "put text that begins with # in quotes: it is a comment here"
+        return self.wrong(f"is {node.shown()}, not {form.words}", hint, item)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class Form:
 
 
 CURLY = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\xab")  # quotes that no format knows
+_SAID_MAX = 1_000  # whatever it quotes
 _SCALARS = (Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN)
 _TRUTHS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _PLAIN = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")

@@ -11,7 +11,7 @@ from engine.definitions.fields import PYTHON_ONLY, STEP, WORKFLOW, Table
 from engine.definitions.forms import CURLY, Asked, Faults
 from engine.definitions.nodes import Kind, Node
 from engine.definitions.several import unique_pairs
-from engine.naming import near
+from engine.naming import NAME_LENGTH_MAX, near
 
 
 @dataclass(slots=True)
@@ -42,7 +42,9 @@ class Mapped:
         return named or self.node
 
 
-_near = lru_cache(maxsize=1_000)(lambda wanted, *names: near(wanted, names))  # typos come again
+@lru_cache(maxsize=1_000)  # typos come again
+def _near(wanted: str, *names: str) -> str:
+    return near(wanted, names) if len(wanted) <= NAME_LENGTH_MAX else ""
 
 
 def read_fields(read: Mapped, table: Table, faults: Faults) -> None:

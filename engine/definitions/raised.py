@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import linecache
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
-from engine.errors import DefinitionError, EngineError
+from engine.errors import DefinitionError, EngineError, Fault
 
 
 def raised_by(error: BaseException, *, root: Path, file: Path) -> DefinitionError:
@@ -19,20 +20,23 @@ def raised_by(error: BaseException, *, root: Path, file: Path) -> DefinitionErro
         line = (error.text or "").rstrip("\n")
         indent = len(line) - len(line.lstrip())
         caret = " " * max(0, (error.offset or 1) - 1 - indent) + "^"
-        where = f"{error.filename}:{error.lineno}"
-        return DefinitionError(
-            f"{where}: {type(error).__name__}: {error.msg}\n    {line.strip()}\n    {caret}",
-            hint=hint or "mend the line shown",
-        )
+        text = f"{type(error).__name__}: {error.msg}"
+        excerpt = f"    {line.strip()}\n    {caret}"
+        return _told(Fault(text, hint, error.filename, error.lineno, excerpt=excerpt))
     text = traceback.format_exception_only(error)[-1].strip()
     if isinstance(error, EngineError):
         text = error.message
     if isinstance(error, ModuleNotFoundError):
         hint = f"install '{error.name}' into this environment, or mend the import"
     frame = _own_frame(root, error)
-    where = f"{file}:1" if frame is None else f"{frame.filename}:{frame.lineno}"
-    shown = f"{where}: {text}" + ("" if frame is None else _pointed_at(frame))
-    return DefinitionError(shown, hint=hint or "mend the line shown")
+    if frame is None:
+        return _told(Fault(text, hint, str(file), 1))
+    return _told(Fault(text, hint, frame.filename, frame.lineno, excerpt=_pointed_at(frame)))
+
+
+def _told(fault: Fault) -> DefinitionError:
+    fault = replace(fault, hint=fault.hint or "mend the line shown")
+    return DefinitionError(str(fault), hint=fault.hint, faults=(fault,))
 
 
 def _own_frame(root: Path, error: BaseException) -> traceback.FrameSummary | None:
@@ -55,4 +59,4 @@ def _pointed_at(frame: traceback.FrameSummary) -> str:
         return ""
     indent = len(source) - len(source.lstrip())
     before = source.encode()[: frame.colno or 0].decode(errors="replace")
-    return f"\n    {source.strip()}\n    {' ' * max(0, len(before) - indent)}^"
+    return f"    {source.strip()}\n    {' ' * max(0, len(before) - indent)}^"

@@ -59,7 +59,8 @@ def _read_texts(asked: Asked, node: Node, form: Form) -> Any:
 
 def _read_names(asked: Asked, node: Node, form: Form) -> Any:
     if node.kind is Kind.TEXT:
-        return asked.wrong(f"is {node.shown()}, not {form.words}", f"write [{node.value}]")
+        hint = f"write [{', '.join(node.value.replace(',', ' ').split())}]"
+        return asked.wrong(f"is {node.shown()}, not {form.words}", hint)
     return _read_texts(asked, node, form)
 
 
@@ -134,7 +135,12 @@ def anything(words: str, kind: Kind, schema: dict[str, Any], example: str = "") 
     """A collection that its owner reads."""
 
     def read(asked: Asked, node: Node, form: Form) -> Any:
-        return node if node.kind is kind else asked.misfit(node, form)
+        if node.kind is kind:
+            return node
+        if node.kind is Kind.MAPPING and node.value and node.value[0][0].name.startswith("-"):
+            hint = "a space follows each dash: `- name: …`"
+            return asked.wrong(f"is a mapping, not {form.words}", hint)
+        return asked.misfit(node, form)
 
     return Form(words, schema, read, example)
 

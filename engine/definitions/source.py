@@ -66,7 +66,8 @@ class Source:
         self, message: str, hint: str = "", line: int | None = None, column: int | None = None
     ) -> NoReturn:
         """Raise one fault."""
-        raise refusal(self, [Fault(message, hint, str(self.path), line, column)])
+        fault = Fault(printable(message), printable(hint), str(self.path), line, column)
+        raise refusal(self, [fault])
 
     def _excerpt(self, number: int, column: int) -> str:
         text = self.line(number)

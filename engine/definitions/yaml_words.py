@@ -169,6 +169,26 @@ def _flow(case: _Case) -> Told | None:
     return message, hint, case.line
 
 
+def _no_dash_space(case: _Case) -> Told | None:
+    """`-name: a`, which is a key that begins with a dash."""
+    for number in (case.line, case.above, case.opened):
+        text = case.text(number).lstrip()
+        if re.match(r"-[A-Za-z_]", text):
+            return "no space follows the dash", f"write `- {text[1:41]}`", number
+    return None
+
+
+def _conflict(case: _Case) -> Told | None:
+    for number in (case.line, case.opened):
+        if case.text(number).startswith(("<<<<<<<", "=======", ">>>>>>>")):
+            return (
+                "a merge conflict is left in this file",
+                "settle it, and take its marks out",
+                number,
+            )
+    return None
+
+
 def _no_space(case: _Case) -> Told | None:
     """`name:fetch`, which is no key and a value, but a word."""
     if "':'" not in case.problem and "mapping values" not in case.problem:
@@ -192,7 +212,8 @@ def _colon(case: _Case) -> Told | None:
         value = before[key.end() :].lstrip()
         kind = "straight " if value.startswith(CURLY) else ""
         return message, f"put the whole value in {kind}quotes", case.line
-    hint = f"indent it by {case.source.first_word(case.above) - 1}, as line {case.above}"
+    fitting = case.source.first_word(case.above) - 1
+    hint = f"indent it by {fitting}, as line {case.above}" if fitting else "do not indent it"
     message = f"this line is indented deeper than line {case.above}, whose text it continues"
     return message, hint, case.line
 
@@ -223,7 +244,7 @@ def _indentation(case: _Case) -> Told | None:
         hint = "indent with plain spaces"
         return "a character that looks like a space indents this line", hint, line
     if "document start" in problem:
-        return "this line is indented less than the lines above", "indent all keys alike", line
+        return _outside(case, indent)
     in_list = "sequence" in case.context or "collection" in case.context
     if in_list and indent == case.opened_column and not text.lstrip().startswith("-"):
         hint = "begin it with `- `, or indent it deeper to belong to the item above"
@@ -236,6 +257,15 @@ def _indentation(case: _Case) -> Told | None:
         fitting = case.opened_column
     hint = f"indent it by {fitting}, as the lines above it"
     return f"this line is indented by {indent}, which fits no line above it", hint, line
+
+
+def _outside(case: _Case, indent: int) -> Told:
+    """What follows where the document is over."""
+    above = case.text(case.above)
+    if indent < len(above) - len(above.lstrip(" ")):
+        return "this line is indented less than the lines above", "indent all keys alike", case.line
+    hint = "a workflow is one mapping: `name: …`, `steps:` and so on, all indented alike"
+    return "this line is outside of what is above", hint, case.line
 
 
 def _rest(case: _Case) -> Told:
@@ -251,6 +281,8 @@ _LOOKS = (
     _after_end,
     _first_char,
     _flow,
+    _conflict,
+    _no_dash_space,
     _no_space,
     _colon,
     _no_colon,

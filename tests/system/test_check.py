@@ -115,6 +115,16 @@ def test_every_bad_definition_in_one_go(project: Project) -> None:
     assert not project.home.exists()
 
 
+def test_other_programs_of_a_folder_are_not_run(project: Project) -> None:
+    """A Python file without a workflow is none, and is not executed to find that out."""
+    write(project, "drafts/setup.py", "open('PWNED', 'w')\n")
+    write(project, "drafts/flow.py", 'from engine import *\nworkflow = Workflow("flow")\n')
+    result = project.run("check", "drafts")
+    assert [line[:6] for line in result.err.splitlines()] == ["error:", "hint: "]
+    assert "workflow 'flow' has no steps" in result.err
+    assert not (project.root / "PWNED").exists()
+
+
 def test_the_faults_of_a_file(project: Project) -> None:
     """Each with place, line, caret and hint; as JSON, by name, in `list` and as a timer's run."""
     text = "steps:\n  - name: naïve\n    comand: x\n\tretries: 1\n"
@@ -144,6 +154,39 @@ def test_the_faults_of_a_file(project: Project) -> None:
     assert project.rows("SELECT status, note FROM runs") == [
         ("failed", f"{path}:3:5: step 'naïve': unknown key 'comand'")
     ]
+
+
+def test_no_text_of_a_file_forges_a_line(project: Project) -> None:
+    """Line ends and marks within a key, a name or a value are shown by their codes."""
+    steps = [{"name": "a\nerror: forged", "command": "x", "r\x1b[2J\n\u202e": 1, "retries": "\n2"}]
+    write(project, "pipelines/flow.json", json.dumps({"steps": steps}))
+    result = project.run("check")
+    lines = [line for line in result.err.splitlines() if not line.startswith("    ")]
+    assert [line.partition(":")[0] for line in lines] == ["error", "hint"] * 3
+    assert not set("\x1b\u202e") & set(result.err)
+
+
+def test_faults_of_python_are_objects_too(project: Project) -> None:
+    """With the file and the line of the user's own code where it went wrong."""
+    path = project.write("flow", "\nworkflow = 1 / 0\n", prelude="")
+    (row,) = json.loads(project.run("check", "--json").out)
+    assert row["faults"] == [
+        {
+            "file": str(path),
+            "line": 2,
+            "column": None,
+            "message": "ZeroDivisionError: division by zero",
+            "hint": "mend the line shown",
+        }
+    ]
+
+
+def test_a_dry_workflow_leaves_nothing(flow: Project) -> None:
+    """Not even the bytecode of the modules that it names."""
+    write(flow, "pipelines/flow.yaml", f"dry_run: true\n{FLOW}")
+    assert flow.run("run", "flow").code == 0
+    assert not list(flow.root.rglob("__pycache__"))
+    assert not flow.home.exists()
 
 
 def test_what_is_no_workflow(project: Project) -> None:

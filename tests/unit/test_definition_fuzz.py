@@ -125,6 +125,8 @@ def test_mutations(
         "steps:\n"
         + "".join(f"- {{name: a{n}, command: x, depends_on: [b{n}]}}\n" for n in range(2_000)),
         "a" * 1_000_000,
+        '{"' + "a" * 1_000_000 + '": "' + "b" * 1_000_000 + '"}',
+        '{"steps": [{"name": "a", "command": "x", "depends_on": ["' + "a" * 1_000_000 + '"]}]}',
         "steps: [" + ",".join(["1"] * 20_000) + "]",
     ],
     ids=lambda text: f"{text[:12]!r} {len(text)}",
