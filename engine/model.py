@@ -195,11 +195,10 @@ class Step:
     after the first. `backoff` is the upper bound of the first wait in seconds; it doubles from
     retry to retry up to `backoff_max`, and the wait is drawn evenly from zero to the bound (full
     jitter). `wait` and `retry` take tenacity strategies in its place; `retry_on` names the
-    exception types worth a retry. `timeout` bounds one attempt. `when`, a function of ctx or a
-    condition as text, decides whether to run. `output` is a shell step's one declared file.
-    `on_overrun` says what a retry does while the timed-out attempt's thread still runs. `version`
-    is any text that, changed, makes a resumed run do the step again. `isolate` makes the function
-    a process; it, or a command, has `grace` between SIGTERM and SIGKILL.
+    exception types worth a retry. `timeout` bounds one attempt. `when`, a function of ctx or text,
+    decides whether to run. `output` is a shell step's one declared file. `on_overrun` says what a
+    retry does while the timed-out attempt's thread still runs. A changed `version` makes a resumed
+    run do the step again. `isolate` makes a process; it, or a command, has `grace` after SIGTERM.
 
     Raises `DefinitionError` for anything that cannot work.
     """
