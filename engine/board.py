@@ -152,7 +152,11 @@ class Board:
 
     def _pass_on(self, step: int) -> list[int]:
         """Count an ended step; give those downstream that it was the last to wait for."""
-        return self._frontier.end(step, self._counts_as.get(step, self.status[step]))
+        return self._frontier.end(step, self.ended_as(step))
+
+    def ended_as(self, step: int) -> StepStatus:
+        """Give the status that the steps after an ended one see."""
+        return self._counts_as.get(step, self.status[step])
 
     def decide_fresh(self, now: float, actions: list[Action]) -> None:
         """Decide, once, about the steps that were restored with nothing left to wait for."""

@@ -72,6 +72,10 @@ class Scheduler:
         """Attempts that are claimed and have no verdict; those left behind do not count."""
         return len(self._live.by_step)
 
+    def ended_as(self, step: int) -> StepStatus:
+        """Give the status that the steps after an ended one see; safe to ask from any thread."""
+        return self._board.ended_as(step)
+
     def used(self, step: int) -> int:
         """How many attempts of the step's budget are spent, earlier runs of the chain included."""
         return self._board.used[step]

@@ -81,6 +81,8 @@ class Foreign:
             step["depends_on"] = list(task.upstreams)
         if _RULES[task.rule] != "all_success":
             step["trigger_rule"] = _RULES[task.rule]
+        if wanted := self.one_ok_of(task):
+            step["when"] = " or ".join(f'{name}.status == "ok"' for name in wanted)
         if task.timeout:
             step["timeout"] = task.timeout
         return step

@@ -14,6 +14,8 @@ from engine.cli.console import complain, print_json, print_result
 from engine.definitions import Found, find_all
 from engine.definitions.loader import SUFFIXES, files_of, find, look_at
 from engine.errors import DefinitionError, EngineError, UsageError
+from engine.model import Definition
+from engine.reports.explain import explain, explained
 from engine.text import printable
 
 EXIT_WRONG = 2
@@ -32,10 +34,10 @@ def check(parsed: argparse.Namespace) -> int:
     found = list(_found(parsed.names, folder, paths.root))
     mask = project.secrets_of(paths).mask
     if parsed.json:
-        print_json([_row(one, mask) for one in found])
+        print_json([_row(one, mask, explaining=parsed.explain) for one in found])
     else:
         for one in found:
-            _tell(one, mask)
+            _tell(one, mask, explaining=parsed.explain)
         if not found:
             print_result(f"no workflow in {folder}")
     return EXIT_WRONG if any(one.error for one in found) else 0
@@ -86,23 +88,36 @@ def _called(name: str, folder: Path) -> Found:
         return Found(name, folder / name, error=error)
 
 
-def _tell(found: Found, mask: Callable[[str], str]) -> None:
+def _tell(found: Found, mask: Callable[[str], str], *, explaining: bool) -> None:
     if found.error is not None:
         complain(found.error, mask)
     elif found.definition is not None:
         print_result(f"{printable(found.name)}: ok, {len(found.definition.steps)} steps")
         for module, place in found.imports.items():
             print_result(f"  imports {module} from {printable(place)}")
+        if explaining:
+            print_result(mask(explained(explain(found.definition))))
 
 
-def _row(found: Found, mask: Callable[[str], str]) -> dict[str, Any]:
-    return {
+def _row(found: Found, mask: Callable[[str], str], *, explaining: bool) -> dict[str, Any]:
+    row = {
         "name": found.name,
         "file": str(found.path),
         "steps": len(found.definition.steps) if found.definition else None,
         "imports": dict(found.imports),
         "faults": [] if found.error is None else _faults(found, found.error, mask),
     }
+    if explaining:
+        row["explain"] = _explained(found.definition, mask) if found.definition else None
+    return row
+
+
+def _explained(definition: Definition, mask: Callable[[str], str]) -> list[dict[str, Any]]:
+    rows = explain(definition)
+    for row in rows:
+        for effect in [*(row["if_failed"] or ()), *(row["if_skipped"] or ())]:
+            effect["why"] = mask(effect["why"])
+    return rows
 
 
 def _faults(found: Found, error: EngineError, mask: Callable[[str], str]) -> list[dict[str, Any]]:

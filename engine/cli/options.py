@@ -108,6 +108,11 @@ def _check(check: argparse.ArgumentParser) -> None:
     check.add_argument(
         "--schema", action="store_true", help="print the JSON Schema of a workflow in YAML or JSON"
     )
+    check.add_argument(
+        "--explain",
+        action="store_true",
+        help="say what each step's failure, or its being skipped, would do downstream",
+    )
     _json(check)
 
 

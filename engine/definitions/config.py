@@ -20,7 +20,7 @@ from engine.definitions.nodes import Kind, Node
 from engine.definitions.parameters import read_params
 from engine.definitions.source import Source, read_source, refusal
 from engine.errors import CycleError, DefinitionError
-from engine.model import Definition, Step, shell
+from engine.model import Definition, Param, Step, shell
 from engine.naming import did_you_mean, name_fault
 from engine.workflow import Workflow
 
@@ -43,8 +43,8 @@ def load(path: Path, *, root: Path, called: str | None = None) -> Loaded:
     workflow, steps = _read_workflow(_nodes(source), faults)
     name = _name_of(workflow, faults, called)
     params = read_params(workflow, faults)
-    _check_graph(steps, faults)
-    _check_conditions(steps, faults)
+    ordered = _check_graph(steps, faults)
+    _check_conditions((workflow, steps, ordered), params, faults)
     _raise(faults)
     names = Names(path, root)
     made = [_made(step, names, faults) for step in steps]
@@ -156,7 +156,7 @@ def _instead(key: str) -> str:
 # -- the graph ------------------------------------------------------------------------------------
 
 
-def _check_graph(steps: list[Mapped], faults: Faults) -> None:
+def _check_graph(steps: list[Mapped], faults: Faults) -> graph.Graph | None:
     named: dict[str, Mapped] = {}
     for step in steps:
         name = step.values.get("name")
@@ -173,11 +173,12 @@ def _check_graph(steps: list[Mapped], faults: Faults) -> None:
             if wanted not in named or wanted == name:
                 _unfit_edge(step, name, wanted, named, faults)
     if len(faults.found) > count or len(named) < len(steps):
-        return
+        return None
     try:
-        graph.build(list(edges), list(edges.values()))
+        return graph.build(list(edges), list(edges.values()))
     except CycleError as error:
         faults.add(named[error.path[0]].keys["depends_on"], error.message, error.hint)
+        return None
 
 
 def _unfit_edge(
@@ -197,12 +198,26 @@ def _unfit_edge(
 _NAMES_COMPARED_MAX = 200  # a guess among more takes too long
 
 
-def _check_conditions(steps: list[Mapped], faults: Faults) -> None:
-    """Make of each step's text for `when` what decides it at run time."""
-    for step in steps:
-        if step.values.get("when") is not None:
-            hint = "write the workflow in Python for now: Step(…, when=…)"
-            faults.add(step.keys["when"], f"{step.what}: when cannot be read yet", hint)
+def _check_conditions(
+    read: tuple[Mapped, list[Mapped], graph.Graph | None], params: dict[str, Param], faults: Faults
+) -> None:
+    """Check each `when`: against the graph if that is sound, else for what is wrong in itself."""
+    workflow, steps, ordered = read
+    asking = [step for step in steps if step.values.get("when") is not None]
+    if not asking:
+        return
+    from engine.definitions import conditions
+
+    listed = workflow.values.get("params")
+    known: dict[str, Param | None] = {}
+    known |= {key.name: params.get(key.name) for key, _ in (listed.value if listed else ())}
+    named = [step.values for step in steps if step.values.get("name")]
+    rules = {values["name"]: values.get("trigger_rule") for values in named}
+    scope_of = conditions.scopes_of(ordered, rules, known)
+    for step in asking:
+        key, value = next(pair for pair in step.node.value if pair[0].name == "when")
+        scope = scope_of(step.values.get("name") or "")
+        step.values["when"] = conditions.check(step.what, key, value, scope, faults)
 
 
 # -- steps ----------------------------------------------------------------------------------------

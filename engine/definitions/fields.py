@@ -109,7 +109,11 @@ STEP = Table.of(
     Field("retries", forms.integer(0, RETRIES_MAX), "further attempts after the first"),
     Field("timeout", forms.DURATION, "the limit of one attempt"),
     Field("trigger_rule", forms.one_of(TriggerRule), "what it asks of its upstreams"),
-    Field("when", forms.filled("a condition", "fetch.rows > 0"), "false skips the step"),
+    Field(
+        "when",
+        forms.filled("a condition", "fetch.rows > 0"),
+        "false skips the step: `fetch.rows > 0`",
+    ),
     Field("backoff", forms.DURATION_OR_0, "upper bound of the first wait before a retry"),
     Field("backoff_max", forms.DURATION_OR_0, "where the doubling of waits ends"),
     Field("retry_on", several.EXCEPTIONS, "what is worth a retry: `OSError`, `pkg.mod.Error`"),

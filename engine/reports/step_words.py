@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from engine.conditions import Condition
 from engine.model import Definition, Shell, Step, TriggerRule
 
 COMMAND = "command"
@@ -60,8 +61,8 @@ def _condition_of(step: Step) -> str:
     when: Any = step.when
     if when is None:
         return ""
-    if isinstance(when, str):
-        return " ".join(when.split())
+    if isinstance(when, Condition):
+        return when.text
     name = _name_of(when)
     return f"function {name}" if name else "a function"
 

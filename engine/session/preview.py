@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from engine.conditions import proviso
 from engine.model import StepStatus, TriggerRule
 from engine.resume import MARKED, NOT_CHOSEN, Choice
 from engine.session.compiled import Compiled
@@ -89,17 +90,15 @@ def _condition(
 ) -> str:
     definition, names = compiled.definition.steps[step], compiled.graph.names
     upstreams = compiled.graph.upstreams[step]
-    parts = []
-    if definition.trigger_rule is TriggerRule.ONE_FAILED:
-        if not any(choices and choices[up].counts_as is StepStatus.FAILED for up in upstreams):
-            parts.append("a dependency fails")
-    elif definition.trigger_rule is TriggerRule.ALL_SUCCESS:
-        unsure = [f"'{names[up]}'" for up in upstreams if up in conditional]
-        if unsure:
-            parts.append(f"{' and '.join(unsure)} {'run' if len(unsure) > 1 else 'runs'}")
-    if definition.when is not None:
-        parts.append("its condition holds")
-    return " and ".join(parts)
+    unsure = []
+    if definition.trigger_rule is TriggerRule.ALL_SUCCESS:
+        unsure = [names[up] for up in upstreams if up in conditional]
+    told = proviso(unsure, definition.when)
+    if definition.trigger_rule is TriggerRule.ONE_FAILED and not any(
+        choices and choices[up].counts_as is StepStatus.FAILED for up in upstreams
+    ):
+        return f"a dependency fails and {told}" if told else "a dependency fails"
+    return told
 
 
 def dry_report(

@@ -231,11 +231,13 @@ def test_words_for_what_runs() -> None:
         Step("nothing", nothing),
         Step("a", partial(partial(nothing)), isolate=True),
         Step("b", lambda _: None, when=partial(few)),
+        Step("c", lambda _: None, depends_on=["nothing"], when="nothing>1"),
     )
     assert [(step.runs, step.condition) for step in words(Definition("made", steps))] == [
         ("function", ""),
         ("isolated function nothing", ""),
         ("function", "function few"),
+        ("function", "nothing > 1"),
     ]
 
 
