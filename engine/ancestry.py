@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from engine.errors import ContextKeyError
-from engine.model import Encoded
+from engine.model import Encoded, StepStatus
 from engine.naming import did_you_mean
 
 if TYPE_CHECKING:
@@ -119,6 +119,11 @@ class ContextIndex:
         self._held: dict[tuple[int, str], Encoded] = {}
         self._held_bytes = 0
         self._positions: dict[str, int] | None = None
+        self._statuses: Sequence[StepStatus] = ()
+
+    def follow(self, statuses: Sequence[StepStatus]) -> None:
+        """Read the steps' statuses from here; a running step's ancestors keep theirs."""
+        self._statuses = statuses
 
     # -- the runner's side ------------------------------------------------------------------------
 
@@ -185,6 +190,29 @@ class ContextIndex:
                 raise self._not_upstream(reader, key, outside[0])
         return None
 
+    def wrote(self, reader: int, step: str, key: str) -> int | None:
+        """Give the position of an ancestor of the reader if it wrote `key`."""
+        position = self._ancestor(reader, step, "what is left by")
+        with self._lock:
+            return position if position in self._writers.get(key, ()) else None
+
+    def status(self, reader: int, step: str) -> str:
+        """Give the status of an ancestor of the reader, `ok` for a cached one."""
+        status = self._statuses[self._ancestor(reader, step, "the status of")]
+        return str(StepStatus.OK if status is StepStatus.CACHED else status)
+
+    def _ancestor(self, reader: int, step: str, what: str) -> int:
+        """Give the position of an ancestor, or raise."""
+        name = self.names[reader]
+        with self._lock:
+            position = self._position(step)
+            if position is not None and self._ancestry.is_ancestor(position, reader):
+                return position
+        asks = f"step '{name}' asks for {what} step '{step}'"
+        if position is None:
+            raise ContextKeyError(f"{asks}, which is unknown", hint=did_you_mean(step, self.names))
+        raise self._unrelated(reader, position, asks, f"do not ask for '{step}' here")
+
     def _seen(self, reader: int, key: str, writers: set[int]) -> list[int]:
         if len(writers) > 1:
             return self._ancestry.nearest(reader, writers, self._floors[key])
@@ -209,18 +237,17 @@ class ContextIndex:
         return last
 
     def _not_upstream(self, reader: int, key: str, writer: int) -> ContextKeyError:
-        names = self.names
-        if self._ancestry.is_ancestor(reader, writer):
-            return ContextKeyError(
-                f"step '{names[reader]}' reads key '{key}' of step '{names[writer]}',"
-                " which runs after it",
-                hint=f"turn the dependency round, or do not read '{key}' here",
-            )
-        return ContextKeyError(
-            f"step '{names[reader]}' reads key '{key}' of step '{names[writer]}'"
-            " but does not depend on it",
-            hint=f"add depends_on=['{names[writer]}'] to step '{names[reader]}'",
-        )
+        asks = f"step '{self.names[reader]}' reads key '{key}' of step '{self.names[writer]}'"
+        return self._unrelated(reader, writer, asks, f"do not read '{key}' here")
+
+    def _unrelated(self, reader: int, other: int, asks: str, instead: str) -> ContextKeyError:
+        if reader == other:
+            return ContextKeyError(f"{asks}: itself", hint=instead)
+        if self._ancestry.is_ancestor(reader, other):
+            hint = f"turn the dependency round, or {instead}"
+            return ContextKeyError(f"{asks}, which runs after it", hint=hint)
+        hint = f"add depends_on=['{self.names[other]}'] to step '{self.names[reader]}'"
+        return ContextKeyError(f"{asks} but does not depend on it", hint=hint)
 
     def unknown(self, reader: int, key: str, own: Iterable[str] = ()) -> ContextKeyError:
         """Make the error for a key that nobody wrote."""

@@ -168,6 +168,19 @@ class StepContext(MutableMapping[str, Any]):
         """Count the visible keys."""
         return len(self._scope.index.visible(self._step).union(self._writes))
 
+    def status(self, step: str) -> str:
+        """Tell how a step that this one depends on, at any distance, has ended, as in "failed".
+
+        One that is reused from an earlier run reads "ok". Raises `ContextKeyError` for others.
+        """
+        return self._scope.index.status(self._step, step)
+
+    def left_by(self, step: str, key: str, default: Any = None) -> Any:
+        """Give what an ancestor itself wrote under a key, or `default`: for conditions."""
+        index = self._scope.index
+        writer = index.wrote(self._step, step, key)
+        return default if writer is None else self._scope.codec.decode(index.load(writer, key))
+
     # -- writing ----------------------------------------------------------------------------------
 
     def __setitem__(self, key: str, value: Any) -> None:

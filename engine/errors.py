@@ -99,6 +99,14 @@ class ContextKeyError(UsageError, KeyError):
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
 
+class ConditionError(UsageError):
+    """A condition written as text is neither true nor false; the message says why."""
+
+    def __str__(self) -> str:
+        """Show the hint too: this error is mostly seen as a step's error text."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
 class ValueNotStorable(UsageError):
     """A value cannot be stored exactly; the message names key, type and path inside the value."""
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from engine.command_options import checked_codes, checked_cwd, checked_env
+from engine.conditions import checked_when
 from engine.errors import DefinitionError
 from engine.naming import name_fault
 
@@ -194,8 +195,8 @@ class Step:
     after the first. `backoff` is the upper bound of the first wait in seconds; it doubles from
     retry to retry up to `backoff_max`, and the wait is drawn evenly from zero to the bound (full
     jitter). `wait` and `retry` take tenacity strategies in its place; `retry_on` names the
-    exception types worth a retry. `timeout` bounds one attempt. `when(ctx)` decides, once the
-    upstreams have ended, whether the step runs. `output` is a shell step's one declared file.
+    exception types worth a retry. `timeout` bounds one attempt. `when`, a function of ctx or a
+    condition as text, decides whether to run. `output` is a shell step's one declared file.
     `on_overrun` says what a retry does while the timed-out attempt's thread still runs. `version`
     is any text that, changed, makes a resumed run do the step again. `isolate` makes the function
     a process; it, or a command, has `grace` between SIGTERM and SIGKILL.
@@ -209,7 +210,7 @@ class Step:
     retries: int = 2
     timeout: Duration | None = None
     trigger_rule: TriggerRule | str = TriggerRule.ALL_SUCCESS
-    when: Callable[..., Any] | None = None
+    when: Callable[..., Any] | str | None = None
     backoff: Duration = BACKOFF_S
     backoff_max: Duration = BACKOFF_S_MAX
     retry_on: type[BaseException] | tuple[type[BaseException], ...] = (Exception,)
@@ -300,7 +301,7 @@ class Step:
 
     def _check_rest(self) -> None:
         if self.when is not None and not callable(self.when):
-            raise self._fault(f"when is {self.when!r}", "give a function of ctx")
+            object.__setattr__(self, "when", checked_when(self.name, self.when))
         if self.output is not None and not isinstance(self.run, Shell):
             raise self._fault("output= goes with shell(…)", "in a function use ctx.output(path)")
         if self.retry_on != (Exception,):

@@ -127,6 +127,18 @@ class Readable(Protocol):
         Raises `ContextKeyError` where the graph does not let the reader see it.
         """
 
+    def wrote(self, reader: int, step: str, key: str) -> int | None:
+        """Give the position of an ancestor of the reader if it wrote `key`.
+
+        Raises `ContextKeyError` if it is none.
+        """
+
+    def status(self, reader: int, step: str) -> str:
+        """Give the status of an ancestor of the reader, `ok` for a cached one.
+
+        Raises `ContextKeyError` if it is none.
+        """
+
     def unknown(self, reader: int, key: str, own: Iterable[str] = ()) -> ContextKeyError:
         """Make the error for a key that nobody wrote."""
 

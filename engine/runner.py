@@ -93,6 +93,7 @@ class Runner:
         self._scheduler = scheduler
         self._steps = steps
         self._ports = ports
+        ports.index.follow(scheduler.status)
         self._pace = Pace(scheduler.workers)
         self._next_look = 0.0  # for a request to cancel
         self._cancelled = False

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 from engine import graph
+from engine.conditions import Condition
 from engine.errors import DefinitionError
 from engine.model import (
     ALERT_ON,
@@ -99,14 +100,15 @@ class Workflow:
                 f"workflow '{self.name}' has no steps", hint="add at least one: .add(Step(…))"
             )
         try:
-            graph.build([s.name for s in self.steps], [s.depends_on for s in self.steps])
+            ordered = graph.build([s.name for s in self.steps], [s.depends_on for s in self.steps])
+            steps = self._tied(ordered)
             self._check_shells()
         except DefinitionError as error:
             error.message = f"workflow '{self.name}': {error.message}"
             raise
         return Definition(
             name=self.name,
-            steps=tuple(self.steps),
+            steps=steps,
             params=dict(self.params),
             schedule=self.schedule,
             timezone=self.timezone,
@@ -116,6 +118,13 @@ class Workflow:
             dry_run=self.dry_run,
             description=self.description,
         )
+
+    def _tied(self, ordered: graph.Graph) -> tuple[Step, ...]:
+        if not any(isinstance(step.when, Condition) for step in self.steps):
+            return tuple(self.steps)
+        from engine.tied import tie
+
+        return tie(self.steps, ordered, self.params)
 
     def _check_shells(self) -> None:
         shells = [step.run for step in self.steps if isinstance(step.run, Shell)]

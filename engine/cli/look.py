@@ -27,6 +27,7 @@ from engine.definitions import Found, find_all
 from engine.definitions.loader import SUFFIXES, load, load_file
 from engine.errors import EngineError, UsageError
 from engine.reports import terminal
+from engine.reports.explain import explain, explained
 from engine.text import columns, human_time, pad, printable
 
 if TYPE_CHECKING:
@@ -128,11 +129,16 @@ def check(parsed: argparse.Namespace) -> int:
     rows = [_listed(one, mask) for one in found]
     broken = [one for one in found if one.error is not None]
     if parsed.json:
+        if parsed.explain:
+            for row, one in zip(rows, found, strict=True):
+                row["explain"] = explain(one.definition) if one.definition else None
         print_json(rows)
         return 2 if broken else 0
     for one in found:
         if one.error is None and one.definition is not None:
             print_result(f"{one.name}: ok, {len(one.definition.steps)} steps")
+            if parsed.explain:
+                print_result(explained(explain(one.definition)))
     for one in broken:
         assert one.error is not None
         complain(one.error, mask)

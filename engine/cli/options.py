@@ -83,6 +83,7 @@ def build() -> argparse.ArgumentParser:
     _json(add("list", "look:list_workflows", "the workflows of this project"))
     check = add("check", "look:check", "load workflows and say what is wrong with them")
     check.add_argument("names", metavar="NAME|FILE", nargs="*", help="all of them without one")
+    _explain(check)
     _json(check)
     _read_commands(add)
     cancel = add("cancel", "cancel:cancel", "end a run that is on; its cleanup steps still run")
@@ -95,6 +96,14 @@ def build() -> argparse.ArgumentParser:
     schedule.add_argument("name", metavar="NAME", help="the workflow")
     _database(commands.add_parser("db", help="the store itself", description="the store itself"))
     return parser
+
+
+def _explain(check: argparse.ArgumentParser) -> None:
+    check.add_argument(
+        "--explain",
+        action="store_true",
+        help="say what each step's failure, or its being skipped, would do downstream",
+    )
 
 
 def _run(run: argparse.ArgumentParser) -> None:

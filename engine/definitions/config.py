@@ -65,8 +65,8 @@ def load(path: Path) -> Definition:
     workflow, steps = _read_workflow(root, faults)
     name = workflow.values.get("name") or _name_of(path, workflow, faults)
     params = _read_params(workflow, faults)
-    _check_graph(steps, faults)
-    _check_conditions(steps, faults)
+    ordered = _check_graph(steps, faults)
+    _check_conditions((workflow, steps, ordered), params, faults)
     _raise(faults)
     made = [_made(step, faults) for step in steps]
     _raise(faults)
@@ -184,7 +184,7 @@ def _check_body(step: _Read, faults: Faults) -> None:
 # -- the graph ------------------------------------------------------------------------------------
 
 
-def _check_graph(steps: list[_Read], faults: Faults) -> None:
+def _check_graph(steps: list[_Read], faults: Faults) -> graph.Graph | None:
     named: dict[str, _Read] = {}
     for step in steps:
         name = step.values.get("name")
@@ -205,19 +205,34 @@ def _check_graph(steps: list[_Read], faults: Faults) -> None:
                 message = f"step '{name}' depends on itself"
                 faults.add(step.keys["depends_on"], message, "take it out of depends_on")
     if faults.found:
-        return
+        return None
     try:
-        graph.build(list(edges), list(edges.values()))
+        return graph.build(list(edges), list(edges.values()))
     except CycleError as error:
         faults.add(named[error.path[0]].keys["depends_on"], error.message, error.hint)
+        return None
 
 
-def _check_conditions(steps: list[_Read], faults: Faults) -> None:
-    """Make of each step's text for `when` what decides it at run time."""
-    for step in steps:
-        if step.values.get("when") is not None:
-            hint = "write the workflow in Python for now: Step(…, when=…)"
-            faults.add(step.keys["when"], f"{step.what}: when cannot be read yet", hint)
+def _check_conditions(
+    read: tuple[_Read, list[_Read], graph.Graph | None], params: dict[str, Param], faults: Faults
+) -> None:
+    """Check each `when`: against the graph if that is sound, else for what is wrong in itself."""
+    workflow, steps, ordered = read
+    asking = [step for step in steps if step.values.get("when") is not None]
+    if not asking:
+        return
+    from engine.definitions import conditions
+
+    listed = workflow.values.get("params")
+    kinds: dict[str, type | None] = {}
+    kinds |= {key.name: None for key, _ in (listed.value if listed else ())}
+    kinds |= {name: param.kind for name, param in params.items()}
+    names = [step.values.get("name") for step in steps]
+    scope_of = conditions.scopes_of(ordered, {name for name in names if name}, kinds)
+    for step in asking:
+        key, value = next(pair for pair in step.node.value if pair[0].name == "when")
+        scope = scope_of(step.values.get("name") or "")
+        conditions.check(step.what, key, value, scope, faults)
 
 
 # -- parameters -----------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.conditions import Condition
 from engine.fingerprint.inspection import (
     WRAPPERS_MAX,
     Project,
@@ -76,7 +77,10 @@ class Fingerprints:
             parts["upstreams"] = short_hash("\0".join(sorted(step.depends_on)))
         if step.trigger_rule is not TriggerRule.ALL_SUCCESS:
             parts["trigger rule"] = short_hash(step.trigger_rule)
-        if step.when is not None:
+        if isinstance(step.when, Condition):
+            parts["when"] = short_hash(step.when.text)
+        elif step.when is not None:
+            assert callable(step.when)
             parts["when"] = self._body(step.when).digest[:16]
         if step.output is not None:
             parts["output"] = short_hash(step.output)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from engine.conditions import proviso
 from engine.model import StepStatus, TriggerRule
 from engine.session.compiled import Compiled
 from engine.session.decide import Decision
@@ -78,16 +79,13 @@ def _skip_reason(compiled: Compiled, step: int, skipped: set[int]) -> str:
 
 def _condition(compiled: Compiled, step: int, conditional: Mapping[int, str]) -> str:
     definition, names = compiled.definition.steps[step], compiled.graph.names
-    parts = []
+    unsure = []
+    if definition.trigger_rule is TriggerRule.ALL_SUCCESS:
+        unsure = [names[up] for up in compiled.graph.upstreams[step] if up in conditional]
+    told = proviso(unsure, definition.when)
     if definition.trigger_rule is TriggerRule.ONE_FAILED:
-        parts.append("a dependency fails")
-    elif definition.trigger_rule is TriggerRule.ALL_SUCCESS:
-        unsure = [f"'{names[up]}'" for up in compiled.graph.upstreams[step] if up in conditional]
-        if unsure:
-            parts.append(f"{' and '.join(unsure)} {'run' if len(unsure) > 1 else 'runs'}")
-    if definition.when is not None:
-        parts.append("its condition holds")
-    return " and ".join(parts)
+        return f"a dependency fails and {told}" if told else "a dependency fails"
+    return told
 
 
 def dry_report(

@@ -10,6 +10,7 @@ from threading import Lock, get_native_id
 from typing import TYPE_CHECKING, Any
 
 from engine import backoff
+from engine.conditions import FALSE, Condition
 from engine.context import StepContext
 from engine.errors import EngineError, RetryAfter, Skip, StepTimeout
 from engine.events import AttemptFinished
@@ -146,8 +147,9 @@ class Attempt:
             log=_LazyLog(self),  # type: ignore[arg-type]
         )
         try:
-            if step.when is not None and not step.when(context):
-                return "condition false"
+            unmet = self._unmet(context) if step.when is not None else ""
+            if unmet:
+                return unmet
             if isinstance(step.run, Shell):
                 self._run_command(step.run, context)
                 return None
@@ -158,6 +160,13 @@ class Attempt:
             raise backoff.ResultRefusedError
         context.set_return(result)
         return None
+
+    def _unmet(self, context: StepContext) -> str:
+        when = self.step.when
+        if isinstance(when, Condition):
+            return when.unmet(context, self._tools.scope.secrets.mask)
+        assert callable(when)
+        return "" if when(context) else FALSE
 
     def _run_command(self, shell: Shell, context: StepContext) -> None:
         from engine.workers.shell_step import prepare

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from engine.context import INITIAL, Codec, ContextIndex, RunScope, StepContext
 from engine.errors import ContextKeyError, SecretError, SupersededError, ValueNotStorable
-from engine.model import Encoded
+from engine.model import Encoded, StepStatus
 from engine.ports import Paths
 from engine.secrets import Secrets
 
@@ -208,6 +208,52 @@ def test_an_upstream_that_returned_nothing() -> None:
         ctx["a"]
     assert caught.value.message == "step 'b' reads key 'a', but step 'a' left nothing there"
     assert "b" not in ctx
+
+
+def test_the_status_of_an_ancestor() -> None:
+    """A cached one reads `ok`; others are refused with what is missing."""
+    graph = Graph(a="", b="a", c="b", other="", d="c")
+    graph.index.follow(
+        [
+            StepStatus.CACHED,
+            StepStatus.FAILED,
+            StepStatus.RUNNING,
+            StepStatus.OK,
+            StepStatus.WAITING,
+        ]
+    )
+    ctx = graph.ctx("c")
+    assert (ctx.status("a"), ctx.status("b")) == ("ok", "failed")
+    for step, message, hint in (
+        ("other", " but does not depend on it", "add depends_on=['other'] to step 'c'"),
+        ("othr", ", which is unknown", "did you mean 'other'?"),
+        ("c", ": itself", "do not ask for 'c' here"),
+        ("d", ", which runs after it", "turn the dependency round, or do not ask for 'd' here"),
+    ):
+        with pytest.raises(ContextKeyError) as caught:
+            ctx.status(step)
+        assert caught.value.message == f"step 'c' asks for the status of step '{step}'{message}"
+        assert caught.value.hint == hint
+
+
+def test_what_one_ancestor_itself_left() -> None:
+    """Whatever others wrote under the same key, or after it."""
+    graph = Graph(a="", b="a", c="a b", other="")
+    graph.wrote("a", x=1, a=None)
+    graph.wrote("b", x=2)
+    graph.wrote("other", y=3)
+    ctx = graph.ctx("c")
+    assert (ctx.left_by("a", "x"), ctx.left_by("b", "x")) == (1, 2)
+    assert (ctx.left_by("a", "a", 5), ctx.left_by("b", "b", 5), ctx.left_by("a", "y")) == (
+        None,
+        5,
+        None,
+    )
+    with pytest.raises(ContextKeyError) as caught:
+        ctx.left_by("other", "y")
+    assert caught.value.message == (
+        "step 'c' asks for what is left by step 'other' but does not depend on it"
+    )
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "a\nb", "a\0", "\ud800", 3, None])

@@ -265,7 +265,11 @@ def test_step_in_its_normal_form() -> None:
             "unknown trigger rule 'some'",
             "choose one of all_success, none_failed, all_done, one_failed",
         ),
-        ({"when": True}, "when is True", "give a function of ctx"),
+        (
+            {"when": True},
+            "when is True",
+            "give a function of ctx, or text such as 'fetch.rows > 0'",
+        ),
         ({"output": "x"}, "output= goes with shell(…)", "in a function use ctx.output(path)"),
         ({"retry_on": "OSError"}, "retry_on is 'OSError'", "give exception types"),
         ({"retry_on": (OSError, 1)}, None, "give exception types"),

@@ -44,7 +44,7 @@ class Desk:
             raise FrameFault(f"it asked for something unknown: {head.get('kind')!r}") from None
 
     def _answer(self, head: dict[str, Any]) -> Answer | None:
-        index, secrets = self._tools.scope.index, self._tools.scope.secrets
+        secrets = self._tools.scope.secrets
         match head["kind"]:
             case "log":
                 self._log.write(str(head["text"]), stream=str(head["stream"]))
@@ -52,8 +52,23 @@ class Desk:
             case "temporary":
                 self._note_temporary(str(head["path"]))
                 return None
+            case "secret":
+                secret = secrets.get(head["name"])
+                return {"value": secret, "values": secrets.registered()}, ()
+            case "setting":
+                return {"value": secrets.setting(head["name"])}, ()
+        return self._of_others(head)
+
+    def _of_others(self, head: dict[str, Any]) -> Answer:
+        """Answer what other steps wrote, and how they ended."""
+        index = self._tools.scope.index
+        match head["kind"]:
             case "writer":
                 return {"step": index.writer_for(self._step, head["key"])}, ()
+            case "wrote":
+                return {"step": index.wrote(self._step, head["of"], head["key"])}, ()
+            case "status":
+                return {"status": index.status(self._step, head["of"])}, ()
             case "load":
                 value = index.load(head["step"], head["key"])
                 return {"codec": value.codec, "sha256": value.sha256}, (value.data,)
@@ -62,11 +77,6 @@ class Desk:
             case "unknown":
                 error = index.unknown(self._step, head["key"], head["own"])
                 return {"message": error.message, "hint": error.hint}, ()
-            case "secret":
-                secret = secrets.get(head["name"])
-                return {"value": secret, "values": secrets.registered()}, ()
-            case "setting":
-                return {"value": secrets.setting(head["name"])}, ()
         raise KeyError
 
     def _note_temporary(self, path: str) -> None:

@@ -96,6 +96,18 @@ class RemoteIndex:
         writer: int | None = self._line.ask(kind="writer", key=key).head["step"]
         return writer
 
+    def wrote(self, reader: int, step: str, key: str) -> int | None:
+        """Give the position of an ancestor if it wrote `key`."""
+        del reader
+        writer: int | None = self._line.ask(kind="wrote", of=step, key=key).head["step"]
+        return writer
+
+    def status(self, reader: int, step: str) -> str:
+        """Give the status of an ancestor."""
+        del reader
+        status: str = self._line.ask(kind="status", of=step).head["status"]
+        return status
+
     def unknown(self, reader: int, key: str, own: Iterable[str] = ()) -> ContextKeyError:
         """Make the error for a key that nobody wrote."""
         del reader

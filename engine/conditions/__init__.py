@@ -1,0 +1,151 @@
+"""Conditions as text: `fetch.rows > 0 and params.region in ["eu", "us"]`.
+
+Parsed here, never by `eval`: comparisons, and, or, not, parentheses; literals, and references to
+parameters, to what steps left and to their statuses. There is no arithmetic, so a `-` belongs to a
+name. Parsing, checking and asking are modules of their own, imported where a workflow has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import ConditionError, DefinitionError
+
+if TYPE_CHECKING:
+    from engine.conditions.checking import Scope
+    from engine.conditions.evaluation import Source
+    from engine.conditions.tree import Node
+    from engine.conditions.wrong import Wrong
+
+FALSE = "condition false"
+_SHOWN_LENGTH = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition that was written as text; called with a context it is true or false.
+
+    `text` is its normal form. `tree` is of use in a run once it is tied to a workflow.
+    """
+
+    written: str = field(compare=False)
+    text: str
+    tree: Node
+
+    def __str__(self) -> str:
+        """Give the normal form."""
+        return self.text
+
+    @property
+    def part(self) -> str:
+        """Give the normal form so that it can stand beside an "and"."""
+        from engine.conditions.tree import Either
+
+        return f"({self.text})" if isinstance(self.tree, Either) else self.text
+
+    def __call__(self, ctx: Source) -> bool:
+        """Tell whether it holds. Raises `ConditionError`."""
+        return not self.unmet(ctx)
+
+    def unmet(self, ctx: Source, mask: Callable[[str], str] = str) -> str:
+        """Say why it does not hold, with the values read; nothing if it does.
+
+        Raises `ConditionError` where it is neither true nor false.
+        """
+        from engine.conditions.evaluation import Evaluation
+        from engine.conditions.wrong import Undecided
+
+        asked = Evaluation(ctx)
+        try:
+            if asked.truth(self.tree):
+                return ""
+        except Undecided as why:
+            text = _cut(self.text, 200)
+            message = f"condition '{text}' cannot be decided: {why.message}"
+            raise ConditionError(message, hint=why.hint) from None
+        read = ", ".join(f"{name} is {_shown(value, mask)}" for name, value in asked.read.items())
+        return f"{FALSE}: {self.text} ({read})" if read else f"{FALSE}: {self.text}"
+
+    def tied(self, scope: Scope) -> tuple[Condition, list[Wrong]]:
+        """Tie it to a workflow; gives it so, and what is wrong with it there."""
+        from engine.conditions.checking import check
+
+        tree, wrong = check(self.tree, scope)
+        return replace(self, tree=tree), wrong
+
+
+def parse(text: str) -> Condition:
+    """Parse a condition. Raises `engine.conditions.wrong.WrongSyntax`."""
+    from engine.conditions.parser import parse as parsed
+    from engine.conditions.tree import text_of
+
+    tree = parsed(text)
+    return Condition(text, text_of(tree), tree)
+
+
+def faults(text: str, scope: Scope) -> list[Wrong]:
+    """Give all that is wrong with a text as a condition in `scope`: offset, message, hint each."""
+    from engine.conditions.wrong import WrongSyntax
+
+    try:
+        return parse(text).tied(scope)[1]
+    except WrongSyntax as error:
+        return [error.wrong]
+
+
+def proviso(unsure: Sequence[str], when: Any) -> str:
+    """Say what a step's run hangs on: upstreams that may not run, and its condition."""
+    parts = []
+    if unsure:
+        names = " and ".join(f"'{name}'" for name in unsure)
+        parts.append(f"{names} {'run' if len(unsure) > 1 else 'runs'}")
+    if isinstance(when, Condition):
+        parts.append(when.part if parts else when.text)
+    elif when is not None:
+        parts.append("its condition holds")
+    return " and ".join(parts)
+
+
+def checked_when(step: str, when: Any) -> Condition:
+    """Make a condition of a step's `when` that is no function. Raises `DefinitionError`."""
+    if not isinstance(when, str):
+        raise DefinitionError(
+            f"step '{step}': when is {when!r}",
+            hint="give a function of ctx, or text such as 'fetch.rows > 0'",
+        )
+    from engine.conditions.wrong import WrongSyntax
+
+    try:
+        return parse(when)
+    except WrongSyntax as error:
+        raise DefinitionError(told_of(step, when, error.wrong), hint=error.wrong.hint) from None
+
+
+def told_of(step: str, text: str, wrong: Wrong) -> str:
+    """Say what is wrong with a step's condition, and where in its text."""
+    return f"step '{step}': when{place_of(text, wrong)}: {wrong.message}"
+
+
+def place_of(text: str, wrong: Wrong) -> str:
+    """Name a condition and the character at which it is wrong."""
+    place = f", character {wrong.offset + 1}" if wrong.offset else ""
+    return f" {_cut(text, 100)!r}{place}"
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _shown(value: Any, mask: Callable[[str], str]) -> str:
+    """Name a value shortly: plain ones as they are, others by their kind and size."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        return f'"{_cut(mask(value), _SHOWN_LENGTH)}"'
+    if isinstance(value, list | tuple | set | frozenset | dict):
+        return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, int) and value.bit_length() > 128:
+        return "a number of many digits"
+    return _cut(mask(str(value)), _SHOWN_LENGTH)

@@ -1,0 +1,38 @@
+"""Conditions in a definition's file: what is wrong with one stands at its character."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+
+from engine import conditions
+from engine.conditions.checking import Scope
+from engine.definitions.forms import Faults
+from engine.definitions.nodes import Node
+from engine.graph import Graph
+from engine.tied import ScopeOf, scopes
+
+
+def scopes_of(
+    graph: Graph | None, names: Container[str], kinds: Mapping[str, type | None]
+) -> ScopeOf:
+    """Give what makes the scope of each step's condition; without a graph each may ask for all."""
+    if graph is not None:
+        return scopes(graph, kinds)
+    return lambda step: Scope(step, names, kinds, lambda above, below: above != below)
+
+
+def check(step: str, key: Node, value: Node, scope: Scope, faults: Faults) -> None:
+    """Note what is wrong with the text of a step's `when`."""
+    for wrong in conditions.faults(value.value, scope):
+        place = _character(value, wrong.offset, faults)
+        told = "" if place else conditions.place_of(value.value, wrong)
+        faults.add(place or key, f"{step}: when{told}: {wrong.message}", wrong.hint)
+
+
+def _character(value: Node, offset: int, faults: Faults) -> Node | None:
+    """Give the place of a character, where the file has the text as it is, in one line."""
+    line, text = faults.source.line(value.line), value.value
+    for start in (value.column - 1, value.column):  # a quote may come first
+        if line.startswith(text, start):
+            return Node(value.kind, text, value.line, start + offset + 1)
+    return None
