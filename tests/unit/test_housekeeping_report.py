@@ -67,8 +67,11 @@ def test_a_disk_made_larger_is_another_disk() -> None:
     assert heading(disk(60), NOW, [*grown, *other]) is None
 
 
-def test_earlier_figures_come_from_the_store(tmp_path: Path) -> None:
+def test_earlier_figures_come_from_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The newest first, of this workflow's own step; what has another form is left out."""
+    monkeypatch.setenv("ENGINE_HOME", str(tmp_path))
     url = f"sqlite:///{tmp_path}/runs.db"
     now = datetime.now(UTC)  # noqa: TID251 - held against what the store says of its own runs
 
