@@ -8,7 +8,7 @@ name. Parsing, checking and asking are modules of their own, imported where a wo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConditionError, DefinitionError
@@ -27,12 +27,14 @@ _SHOWN_LENGTH = 40
 class Condition:
     """A condition that was written as text; called with a context it is true or false.
 
-    `text` is its normal form. `tree` is of use in a run once it is tied to a workflow.
+    `text` is its normal form, `tree` what is parsed, `meaning` that tree tied to a workflow: what
+    a run asks.
     """
 
     written: str = field(compare=False)
     text: str
     tree: Node
+    meaning: Node
 
     def __str__(self) -> str:
         """Give the normal form."""
@@ -59,7 +61,7 @@ class Condition:
 
         asked = Evaluation(ctx)
         try:
-            if asked.truth(self.tree):
+            if asked.truth(self.meaning):
                 return ""
         except Undecided as why:
             text = _cut(self.text, 200)
@@ -72,8 +74,8 @@ class Condition:
         """Tie it to a workflow; gives it so, and what is wrong with it there."""
         from engine.conditions.checking import check
 
-        tree, wrong = check(self.tree, scope)
-        return replace(self, tree=tree), wrong
+        meaning, wrong = check(self.tree, scope)
+        return Condition(self.written, self.text, self.tree, meaning), wrong
 
 
 def parse(text: str) -> Condition:
@@ -82,17 +84,17 @@ def parse(text: str) -> Condition:
     from engine.conditions.tree import text_of
 
     tree = parsed(text)
-    return Condition(text, text_of(tree), tree)
+    return Condition(text, text_of(tree), tree, tree)
 
 
-def faults(text: str, scope: Scope) -> list[Wrong]:
-    """Give all that is wrong with a text as a condition in `scope`: offset, message, hint each."""
+def checked(text: str, scope: Scope) -> tuple[Condition | None, list[Wrong]]:
+    """Parse and tie a text; gives all that is wrong with it: offset, message, hint each."""
     from engine.conditions.wrong import WrongSyntax
 
     try:
-        return parse(text).tied(scope)[1]
+        return parse(text).tied(scope)
     except WrongSyntax as error:
-        return [error.wrong]
+        return None, [error.wrong]
 
 
 def proviso(unsure: Sequence[str], when: Any) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from decimal import Decimal
 from enum import Enum, auto
 from typing import NamedTuple
+from unicodedata import category, normalize
 
 from engine.conditions.tree import Scalar
 from engine.conditions.wrong import Wrong, WrongSyntax
 
-_SPACE = " \t\r\n"
+_START = re.compile(r"[ \t\r\n]*")
 _ASCII_WORD = re.compile(r"[A-Za-z0-9_.\-]*")
+_NUMBER_BEGINS = frozenset("-0123456789")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\Z")
 _SIGN = re.compile(r"===|!==|==|!=|<=|>=|<>|=>|&&|\|\||[<>=!()\[\],]")
 _ESCAPES = {"\\": "\\", '"': '"', "'": "'", "n": "\n", "t": "\t"}
@@ -70,11 +71,8 @@ class Token(NamedTuple):
 def tokens(text: str) -> Iterator[Token]:
     """Give the tokens of `text`, an `END` last. Raises `WrongSyntax`."""
     at = 0
-    while at < len(text):
+    while (found := _START.match(text, at)) and (at := found.end()) < len(text):
         char = text[at]
-        if char in _SPACE:
-            at += 1
-            continue
         if char in _CLOSED_BY:
             token, at = _quoted(text, at)
         elif _in_word(char) and (char != "-" or text[at + 1 : at + 2].isdigit()):
@@ -89,7 +87,7 @@ def tokens(text: str) -> Iterator[Token]:
 def _in_word(char: str) -> bool:
     if char.isascii():
         return char.isalnum() or char in "_.-"
-    return unicodedata.category(char)[0] in "LNM"
+    return category(char)[0] in "LNM"
 
 
 def _word(text: str, at: int) -> tuple[Token, int]:
@@ -99,13 +97,13 @@ def _word(text: str, at: int) -> tuple[Token, int]:
     while end < len(text) and _in_word(text[end]):
         end += 1
     word = text[at:end]
-    if _NUMBER.match(word):
+    if word[0] in _NUMBER_BEGINS and _NUMBER.match(word):
         value = Decimal(word) if "." in word else int(word)
         return Token(Kind.LITERAL, word, at, value), end
     if word[0] in "-.":
         hint = "write numbers as -5 or 0.5, and names as they are"
         raise WrongSyntax(Wrong(at, f"'{word}' is neither a number nor a name", hint))
-    return Token(Kind.WORD, unicodedata.normalize("NFC", word), at), end
+    return Token(Kind.WORD, word if word.isascii() else normalize("NFC", word), at), end
 
 
 def _quoted(text: str, at: int) -> tuple[Token, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 
 from engine import conditions
+from engine.conditions import Condition
 from engine.conditions.checking import Scope
 from engine.definitions.forms import Faults
 from engine.definitions.nodes import Node
@@ -21,12 +22,14 @@ def scopes_of(
     return lambda step: Scope(step, names, kinds, lambda above, below: above != below)
 
 
-def check(step: str, key: Node, value: Node, scope: Scope, faults: Faults) -> None:
-    """Note what is wrong with the text of a step's `when`."""
-    for wrong in conditions.faults(value.value, scope):
+def check(step: str, key: Node, value: Node, scope: Scope, faults: Faults) -> Condition | None:
+    """Make a condition of the text of a step's `when`, or note what is wrong with it."""
+    condition, found = conditions.checked(value.value, scope)
+    for wrong in found:
         place = _character(value, wrong.offset, faults)
         told = "" if place else conditions.place_of(value.value, wrong)
         faults.add(place or key, f"{step}: when{told}: {wrong.message}", wrong.hint)
+    return condition
 
 
 def _character(value: Node, offset: int, faults: Faults) -> Node | None:

@@ -232,7 +232,7 @@ def _check_conditions(
     for step in asking:
         key, value = next(pair for pair in step.node.value if pair[0].name == "when")
         scope = scope_of(step.values.get("name") or "")
-        conditions.check(step.what, key, value, scope, faults)
+        step.values["when"] = conditions.check(step.what, key, value, scope, faults)
 
 
 # -- parameters -----------------------------------------------------------------------------------

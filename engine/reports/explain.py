@@ -123,7 +123,7 @@ class Outlook:
                 return str(known.status) if known.sure else None
 
             try:
-                holds = foresee(when.tree, status_of)
+                holds = foresee(when.meaning, status_of)
             except Unread as why:
                 return _Outcome(_S.FAILED, Effect(name, "fails", f"its condition: {why}"))
             if holds is False:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from engine.conditions import Condition, faults, parse
+from engine.conditions import Condition, checked, parse
 from engine.conditions.checking import Scope
 from engine.conditions.kinds import STATUSES
 from engine.definitions import load_file
@@ -429,7 +429,7 @@ CALCULATE = "conditions do not calculate: let the step before leave the figure"
 )
 def test_what_is_refused(text: str, offset: int, message: str | None, hint: str | None) -> None:
     """At load, with the character, what is wrong, and what to write instead."""
-    wrong = faults(text, SCOPE)
+    wrong = checked(text, SCOPE)[1]
     assert len(wrong) == 1
     assert wrong[0].offset == offset
     if message is not None:
@@ -442,7 +442,7 @@ def test_what_is_refused(text: str, offset: int, message: str | None, hint: str 
 def test_all_faults_come_in_one_go() -> None:
     """In order of their places."""
     text = 'fecth.rows > 0 and params.m == 1 or else.x and fetch.status == "yes" and "x"'
-    assert [(one.offset, one.message) for one in faults(text, SCOPE)] == [
+    assert [(one.offset, one.message) for one in checked(text, SCOPE)[1]] == [
         (0, "unknown step 'fecth'"),
         (19, "unknown parameter 'm'"),
         (36, "step 'own' does not depend on step 'else'"),
@@ -507,8 +507,8 @@ def test_the_longest_name_counts(steps: list[str], text: str, read: str) -> None
 def test_a_step_called_params() -> None:
     """It is in the parameters' way only where they are spoken of."""
     scope = Scope("own", ["params", "fetch"], {"n": int}, lambda above, _: above != "own")
-    assert faults("fetch.n == 1", scope) == []
-    (wrong,) = faults("params.n == 1", scope)
+    assert checked("fetch.n == 1", scope)[1] == []
+    (wrong,) = checked("params.n == 1", scope)[1]
     assert wrong.message == "'params.n' may be a parameter or what step 'params' left"
     assert wrong.hint == "give step 'params' another name"
 

@@ -19,7 +19,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from engine.clock import SystemClock
-from engine.conditions import Condition, faults, parse
+from engine.conditions import Condition, checked, parse
 from engine.conditions.checking import Scope
 from engine.conditions.parser import LENGTH_MAX
 from engine.conditions.tree import Both, Compare, Either, Items, Literal, Node, Not, Word, text_of
@@ -79,7 +79,7 @@ VALUES = st.recursive(
 def try_it(text: str, value: Any = 1) -> Condition | None:
     """Do all that is done with a text; nothing but our own errors may come out, and soon."""
     begun = CLOCK.cpu_s()
-    wrong = faults(text, SCOPE)
+    wrong = checked(text, SCOPE)[1]
     assert all(0 <= one.offset <= len(text) and one.message and one.hint for one in wrong)
     condition = None
     if not wrong:
@@ -150,7 +150,7 @@ def test_a_guess_among_many_steps_takes_no_second() -> None:
     steps = {f"step-{at}": at for at in range(20_000)}
     scope = Scope("own", steps, {}, lambda *_: True, near=steps)
     begun = CLOCK.cpu_s()
-    assert len(faults(" and ".join(f"stp-{at}.x" for at in range(60)), scope)) == 60
+    assert len(checked(" and ".join(f"stp-{at}.x" for at in range(60)), scope)[1]) == 60
     assert CLOCK.cpu_s() - begun < HANG_S
 
 
