@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import Skip
 from pipelines._machine.delivery import Message, Sent, sections, send, settings_of
 from pipelines._machine.findings import worst
 from pipelines._machine.text import seen
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
 def send_report(ctx: Any) -> list[str]:
     """Send it to Slack and by email, to each once, and say where it went."""
-    if not ctx["report"]["urgent"]:
-        raise Skip("nothing is urgent")
     path = Path(ctx["report"]["json"])
     sent = Sent(path.with_suffix(".sent.json"), ctx.idempotency_key)
     kept = json.loads(path.read_text("utf-8"))

@@ -71,6 +71,7 @@ def test_check_and_dry_run_change_nothing(tmp_path: Path) -> None:
     assert dry.returncode == 0, dry.stderr
     for name in (*LOOKS, "prune", "report", "tell"):
         assert name in dry.stdout
+    assert "would run if report.urgent > 0" in dry.stdout
     assert not home.exists()
 
 
@@ -119,6 +120,9 @@ def test_it_runs_twice_and_prunes_what_is_old(
         if step["status"] == "skipped" and step["name"] != "tell":
             assert step["note"] in text
     again = run(home, *words)
+    (tell,) = (step for step in again["steps"] if step["name"] == "tell")
+    urgent = sum(one["severity"] == "critical" for one in told(home)[1]["findings"])
+    assert (tell["status"] == "skipped") == (urgent == 0)
     assert again["run_id"] == report["run_id"] + 1
     assert set(statuses(again)) == {*LOOKS, "prune", "report", "tell"}
     assert "\nnone was due to go\n" in told(home)[0]

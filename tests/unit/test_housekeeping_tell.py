@@ -60,7 +60,7 @@ class Context(dict[str, Any]):
 
     def __init__(self, report: Path, settings: dict[str, str]) -> None:
         """Let the step before have written `report`."""
-        super().__init__(report={"json": str(report), "urgent": 1})
+        super().__init__(report={"json": str(report)})
         self.settings = settings
 
     def secret(self, name: str, default: str | None) -> str | None:
