@@ -1,0 +1,158 @@
+"""What a run would write to disk, held in memory: output files, attempt logs, big values."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from engine.events import Action, EndStep
+from engine.logs import FileLog, LogLine, RunLogs
+from engine.model import Encoded, OutputFile
+from engine.outputs import Outputs, Pending, check_mode
+from engine.ports import Clock, Paths
+from engine.secrets import Secrets
+
+Content = str | bytes
+
+
+class HeldFiles:
+    """The output files of a run: those of its successful steps are in `published`."""
+
+    def __init__(self, paths: Paths, folder: Path | None) -> None:
+        """Hold nothing yet; what is published inside of `folder` is also written there."""
+        self._paths, self._folder = paths, folder
+        self._finished: dict[str, tuple[Content, bytes]] = {}
+        self.published: dict[str, Content] = {}
+
+    def finish(self, content: Content, data: bytes) -> str:
+        """Keep a file until it is published; gives a name for it."""
+        name = f"held-{len(self._finished)}"
+        self._finished[name] = content, data
+        return name
+
+    def publish(self, files: Iterable[OutputFile]) -> None:
+        """Let the files of a successful step be seen."""
+        for file in files:
+            content, data = self._finished.pop(file.temporary)
+            self.published[self._key(Path(file.target))] = content
+            if self._folder is not None and Path(file.target).is_relative_to(self._folder):
+                Path(file.target).parent.mkdir(parents=True, exist_ok=True)
+                Path(file.target).write_bytes(data)
+
+    def _key(self, target: Path) -> str:
+        """Name a file as seen from the project; its home is `var`, wherever it is."""
+        for place, prefix in ((self._paths.home, Path("var")), (self._paths.root, Path())):
+            real = Path(os.path.realpath(place))
+            if target.is_relative_to(real):
+                return str(prefix / target.relative_to(real))
+        return str(target)
+
+
+class HeldOutputs(Outputs):
+    """The output files of one attempt: real ones for who writes them, but on no disk."""
+
+    def __init__(self, held: HeldFiles, *args: Any, **options: Any) -> None:
+        """Take what `Outputs` takes, after where the files go."""
+        super().__init__(*args, **options)
+        self._held = held
+
+    @contextlib.contextmanager
+    def open(
+        self,
+        path: str | os.PathLike[str],
+        mode: str = "w",
+        *,
+        encoding: str | None = "utf-8",
+        newline: str | None = None,
+    ) -> Iterator[IO[Any]]:
+        """Give a file to write; leaving the block without an exception collects it."""
+        check_mode(path, mode)
+        text: dict[str, Any] = {} if mode == "wb" else {"encoding": encoding, "newline": newline}
+        target = self.target_of(path)
+        pending = Pending(self, target, target, None)
+        self.take(pending)
+        fd = os.memfd_create("kahnban-output")
+        try:
+            # By name, so that its own name can be opened too, here and in children.
+            with open(f"/proc/{os.getpid()}/fd/{fd}", mode, **text) as file:  # noqa: PTH123 - a descriptor's name
+                yield file
+            with open(fd, "rb", closefd=False) as reading:
+                data = reading.read()
+        except BaseException:
+            self.forget(pending)
+            raise
+        finally:
+            os.close(fd)
+        content = data if mode == "wb" else data.decode(file.encoding)  # type: ignore[attr-defined]
+        name = self._held.finish(content, data)
+        sha256 = hashlib.sha256(data).hexdigest()
+        self.collect(pending, OutputFile(name, str(target), sha256, len(data)))
+
+    def discard(self) -> None:
+        """Refuse further outputs; there are no temporaries."""
+        with self._lock:
+            self._closed = True
+            self._taken.clear()
+            self._files.clear()
+
+
+class HeldLog(FileLog):
+    """The log of one attempt, as lines in memory."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self, logs: HeldLogs, step: str, number: int) -> None:
+        super().__init__(logs, step, number)
+        self._held = logs.lines.setdefault((step, number), [])
+
+    def _put(self, data: bytes) -> None:
+        self._held += data.decode("utf-8", "backslashreplace").splitlines()
+
+
+class HeldLogs(RunLogs):
+    """The attempt logs of a run: `lines` as a file would hold them, `texts` by step."""
+
+    def __init__(self, *, run_id: int, clock: Clock, secrets: Secrets) -> None:
+        """Hold nothing yet."""
+        super().__init__(
+            Path(os.devnull), run_id=run_id, clock=clock, mask=secrets.mask, forward=self._take
+        )
+        self.lines: dict[tuple[str, int], list[str]] = {}
+        self.texts: dict[str, list[str]] = {}
+
+    def open(self, step: str, number: int) -> HeldLog:
+        """Give the log of an attempt."""
+        return HeldLog(self, step, number)
+
+    def _take(self, line: LogLine) -> None:
+        self.texts.setdefault(line.step, []).append(line.text)
+
+
+class HeldValues:
+    """Implements `engine.ports.Values`: all that was written, by step and key."""
+
+    def __init__(self) -> None:
+        """Hold nothing yet."""
+        self._values: dict[tuple[int, str], Encoded] = {}
+        self.written: list[tuple[int, tuple[tuple[str, Encoded], ...]]] = []
+
+    def observe(self, actions: Sequence[Action], now: float) -> None:
+        """Take in what steps have written."""
+        del now
+        for action in actions:
+            if type(action) is EndStep and action.writes:
+                self.record(action.step, action.writes)
+
+    def record(self, step: int, writes: Iterable[tuple[str, Encoded]]) -> None:
+        """Take in what one step, or the initial context, has written."""
+        kept = tuple(writes)
+        self.written.append((step, kept))
+        self._values.update({(step, key): value for key, value in kept})
+
+    def load(self, step: int, key: str) -> Encoded:
+        """Give a value as stored."""
+        return self._values[step, key]

@@ -1,0 +1,100 @@
+"""What a test sees of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.context import ContextIndex
+from engine.errors import ContextKeyError
+from engine.model import Encoded
+from engine.reports.terminal import table
+from engine.text import cut
+
+NOTE_WIDTH = 80
+_RANKS = {"failed": 0, "ok": 2}  # in `repr`
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """How a step ended: its row of the report, and the lines its attempts have logged."""
+
+    name: str
+    status: str
+    attempts: int
+    note: str
+    error: str
+    log: str
+
+
+class FinalContext(Mapping[str, Any]):
+    """The context as a step would read it that depends on all others."""
+
+    def __init__(self, index: ContextIndex, reader: int, decode: Callable[[Encoded], Any]) -> None:
+        """Read as the step at position `reader`."""
+        self._index, self._reader, self._decode = index, reader, decode
+
+    def __getitem__(self, key: str) -> Any:
+        """Read a key. Raises `ContextKeyError` if two unordered steps wrote it, or nobody."""
+        writer = self._index.writer_for(self._reader, key)
+        if writer is None:
+            raise self._index.unknown(self._reader, key)
+        return self._decode(self._index.load(writer, key))
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the keys, sorted."""
+        return iter(sorted(self._index.visible(self._reader)))
+
+    def __len__(self) -> int:
+        """Count the keys."""
+        return len(self._index.visible(self._reader))
+
+    def __repr__(self) -> str:
+        shown = {}
+        for key in self:
+            try:
+                shown[key] = self[key]
+            except ContextKeyError:
+                shown[key] = "(written twice, in no fixed order)"
+        return repr(shown)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Outcome:
+    """How a run in a test went; `print(outcome)` shows its table.
+
+    `report` is what `Workflow.run` gives, `context` what the run left in the context, `files` what
+    the successful steps wrote with `ctx.output`: text, or bytes where they were opened as such, by
+    path as seen from the project.
+    """
+
+    report: dict[str, Any]
+    steps: dict[str, StepOutcome]
+    context: Mapping[str, Any]
+    files: Mapping[str, str | bytes]
+
+    @property
+    def status(self) -> str:
+        """How the run ended: `ok` or `failed`."""
+        return str(self.report["status"])
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        """How each step ended."""
+        return {name: step.status for name, step in self.steps.items()}
+
+    def __repr__(self) -> str:
+        """Tell in one line, what went wrong first: test tools show it so."""
+        steps = sorted(self.steps.values(), key=lambda step: _RANKS.get(step.status, 1))
+        told = "; ".join(_told(step) for step in steps)
+        return f"<{self.report['workflow']} {self.status}: {told}>"
+
+    def __str__(self) -> str:
+        """Show the table that a run's end shows."""
+        return table(self.report, width=100)
+
+
+def _told(step: StepOutcome) -> str:
+    why = (step.note or step.error).split("\n", 1)[0]
+    return f"{step.name} {step.status}" + (f" ({cut(why, NOTE_WIDTH)})" if why else "")
