@@ -24,7 +24,7 @@ from engine.cli.console import (
 )
 from engine.clock import SystemClock
 from engine.definitions import Found, find_all
-from engine.definitions.loader import load, load_file
+from engine.definitions.loader import SUFFIXES, load, load_file
 from engine.errors import EngineError, UsageError
 from engine.reports import terminal
 from engine.text import columns, human_time, pad, printable
@@ -142,7 +142,7 @@ def check(parsed: argparse.Namespace) -> int:
 
 
 def _checked(name: str, folder: Path) -> Found:
-    path = Path(name) if name.endswith(".py") or os.sep in name else None
+    path = Path(name) if name.endswith(SUFFIXES) or os.sep in name else None
     try:
         if path is not None and not path.is_file():
             raise UsageError(f"there is no file '{path}'", hint="name a workflow or its file")

@@ -98,7 +98,7 @@ def build() -> argparse.ArgumentParser:
 
 
 def _run(run: argparse.ArgumentParser) -> None:
-    run.add_argument("name", metavar="NAME", help="the workflow: pipelines/NAME.py")
+    run.add_argument("name", metavar="NAME", help="the workflow: pipelines/NAME.py, .yaml, .json")
     run.add_argument("--workers", metavar="N", type=_whole, default=4, help="steps at once (4)")
     run.add_argument(
         "--set", metavar="K=V", action="append", default=[], help="a parameter; may be repeated"

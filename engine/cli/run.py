@@ -24,7 +24,7 @@ from engine.cli.console import (
 )
 from engine.cli.signals import Stopped, Stops, stops_to
 from engine.clock import SystemClock
-from engine.definitions import load
+from engine.definitions import file_of, load
 from engine.errors import UsageError
 from engine.ports import Paths
 from engine.reports import terminal
@@ -50,7 +50,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
     given = _given(parsed.set)
-    _mind_dry_definition(project.folder_of(parsed) / f"{parsed.name}.py")
+    _mind_dry_definition(parsed.name, project.folder_of(parsed))
     definition = load(parsed.name, project.folder_of(parsed))
     dry = parsed.dry_run or definition.dry_run
     console = setup(
@@ -91,10 +91,11 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
     return _exit_code(report, stops)
 
 
-def _mind_dry_definition(path: Path) -> None:
+def _mind_dry_definition(name: str, folder: Path) -> None:
     """Leave no bytecode behind if the workflow may turn out to be a dry one once it is loaded."""
     with suppress(OSError, ValueError):
-        if b"dry_run" in path.read_bytes():
+        path = file_of(name, folder)
+        if path is not None and b"dry_run" in path.read_bytes():
             sys.dont_write_bytecode = True
 
 

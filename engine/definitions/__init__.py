@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from engine.definitions.loader import Found, find_all, load, load_file
+from engine.definitions.loader import Found, file_of, find_all, load, load_file
 
-__all__ = ["Found", "find_all", "load", "load_file"]
+__all__ = ["Found", "file_of", "find_all", "load", "load_file"]

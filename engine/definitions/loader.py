@@ -1,4 +1,4 @@
-"""Workflows in files: `pipelines/NAME.py` with a module-level `workflow`."""
+"""Workflows in files: `pipelines/NAME.py` with a module-level `workflow`, NAME.yaml, NAME.json."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from engine.naming import did_you_mean
 from engine.workflow import Workflow
 
 ATTRIBUTE = "workflow"
+CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
+SUFFIXES = (".py", *CONFIG_SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,26 @@ def load(name: str, folder: Path) -> Definition:
         check_name("workflow", name)
     except DefinitionError as error:
         raise UsageError(error.message, hint=error.hint) from None
-    path = folder / f"{name}.py"
-    if not path.is_file():
-        names = [path.stem for path in _files(folder)]
+    path = file_of(name, folder)
+    if path is None:
+        names = list(dict.fromkeys(path.stem for path in _files(folder)))
         there = f"it has: {', '.join(names) or 'none'}"
         raise UsageError(
             f"there is no workflow '{name}' in '{folder}'",
             hint=f"{did_you_mean(name, names)} {there}".lstrip(),
         )
-    return load_file(path)
+    return _named_as_its_file(load_file(path), path)
+
+
+def file_of(name: str, folder: Path) -> Path | None:
+    """Give the file of a workflow. Raises `DefinitionError` if there are two."""
+    found = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").is_file()]
+    if len(found) > 1:
+        names = " and ".join(f"'{path.name}'" for path in found)
+        raise DefinitionError(
+            f"{folder}: {names} both define the workflow '{name}'", hint="keep one of them"
+        )
+    return found[0] if found else None
 
 
 def load_file(path: Path) -> Definition:
@@ -63,10 +76,13 @@ def load_file(path: Path) -> Definition:
 
 
 def find_all(folder: Path) -> Iterator[Found]:
-    """Load every workflow of the folder, by name; files without one are no workflows."""
+    """Load every workflow of the folder, by name; Python files without one are no workflows."""
     for path in _files(folder):
         try:
+            file_of(path.stem, folder)
             definition = _workflow_in(path)
+            if definition is not None:
+                definition = _named_as_its_file(definition, path)
         except EngineError as error:
             yield Found(path.stem, path, error=error)
             continue
@@ -75,10 +91,27 @@ def find_all(folder: Path) -> Iterator[Found]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.py") if not path.name.startswith(("_", ".")))
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix in SUFFIXES and not path.name.startswith(("_", ".")) and path.is_file()
+    )
+
+
+def _named_as_its_file(definition: Definition, path: Path) -> Definition:
+    if definition.name != path.stem:
+        raise DefinitionError(
+            f"{path}: the workflow in it is called '{definition.name}'",
+            hint=f"call it '{path.stem}', or rename the file to {definition.name}{path.suffix}",
+        )
+    return definition
 
 
 def _workflow_in(path: Path) -> Definition | None:
+    if path.suffix in CONFIG_SUFFIXES:
+        from engine.definitions import config  # with PyYAML: not for a workflow in Python
+
+        return config.load(path)
     module = _execute(path)
     workflow = getattr(module, ATTRIBUTE, None)
     if workflow is None:
@@ -88,17 +121,13 @@ def _workflow_in(path: Path) -> Definition | None:
             f"{path}: '{ATTRIBUTE}' is not a Workflow but {type(workflow).__name__}",
             hint=f'write {ATTRIBUTE} = Workflow("{path.stem}").add(…)',
         )
-    if workflow.name != path.stem:
-        raise DefinitionError(
-            f"{path}: the workflow in it is called '{workflow.name}'",
-            hint=f"call it '{path.stem}', or rename the file to {workflow.name}.py",
-        )
     try:
-        return replace(workflow.definition(), source=path.absolute())
+        definition = replace(workflow.definition(), source=path.absolute())
     except DefinitionError as error:
         error.message = f"{path}: {error.message}"
         error.faults = tuple(replace(fault, file=str(path)) for fault in error.faults)
         raise
+    return _named_as_its_file(definition, path)
 
 
 def _execute(path: Path) -> ModuleType:
