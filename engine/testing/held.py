@@ -114,7 +114,10 @@ class HeldLog(FileLog):
 
 
 class HeldLogs(RunLogs):
-    """The attempt logs of a run: `lines` as a file would hold them, `texts` by step."""
+    """The attempt logs of a run: `lines` as a file would hold them, `texts` without time and kind.
+
+    Both are by step and number of the attempt.
+    """
 
     def __init__(self, *, run_id: int, clock: Clock, secrets: Secrets) -> None:
         """Hold nothing yet."""
@@ -122,14 +125,18 @@ class HeldLogs(RunLogs):
             Path(os.devnull), run_id=run_id, clock=clock, mask=secrets.mask, forward=self._take
         )
         self.lines: dict[tuple[str, int], list[str]] = {}
-        self.texts: dict[str, list[str]] = {}
+        self.texts: dict[tuple[str, int], list[str]] = {}
 
     def open(self, step: str, number: int) -> HeldLog:
         """Give the log of an attempt."""
         return HeldLog(self, step, number)
 
+    def text(self, step: str, number: int) -> list[str]:
+        """Give what an attempt has logged."""
+        return self.texts.get((step, number), [])
+
     def _take(self, line: LogLine) -> None:
-        self.texts.setdefault(line.step, []).append(line.text)
+        self.texts.setdefault((line.step, line.number), []).append(line.text)
 
 
 class HeldValues:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.definitions import load, load_file
+from engine.definitions.loader import SUFFIXES
 from engine.errors import UsageError
 from engine.model import Definition
 from engine.paths import find_paths, pipelines_folder
@@ -70,7 +71,7 @@ def _definition(workflow: Workflow | Definition | str | Path) -> Definition:
         return workflow
     if isinstance(workflow, Workflow):
         return workflow.definition()
-    if isinstance(workflow, Path) or "/" in workflow:
+    if isinstance(workflow, Path) or "/" in workflow or workflow.endswith(SUFFIXES):
         path = Path(workflow).absolute()
         _on_path(path.parent.parent)
         return load_file(path)

@@ -16,6 +16,7 @@ from engine.context import INITIAL, ContextIndex, RunScope
 from engine.model import Definition, Encoded
 from engine.ports import Paths
 from engine.reports import Surroundings, build
+from engine.reports.run_report import LINES_MAX
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.secrets import Secrets
@@ -73,7 +74,7 @@ class Wiring:
         except Escaped as escaped:
             raise escaped.error from None
         report = _report(History(database), run_id, logs)
-        _tell_failures(report)
+        _tell_failures(report, logs)
         return Outcome(
             report=report,
             steps={row["name"]: _step(row, logs) for row in report["steps"]},
@@ -139,16 +140,21 @@ def _step(row: Mapping[str, Any], logs: HeldLogs) -> StepOutcome:
         attempts=row["attempts"],
         note=row["note"],
         error=row["error"],
-        log="\n".join(logs.texts.get(row["name"], ())),
+        log="\n".join(
+            line for n in range(row["attempts"]) for line in logs.text(row["name"], n + 1)
+        ),
     )
 
 
-def _tell_failures(report: Mapping[str, Any]) -> None:
-    """Log failures with their last lines, tracebacks among them: test tools show what is logged."""
+def _tell_failures(report: Mapping[str, Any], logs: HeldLogs) -> None:
+    """Log failures with what the last attempt logged, a traceback at its end.
+
+    Test tools show what is logged, beside an assertion that failed.
+    """
     for row in report["steps"]:
         if row["status"] == "failed":
-            lines = "\n".join([f"step '{row['name']}' failed: {row['error']}", *row["last_lines"]])
-            logger.error("%s", lines)
+            lines = logs.text(row["name"], row["attempts"])[-LINES_MAX:]
+            logger.error("step '%s' failed: %s", row["name"], "\n".join([row["error"], *lines]))
 
 
 def _final(ordered: graph.Graph, values: HeldValues, scope: RunScope) -> FinalContext:
