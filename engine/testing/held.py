@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from engine.ancestry import INITIAL
 from engine.events import Action, EndStep
 from engine.logs import FileLog, LogLine, RunLogs
 from engine.model import Encoded, OutputFile
@@ -39,9 +40,16 @@ class HeldFiles:
         for file in files:
             content, data = self._finished.pop(file.temporary)
             self.published[self._key(Path(file.target))] = content
-            if self._folder is not None and Path(file.target).is_relative_to(self._folder):
-                Path(file.target).parent.mkdir(parents=True, exist_ok=True)
+            if self._is_real(Path(file.target)):
                 Path(file.target).write_bytes(data)
+
+    def make_folder_of(self, target: Path) -> None:
+        """Make the folder of a file that is to be really there."""
+        if self._is_real(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+
+    def _is_real(self, target: Path) -> bool:
+        return self._folder is not None and target.is_relative_to(self._folder)
 
     def _key(self, target: Path) -> str:
         """Name a file as seen from the project; its home is `var`, wherever it is."""
@@ -75,6 +83,7 @@ class HeldOutputs(Outputs):
         target = self.target_of(path)
         pending = Pending(self, target, target, None)
         self.take(pending)
+        self._held.make_folder_of(target)
         fd = os.memfd_create("kahnban-output")
         try:
             # By name, so that its own name can be opened too, here and in children.
@@ -140,25 +149,21 @@ class HeldLogs(RunLogs):
 
 
 class HeldValues:
-    """Implements `engine.ports.Values`: all that was written, by step and key."""
+    """Implements `engine.ports.Values`: all that was written; `writers` has who wrote each key."""
 
-    def __init__(self) -> None:
-        """Hold nothing yet."""
-        self._values: dict[tuple[int, str], Encoded] = {}
-        self.written: list[tuple[int, tuple[tuple[str, Encoded], ...]]] = []
+    def __init__(self, context: Iterable[tuple[str, Encoded]]) -> None:
+        """Hold the initial context, which comes before all writers."""
+        self._values = {(INITIAL, key): value for key, value in context}
+        self.writers: dict[str, list[int]] = {key: [] for _, key in self._values}
 
     def observe(self, actions: Sequence[Action], now: float) -> None:
         """Take in what steps have written."""
         del now
         for action in actions:
-            if type(action) is EndStep and action.writes:
-                self.record(action.step, action.writes)
-
-    def record(self, step: int, writes: Iterable[tuple[str, Encoded]]) -> None:
-        """Take in what one step, or the initial context, has written."""
-        kept = tuple(writes)
-        self.written.append((step, kept))
-        self._values.update({(step, key): value for key, value in kept})
+            if type(action) is EndStep:
+                for key, value in action.writes:
+                    self._values[action.step, key] = value
+                    self.writers.setdefault(key, []).append(action.step)
 
     def load(self, step: int, key: str) -> Encoded:
         """Give a value as stored."""

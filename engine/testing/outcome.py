@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.context import ContextIndex
+from engine.context import INITIAL, ContextIndex
 from engine.errors import ContextKeyError
+from engine.graph import Graph
 from engine.model import Encoded
 from engine.reports.terminal import table
+from engine.testing.held import HeldValues
 from engine.text import cut
 
 NOTE_WIDTH = 80
+END = "the end"  # as the name of who reads the final context
 _RANKS = {"failed": 0, "ok": 2}  # in `repr`
 
 
@@ -31,24 +34,54 @@ class StepOutcome:
 class FinalContext(Mapping[str, Any]):
     """The context as a step would read it that depends on all others."""
 
-    def __init__(self, index: ContextIndex, reader: int, decode: Callable[[Encoded], Any]) -> None:
-        """Read as the step at position `reader`."""
-        self._index, self._reader, self._decode = index, reader, decode
+    def __init__(
+        self, ordered: Graph, values: HeldValues, decode: Callable[[Encoded], Any]
+    ) -> None:
+        """Read what the steps of a graph have left in `values`."""
+        self._graph, self._values, self._decode = ordered, values, decode
 
     def __getitem__(self, key: str) -> Any:
         """Read a key. Raises `ContextKeyError` if two unordered steps wrote it, or nobody."""
-        writer = self._index.writer_for(self._reader, key)
+        writers = self._values.writers.get(key)
+        if writers is None or len(writers) > 1:
+            writer = self._writer_of(key)
+        else:
+            writer = writers[0] if writers else INITIAL
+        return self._decode(self._values.load(writer, key))
+
+    def _writer_of(self, key: str) -> int:
+        """Give the writer whose value such a step would see, or raise as for that step."""
+        graph, writers = self._graph, self._values.writers
+        reader = len(graph.names)
+        index = ContextIndex(
+            [*graph.upstreams, tuple(range(reader))],
+            [*graph.names, END],
+            [*graph.generations, max(graph.generations) + 1],
+            self._values,
+        )
+        for each, steps in writers.items():
+            for step in steps or (INITIAL,):
+                index.record_keys(step, [each])
+        writer = index.writer_for(reader, key)
         if writer is None:
-            raise self._index.unknown(self._reader, key)
-        return self._decode(self._index.load(writer, key))
+            raise index.unknown(reader, key)
+        return writer
+
+    def __contains__(self, key: object) -> bool:
+        """Tell whether a step, or the test, wrote the key."""
+        return key in self._values.writers
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Read a key, or give `default` if nobody wrote it; else as `[key]`."""
+        return self[key] if key in self else default  # noqa: SIM401 - this is `get`
 
     def __iter__(self) -> Iterator[str]:
         """Go through the keys, sorted."""
-        return iter(sorted(self._index.visible(self._reader)))
+        return iter(sorted(self._values.writers))
 
     def __len__(self) -> int:
         """Count the keys."""
-        return len(self._index.visible(self._reader))
+        return len(self._values.writers)
 
     def __repr__(self) -> str:
         shown = {}

@@ -34,7 +34,6 @@ from store.history import History
 logger = logging.getLogger("engine.testing")
 
 NOBODY = "test"  # as user and host: a report says nothing of the machine
-END = "the end"  # as the name of who reads the final context
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,7 @@ class Wiring:
         run_id = journal.begin_run(database, self._new_run(ordered))
         files = HeldFiles(self.paths, folder)
         logs = HeldLogs(run_id=run_id, clock=clock, secrets=self.secrets)
-        values = HeldValues()
-        values.record(INITIAL, self.context)
+        values = HeldValues(self.context)
         index = ContextIndex(ordered.upstreams, ordered.names, ordered.generations, values)
         index.record(INITIAL, self.context)
         tools = self._tools(run_id, index, logs, files)
@@ -78,7 +76,7 @@ class Wiring:
         return Outcome(
             report=report,
             steps={row["name"]: _step(row, logs) for row in report["steps"]},
-            context=_final(ordered, values, tools.scope),
+            context=FinalContext(ordered, values, tools.scope.codec.decode),
             files=MappingProxyType(files.published),
         )
 
@@ -155,17 +153,3 @@ def _tell_failures(report: Mapping[str, Any], logs: HeldLogs) -> None:
         if row["status"] == "failed":
             lines = logs.text(row["name"], row["attempts"])[-LINES_MAX:]
             logger.error("step '%s' failed: %s", row["name"], "\n".join([row["error"], *lines]))
-
-
-def _final(ordered: graph.Graph, values: HeldValues, scope: RunScope) -> FinalContext:
-    """Give the context as the run's end sees it: as one more step that depends on all others."""
-    count = len(ordered.names)
-    index = ContextIndex(
-        [*ordered.upstreams, tuple(range(count))],
-        [*ordered.names, END],
-        [*ordered.generations, max(ordered.generations) + 1],
-        values,
-    )
-    for step, writes in values.written:
-        index.record(step, writes)
-    return FinalContext(index, count, scope.codec.decode)

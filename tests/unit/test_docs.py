@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import engine
+from engine import testing
 from engine.cli import options
 from engine.context import StepContext
 from engine.definitions.loader import load_file
@@ -88,10 +89,11 @@ def python_blocks() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
         for _, language, source in _FENCE.findall(page.read_text("utf-8")):
-            match = re.match(r"# (pipelines/\S+)\n", source)
+            match = re.match(r"# ((?:pipelines|tests)/\S+)\n", source)
             if language == "python":
                 assert match, f"{page_id(page)}: a Python block does not say which file it is"
-                found.append((match[1], source))
+                if match[1].startswith("pipelines/"):
+                    found.append((match[1], source))
     return found
 
 
@@ -221,6 +223,15 @@ def test_variables_of_commands_are_told_in_full() -> None:
 def test_statuses_are_told_in_full(number: int, words: type[StrEnum]) -> None:
     """The glossary has every status, in the order of the vocabulary."""
     assert names(block("docs/glossary.md", "## Statuses", number)) == list(words)
+
+
+def test_options_of_a_run_in_a_test_are_told_in_full() -> None:
+    """The tables have every option of `engine.testing.run`, in order, and all of its outcome."""
+    options_told = names(block(WRITING, "`run(workflow, …)`"))
+    assert options_told == list(inspect.signature(testing.run).parameters)[1:]
+    told = names([row[:1] for row in block(WRITING, "`run(workflow, …)`", 1)])
+    own = {field.name for field in fields(testing.Outcome)} | {"status", "statuses"}
+    assert {name.partition("[")[0] for name in told} == own
 
 
 def test_glossary_has_the_terms() -> None:

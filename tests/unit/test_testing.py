@@ -92,6 +92,9 @@ def test_a_key_written_twice_in_no_order_is_refused() -> None:
     outcome = run(two_writers())
     with pytest.raises(ContextKeyError, match="which both 'a' and 'b' wrote, in no fixed order"):
         outcome.context["k"]
+    with pytest.raises(ContextKeyError, match="in no fixed order"):
+        outcome.context.get("k")
+    assert "k" in outcome.context
     assert repr(outcome.context) == "{'k': '(written twice, in no fixed order)'}"
 
 
@@ -110,6 +113,7 @@ def test_an_unknown_key_is_told() -> None:
     with pytest.raises(ContextKeyError, match="step 'b' left nothing there"):
         outcome.context["b"]
     assert "b" not in outcome.context
+    assert outcome.context.get("b", 7) == 7
 
 
 def test_a_failed_step_leaves_nothing() -> None:
@@ -454,6 +458,20 @@ def test_outputs_of_a_folder_are_written(tmp_path: Path) -> None:
     assert outcome.files == WRITTEN
     assert (tmp_path / "var" / "b.bin").read_bytes() == b"\0\1"
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "b.bin", "text.txt", "var"]
+
+
+def test_folders_of_outputs_are_made_at_once(tmp_path: Path) -> None:
+    """As in a run, a step that writes a file can look into its folder, where the file is not yet.
+
+    The sales workflow did so, and failed in a test alone.
+    """
+
+    def look(ctx: Any) -> list[str]:
+        with ctx.output("a/b/k.txt"):
+            pass
+        return [path.name for path in (ctx.paths.root / "a" / "b").iterdir()]
+
+    assert run(one(look), folder=tmp_path).context == {"a": []}
 
 
 def test_outputs_obey_the_rules_of_a_run(tmp_path: Path) -> None:
