@@ -71,6 +71,10 @@ def _definition(workflow: Workflow | Definition | str | Path) -> Definition:
         return workflow
     if isinstance(workflow, Workflow):
         return workflow.definition()
+    if not isinstance(workflow, str | Path):
+        raise UsageError(
+            f"workflow is {workflow!r}", hint="give a Workflow, its name, or the path of its file"
+        )
     if isinstance(workflow, Path) or "/" in workflow or workflow.endswith(SUFFIXES):
         path = Path(workflow).absolute()
         _on_path(path.parent.parent)

@@ -272,6 +272,30 @@ def test_workflows_shown_are_right(file: str, source: str, tmp_path: Path) -> No
     assert load_file(path).name == path.stem
 
 
+def test_functions_shown_work_on_a_plain_dict(tmp_path: Path) -> None:
+    """A function or condition of the guide that only reads `ctx[key]` may be called with a dict."""
+    (tmp_path / "pipelines").mkdir()
+    steps: dict[tuple[str, str], Step] = {}
+    for file, source in python_blocks():
+        path = tmp_path / file
+        path.write_text(source, "utf-8")
+        steps |= {(path.stem, step.name): step for step in load_file(path).steps}
+
+    def called(workflow: str, step: str, context: dict[str, object]) -> object:
+        run = steps[workflow, step].run
+        assert callable(run)
+        return run(context)
+
+    assert called("decorated", "second", {"first": 20}) == 21
+    assert called("library", "double", {"number": 21}) == 42
+    assert called("library", "tell", {"double": 42}) == "it is 42"
+    assert called("rates", "convert", {"fetch": {"pear": 4}}) == {"pear": 4.4}
+    few, many = (steps["branches", name].when for name in ("few", "many"))
+    assert few is not None
+    assert many is not None
+    assert [when({"count": n}) for n in (3, 30) for when in (few, many)] == [1, 0, 0, 1]
+
+
 def test_worked_change_fits_the_code() -> None:
     """The lines that the worked change starts from are there, one after the other."""
     found = 0

@@ -555,6 +555,13 @@ def test_an_unknown_workflow_is_told() -> None:
         run("noted")
 
 
+def test_anything_else_is_no_workflow() -> None:
+    """A module, say, is refused, with what is taken."""
+    with pytest.raises(UsageError, match="workflow is <module 'sys'") as caught:
+        run(sys)  # type: ignore[arg-type]
+    assert caught.value.hint == "give a Workflow, its name, or the path of its file"
+
+
 def test_a_definition_is_taken() -> None:
     """A checked definition runs like the workflow it is of."""
     assert run(one(nothing).definition()).status == "ok"
