@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from engine.ports import Clock, Paths
 from engine.secrets import Secrets
 
 Content = str | bytes
+NO_TEMPORARY = Path("/proc/no-temporary")  # what nobody has, for who would remove it
 
 
 class HeldFiles:
@@ -27,11 +29,12 @@ class HeldFiles:
         """Hold nothing yet; what is published inside of `folder` is also written there."""
         self._paths, self._folder = paths, folder
         self._finished: dict[str, tuple[Content, bytes]] = {}
+        self._names = map("held-{}".format, itertools.count(1))
         self.published: dict[str, Content] = {}
 
     def finish(self, content: Content, data: bytes) -> str:
         """Keep a file until it is published; gives a name for it."""
-        name = f"held-{len(self._finished)}"
+        name = next(self._names)
         self._finished[name] = content, data
         return name
 
@@ -81,21 +84,18 @@ class HeldOutputs(Outputs):
         check_mode(path, mode)
         text: dict[str, Any] = {} if mode == "wb" else {"encoding": encoding, "newline": newline}
         target = self.target_of(path)
-        pending = Pending(self, target, target, None)
+        pending = Pending(self, target, NO_TEMPORARY, None)
         self.take(pending)
-        self._held.make_folder_of(target)
-        fd = os.memfd_create("kahnban-output")
         try:
-            # By name, so that its own name can be opened too, here and in children.
-            with open(f"/proc/{os.getpid()}/fd/{fd}", mode, **text) as file:  # noqa: PTH123 - a descriptor's name
-                yield file
-            with open(fd, "rb", closefd=False) as reading:
-                data = reading.read()
+            self._held.make_folder_of(target)
+            with _memory() as (fd, own_name):
+                with open(own_name, mode, **text) as file:  # noqa: PTH123 - as real outputs do
+                    yield file
+                with open(fd, "rb", closefd=False) as reading:
+                    data = reading.read()
         except BaseException:
             self.forget(pending)
             raise
-        finally:
-            os.close(fd)
         content = data if mode == "wb" else data.decode(file.encoding)  # type: ignore[attr-defined]
         name = self._held.finish(content, data)
         sha256 = hashlib.sha256(data).hexdigest()
@@ -109,6 +109,16 @@ class HeldOutputs(Outputs):
             self._files.clear()
 
 
+@contextlib.contextmanager
+def _memory() -> Iterator[tuple[int, str]]:
+    """Give a file without a place: its descriptor, and a name for it, here and in children."""
+    fd = os.memfd_create("kahnban-output")
+    try:
+        yield fd, f"/proc/{os.getpid()}/fd/{fd}"
+    finally:
+        os.close(fd)
+
+
 class HeldLog(FileLog):
     """The log of one attempt, as lines in memory."""
 
@@ -119,7 +129,8 @@ class HeldLog(FileLog):
         self._held = logs.lines.setdefault((step, number), [])
 
     def _put(self, data: bytes) -> None:
-        self._held += data.decode("utf-8", "backslashreplace").splitlines()
+        self._held += data.decode().removesuffix("\n").split("\n")
+        self._written += len(data)
 
 
 class HeldLogs(RunLogs):

@@ -12,9 +12,10 @@ from engine.graph import Graph
 from engine.model import Encoded
 from engine.reports.terminal import table
 from engine.testing.held import HeldValues
-from engine.text import cut
+from engine.text import cut, printable
 
 NOTE_WIDTH = 80
+STEPS_TOLD = 20
 END = "the end"  # as the name of who reads the final context
 _RANKS = {"failed": 0, "ok": 2}  # in `repr`
 
@@ -120,7 +121,9 @@ class Outcome:
     def __repr__(self) -> str:
         """Tell in one line, what went wrong first: test tools show it so."""
         steps = sorted(self.steps.values(), key=lambda step: _RANKS.get(step.status, 1))
-        told = "; ".join(_told(step) for step in steps)
+        told = "; ".join(_told(step) for step in steps[:STEPS_TOLD])
+        if len(steps) > STEPS_TOLD:
+            told += f"; … and {len(steps) - STEPS_TOLD} more"
         return f"<{self.report['workflow']} {self.status}: {told}>"
 
     def __str__(self) -> str:
@@ -129,5 +132,5 @@ class Outcome:
 
 
 def _told(step: StepOutcome) -> str:
-    why = (step.note or step.error).split("\n", 1)[0]
-    return f"{step.name} {step.status}" + (f" ({cut(why, NOTE_WIDTH)})" if why else "")
+    why = cut(printable((step.note or step.error).split("\n", 1)[0]), NOTE_WIDTH)
+    return f"{step.name} {step.status}" + (f" ({why})" if why else "")

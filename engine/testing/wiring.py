@@ -16,7 +16,6 @@ from engine.context import INITIAL, ContextIndex, RunScope
 from engine.model import Definition, Encoded
 from engine.ports import Paths
 from engine.reports import Surroundings, build
-from engine.reports.run_report import LINES_MAX
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.secrets import Secrets
@@ -26,6 +25,7 @@ from engine.testing.clock import VirtualClock
 from engine.testing.held import HeldFiles, HeldLogs, HeldOutputs, HeldValues
 from engine.testing.inline import Escaped, InlineWorkers
 from engine.testing.outcome import FinalContext, Outcome, StepOutcome
+from engine.text import printable_lines
 from engine.workers.toolbox import Toolbox, codec_for
 from store import journal
 from store.connection import Database
@@ -33,6 +33,7 @@ from store.history import History
 
 logger = logging.getLogger("engine.testing")
 
+LINES_MAX = 60  # of a failed attempt's log
 NOBODY = "test"  # as user and host: a report says nothing of the machine
 
 
@@ -67,8 +68,9 @@ class Wiring:
             observe=values.observe,
             look_s=math.inf,  # nobody else can know of this run
         )
+        scheduler = Scheduler(plan_of(steps, ordered), workers=1)
         try:
-            Runner(Scheduler(plan_of(steps, ordered), workers=1), steps, ports).run()
+            Runner(scheduler, steps, ports).run()
         except Escaped as escaped:
             raise escaped.error from None
         report = _report(History(database), run_id, logs)
@@ -151,5 +153,6 @@ def _tell_failures(report: Mapping[str, Any], logs: HeldLogs) -> None:
     """
     for row in report["steps"]:
         if row["status"] == "failed":
-            lines = logs.text(row["name"], row["attempts"])[-LINES_MAX:]
-            logger.error("step '%s' failed: %s", row["name"], "\n".join([row["error"], *lines]))
+            logged = logs.text(row["name"], row["attempts"])[-LINES_MAX:]
+            lines = "\n".join(printable_lines(row["error"]) + logged)
+            logger.error("step '%s' failed: %s", row["name"], lines)

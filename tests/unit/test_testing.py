@@ -11,14 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tenacity import wait_fixed
 
 from engine import Param, RetryAfter, Skip, Step, Workflow, shell
-from engine.errors import ContextKeyError, DefinitionError, ParameterError, UsageError
+from engine.errors import (
+    ContextKeyError,
+    DefinitionError,
+    ParameterError,
+    SupersededError,
+    UsageError,
+)
 from engine.model import Shell
+from engine.ports import Paths
 from engine.testing import Outcome, run, times_out
+from engine.testing.held import HeldFiles, HeldOutputs
 
 
 def nothing(_: Any) -> None:
@@ -136,6 +144,22 @@ def test_the_outcome_tells_what_went_wrong_first() -> None:
         "<w failed: b failed (ZeroDivisionError: division by zero);"
         " c skipped (dependency failed: b); a ok>"
     )
+
+
+def test_an_outcome_tells_of_twenty_steps() -> None:
+    """Of a big workflow the one line has those that went wrong, and some of the others."""
+    workflow = Workflow("w")
+    for number in range(30):
+        workflow.add(Step(f"s{number}", lambda ctx: ctx["k"] if ctx.step == "s29" else None))
+    told = repr(run(workflow))
+    assert told.startswith("<w failed: s29 failed (ContextKeyError: step 's29' reads key 'k'")
+    assert told.endswith("; s17 ok; s18 ok; … and 10 more>")
+
+
+def test_an_outcome_steers_no_terminal() -> None:
+    """What a step's error holds is made printable, where it is shown and where it is logged."""
+    outcome = run(one(lambda _: 1, retries=0), replace={"a": ValueError("\x1b[2J")})
+    assert repr(outcome) == "<w failed: a failed (ValueError: \\x1b[2J)>"
 
 
 def test_the_outcome_prints_as_a_table() -> None:
@@ -493,6 +517,54 @@ def test_outputs_obey_the_rules_of_a_run(tmp_path: Path) -> None:
     assert "is written twice in one attempt" in error(twice)
 
 
+def test_an_output_may_be_tried_again(tmp_path: Path) -> None:
+    """One that could not be begun, or was broken off, does not count as written."""
+    (tmp_path / "a").write_text("in the way")
+
+    def again(ctx: Any) -> None:
+        with pytest.raises(OSError, match="exists"), ctx.output("a/k.txt"):
+            pytest.fail("not begun")
+        (tmp_path / "a").unlink()
+        with pytest.raises(ValueError, match="broken off"), ctx.output("a/k.txt") as file:
+            file.write("half")
+            raise ValueError("broken off")
+        with ctx.output("a/k.txt") as file:
+            file.write("whole")
+
+    assert run(one(again), folder=tmp_path).files == {"a/k.txt": "whole"}
+
+
+def test_an_output_that_comes_too_late_touches_nothing(tmp_path: Path) -> None:
+    """A file that is finished when its attempt has been closed leaves the one on disk alone.
+
+    It once stood for its own temporary, which is removed then.
+    """
+    (tmp_path / "k.txt").write_text("kept")
+    paths = Paths(tmp_path, tmp_path / "var", "")
+    outputs = HeldOutputs(HeldFiles(paths, tmp_path), tmp_path, "1-a-1")
+
+    def late() -> None:
+        with outputs.open("k.txt") as file:
+            file.write("late")
+            outputs.discard()
+
+    with pytest.raises(SupersededError, match="the attempt is over"):
+        late()
+    assert (tmp_path / "k.txt").read_text() == "kept"
+
+
+def test_a_log_has_an_end() -> None:
+    """An attempt that logs without measure is cut as in a run."""
+
+    def chatter(ctx: Any) -> None:
+        for _ in range(11):
+            ctx.log.info("\n".join(["x" * 60_000] * 17))
+
+    step = run(one(chatter)).steps["a"]
+    assert 9_000_000 < len(step.log) < 10_100_000
+    assert step.log.endswith("\noutput cut: the attempt has logged 10 MB")
+
+
 def test_the_home_is_not_there() -> None:
     """No step finds, or makes, anything in the home of a test's run."""
 
@@ -599,6 +671,7 @@ def test_an_exit_is_a_failure() -> None:
 # -- often, and side by side ----------------------------------------------------------------------
 
 
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 9), max_size=8), st.integers(0, 3))
 def test_runs_under_hypothesis(numbers: list[int], fails: int) -> None:
     """A property holds over many runs, each of them new."""
