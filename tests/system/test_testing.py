@@ -35,6 +35,11 @@ VALUES = {
 }
 
 
+@pytest.fixture
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 def nothing(_: Any) -> None:
     """Do nothing."""
 
@@ -173,11 +178,9 @@ def plain(report: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "make", [retries, skips, failures, conditions, values, keys, logs], ids=lambda f: f.__name__
 )
-def test_reports_are_those_of_a_run(
-    make: Callable[[], Workflow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("_elsewhere")
+def test_reports_are_those_of_a_run(make: Callable[[], Workflow]) -> None:
     """What a test sees is what a run reports, but for times and paths; the context too."""
-    monkeypatch.chdir(tmp_path)
     workflow, context = make(), {"given": 4}
     names, read = [step.name for step in workflow.steps], []
 
@@ -234,18 +237,19 @@ def workflows(draw: st.DrawFn) -> Workflow:
     return workflow
 
 
+@pytest.mark.usefixtures("_elsewhere")
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(workflows())
-def test_any_workflow_ends_as_it_does_in_a_run(tmp_path: Path, workflow: Workflow) -> None:
+def test_any_workflow_ends_as_it_does_in_a_run(workflow: Workflow) -> None:
     """Drawn workflows end alike, step by step and word by word, whatever the workers."""
-    real = workflow.run(store=f"sqlite:///{tmp_path}/runs.db", workers=3, fresh=True)
+    real = workflow.run(workers=3, fresh=True)
     ended = {"run_id": 1, "root_run": 1, "previous_status": None}
     assert plain(testing.run(workflow).report) == plain(real | ended)
 
 
-def test_files_are_those_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("_elsewhere")
+def test_files_are_those_of_a_run(tmp_path: Path) -> None:
     """What a step writes has the bytes that a run leaves on disk."""
-    monkeypatch.chdir(tmp_path)
 
     def write(ctx: Any) -> None:
         with ctx.output("a/utf-8.txt") as file:
