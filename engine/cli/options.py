@@ -13,6 +13,7 @@ from engine.errors import UsageError
 
 _EPILOG = """\
 examples:
+  init mine                      a folder with a first workflow that runs
   run daily --workers 4          run it, or go on from where the last run stopped
   run daily --dry-run            say what would run, and change nothing
   run sales --set date=2011-11-14
@@ -84,6 +85,8 @@ def build() -> argparse.ArgumentParser:
     check = add("check", "look:check", "load workflows and say what is wrong with them")
     check.add_argument("names", metavar="NAME|FILE", nargs="*", help="all of them without one")
     _json(check)
+    _graph(add)
+    _init(add)
     _read_commands(add)
     cancel = add("cancel", "cancel:cancel", "end a run that is on; its cleanup steps still run")
     cancel.add_argument("run", metavar="RUN", help="a run's number, `latest`, or a workflow's name")
@@ -115,6 +118,28 @@ def _run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--json-logs", action="store_true", help="log as JSON lines")
     run.add_argument("-q", "--quiet", action="store_true", help="silent on success")
     _json(run)
+
+
+def _init(add: Callable[..., argparse.ArgumentParser]) -> None:
+    init = add("init", "init:init", "make a folder with a first workflow that runs")
+    init.add_argument("dir", metavar="DIR", nargs="?", default=".", help="here, without one")
+    init.add_argument("--yaml", action="store_true", help="in YAML; without: in Python")
+
+
+_GRAPH_EPILOG = """\
+What depends on a step hangs on its rail: that of ● goes down, that of ◆ is to its right, ○ has
+none. A rail that is only crossed stays │, and … marks one for which there is no room."""
+
+
+def _graph(add: Callable[..., argparse.ArgumentParser]) -> None:
+    text = "draw the steps of a workflow and what depends on what"
+    graph = add("graph", "graph:graph", text, epilog=_GRAPH_EPILOG)
+    graph.add_argument("name", metavar="NAME|FILE", help="the workflow")
+    how = graph.add_mutually_exclusive_group()
+    how.add_argument(
+        "--format", choices=["mermaid", "dot"], help="for Mermaid or Graphviz; without: a drawing"
+    )
+    how.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _read_commands(add: Callable[..., argparse.ArgumentParser]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,24 @@ def program_words() -> list[str]:
     if called.name == "kahnban":
         return [str(called.absolute())]
     return [sys.executable, "-m", "engine"]
+
+
+def typed_words() -> list[str]:
+    """Give the program as a person types it: by its short name where that leads here."""
+    called = Path(sys.argv[0])
+    if called.name == "kahnban":
+        return ["kahnban"] if _leads_to("kahnban", called) else [str(called.absolute())]
+    dev = Path(sys.prefix).parent / "dev"
+    if sys.flags.safe_path and dev.is_file() and Path(__file__).parents[2] == dev.parent:
+        return [str(dev)]  # a checkout's `./dev`, which alone runs Python so
+    python = "python" if _leads_to("python", Path(sys.executable)) else sys.executable
+    return [python, "-m", "engine"]
+
+
+def _leads_to(name: str, program: Path) -> bool:
+    """Whether the shell finds `program` by its name; a link elsewhere has other packages."""
+    found = shutil.which(name)
+    return found is not None and Path(found).absolute() == program.absolute()
 
 
 def command_words(parsed: argparse.Namespace, paths: Paths) -> list[str]:

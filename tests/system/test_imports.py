@@ -52,11 +52,13 @@ MAIN = "from engine.__main__ import main; raise SystemExit(main())"
         (MAIN, ["run", "--help"]),
         (MAIN, ["check"]),
         (MAIN, ["check", "flow"]),
+        (MAIN, ["graph", "flow"]),
+        (MAIN, ["init", "other", "--yaml"]),
         (MAIN, ["list"]),
     ],
 )
 def test_light(project: Project, what: str, arguments: list[str]) -> None:
-    """Neither the package, nor help, nor `check` imports SQLAlchemy or other heavy packages."""
+    """The package, help, and what only reads or writes definitions import no heavy package."""
     project.chain()
     assert imported(project, what, *arguments) == []
 

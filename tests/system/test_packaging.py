@@ -134,6 +134,20 @@ def test_the_command_runs_a_workflow(installed: Installed) -> None:
     assert "hello" in shown.stdout
 
 
+@pytest.mark.parametrize("options", [[], ["--yaml"]], ids=["python", "yaml"])
+def test_the_first_workflow_runs(installed: Installed, options: list[str]) -> None:
+    """What `init` makes runs by the very commands that it names, with `kahnban` on the path."""
+    path = f"{installed.command.parent}:{os.environ['PATH']}"
+    folder = f"first {len(options)}"
+    made = _run(installed.command, "init", folder, *options, cwd=installed.work, path=path)
+    assert (made.returncode, made.stderr) == (0, "")
+    _, _, commands = made.stdout.partition("next:\n")
+    assert commands == f"  cd '{folder}'\n  kahnban run hello\n  kahnban graph hello\n"
+    done = _run("sh", "-euc", commands, cwd=installed.work, path=path)
+    assert done.returncode == 0, done.stderr
+    assert (installed.work / folder / "out" / "hello.txt").read_text() == "Hello, world!\n"
+
+
 def test_a_folder_named_engine_is_not_taken_for_ours(installed: Installed) -> None:
     """Beside somebody else's `engine/`, the command still runs this one."""
     other = installed.work / "other"

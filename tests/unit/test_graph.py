@@ -256,18 +256,6 @@ def depends_on_of(tasks: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
     return {task["name"]: task["deps"] for task in tasks}
 
 
-def test_a_package_graph_with_cycles(shared: Path) -> None:
-    """Of 843 packages that never become ready only those of one real cycle are told."""
-    depends_on = depends_on_of(real(shared, "debian-closure-cyclic.json.gz")["tasks"])
-    answers = real(shared, "debian-closure-answers.json")
-    assert len(depends_on) == answers["nodes"]
-    with pytest.raises(CycleError) as caught:
-        order_steps(depends_on)
-    path = caught.value.path
-    assert_is_real_cycle(path, depends_on)
-    assert any(set(path) <= set(cycle) for cycle in answers["all_scc"])
-
-
 def test_a_package_graph_without_cycles(shared: Path) -> None:
     """With each cycle merged it orders, thirty deep."""
     depends_on = depends_on_of(real(shared, "debian-closure-condensed.json.gz")["tasks"])
