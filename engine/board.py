@@ -38,6 +38,8 @@ class Board:
         self._ready: list[int] = []  # ranks
         self._held: set[int] = set()  # due, but an attempt left behind still runs
         self._fresh: list[int] = []  # restored, and not yet decided about
+        self._ahead: set[int] = set()  # restored as ended, above which something has not
+        self._counts_as: dict[int, StepStatus] = {}
         self._cleanup = False
         self._by_rank = graph.ranked()
         self._rank = sorted(range(count), key=self._by_rank.__getitem__)  # the inverse
@@ -139,10 +141,18 @@ class Board:
         pending = [step]
         while pending:
             up = pending.pop()
-            self.open -= 1
-            for down in self._frontier.end(up, self.status[up]):
-                if self.status[down] is _S.WAITING and self._decide(down, at, actions):
+            if up in self._ahead:
+                self._ahead.discard(up)
+            else:
+                self.open -= 1
+            for down in self._pass_on(up):
+                waits = self.status[down] is _S.WAITING
+                if down in self._ahead or (waits and self._decide(down, at, actions)):
                     pending.append(down)
+
+    def _pass_on(self, step: int) -> list[int]:
+        """Count an ended step; give those downstream that it was the last to wait for."""
+        return self._frontier.end(step, self._counts_as.get(step, self.status[step]))
 
     def decide_fresh(self, now: float, actions: list[Action]) -> None:
         """Decide, once, about the steps that were restored with nothing left to wait for."""
@@ -180,6 +190,8 @@ class Board:
     def _restore(self, states: Iterable[StepState]) -> None:
         for step, state in enumerate(states):
             self.used[step] = state.used
+            if state.counts_as is not None:
+                self._counts_as[step] = state.counts_as
             if state.status in ENDED_STEP:
                 self.status[step] = state.status
             elif state.next_attempt_at is not None:
@@ -190,7 +202,10 @@ class Board:
         for step in order:
             if self.status[step] in ENDED_STEP:
                 self.open -= 1
-                self._frontier.end(step, self.status[step])
+                if self._frontier.is_due(step):
+                    self._pass_on(step)
+                else:  # what is after it may read what is above it
+                    self._ahead.add(step)
         self._fresh = [
             step
             for step in order

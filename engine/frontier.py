@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine import notes
 from engine.graph import Graph
 from engine.model import StepStatus, TriggerRule
 from engine.trigger import Decision, decide
@@ -56,7 +57,7 @@ class Frontier:
         names = self._graph.names
         match decision:
             case Decision.SKIP_FAILED:
-                return decision, f"dependency failed: {names[self._root[failed]]}"
+                return decision, f"{notes.DEPENDENCY_FAILED}{names[self._root[failed]]}"
             case Decision.SKIP_SKIPPED:
                 return decision, f"dependency skipped: {names[skipped]}"
             case Decision.SKIP_NONE_FAILED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 NOT_STARTED = "not started"
+DEPENDENCY_FAILED = "dependency failed: "  # then the name of the root failure
 BEFORE_RETRY = "stopped before its retry"
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engine.model import StepStatus
 
+MARKED = "marked as done"
+NOT_CHOSEN = "not chosen"
 LOST_MAX = 3  # attempts lost with their engine in a row, before the step is held responsible
 
 _KEPT = (StepStatus.OK, StepStatus.CACHED)
@@ -16,7 +18,8 @@ _KEPT = (StepStatus.OK, StepStatus.CACHED)
 class Past:
     """A step as the run before left it; see `store.history.PastStep`.
 
-    `own_skip` tells a skip by its own condition or `Skip` from one that its upstreams caused.
+    `own_skip` tells a skip by its own condition or `Skip` from one that its upstreams caused,
+    `failed_above` one that a failure caused; `marked` says that a person marked it as done.
     """
 
     status: StepStatus
@@ -30,6 +33,8 @@ class Past:
     lost: int = 0
     files: Sequence[tuple[str, str]] = ()
     own_skip: bool = False
+    failed_above: bool = False
+    marked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +49,12 @@ class Fresh:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What becomes of a step: `what` is reuse, redo or new, and `why` says why.
+    """What becomes of a step, and `why`: `what` is reuse, redo, new, or marked as done.
 
-    A reused step keeps `status`; a redone one starts with `used` attempts spent and is not tried
-    before `retry_at`. `own_key` says that its idempotency key is the new run's, not `key_run`'s.
+    Of a run of chosen steps it is run, keep, or not chosen; then `counts_as` is what the trigger
+    rules of the steps after it take it for. A step with a `status` has ended as the run begins;
+    a redone one starts with `used` attempts spent and is not tried before `retry_at`. `own_key`
+    says that its idempotency key is the new run's, not `key_run`'s.
     """
 
     what: str
@@ -60,6 +67,7 @@ class Choice:
     key_run: int = 0
     own_key: bool = False
     lost: int = 0
+    counts_as: StepStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,8 @@ class Rules:
     """How to judge: `file_matches(target, sha256)`, how parts differ, what must be redone.
 
     `values_fault(run, step)` says what is wrong with the values that a step left in a run; it is
-    asked about steps that have nothing else against them.
+    asked about steps that have nothing else against them. `marked` says of each step that is marked
+    as done what it is given.
     """
 
     run_id: int
@@ -75,6 +84,12 @@ class Rules:
     values_fault: Callable[[int, str], str]
     difference: Callable[[Mapping[str, str], Mapping[str, str]], str]
     forced: str | None = None
+    marked: Mapping[str, str] = field(default_factory=dict)
+
+
+def mark(given: str) -> Choice:
+    """Take a step as done because a person says so; `given` shows its values."""
+    return Choice(MARKED, given, status=StepStatus.OK)
 
 
 def choose(
@@ -83,22 +98,29 @@ def choose(
     """Decide for every step, by position; `order` is a dependency order.
 
     A step is reused if it was `ok` (or skipped by itself) in the chain, is the same, has its files
-    and values as they were, and none of its upstreams, at any distance, runs again.
+    and values as they were, and none of its upstreams, at any distance, runs again. One that was
+    marked as done minds no upstream, unless that is the one asked for, or after it.
     """
     choices: list[Choice | None] = [None] * len(steps)
+    forced = [False] * len(steps)
+    anew = [""] * len(steps)  # what gives the steps after it to do again, if anything
     for position in order:
         step = steps[position]
         old = past.get(step.name)
-        if old is None:
-            choices[position] = Choice("new", "new step")
-            continue
-        again = next((steps[up].name for up in step.upstreams if not _is_reused(choices[up])), None)
-        choices[position] = _choose_one(step, old, again, rules)
+        above = next((anew[up] for up in step.upstreams if anew[up]), None)
+        forced[position] = step.name == rules.forced or any(forced[up] for up in step.upstreams)
+        if step.name in rules.marked:
+            choice = mark(rules.marked[step.name])
+            above = f"'{step.name}' is marked as done"
+        elif old is None:
+            choice = Choice("new", "new step")
+        else:
+            holds = old.marked and not forced[position]
+            choice = _choose_one(step, old, None if holds else above, rules)
+        choices[position] = choice
+        is_kept = choice.what in ("reuse", MARKED)
+        anew[position] = (above or "") if is_kept else f"'{step.name}' runs again"
     return [choice for choice in choices if choice is not None]
-
-
-def _is_reused(choice: Choice | None) -> bool:
-    return choice is not None and choice.what == "reuse"
 
 
 def _choose_one(step: Fresh, old: Past, again: str | None, rules: Rules) -> Choice:
@@ -134,7 +156,7 @@ def _why_again(step: Fresh, old: Past, again: str | None, rules: Rules) -> str:
     if step.name == rules.forced:
         return "asked for"
     if again is not None:
-        return f"'{again}' runs again"
+        return again
     if step.fingerprint != old.fingerprint:
         return rules.difference(old.parts or {}, step.parts) or "it changed"
     for target, sha256 in old.files:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 
 # Controls, line separators, bidi and invisible marks can forge, hide or turn round what is shown;
@@ -16,6 +17,7 @@ _BEYOND_ASCII = (
 _HOSTILE = re.compile(f"[\x00-\x1f{_BEYOND_ASCII}]")
 _HOSTILE_IN_JSON = re.compile(f"[{_BEYOND_ASCII}]")  # the rest JSON itself escapes
 ELLIPSIS = "…"
+ONLY_MAX = 5
 
 
 def printable(text: str) -> str:
@@ -83,6 +85,13 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
     """Fill `text` up to `width` columns, on its right or, for figures, on its left."""
     fill = " " * (width - columns(text))
     return fill + text if right else text + fill
+
+
+def only(steps: Sequence[str]) -> str:
+    """Say that a run was bound to these steps: "only fetch, load"; nothing of a whole run."""
+    shown = [printable(step) for step in steps[:ONLY_MAX]]
+    more = [f"{len(steps) - ONLY_MAX} more"] if len(steps) > ONLY_MAX else []
+    return f"only {', '.join([*shown, *more])}" if steps else ""
 
 
 def human_duration(seconds: float | None) -> str:

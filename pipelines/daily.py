@@ -17,11 +17,14 @@ from typing import Any
 from engine import Param, Step, Workflow
 from engine.model import TriggerRule
 from pipelines._daily import backup as backups
-from pipelines._daily import deliver as delivery
 from pipelines._daily import findings, host, journal, packages, runs, services, trend
+from pipelines._daily.deliver import message
 from pipelines._daily.digest import digest
 from pipelines._daily.page import page
 from pipelines._daily.shapes import Backup, Day, Host, Journal, Packages, Services, StoreDay
+from pipelines._machine import records
+from pipelines._machine.delivery import Sent, send, settings_of
+from pipelines._machine.findings import headline, order
 
 FETCHES = ("fetch_host", "fetch_packages", "fetch_services", "fetch_journal", "fetch_store")
 
@@ -75,7 +78,7 @@ def transform(ctx: Any) -> Day:
     )
     earlier = trend.load_earlier(ctx.paths.home / "reports", day, figures["host"])
     growth = trend.growth(earlier, figures, machine)
-    found = findings.order(
+    found = order(
         [
             *(findings.of_host(machine) if machine else ()),
             *findings.of_growth(growth),
@@ -86,8 +89,8 @@ def transform(ctx: Any) -> Day:
         ]
     )
     figures["findings"] = len(found)
-    reasons = runs.notes(ctx.paths.store_url, ctx.run_id, "skipped")
-    ctx.log.info("%s", findings.headline(found, figures["host"] or "this machine"))
+    reasons = records.notes(ctx.paths.store_url, ctx.run_id, "skipped")
+    ctx.log.info("%s", headline(found, figures["host"] or "this machine"))
     return Day(
         date=day.isoformat(),
         measured_at=figures["measured_at"],
@@ -143,18 +146,12 @@ def deliver(ctx: Any) -> list[str]:
         file.write(page(day, saved))
     with ctx.output(f"{stem}.txt") as file:
         file.write(digest(day, saved))
-    sent = delivery.Sent(Path(f"{stem}.sent.json"), ctx.idempotency_key)
-    said = delivery.send(day, saved, lambda name: _setting(ctx, name), sent)
+    sent = Sent(Path(f"{stem}.sent.json"), ctx.idempotency_key)
+    said = send(message(day, saved), settings_of(ctx), sent)
     ctx.log.info("delivered %s.html and .txt", stem)
     for line in said:
         ctx.log.info("%s", line)
     return [f"{stem}.html", f"{stem}.txt", *said]
-
-
-def _setting(ctx: Any, name: str) -> str:
-    if name in ("SLACK_WEBHOOK_URL", "SMTP_URL"):
-        return ctx.secret(name, default=None) or ""
-    return ctx.setting(name) or ""
 
 
 workflow = Workflow(

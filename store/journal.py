@@ -46,9 +46,9 @@ class NewStep(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TakenOver:
-    """A step that a continued run does not start afresh.
+    """A step that a run does not start afresh.
 
-    Either it has ended in the chain (`status`, with `source_run` for a cached one), or `used`
+    Either it has ended as the run begins (`status`, with `source_run` for a cached one), or `used`
     attempts of its budget are spent and its retry is due at `retry_at` (microseconds). `key_run`
     stands for the run in its idempotency key; `lost` counts attempts lost with their engine; `why`
     says why a step that had ended well is redone.
@@ -63,6 +63,14 @@ class TakenOver:
     key_run: int = 0
     lost: int = 0
     why: str = ""
+
+
+class Marked(NamedTuple):
+    """A step that a person marked as done, with the values it is given."""
+
+    position: int
+    by: str
+    outputs: Sequence[tuple[str, Encoded]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,7 @@ class NewRun:
     backfill: int | None = None
     steps: Sequence[NewStep] = ()
     taken_over: Sequence[TakenOver] = ()
+    marked: Sequence[Marked] = ()
     context: Sequence[tuple[str, Encoded]] = ()
 
 
@@ -98,9 +107,10 @@ def begin_run(database: Database, run: NewRun) -> int:
         definition = _define(cursor, run) if run.steps else None
         settled = [step for step in run.taken_over if step.status is not None]
         run_id = _insert_run(cursor, run, RunStatus.RUNNING, definition, len(settled))
+        at = {step.position: run.started_at for step in run.marked}
         ended = [
-            (run_id, step.position, step.status, None, step.note, step.source_run, seq)
-            for seq, step in enumerate(settled, 1)
+            (run_id, s.position, s.status, at.get(s.position), s.note, s.source_run, seq)
+            for seq, s in enumerate(settled, 1)
         ]
         carried = [
             (
@@ -117,7 +127,16 @@ def begin_run(database: Database, run: NewRun) -> int:
         ]
         cursor.executemany(statements.end_step(), ended)
         cursor.executemany(statements.carry(), carried)
-        outputs = [(run_id, INITIAL, key, *_encoded(value)) for key, value in run.context]
+        cursor.executemany(
+            "INSERT INTO marked_rows (run_id, position, marked_by) VALUES (?, ?, ?)",
+            [(run_id, step.position, step.by) for step in run.marked],
+        )
+        written = [(INITIAL, run.context), *((s.position, s.outputs) for s in run.marked)]
+        outputs = [
+            (run_id, position, key, *_encoded(value))
+            for position, values in written
+            for key, value in values
+        ]
         cursor.executemany(statements.write_output(), outputs)
         return run_id
 

@@ -30,6 +30,7 @@ class PastStep:
     lost: int
     files: tuple[tuple[str, str], ...] = ()
     own_skip: bool = False
+    marked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class PastRun:
     started_at: int
     root_run: int
     root_started_at: int
+    only_steps: str = ""
     steps: tuple[PastStep, ...] = field(default=())
 
     def as_of_dead(self, status: str, statuses: Sequence[str]) -> PastRun:
@@ -59,7 +61,8 @@ def read_past(cursor: sqlite3.Cursor, run_id: int) -> tuple[PastRun, str]:
     """Give a run as recorded, and its owner. Raises `UsageError` if there is none."""
     row = cursor.execute(
         """SELECT r.id, r.workflow, r.status, r.params, r.context_sha256, r.started_at,
-                  r.root_run, coalesce(root.started_at, r.started_at), r.owner
+                  r.root_run, coalesce(root.started_at, r.started_at),
+                  r.only_steps, r.owner
            FROM run_rows r LEFT JOIN run_rows root ON root.id = r.root_run
            WHERE r.id = ?""",
         (run_id,),
@@ -76,6 +79,11 @@ SELECT d.position, d.name, coalesce(s.status, 'waiting'), coalesce(s.note, ''), 
        d.parts, d.upstreams, CASE s.status WHEN 'ok' THEN r.id ELSE s.source_run END,
        s.status = 'skipped' AND (s.source_run IS NOT NULL OR EXISTS (
          SELECT 1 FROM attempt_rows a WHERE a.run_id = r.id AND a.position = d.position)),
+       EXISTS (SELECT 1 FROM marked_rows m JOIN run_rows q ON q.id = m.run_id
+               JOIN definition_steps e ON e.definition_id = q.definition_id
+                 AND e.position = m.position
+               WHERE e.name = d.name
+                 AND m.run_id = CASE s.status WHEN 'ok' THEN r.id ELSE s.source_run END),
        coalesce(c.used, 0), c.retry_at, coalesce(c.key_run, 0), coalesce(c.lost, 0)
 FROM run_rows r
 JOIN definition_steps d ON d.definition_id = r.definition_id
@@ -94,7 +102,8 @@ ORDER BY a.position, a.number"""
     for position, *rest in cursor.execute(unsettled, (run_id,)).fetchall():
         attempts.setdefault(position, []).append(tuple(rest))
     for row in cursor.execute(_PAST_STEPS, (run_id,)).fetchall():
-        position, name, status, note, fingerprint, parts, upstreams, source, own, *carried = row
+        position, name, status, note, fingerprint, parts, upstreams, source, *told = row
+        own, marked, *carried = told
         used, retry_at, lost = _carried(attempts.get(position, []), carried)
         yield PastStep(
             position=position,
@@ -111,6 +120,7 @@ ORDER BY a.position, a.number"""
             lost=lost,
             files=_files(cursor, source, name) if source is not None else (),
             own_skip=bool(own),
+            marked=bool(marked),
         )
 
 

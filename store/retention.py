@@ -1,6 +1,7 @@
 """Which runs may go: decided chain by chain, as a run needs what the runs before it left.
 
-A chain is what shares a first run; whatever one run names of another lies in its own chain.
+A chain is what shares a first run; whatever one run names of another lies in its own chain, but for
+what a run of chosen steps has taken over.
 """
 
 from __future__ import annotations
@@ -23,22 +24,31 @@ SELECT id FROM run_rows INDEXED BY ix_run_rows_age WHERE workflow = ?1 AND statu
 _NEWEST = "SELECT id FROM run_rows WHERE workflow = ? ORDER BY id DESC LIMIT 1 OFFSET ?"
 
 _CHAIN = """
-SELECT id, workflow, status, params, context_sha256, definition_id IS NOT NULL, finished_at,
+SELECT id, workflow, status, params, context_sha256, definition_id IS NOT NULL AND only_steps = '',
+       finished_at,
        pruned_at, resumed_from
 FROM run_rows WHERE root_run = (SELECT root_run FROM run_rows WHERE id = ?) ORDER BY id"""
 
 _LAST_FAILURE = """
 SELECT id, finished_at FROM run_rows WHERE workflow = ? AND status = ? AND pruned_at IS NULL
-  AND definition_id IS NOT NULL ORDER BY finished_at DESC LIMIT 1"""
+  AND definition_id IS NOT NULL AND only_steps = '' ORDER BY finished_at DESC LIMIT 1"""
 
 _NEWER_OK = """
 SELECT 1 FROM run_rows INDEXED BY ix_run_rows_params
 WHERE workflow = ?1 AND params = ?2 AND context_sha256 = ?3
-  AND pruned_at IS {} NULL AND id > ?4 AND status = 'ok' AND definition_id IS NOT NULL LIMIT 1"""
+  AND pruned_at IS {} NULL AND id > ?4 AND status = 'ok' AND definition_id IS NOT NULL
+  AND only_steps = '' LIMIT 1"""
 
 _OLDER_ROWS = """
 SELECT id FROM run_rows INDEXED BY ix_run_rows_params
 WHERE workflow = ? AND params = ? AND context_sha256 = ? AND pruned_at > 0 AND id < ?"""
+
+
+_ONLY = """
+SELECT id, workflow, status, params, context_sha256, 0, finished_at, pruned_at, resumed_from
+FROM run_rows INDEXED BY ix_run_rows_only WHERE workflow = ? AND only_steps <> ''"""
+
+_TAKEN_FROM = "SELECT DISTINCT source_run FROM step_rows WHERE run_id = ? AND status = 'cached'"
 
 
 class Limits(NamedTuple):
@@ -63,7 +73,7 @@ class _Run:
     status: str
     params: str
     context_sha256: str
-    began_steps: int
+    counts: int  # a whole run that began a step
     finished_at: int | None
     pruned_at: int | None
     resumed_from: int | None
@@ -97,8 +107,8 @@ def judge(
     """Say which of `runs`, and of those in their chains, go; newest first.
 
     Kept whole is what is not due, has an alert to deliver or a file to publish, or is the
-    workflow's last failure, and all that such a run goes on from. Of each set of parameters the
-    last `ok` run keeps its row, and so do the runs that it went on from.
+    workflow's last failure, and all that such a run goes on from or takes values from. Of each set
+    of parameters the last `ok` run keeps its row, and so do the runs that it went on from.
     """
     bench = _Bench(cursor, workflow, limits)
     waiting, seen, verdicts = list(runs), set[int](), list[Verdict]()
@@ -125,6 +135,7 @@ class _Bench:
         row = cursor.execute(_NEWEST, (workflow, limits.newest - 1)).fetchone()
         self._below = row[0] if row else 0
         self._kept = self._undelivered() | self._last_failure(workflow)
+        self._kept |= self._taken_from(workflow)
 
     def _undelivered(self) -> set[int]:
         sql = "SELECT run_id FROM alert_rows WHERE status IN ('pending', 'sending')"
@@ -137,6 +148,13 @@ class _Bench:
         ]
         ended = [(finished_at, run_id) for run_id, finished_at in filter(None, found)]
         return {max(ended)[1]} if ended else set()
+
+    def _taken_from(self, workflow: str) -> set[int]:
+        """Give the runs whose values a kept run of chosen steps names."""
+        found = [_Run(*row) for row in self._cursor.execute(_ONLY, (workflow,)).fetchall()]
+        kept = [run.run_id for run in found if self._is_kept(run)]
+        rows = (self._cursor.execute(_TAKEN_FROM, (run_id,)).fetchall() for run_id in kept)
+        return {source for row in rows for (source,) in row}
 
     def is_due(self, run: _Run) -> bool:
         """Whether age and number let it go."""
@@ -170,7 +188,7 @@ class _Bench:
         return self._cursor.execute(sql, (run.run_id,)).fetchone() is not None
 
     def _is_last_ok(self, run: _Run) -> bool:
-        if run.status != "ok" or not run.began_steps:
+        if run.status != "ok" or not run.counts:
             return False
         row = (*run.key, run.run_id)
         return not any(

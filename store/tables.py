@@ -116,6 +116,7 @@ Index(
     "ix_run_rows_params",
     *(run_rows.c.workflow, run_rows.c.params, run_rows.c.context_sha256, run_rows.c.pruned_at),
 )
+Index("ix_run_rows_only", run_rows.c.workflow, sqlite_where=run_rows.c.only_steps != "")
 Index("ix_run_rows_root_run", run_rows.c.root_run)
 Index("ix_run_rows_resumed_from", run_rows.c.resumed_from)
 Index("ix_run_rows_definition_id", run_rows.c.definition_id)

@@ -15,7 +15,10 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """One line of the event log: `claimed`, `attempt`, `step` or `run`, and how it ended."""
+    """One line of the event log: `claimed`, `attempt`, `step` or `run`, and how it ended.
+
+    `marked` says of a step's end that a person said so.
+    """
 
     run_id: int
     seq: int
@@ -23,6 +26,7 @@ class Entry(NamedTuple):
     step: str | None
     number: int | None
     outcome: str | None
+    marked: bool = False
 
 
 class Effect(NamedTuple):
@@ -43,9 +47,16 @@ def read_log(store: Path) -> list[Entry]:
         rows = connection.execute(
             "SELECT run_id, seq, event, step, number, outcome FROM events ORDER BY run_id, seq"
         ).fetchall()
+        marks = connection.execute(
+            "SELECT run_id, step FROM step_runs WHERE marked_by IS NOT NULL"
+        ).fetchall()
     finally:
         connection.close()
-    return [Entry(*row) for row in rows]
+    log = [Entry(*row) for row in rows]
+    return [
+        entry._replace(marked=entry.event == "step" and (entry.run_id, entry.step) in marks)
+        for entry in log
+    ]
 
 
 def chains(log: Sequence[Entry]) -> list[list[Entry]]:
@@ -75,6 +86,7 @@ class _Run:
     open: set[str] = field(default_factory=set)  # an attempt is claimed and has not ended
     last: dict[str, str | None] = field(default_factory=dict)  # outcome of the last attempt
     steps: dict[str, str | None] = field(default_factory=dict)
+    marked: set[str] = field(default_factory=set)
     over: bool = False
 
 
@@ -143,7 +155,7 @@ class Checker:
         for upstream in self._graph[step]:
             if upstream not in run.steps:
                 self._fault(entry, f"claimed before the end of its upstream '{upstream}'")
-        again = self._ancestors[step] & set(run.claimed)
+        again = self._ancestors[step] & {*run.claimed, *run.marked}
         if step in self._done and not again:
             self._fault(entry, f"run again after run {self._done[step]} had it ok")
         run.claimed[step] = number
@@ -166,8 +178,12 @@ class Checker:
         if step in run.open:
             self._fault(entry, "a step's end with a live attempt")
         run.steps[step] = entry.outcome
+        if entry.marked:
+            run.marked.add(step)
+            if entry.outcome != "ok" or step in run.claimed:
+                self._fault(entry, "marked as done, and not simply ok")
         if entry.outcome == "ok":
-            if run.last.get(step) != "ok":
+            if run.last.get(step) != "ok" and not entry.marked:
                 self._fault(entry, "ok without an attempt that was")
             self._done[step] = run.run_id
         if entry.outcome == "cached" and step not in self._done:

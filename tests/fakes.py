@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from random import Random  # noqa: TID251 - seeded: the same seed gives the same run
 
+from engine import notes
 from engine.errors import SupersededError
 from engine.events import (
     Action,
@@ -301,6 +302,7 @@ class RunRow:
     source: dict[int, int] = field(default_factory=dict)
     carried: dict[int, Carried] = field(default_factory=dict)
     cancel_by: str | None = None
+    marked: frozenset[int] = frozenset()
 
     def attempts_of(self, step: int) -> list[AttemptRow]:
         """Give the attempts of a step, in order."""
@@ -463,4 +465,6 @@ class FakeStore:
             retry_at=retry_at,  # type: ignore[arg-type]
             lost=lost,
             own_skip=own_skip,
+            marked=step in (run if source is None else self.runs[source - 1]).marked,
+            failed_above=not own_skip and note.startswith(notes.DEPENDENCY_FAILED),
         )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.alerts.text import duration, head, last_line, one_line, tail, visible
+from engine.text import only
 
 HEADLINE_MAX = 150
 ERROR_MAX = 2_400
@@ -131,7 +132,9 @@ def _head(
     steps: list[Mapping[str, Any]],
 ) -> str:
     status = _text(report, "status")
-    said = f"{_text(report, 'workflow') or 'a run'} {status}".strip()
+    bound = _bound(report)
+    name = f"{_text(report, 'workflow') or 'a run'}{f' ({bound})' if bound else ''}"
+    said = f"{name} {status}".strip()
     if status == "ok":
         took = duration(report.get("duration_s"))
         previous = _text(report, "previous_status")
@@ -146,6 +149,12 @@ def _head(
         said += f" at {stopped[0]}{more}"
     note = last_line(_text(report, "note"))
     return f"{said}: {note}" if note else said
+
+
+def _bound(report: Mapping[str, Any]) -> str:
+    """Name the steps that a run was bound to, if it was: its outcome is not the workflow's."""
+    steps = report.get("only_steps")
+    return only([str(step) for step in steps]) if isinstance(steps, list) else ""
 
 
 def _failure(report: Mapping[str, Any], first: Mapping[str, Any] | None) -> Iterable[Section]:
@@ -233,7 +242,8 @@ def _rest(report: Mapping[str, Any]) -> Iterable[Section]:
         )
         yield Section("parameters", "\n".join(lines))
     if command := _text(report, "resume_command"):
-        yield Section("to go on", visible(command[:ERROR_MAX]), mono=True)
+        title = "to run them again" if _bound(report) else "to go on"
+        yield Section(title, visible(command[:ERROR_MAX]), mono=True)
     paths = [
         f"{label}: {one_line(_text(report, key), 1_000)}"
         for label, key in (("report", "report"), ("log", "log"))

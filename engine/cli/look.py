@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -27,7 +28,7 @@ from engine.definitions import Found, find_all
 from engine.definitions.loader import SUFFIXES, load, load_file
 from engine.errors import EngineError, UsageError
 from engine.reports import terminal
-from engine.text import columns, human_time, pad, printable
+from engine.text import columns, human_time, only, pad, printable
 
 if TYPE_CHECKING:
     from engine.ports import Paths
@@ -103,7 +104,9 @@ def _list_line(row: dict[str, Any], wide: int) -> str:
     if row["last_run"]:
         last = row["last_run"]
         now = SystemClock().utc()
-        parts.append(f"last: {last['status']}, {human_time(last['started_at'], now)}")
+        bound = only(json.loads(last["only_steps"] or "[]"))
+        status = f"{last['status']} ({bound})" if bound else last["status"]
+        parts.append(f"last: {status}, {human_time(last['started_at'], now)}")
     return f"{name}  {' · '.join(parts)}"
 
 
@@ -115,7 +118,8 @@ def _last_runs(paths: Paths, names: list[str]) -> dict[str, dict[str, Any]]:
         for name in names:
             runs = history.runs(workflow=name, limit=1)
             if runs:
-                found[name] = {key: runs[0][key] for key in ("run_id", "status", "started_at")}
+                shown = ("run_id", "status", "started_at", "only_steps")
+                found[name] = {key: runs[0][key] for key in shown}
         return found
 
 

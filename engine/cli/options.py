@@ -12,21 +12,13 @@ from typing import Any, NoReturn
 from engine.errors import UsageError
 
 _EPILOG = """\
-examples:
-  init mine                      a folder with a first workflow that runs
-  run daily --workers 4          run it, or go on from where the last run stopped
-  run daily --dry-run            say what would run, and change nothing
-  run sales --set date=2011-11-14
-  show latest                    what happened, step by step
-  logs daily fetch               what a step printed
+exit codes: 0 all ok or nothing to do · 1 a step failed or the run was cancelled
+  · 2 usage or definition error · 3 the machine, the store or the engine failed
+  · 75 already running · 130/143 interrupted"""
 
-exit codes: 0 all ok or nothing to do · 1 a step failed or the run was cancelled ·
-  2 usage or definition error · 3 the machine, the store or the engine failed ·
-  75 already running · 130/143 interrupted"""
-
-_RUN_EPILOG = """\
-By hand, a run goes on from the newest one with the same parameters if that failed or was
-interrupted lately: what is done is not done again. It says which of the two, and why."""
+_RUN_TEXT = """\
+run a workflow; by hand, go on from the newest run of these parameters if that
+failed or was interrupted lately: done work is reused, and it says what and why"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,14 +31,14 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message, hint=f"see `{self.prog} --help`")
 
 
-def _globals(parser: argparse.ArgumentParser, *, top: bool) -> None:
-    default = None if top else argparse.SUPPRESS
-    group = parser.add_argument_group("where (before or after the command)")
-    group.add_argument("--store", metavar="URL", default=default, help="the store (ENGINE_STORE)")
-    group.add_argument("--home", metavar="DIR", default=default, help="home (ENGINE_HOME)")
-    group.add_argument(
-        "--pipelines", metavar="DIR", default=default, help="workflows (ENGINE_PIPELINES)"
-    )
+def _globals(parser: Any, *, default: str | None = argparse.SUPPRESS, told: bool = True) -> None:
+    for option, metavar, text in (
+        ("--store", "URL", "the store (ENGINE_STORE)"),
+        ("--home", "DIR", "home (ENGINE_HOME)"),
+        ("--pipelines", "DIR", "workflows (ENGINE_PIPELINES)"),
+    ):
+        shown = text if told else argparse.SUPPRESS
+        parser.add_argument(option, metavar=metavar, default=default, help=shown)
 
 
 def _adder(commands: Any) -> Callable[..., argparse.ArgumentParser]:
@@ -60,7 +52,8 @@ def _adder(commands: Any) -> Callable[..., argparse.ArgumentParser]:
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        _globals(sub, top=False)
+        if name != "run":  # has so many options that they share one list
+            _globals(sub.add_argument_group("where (before or after the command)"))
         sub.set_defaults(call=call)
         return sub
 
@@ -71,16 +64,25 @@ def build() -> argparse.ArgumentParser:
     """Make the parser of the whole command line."""
     parser = _Parser(
         prog="kahnban" if Path(sys.argv[0]).name == "kahnban" else "python -m engine",
+        usage="%(prog)s [--store URL] [--home DIR] [--pipelines DIR] COMMAND ...",
         description="Run workflows of steps with dependencies; all is recorded in one SQLite file.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
     )
-    _globals(parser, top=True)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
+    _globals(parser, default=None, told=False)
+    commands = parser.add_subparsers(
+        title="commands",
+        metavar="COMMAND ...",  # makes room beside the longest of them
+        required=True,
+        parser_class=_Parser,
+        prog=parser.prog,
+    )
 
     add = _adder(commands)
     run_text = "run a workflow, or go on from where it stopped"
-    _run(add("run", "run:run", run_text, epilog=_RUN_EPILOG))
+    _run(add("run", "run:run", run_text))
     _json(add("list", "look:list_workflows", "the workflows of this project"))
     check = add("check", "look:check", "load workflows and say what is wrong with them")
     check.add_argument("names", metavar="NAME|FILE", nargs="*", help="all of them without one")
@@ -100,8 +102,28 @@ def build() -> argparse.ArgumentParser:
     return parser
 
 
+class _MarkDone(argparse.Action):
+    """Collects the steps of `--mark-done`, each with the `--output`s that follow it."""
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        value: Any,
+        option: str | None = None,
+    ) -> None:
+        """Begin another step, or add to the last one."""
+        if option == "--mark-done":
+            namespace.mark_done = [*namespace.mark_done, (value, [])]
+        elif not namespace.mark_done:
+            raise argparse.ArgumentError(self, "give the step first: --mark-done STEP --output K=V")
+        else:
+            namespace.mark_done[-1][1].append(value)
+
+
 def _run(run: argparse.ArgumentParser) -> None:
-    run.add_argument("name", metavar="NAME", help="the workflow: pipelines/NAME.py, .yaml, .json")
+    run.usage, run.description = "%(prog)s NAME [OPTION]...", _RUN_TEXT
+    run.add_argument("name", metavar="NAME", help=argparse.SUPPRESS)
     run.add_argument("--workers", metavar="N", type=_whole, default=4, help="steps at once (4)")
     run.add_argument(
         "--set", metavar="K=V", action="append", default=[], help="a parameter; may be repeated"
@@ -111,13 +133,38 @@ def _run(run: argparse.ArgumentParser) -> None:
     how.add_argument("--fresh", action="store_true", help="start anew, whatever came before")
     how.add_argument("--resume", metavar="RUN", help="go on from that run's chain")
     how.add_argument("--from", metavar="STEP", dest="from_step", help="redo STEP and all after it")
+    _choosing(run)
     run.add_argument("--once", action="store_true", help="do nothing if these parameters are ok")
     run.add_argument(
         "--scheduled", action="store_true", help="as a timer does: always anew, skip if one is on"
     )
-    run.add_argument("--json-logs", action="store_true", help="log as JSON lines")
     run.add_argument("-q", "--quiet", action="store_true", help="silent on success")
     _json(run)
+    run.add_argument("--json-logs", action="store_true", help="log as JSON lines")
+    _globals(run)
+
+
+def _choosing(run: argparse.ArgumentParser) -> None:
+    run.add_argument(
+        "--only",
+        metavar="STEPS",
+        action="append",
+        default=[],
+        help="run only A,B,…; the rest stays as the last run left it",
+    )
+    marking: dict[str, Any] = {"action": _MarkDone, "dest": "mark_done", "default": []}
+    run.add_argument(
+        "--mark-done",
+        metavar="STEP",
+        help="do not run STEP, take it as done; may be repeated",
+        **marking,
+    )
+    run.add_argument(
+        "--output",
+        metavar="K=V",
+        help="a value of the STEP marked before; may be repeated",
+        **marking,
+    )
 
 
 def _init(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -127,8 +174,9 @@ def _init(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 _GRAPH_EPILOG = """\
-What depends on a step hangs on its rail: that of ● goes down, that of ◆ is to its right, ○ has
-none. A rail that is only crossed stays │, and … marks one for which there is no room."""
+What depends on a step hangs on its rail: that of ● goes down, that of ◆ is to
+its right, ○ has none. A rail that is only crossed stays │, and … marks one for
+which there is no room."""
 
 
 def _graph(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -164,13 +212,15 @@ def _read_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 _RESTORE_EPILOG = """\
-The one way to move a store, to go back to a backup, or to go on with what is left after a loss:
-FILE may be the store itself. The store that was there is kept beside it. Runs that were on in FILE
-are ended as interrupted, alerts that it had still to deliver are dropped."""
+The one way to move a store, to go back to a backup, or to go on with what is
+left after a loss: FILE may be the store itself. The store that was there is
+kept beside it. Runs that were on in FILE are ended as interrupted, alerts that
+it had still to deliver are dropped."""
 
 _PRUNE_EPILOG = """\
-Kept are runs that are on or have an alert to deliver, each workflow's last failure, and what a kept
-run goes on from. Of the last run that was ok with each set of parameters the row stays."""
+Kept are runs that are on or have an alert to deliver, each workflow's last
+failure, and what a kept run goes on from. Of the last run that was ok with each
+set of parameters the row stays."""
 
 
 def _database(database: argparse.ArgumentParser) -> None:

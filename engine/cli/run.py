@@ -38,8 +38,12 @@ def run(parsed: argparse.Namespace) -> int:
     """Run a workflow; gives the exit code."""
     paths = project.paths_of(parsed)
     secrets = project.secrets_of(paths)
-    if parsed.scheduled and (parsed.resume or parsed.from_step):
-        raise UsageError("--scheduled always starts anew", hint="leave out --resume and --from")
+    given = {"--resume": parsed.resume, "--from": parsed.from_step}
+    given |= {"--only": parsed.only, "--mark-done": parsed.mark_done}
+    if parsed.scheduled and (no := [option for option, value in given.items() if value]):
+        raise UsageError(
+            "--scheduled always starts anew, with all steps", hint=f"leave out {' and '.join(no)}"
+        )
     if not parsed.scheduled:
         return _run(parsed, paths, secrets)
     from engine.cli import scheduled
@@ -68,6 +72,8 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
         resume=parsed.resume,
         from_step=parsed.from_step,
         once=parsed.once,
+        only=[name.strip() for names in parsed.only for name in names.split(",")],
+        mark_done=parsed.mark_done,
         started_by="timer" if parsed.scheduled else "hand",
     )
     environment = Environment(
@@ -114,9 +120,11 @@ def _given(assignments: list[str]) -> dict[str, str]:
 
 
 def _show_preview(decision: Decision, rows: list[dict[str, Any]]) -> None:
-    sys.stderr.write(f"going on: {printable(decision.reason)}\n")
-    preview = terminal.preview(rows, width=width(), colour=False)
-    sys.stderr.write(f"{preview}\n")
+    if decision.past is None:
+        head, preview = "starting anew", terminal.plan_table(rows, width=width(), colour=False)
+    else:
+        head, preview = "going on", terminal.preview(rows, width=width(), colour=False)
+    sys.stderr.write(f"{head}: {printable(decision.reason)}\n{preview}\n")
 
 
 def _print(parsed: argparse.Namespace, report: dict[str, Any]) -> None:

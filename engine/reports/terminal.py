@@ -6,13 +6,14 @@ paths, errors and commands, which must stay whole to be of use.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
 from engine.reports.grid import Cell, Column, grid, paint
-from engine.text import cut, human_duration, human_time, printable, printable_lines
+from engine.text import cut, human_duration, human_time, only, printable, printable_lines
 
 ROWS_MAX = 50  # more steps than that: only those worth a look
 ERROR_LINES_MAX = 40
@@ -130,7 +131,7 @@ def _summary(report: Row, width: int, *, colour: bool) -> list[str]:
     sign, tone, _ = LOOKS.get(status, _UNKNOWN)
     run = "dry run" if report.get("run_id") is None else f"run {report['run_id']}"
     taken = report.get("duration_s")
-    said = f"{sign} {report['workflow']}, {run}: {status}"
+    said = f"{sign} {report['workflow']}, {run}{_bound(report)}: {status}"
     said += f" in {human_duration(taken)}" if taken is not None else ""
     count = len(report["steps"])
     counts = _counted(report.get("counts") or Counter(step["status"] for step in report["steps"]))
@@ -142,6 +143,11 @@ def _summary(report: Row, width: int, *, colour: bool) -> list[str]:
         threads = "1 thread was" if left == 1 else f"{left} threads were"
         lines.append(cut(f"! {threads} left running", width))
     return lines
+
+
+def _bound(report: Row) -> str:
+    bound = only(report.get("only_steps") or ())
+    return f" ({bound})" if bound else ""
 
 
 def _counted(counts: Mapping[str, int]) -> str:
@@ -169,7 +175,8 @@ def failure(report: Row, *, colour: bool = False) -> str:
     elif report.get("log"):
         lines.append(f"log: {printable(report['log'])}")
     if report.get("resume_command"):
-        lines.append(f"to go on from there: {printable(report['resume_command'])}")
+        what = "to run them again" if report.get("only_steps") else "to go on from there"
+        lines.append(f"{what}: {printable(report['resume_command'])}")
     return "\n".join(lines)
 
 
@@ -215,10 +222,15 @@ def history_table(
                 Cell(f"{sign} {run['status']}", tone),
                 human_time(run.get("started_at"), now, tz),
                 human_duration(run.get("duration_s")),
-                run.get("note") or "",
+                "; ".join(filter(None, (only(_only_steps(run)), run.get("note")))),
             ]
         )
     return "\n".join(grid(RUN_HEAD, rows, width=width, colour=colour))
+
+
+def _only_steps(run: Row) -> list[str]:
+    names: list[str] = json.loads(run.get("only_steps") or "[]")
+    return names
 
 
 def show(
@@ -239,7 +251,8 @@ def show(
         "report": report.get("report") or "",
     }
     whole = {"report"}
-    lines = [paint(printable(f"{report['workflow']}, run {report['run_id']}"), "bold", on=colour)]
+    head = printable(f"{report['workflow']}, run {report['run_id']}{_bound(report)}")
+    lines = [paint(head, "bold", on=colour)]
     for name, text in facts.items():
         if text:
             line = f"  {name:<11}{printable(text)}"
@@ -262,6 +275,8 @@ _WHAT = {
     "would run": ("▶", "green", "would run"),
     "cached": ("↻", "cyan", "cached"),
     "skip": ("–", "dim", "skipped"),
+    "not chosen": ("–", "dim", "not chosen"),
+    "marked as done": ("✓", "cyan", "marked as done"),
 }
 
 
@@ -277,7 +292,7 @@ def _kind(text: str) -> str:
 
 
 def preview(rows: Sequence[Row], *, width: int = 80, colour: bool = False) -> str:
-    """Give what a resume reuses, redoes and why; rows: `step`, `what` (reuse redo new gone), `why`.
+    """Give what a resume reuses, redoes and why; rows: `step`, `what` and `why`.
 
     Of more than 50 steps those reused are counted only.
     """
@@ -292,11 +307,11 @@ def preview(rows: Sequence[Row], *, width: int = 80, colour: bool = False) -> st
 def plan_table(rows: Sequence[Row], *, width: int = 80, colour: bool = False) -> str:
     """Give what a run would do; rows: `step`, `what`, `why` and `expected_s` (None: unknown).
 
-    `what` begins with "would run", "would run if", "cached" or "skip".
+    `what` begins with "would run", "would run if", "cached", "skip", "not chosen" or "marked".
     """
     shown = rows
     if len(rows) > ROWS_MAX:
-        first = [row for row in rows if row["what"].startswith("would run")]
+        first = [row for row in rows if row["what"].startswith(("would run", "marked as done"))]
         shown = first[:ROWS_MAX] or rows[:ROWS_MAX]
     cells = [_plan_row(row) for row in shown]
     lines = grid(PLAN_HEAD, cells, width=width, colour=colour) if cells else []

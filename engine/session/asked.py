@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, tzinfo
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine import params as parameters
 from engine.errors import UsageError
@@ -17,6 +17,9 @@ from engine.ports import Clock
 from engine.secrets import Secrets
 from engine.session.request import RunRequest
 
+if TYPE_CHECKING:
+    from engine.session.choosing import Mark
+
 WORKERS_MAX = 1_000
 
 _URL_PASSWORD = re.compile(r"://[^/?#\s:@]*:[^/?#\s@]+@")
@@ -24,17 +27,26 @@ _URL_PASSWORD = re.compile(r"://[^/?#\s:@]*:[^/?#\s@]+@")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The request, resolved: parameters and initial context in comparable form, and the time."""
+    """The request, resolved: parameters and initial context in comparable form, and the time.
+
+    `marks` is by the names of the steps that are marked as done.
+    """
 
     request: RunRequest
     params: Mapping[str, Any]
     context_sha256: str
     now_us: int
+    marks: Mapping[str, Mark] = field(default_factory=dict)
 
     @property
     def params_text(self) -> str:
         """The parameters as they are recorded and compared."""
         return parameters.to_json(self.params)
+
+    @property
+    def marked(self) -> dict[str, str]:
+        """What each step that is marked as done is given, as it is shown."""
+        return {step: mark.shown for step, mark in self.marks.items()}
 
 
 def _check_workers(request: RunRequest) -> None:
@@ -57,6 +69,7 @@ def resolve_request(
     Raises `UsageError` (`ParameterError`, `ValueNotStorable`) for what cannot be run as asked.
     """
     _check_workers(request)
+    marks = _marks(definition, request, secrets)
     from engine.context import check_key
     from store.values import encode
 
@@ -96,8 +109,18 @@ def resolve_request(
         params=MappingProxyType(resolved),
         context_sha256=digest.hexdigest() if encoded else "",
         now_us=clock.stamp(clock.now()),
+        marks=marks,
     )
     return asked, encoded
+
+
+def _marks(definition: Definition, request: RunRequest, secrets: Secrets) -> dict[str, Mark]:
+    if not request.only and not request.mark_done:
+        return {}
+    from engine.session import choosing
+
+    choosing.check(definition, request)
+    return choosing.marks(request, secrets)
 
 
 def _today(definition: Definition, clock: Clock, local: tzinfo | None) -> date:

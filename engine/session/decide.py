@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from engine import notes, resume
 from engine import params as parameters
-from engine import resume
 from engine.errors import StoreError, UsageError
 from engine.fingerprint import difference
+from engine.model import StepStatus
 from engine.naming import did_you_mean
 from engine.outputs import matches
 from engine.resume import Choice
@@ -28,7 +30,8 @@ class Decision:
     """What this invocation does.
 
     `past` is the run continued, None to start anew; `nothing` says that there is nothing to do.
-    `choices` is by position; `gone` names steps that the definition no longer has.
+    `choices` is by position; `gone` names steps that the definition no longer has, `only` the steps
+    that the run is bound to.
     """
 
     reason: str
@@ -38,10 +41,24 @@ class Decision:
     gone: tuple[str, ...] = ()
     nothing: bool = False
     unfinished: int | None = None
+    only: tuple[str, ...] = ()
 
 
 def decide(compiled: Compiled, asked: Asked, history: History | None) -> Decision:
     """Decide by hand or by timer. Raises `UsageError` for what cannot be done as asked."""
+    if not asked.request.only and not asked.marks:
+        return _decide(compiled, asked, history)
+    from engine.session import choosing
+
+    if asked.request.only:
+        return choosing.only(compiled, asked, history)
+    decision = _decide(compiled, asked, history)
+    if decision.nothing or decision.past is not None:
+        return decision
+    return replace(decision, choices=choosing.anew(compiled, asked))
+
+
+def _decide(compiled: Compiled, asked: Asked, history: History | None) -> Decision:
     request = asked.request
     if request.resume is not None:
         if history is None:
@@ -83,7 +100,7 @@ def _by_hand(compiled: Compiled, asked: Asked, past: PastRun | None, history: Hi
         reason = f"run {past.root_run}, where its chain began, is {age} old, over {within}"
         return Decision(reason, asked.params)
     reason = f"run {past.run_id} {_ended(past.status)}"
-    return _continue(compiled, asked.params, past, reason, history)
+    return _continue(compiled, asked, asked.params, past, reason, history)
 
 
 def _ended(status: str) -> str:
@@ -105,7 +122,7 @@ def _from_step(
             hint="run it without --from",
         )
     reason = f"step '{step}' and all after it are redone on run {past.run_id}"
-    return _continue(compiled, asked.params, past, reason, history, forced=step)
+    return _continue(compiled, asked, asked.params, past, reason, history)
 
 
 def _near(step: str | None, compiled: Compiled) -> str:
@@ -122,6 +139,11 @@ def _resume(compiled: Compiled, asked: Asked, history: History) -> Decision:
             f"run {past.run_id} is one of workflow '{past.workflow}', not of '{name}'",
             hint=f"run {past.workflow} --resume {past.run_id}",
         )
+    if past.only_steps:
+        raise UsageError(
+            f"run {past.run_id} was one of chosen steps (--only), which nothing goes on from",
+            hint=f"run {name} --only {','.join(json.loads(past.only_steps))}",
+        )
     if not past.steps:
         raise UsageError(
             f"run {past.run_id} began no step; there is nothing to go on from",
@@ -134,7 +156,7 @@ def _resume(compiled: Compiled, asked: Asked, history: History) -> Decision:
         raise UsageError(f"run {past.run_id} is still on", hint=f"show {past.run_id}")
     _check_fits(compiled, past)
     reason = f"asked for: run {past.run_id}, {past.status}"
-    return _continue(compiled, recorded, past, reason, history)
+    return _continue(compiled, asked, recorded, past, reason, history)
 
 
 def _check_fits(compiled: Compiled, past: PastRun) -> None:
@@ -181,12 +203,11 @@ def _file_matches(history: History) -> Callable[[str, str], bool]:
 
 def _continue(
     compiled: Compiled,
+    asked: Asked,
     recorded: Mapping[str, Any],
     past: PastRun,
     reason: str,
     history: History,
-    *,
-    forced: str | None = None,
 ) -> Decision:
     faults = history.value_faults()
     _check_context(past, faults)
@@ -195,9 +216,19 @@ def _continue(
         file_matches=_file_matches(history),
         values_fault=faults.of_step,
         difference=difference,
-        forced=forced,
+        forced=asked.request.from_step,
+        marked=asked.marked,
     )
-    old = {
+    old = old_steps(past)
+    choices = resume.choose(compiled.fresh_steps(), compiled.graph.order, old, rules)
+    names = set(compiled.graph.names)
+    gone = tuple(step.name for step in past.steps if step.name not in names)
+    return Decision(reason, recorded, past=past, choices=choices, gone=gone)
+
+
+def old_steps(past: PastRun | None) -> dict[str, resume.Past]:
+    """Give the steps of an earlier run, if there is one, by name."""
+    return {
         step.name: resume.Past(
             status=step.status,
             note=step.note,
@@ -210,10 +241,10 @@ def _continue(
             lost=step.lost,
             files=step.files,
             own_skip=step.own_skip,
+            failed_above=step.status is StepStatus.SKIPPED
+            and not step.own_skip
+            and step.note.startswith(notes.DEPENDENCY_FAILED),
+            marked=step.marked,
         )
-        for step in past.steps
+        for step in (past.steps if past is not None else ())
     }
-    choices = resume.choose(compiled.fresh_steps(), compiled.graph.order, old, rules)
-    names = set(compiled.graph.names)
-    gone = tuple(step.name for step in past.steps if step.name not in names)
-    return Decision(reason, recorded, past=past, choices=choices, gone=gone)

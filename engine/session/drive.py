@@ -127,6 +127,8 @@ class Drive:
             index.record_keys(journal.INITIAL, self._history.keys(first).get("", []))
         else:
             index.record(journal.INITIAL, self._going.context)
+        for name, mark in self._going.asked.marks.items():
+            index.record(graph.names.index(name), mark.outputs)
         sources: dict[int, dict[str, list[str]]] = {}
         for step, choice in enumerate(decision.choices):
             if choice.status is StepStatus.CACHED and choice.source_run is not None:
@@ -168,6 +170,7 @@ class Drive:
             used=budgets.used,
             keeper=keeper,
             halts=self._halts,
+            command=env.command,
         )
 
         def mark(lane: int, job: Job, started_at: float) -> None:
@@ -191,6 +194,7 @@ def _states(decision: Decision, clock: SystemClock) -> list[StepState]:
             status=choice.status or StepStatus.WAITING,
             used=choice.used,
             next_attempt_at=None if choice.retry_at is None else clock.instant(choice.retry_at),
+            counts_as=choice.counts_as,
         )
         for choice in decision.choices
     ]

@@ -27,7 +27,7 @@ class Environment:
 
     `inbox` takes a `StopRequested` from outside; `forward` gets every line of an attempt's log;
     `command` is the complete program with its global options, for the commands we print; `show`
-    gets the preview of a continued run before it begins.
+    gets the preview of a run that is not simply all steps, before it begins.
     """
 
     paths: Paths

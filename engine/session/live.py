@@ -13,7 +13,7 @@ from engine.session import alerting, reporting
 from engine.session.decide import Decision, decide
 from engine.session.drive import Drive
 from engine.session.overlap import already_running, lock_name, running_now
-from engine.session.preview import preview_rows
+from engine.session.preview import plan_rows, preview_rows
 from engine.session.reconciling import reconcile_all
 from engine.session.record import Going, new_run
 from engine.session.run_files import highest_run
@@ -202,5 +202,10 @@ class LiveRun:
             logger.warning(
                 "run %d did not end well; to go on from it: %s", decision.unfinished, command
             )
-        if decision.past is not None and self._env.show is not None:
+        if self._env.show is None:
+            return
+        if decision.past is not None:
             self._env.show(decision, preview_rows(self._compiled, decision))
+        elif decision.choices:
+            expected = history.medians(self._name)
+            self._env.show(decision, plan_rows(self._compiled, decision, expected))

@@ -6,16 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.model import StepStatus, TriggerRule
+from engine.resume import MARKED, NOT_CHOSEN, Choice
 from engine.session.compiled import Compiled
 from engine.session.decide import Decision
 
 Row = dict[str, Any]
 
-_SETTLED = (StepStatus.CACHED, StepStatus.SKIPPED, StepStatus.FAILED)
+# What a row says of a step that has ended as the run begins, and its status; all others would run.
+_ENDED = {
+    "cached": StepStatus.CACHED,
+    "skipped": StepStatus.SKIPPED,
+    "failed": StepStatus.FAILED,
+    NOT_CHOSEN: StepStatus.SKIPPED,
+    MARKED: StepStatus.OK,
+}
 
 
 def preview_rows(compiled: Compiled, decision: Decision) -> list[Row]:
-    """Per step `step`, `what` (reuse, redo, new, gone) and `why`, in dependency order."""
+    """Per step `step`, `what` (of its choice, or gone) and `why`, in dependency order."""
     names = compiled.graph.names
     rows: list[Row] = [
         {
@@ -33,8 +41,8 @@ def preview_rows(compiled: Compiled, decision: Decision) -> list[Row]:
 def plan_rows(compiled: Compiled, decision: Decision, expected: Mapping[str, float]) -> list[Row]:
     """Per step `step`, `what`, `why` and `expected_s`, in dependency order.
 
-    `what` is "would run", "would run if …" where a condition cannot be known yet, "cached" or
-    "skipped".
+    `what` is "would run", "would run if …" where a condition cannot be known yet, "cached",
+    "skipped", "not chosen" or "marked as done".
     """
     conditional: dict[int, str] = {}
     skipped: set[int] = set()
@@ -43,7 +51,7 @@ def plan_rows(compiled: Compiled, decision: Decision, expected: Mapping[str, flo
         name = compiled.graph.names[step]
         choice = decision.choices[step] if decision.choices else None
         if choice is not None and choice.status is not None:
-            what = "cached" if choice.status is StepStatus.CACHED else str(choice.status)
+            what = choice.what if choice.what in _ENDED else str(choice.status)
             if choice.status is StepStatus.SKIPPED:
                 skipped.add(step)
             rows.append({"step": name, "what": what, "why": choice.why, "expected_s": None})
@@ -53,7 +61,7 @@ def plan_rows(compiled: Compiled, decision: Decision, expected: Mapping[str, flo
             skipped.add(step)
             rows.append({"step": name, "what": "skipped", "why": reason, "expected_s": None})
             continue
-        condition = _condition(compiled, step, conditional)
+        condition = _condition(compiled, step, conditional, decision.choices)
         if condition:
             conditional[step] = condition
         rows.append(
@@ -76,13 +84,17 @@ def _skip_reason(compiled: Compiled, step: int, skipped: set[int]) -> str:
     return next((f"dependency skipped: {name}" for name in found), "")
 
 
-def _condition(compiled: Compiled, step: int, conditional: Mapping[int, str]) -> str:
+def _condition(
+    compiled: Compiled, step: int, conditional: Mapping[int, str], choices: Sequence[Choice]
+) -> str:
     definition, names = compiled.definition.steps[step], compiled.graph.names
+    upstreams = compiled.graph.upstreams[step]
     parts = []
     if definition.trigger_rule is TriggerRule.ONE_FAILED:
-        parts.append("a dependency fails")
+        if not any(choices and choices[up].counts_as is StepStatus.FAILED for up in upstreams):
+            parts.append("a dependency fails")
     elif definition.trigger_rule is TriggerRule.ALL_SUCCESS:
-        unsure = [f"'{names[up]}'" for up in compiled.graph.upstreams[step] if up in conditional]
+        unsure = [f"'{names[up]}'" for up in upstreams if up in conditional]
         if unsure:
             parts.append(f"{' and '.join(unsure)} {'run' if len(unsure) > 1 else 'runs'}")
     if definition.when is not None:
@@ -97,13 +109,14 @@ def dry_report(
     steps = [
         {
             "name": row["step"],
-            "status": row["what"] if row["what"] in _SETTLED else "dry-run",
+            "status": _ENDED.get(row["what"], "dry-run"),
             "duration_s": 0.0,
             "attempts": 0,
             "note": "; ".join(part for part in (row["what"], row["why"]) if part),
             "started": None,
             "finished": None,
             "source_run": None,
+            "marked_by": None,
             "error": "",
             "expected_s": row["expected_s"],
             "log": None,
@@ -121,6 +134,7 @@ def dry_report(
         "params": dict(params),
         "resumed_from": decision.past.run_id if decision.past else None,
         "root_run": None,
+        "only_steps": list(decision.only),
         "note": decision.reason,
         "dry_run": True,
         "threads_left": 0,

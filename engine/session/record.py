@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine import params as parameters
 from engine.model import Encoded
+from engine.resume import MARKED
 from engine.session.asked import Asked
 from engine.session.compiled import Compiled
 from engine.session.decide import Decision
@@ -45,19 +47,28 @@ def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> 
         resumed_from=past.run_id if past else None,
         root_run=past.root_run if past else None,
         note=note,
+        only_steps=json.dumps(decision.only, ensure_ascii=False) if decision.only else "",
         steps=steps,
-        taken_over=_taken_over(decision),
+        taken_over=_taken_over(decision, f"{MARKED} by {env.user}"),
+        marked=_marked(going),
         context=[] if past else going.context,
     )
 
 
-def _taken_over(decision: Decision) -> list[journal.TakenOver]:
+def _marked(going: Going) -> list[journal.Marked]:
+    position, by = going.compiled.graph.names.index, going.environment.user
+    return [
+        journal.Marked(position(step), by, mark.outputs) for step, mark in going.asked.marks.items()
+    ]
+
+
+def _taken_over(decision: Decision, marked: str) -> list[journal.TakenOver]:
     root = decision.past.root_run if decision.past else 0
     return [
         journal.TakenOver(
             position=position,
             status=choice.status,
-            note=choice.note,
+            note=marked if choice.what == MARKED else choice.note,
             source_run=choice.source_run,
             used=choice.used,
             retry_at=choice.retry_at,

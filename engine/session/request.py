@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,8 @@ from typing import Any
 class RunRequest:
     """How to run a workflow; the fields are `run`'s options.
 
-    `started_by` is hand, timer (`--scheduled`) or library.
+    `mark_done` holds steps, each with its `KEY=VALUE` texts; `started_by` is hand, timer
+    (`--scheduled`) or library.
     """
 
     workers: int = 4
@@ -22,4 +23,6 @@ class RunRequest:
     resume: str | None = None
     from_step: str | None = None
     once: bool = False
+    only: Sequence[str] = ()
+    mark_done: Sequence[tuple[str, Sequence[str]]] = ()
     started_by: str = "hand"

@@ -21,6 +21,7 @@ ALL_BYTES_MAX = 512 * 1024  # the kernel takes 2 MiB of arguments and environmen
 
 CONTEXT_PREFIX = "KAHNBAN_CTX_"
 PARAM_PREFIX = "KAHNBAN_PARAM_"
+COMMAND_VARIABLE = "KAHNBAN_COMMAND"
 _OURS = frozenset(
     {
         "KAHNBAN_RUN_ID",
@@ -29,6 +30,7 @@ _OURS = frozenset(
         "KAHNBAN_ATTEMPT",
         "KAHNBAN_IDEMPOTENCY_KEY",
         "KAHNBAN_OUTPUT",
+        COMMAND_VARIABLE,
         ENGINE_VARIABLE,
         ATTEMPT_VARIABLE,
         "OUT",
@@ -39,13 +41,14 @@ _UNFIT = re.compile(r"[^A-Za-z0-9]")
 
 @dataclass(frozen=True, slots=True)
 class AttemptFacts:
-    """Which attempt a command is run for."""
+    """Which attempt a command is run for, and `command`, by which it can call the engine."""
 
     run_id: int
     workflow: str
     step: str
     number: int
     idempotency_key: str
+    command: str
 
 
 @dataclass(slots=True)
@@ -81,6 +84,7 @@ def build_env(
         env["KAHNBAN_STEP"] = attempt.step
         env["KAHNBAN_ATTEMPT"] = str(attempt.number)
         env["KAHNBAN_IDEMPOTENCY_KEY"] = attempt.idempotency_key
+        env[COMMAND_VARIABLE] = attempt.command
     warnings: list[str] = []
     found = _variables(CONTEXT_PREFIX, "context value", context, warnings)
     found += _variables(PARAM_PREFIX, "parameter", params, warnings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +37,12 @@ def prepare(
             log.write(f"{error}\n", stream="WARNING")
     private = Path(tempfile.mkdtemp(prefix="kahnban-"))
     facts = AttemptFacts(
-        context.run_id, context.workflow, step.name, context.attempt, context.idempotency_key
+        run_id=context.run_id,
+        workflow=context.workflow,
+        step=step.name,
+        number=context.attempt,
+        idempotency_key=context.idempotency_key,
+        command=shlex.join(tools.command),
     )
     env, warnings = build_env(
         tools.environ(),

@@ -24,6 +24,7 @@ class Toolbox:
     `environ` is what commands inherit. `key_runs` and `used` are by position: the run in each
     step's idempotency key, and the attempts of its budget spent in earlier runs. `keeper` has what
     the run's step processes need, `halts` knows the engine's halts where a limit is to be kept.
+    `command` is the complete program with its global options, for commands that call the engine.
     """
 
     scope: RunScope
@@ -35,6 +36,7 @@ class Toolbox:
     used: Sequence[int]
     keeper: Keeper | None = None
     halts: HaltWatch | None = None
+    command: Sequence[str] = ()
 
 
 def codec_for(secrets: Secrets) -> Codec:

@@ -23,6 +23,9 @@ ALTER TABLE run_rows ADD COLUMN only_steps TEXT DEFAULT '' NOT NULL
 ALTER TABLE run_rows ADD COLUMN backfill BIGINT
 """,
     """
+CREATE INDEX ix_run_rows_only ON run_rows (workflow) WHERE only_steps != ''
+""",
+    """
 CREATE TABLE marked_rows (
     run_id INTEGER NOT NULL,
     position INTEGER NOT NULL,

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from pipelines._daily import runs
-from pipelines._daily.commands import first_line
 from pipelines._daily.shapes import Backup
+from pipelines._machine import records
+from pipelines._machine.commands import first_line
 
 KEPT = 7
 CHILD_LIMIT_S = 1500
@@ -50,12 +50,12 @@ def named_paths(text: str, root: Path) -> list[Path]:
 
 def copy_store(store_url: str, target: Path) -> bool:
     """Copy the store with SQLite's own means, consistent while it is written to."""
-    path = runs.store_path(store_url)
+    path = records.store_path(store_url)
     if path is None or not path.exists():
         return False
     from sqlalchemy import text
 
-    engine = runs.open_read_only(path)
+    engine = records.open_read_only(path)
     try:
         with engine.connect() as connection:
             plain = connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -70,7 +70,7 @@ def check_copy(path: Path) -> None:
     from sqlalchemy import text
     from sqlalchemy.exc import DatabaseError
 
-    engine = runs.open_read_only(path)
+    engine = records.open_read_only(path)
     try:
         with engine.connect() as connection:
             said = connection.execute(text("PRAGMA integrity_check")).scalar()
@@ -85,7 +85,7 @@ def check_copy(path: Path) -> None:
 
 def store_files(store_url: str) -> list[str]:
     """Give what belongs to the store: the file and all beside it whose names begin like it."""
-    path = runs.store_path(store_url)
+    path = records.store_path(store_url)
     if path is None:
         return []
     # The copy is what is saved; -wal, -shm and locks mean nothing elsewhere.

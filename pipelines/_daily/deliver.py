@@ -1,113 +1,29 @@
-"""Hand the day's report over: a copy in the outbox, and a message where a channel is configured."""
+"""Hand the day's report over: a message where a channel is configured."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import RetryAfter
-from pipelines._daily import units
 from pipelines._daily.digest import digest
-from pipelines._daily.findings import headline, worst
-from pipelines._daily.glance import backup_line, limit, missing, numbers
-from pipelines._daily.page import page, seen
+from pipelines._daily.glance import backup_line, missing, numbers
+from pipelines._daily.page import page
 from pipelines._daily.shapes import Backup, Day
+from pipelines._machine.delivery import Message, sections
+from pipelines._machine.findings import headline, worst
+from pipelines._machine.text import seen
 
 if TYPE_CHECKING:
     from engine.alerts.content import Content
 
-DEADLINE_S = 10.0
-WAIT_MAX_S = 300.0
-FINDINGS_SHOWN = 5
 
-Settings = Callable[[str], str]
-
-
-class Sent:
-    """Which channels have taken this report: a retry does not tell them twice.
-
-    The file is written at once, not at the step's success, for it must outlive a failed attempt.
-    """
-
-    def __init__(self, path: Path, key: str) -> None:
-        self._path, self._key = path, key
-        try:
-            kept = json.loads(path.read_text("utf-8"))
-            self._channels = list(kept["channels"]) if kept["key"] == key else []
-        except (OSError, ValueError, KeyError, TypeError):
-            self._channels = []
-
-    def __contains__(self, channel: str) -> bool:
-        return channel in self._channels
-
-    def add(self, channel: str) -> None:
-        """Remember that a channel has taken the report."""
-        self._channels.append(channel)
-        beside = self._path.with_name(self._path.name + ".tmp")
-        beside.write_text(json.dumps({"key": self._key, "channels": self._channels}), "utf-8")
-        beside.replace(self._path)
-
-
-def send(day: Day, backup: Backup, settings: Settings, sent: Sent) -> list[str]:
-    """Send to every configured channel that has not had it; give the channels, and any warning.
-
-    All are tried; then the first failure is raised.
-    """
-    from engine.alerts.fault import AlertError
-
-    said, faults = [], []
-    for channel, post in _channels(day, backup, settings):
-        if channel in sent:
-            said.append(f"{channel}: sent by an earlier attempt")
-            continue
-        try:
-            said += [f"{channel}: sent", *post()]
-        except AlertError as error:
-            faults.append((channel, error))
-        else:
-            sent.add(channel)
-    for channel, fault in faults:
-        message = f"{channel}: {fault}" + (f" ({fault.hint})" if fault.hint else "")
-        if fault.retry_after_s is not None and fault.retry_after_s <= WAIT_MAX_S:
-            raise RetryAfter(fault.retry_after_s, message) from None
-        raise AlertError(message, permanent=fault.permanent) from None
-    return said
-
-
-def _channels(
-    day: Day, backup: Backup, settings: Settings
-) -> Iterator[tuple[str, Callable[[], tuple[str, ...]]]]:
-    slack_url, smtp_url = settings("SLACK_WEBHOOK_URL"), settings("SMTP_URL")
-    mail_to = settings("MAIL_TO")
-    if slack_url:
-        yield "slack", lambda: _slack(slack_url, day, backup, settings)
-    if smtp_url and mail_to:
-        yield "email", lambda: _email(smtp_url, mail_to, day, backup, settings)
-
-
-def _slack(url: str, day: Day, backup: Backup, settings: Settings) -> tuple[str, ...]:
-    from engine.alerts import message, slack
-
-    text, blocks = message.render_slack(content(day, backup))
-    hosts = settings("KAHNBAN_WEBHOOK_HOSTS").split(",")
-    proxy = settings("KAHNBAN_WEBHOOK_PROXY") or None
-    slack.send(url, text, blocks, deadline_s=DEADLINE_S, hosts=hosts, proxy=proxy)
-    return ()
-
-
-def _email(url: str, to: str, day: Day, backup: Backup, settings: Settings) -> tuple[str, ...]:
-    from engine.alerts import mail
-
-    letter = mail.Letter(
-        mail_from=settings("MAIL_FROM") or mail.sender(url),
-        mail_to=to,
+def message(day: Day, backup: Backup) -> Message:
+    """Give the day in the forms that channels want."""
+    return Message(
         subject=seen(f"{headline(day['findings'], day['name'])}, {day['date']}"),
-        plain=digest(day, backup),
-        html=page(day, backup),
+        content=lambda: content(day, backup),
+        plain=lambda: digest(day, backup),
+        html=lambda: page(day, backup),
     )
-    return mail.send(url, letter, deadline_s=DEADLINE_S)
 
 
 def content(day: Day, backup: Backup) -> Content:
@@ -115,16 +31,7 @@ def content(day: Day, backup: Backup) -> Content:
     from engine.alerts.content import Content, Facts, Section
 
     findings = day["findings"]
-    parts: list[Any] = [
-        Section(
-            f"{one['severity']}: {one['what']}",
-            f"{one['where']}: {one['value']}{limit(one)}\n→ {one['todo']}",
-        )
-        for one in findings[:FINDINGS_SHOWN]
-    ]
-    if len(findings) > FINDINGS_SHOWN:
-        rest = len(findings) - FINDINGS_SHOWN
-        parts.append(Section("", f"and {units.several(rest, 'more finding')} in the report"))
+    parts: list[Any] = [*sections(findings)]
     pairs = [(one.label, f"{one.value}  {one.change}".strip()) for one in numbers(day)]
     parts.append(Facts(tuple(pairs)))
     left = [f"not looked at: {name} ({why})" for name, why in missing(day)]

@@ -5,20 +5,18 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from pipelines._daily import units
-from pipelines._daily.findings import headline
 from pipelines._daily.glance import (
     backup_line,
     disk_change,
     disk_outlook,
-    limit,
     missing,
     numbers,
 )
-from pipelines._daily.page import seen
-from pipelines._daily.shapes import Backup, Day, Finding
+from pipelines._daily.shapes import Backup, Day
+from pipelines._machine import units
+from pipelines._machine.findings import headline
+from pipelines._machine.text import WIDTH, section, seen, told, wrap
 
-WIDTH = 76
 BAR = 20
 GROUPS = 5
 
@@ -27,13 +25,13 @@ def digest(day: Day, backup: Backup | None = None) -> str:
     """Give the whole digest; `backup` adds what was saved."""
     parts = [
         _head(day),
-        _findings(day["findings"]),
+        told(day["findings"]),
         _numbers(day),
         _disks(day),
         _journal(day),
         _failures(day),
-        _section("Backup", [backup_line(backup)]) if backup else "",
-        _section("Not looked at", [f"{name}: {why}" for name, why in missing(day)]),
+        section("Backup", [backup_line(backup)]) if backup else "",
+        section("Not looked at", [f"{name}: {why}" for name, why in missing(day)]),
     ]
     return seen("\n\n".join(part for part in parts if part)) + "\n"
 
@@ -41,27 +39,14 @@ def digest(day: Day, backup: Backup | None = None) -> str:
 def _head(day: Day) -> str:
     said = headline(day["findings"], day["name"])
     when = f"{units.weekday(day['date'])}, measured {units.clock(day['measured_at'])}"
-    return f"{_wrap(said)}\n{when}"
-
-
-def _findings(findings: list[Finding]) -> str:
-    lines = []
-    for one in findings:
-        lines += [
-            _wrap(f"{one['severity'].upper()}  {one['what']}"),
-            _wrap(f"{one['where']}: {one['value']}{limit(one)}", "  "),
-            # A command is for copying: it stays on one line.
-            f"  -> {one['todo']}",
-            "",
-        ]
-    return "\n".join(lines).rstrip()
+    return f"{wrap(said)}\n{when}"
 
 
 def _numbers(day: Day) -> str:
     shown = numbers(day)
     wide = max((len(one.value) for one in shown), default=0)
     lines = [f"{one.label:<16}  {one.value:>{wide}}  {one.change}".rstrip() for one in shown]
-    return _section("Numbers", lines)
+    return section("Numbers", lines)
 
 
 def _disks(day: Day) -> str:
@@ -78,7 +63,7 @@ def _disks(day: Day) -> str:
         said = [disk_change(day, disk["mount"]), disk_outlook(day, disk["mount"])]
         if any(said):
             lines.append(" " * (wide + 2) + "; ".join(part for part in said if part))
-    return _section("Disks", lines)
+    return section("Disks", lines)
 
 
 def _journal(day: Day) -> str:
@@ -91,26 +76,18 @@ def _journal(day: Day) -> str:
         )
         for one in groups
     ]
-    return _section("Errors in the journal", lines)
+    return section("Errors in the journal", lines)
 
 
 def _failures(day: Day) -> str:
     failures = day["store"]["failures"] if day["store"] else []
-    return _section(
+    return section(
         "Failed steps",
         [
-            _wrap(f"{one['workflow']} / {one['step']} (run {one['run']}): {one['error']}")
+            wrap(f"{one['workflow']} / {one['step']} (run {one['run']}): {one['error']}")
             for one in failures
         ],
     )
-
-
-def _section(title: str, lines: list[str]) -> str:
-    return "\n".join([title, "-" * len(title), *lines]) if lines else ""
-
-
-def _wrap(text: str, indent: str = "") -> str:
-    return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent or "  ")
 
 
 def summary(day: Day) -> Iterator[str]:

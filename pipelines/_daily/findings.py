@@ -7,44 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import NamedTuple
 
-from pipelines._daily import units
-from pipelines._daily.shapes import (
-    Disk,
-    Finding,
-    Growth,
-    Host,
-    Journal,
-    Packages,
-    Services,
-    StoreDay,
-)
+from pipelines._daily.shapes import Host, Journal, Packages, Services, StoreDay
 from pipelines._daily.trend import memory_percent, swap_percent
-
-SEVERITIES = ("critical", "warning", "notice", "ok")  # worst first
-
-
-class Limits(NamedTuple):
-    """From which value on something is a notice, a warning, critical; None: never."""
-
-    notice: float | None
-    warning: float | None
-    critical: float | None
-
-    def reached(self, value: float, *, falling: bool = False) -> tuple[str, float] | None:
-        """Give the gravest limit reached, with its severity; `falling`: less is worse."""
-        for severity in SEVERITIES[:3]:
-            limit = getattr(self, severity)
-            if limit is not None and (value <= limit if falling else value >= limit):
-                return severity, limit
-        return None
-
+from pipelines._machine import units
+from pipelines._machine.findings import (
+    DAYS_UNTIL_FULL,
+    INODES_PERCENT,
+    SPACE_PERCENT,
+    Finding,
+    Limits,
+    Measure,
+    judge,
+    of_disk,
+    of_growing,
+)
+from pipelines._machine.growth import Growth
 
 LIMITS = {
-    "disk_percent": Limits(80, 90, 95),  # of what a plain user can have
-    "inodes_percent": Limits(80, 90, 95),
-    "days_until_full": Limits(30, 14, 3),  # at the rate of the last days; fewer is worse
+    "disk_percent": SPACE_PERCENT,
+    "inodes_percent": INODES_PERCENT,
+    "days_until_full": DAYS_UNTIL_FULL,
     "memory_percent": Limits(85, 92, 97),  # not available to a new program
     "swap_percent": Limits(50, 80, None),  # full swap slows, it does not stop
     "load_per_core": Limits(1.0, 2.0, 4.0),  # the 15-minute load: a short burst is no finding
@@ -66,51 +49,17 @@ SLOW_S = 10.0  # a step that takes less is never called slow
 GRAVE = 2
 
 
-def order(findings: list[Finding]) -> list[Finding]:
-    """Put the worst first; equals keep the order in which they were found."""
-    return sorted(findings, key=lambda finding: SEVERITIES.index(finding["severity"]))
-
-
-def worst(findings: list[Finding]) -> str:
-    """Give the severity of the whole day."""
-    return order(findings)[0]["severity"] if findings else "ok"
-
-
-def headline(findings: list[Finding], name: str) -> str:
-    """Say the day in one sentence."""
-    count = dict.fromkeys(SEVERITIES, 0)
-    for finding in findings:
-        count[finding["severity"]] += 1
-    if count["critical"]:
-        things = units.several(count["critical"], "thing")
-        return f"{things} on {name} cannot wait"
-    if count["warning"]:
-        things = units.several(count["warning"], "thing")
-        verb = "needs" if count["warning"] == 1 else "need"
-        return f"{things} on {name} {verb} attention"
-    if count["notice"]:
-        return f"{name} is well; {units.several(count['notice'], 'thing')} to know"
-    return f"All is well on {name}"
-
-
 def _judge(  # noqa: PLR0913 - a finding has that many parts
     limit: str, value: float, shown: str, *, what: str, where: str, todo: str, unit: str = ""
 ) -> Iterator[Finding]:
-    falling = limit == "days_until_full"
-    reached = LIMITS[limit].reached(value, falling=falling)
-    if reached:
-        severity, bound = reached
-        # A limit of one means that there should be none: "limit 1" would say nothing.
-        threshold = f"{bound:g}{unit}" if unit or bound != 1 else "none"
-        yield Finding(
-            severity=severity, what=what, where=where, value=shown, threshold=threshold, todo=todo
-        )
+    measure = Measure(LIMITS[limit], value, shown, unit)
+    yield from judge(measure, what=what, where=where, todo=todo)
 
 
 def of_host(host: Host) -> Iterator[Finding]:
     """Judge disks, memory, load and uptime."""
     for disk in host["disks"]:
-        yield from _of_disk(disk)
+        yield from of_disk(disk)
     heavy = units.names([program["name"] for program in host["by_memory"]], 3)
     percent = memory_percent(host)
     yield from _judge(
@@ -163,43 +112,10 @@ def of_host(host: Host) -> Iterator[Finding]:
     )
 
 
-def _of_disk(disk: Disk) -> Iterator[Finding]:
-    mount = disk["mount"]
-    yield from _judge(
-        "disk_percent",
-        disk["used_percent"],
-        f"{units.percent(disk['used_percent'])}, {units.size(disk['free_bytes'])} free",
-        what="disk is nearly full",
-        where=mount,
-        todo=f"find what fills it with: du -xh -d1 {mount} | sort -h | tail",
-        unit=" %",
-    )
-    if disk["inodes_percent"] is not None:
-        yield from _judge(
-            "inodes_percent",
-            disk["inodes_percent"],
-            units.percent(disk["inodes_percent"]),
-            what="disk is nearly out of inodes",
-            where=mount,
-            todo=f"find the many small files with: du -x --inodes -d2 {mount} | sort -n | tail",
-            unit=" %",
-        )
-
-
 def of_growth(growth: list[Growth]) -> Iterator[Finding]:
     """Judge where the disks are heading."""
     for one in growth:
-        left = one["days_until_full"]
-        if left is not None:
-            yield from _judge(
-                "days_until_full",
-                left,
-                f"{units.days(left)} left at {units.size(one['bytes_per_day'])} a day",
-                what="disk is filling up",
-                where=one["mount"],
-                todo=f"find what grows under {one['mount']}, or make room in time",
-                unit=" days",
-            )
+        yield from of_growing(one)
 
 
 def of_packages(packages: Packages, now: datetime) -> Iterator[Finding]:

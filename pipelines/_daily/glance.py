@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
 
-from pipelines._daily import units
-from pipelines._daily.shapes import Backup, Day, DiskFigures, Figures, Finding
+from pipelines._daily.shapes import Backup, Day, DiskFigures, Figures
+from pipelines._machine import units
 
 SOURCES = {
     "fetch_host": "machine",
@@ -107,11 +107,6 @@ def disk_outlook(day: Day, mount: str) -> str:
 def missing(day: Day) -> list[tuple[str, str]]:
     """Give the sources that were left out, in words, with the reason."""
     return [(SOURCES.get(step, step), reason) for step, reason in day["skipped"].items()]
-
-
-def limit(finding: Finding) -> str:
-    """Give the limit in parentheses, or nothing where any is too many."""
-    return "" if finding["threshold"] == "none" else f" (limit {finding['threshold']})"
 
 
 def backup_line(backup: Backup) -> str:

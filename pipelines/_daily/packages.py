@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine import Skip
-from pipelines._daily.commands import have, look
 from pipelines._daily.shapes import Package, Packages
+from pipelines._machine.commands import have, look
 
 APT_LISTS = Path("/var/lib/apt/lists")
 APT_STAMP = Path("/var/lib/apt/periodic/update-success-stamp")

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import html
-import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from pipelines._daily import units
-from pipelines._daily.findings import LIMITS, headline, worst
+from pipelines._daily.findings import LIMITS
 from pipelines._daily.glance import (
     backup_line,
     disk_change,
     disk_outlook,
-    limit,
     missing,
     numbers,
 )
 from pipelines._daily.shapes import (
     Backup,
     Day,
-    Finding,
     Host,
     Journal,
     Packages,
@@ -30,23 +26,16 @@ from pipelines._daily.shapes import (
 )
 from pipelines._daily.style import CSS
 from pipelines._daily.trend import memory_percent, swap_percent
+from pipelines._machine import units
+from pipelines._machine.findings import Finding, headline, limit, worst
+from pipelines._machine.text import seen
 
 SHOWN = 12
-
-
-def seen(text: str) -> str:
-    """Make what would hide or reorder text visible as �; line breaks stay."""
-    return "".join(
-        "�" if char != "\n" and unicodedata.category(char) in _UNSEEN else char for char in text
-    )
 
 
 def esc(value: object) -> str:
     """Make any text safe and visible in HTML."""
     return html.escape(seen(str(value)), quote=True)
-
-
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def page(day: Day, backup: Backup | None = None) -> str:

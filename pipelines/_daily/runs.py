@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from engine import Skip
 from pipelines._daily.shapes import Failure, SlowStep, StoreDay, WorkflowDay
+from pipelines._machine.records import open_read_only, rows, stamp, store_path
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
 SLOWEST = 6
 FAILURES_MAX = 12
 ERROR_MAX = 240
 TYPICAL_OF = 30  # the median is taken of this many earlier successes
-BUSY_S = 10
 
 
 def measure(store_url: str, since: datetime, until: datetime, *, but: int) -> StoreDay:
@@ -29,48 +27,9 @@ def measure(store_url: str, since: datetime, until: datetime, *, but: int) -> St
     engine = open_read_only(path)
     try:
         with engine.connect() as connection:
-            return _read(connection, _stamp(since), _stamp(until), but)
+            return _read(connection, stamp(since), stamp(until), but)
     finally:
         engine.dispose()
-
-
-def notes(store_url: str, run: int, status: str) -> dict[str, str]:
-    """Give the notes of the steps of a run that ended so, by step."""
-    path = store_path(store_url)
-    if path is None or not path.exists():
-        return {}
-    engine = open_read_only(path)
-    try:
-        with engine.connect() as connection:
-            sql = "SELECT step, note FROM step_runs WHERE run_id = :run AND status = :status"
-            rows = _rows(connection, sql, run=run, status=status)
-    finally:
-        engine.dispose()
-    return {row["step"]: row["note"] or "" for row in rows}
-
-
-def store_path(store_url: str) -> Path | None:
-    """Give the file of an SQLite URL, or None for any other store.
-
-    The engine takes what follows `sqlite:///` as it stands: nothing in it is decoded.
-    """
-    scheme, separator, rest = store_url.partition(":///")
-    place = rest.partition("?")[0]
-    if not separator or scheme != "sqlite" or place in {"", ":memory:"}:
-        return None
-    return Path(place)
-
-
-def open_read_only(path: Path) -> Engine:
-    """Open an SQLite file so that nothing can be written to it."""
-    from sqlalchemy import URL, create_engine
-    from sqlalchemy.pool import NullPool
-
-    place = "file:" + quote(str(path.absolute()))
-    url = URL.create("sqlite", database=place, query={"mode": "ro", "uri": "true"})
-    return create_engine(
-        url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": BUSY_S}
-    )
 
 
 _RUNS = """
@@ -98,20 +57,21 @@ ORDER BY s.duration_s DESC, s.run_id, s.step LIMIT :most
 """
 _EARLIER = """
 SELECT s.duration_s FROM step_runs s JOIN runs r ON r.id = s.run_id
-WHERE r.workflow = :workflow AND s.step = :step AND s.status = 'ok' AND s.run_id < :run
+WHERE r.workflow = :workflow AND s.step = :step AND s.status = 'ok' AND s.attempts > 0
+  AND s.run_id < :run
 ORDER BY s.run_id DESC LIMIT :most
 """
 
 
 def _read(connection: Connection, since: str, until: str, but: int) -> StoreDay:
     window = {"since": since, "until": until, "but": but}
-    runs = _rows(connection, _RUNS, **window)
-    failed = _rows(connection, _FAILED_STEPS, **window, most=FAILURES_MAX)
-    slowest = _rows(connection, _SLOWEST, **window, most=SLOWEST)
+    runs = rows(connection, _RUNS, **window)
+    failed = rows(connection, _FAILED_STEPS, **window, most=FAILURES_MAX)
+    slowest = rows(connection, _SLOWEST, **window, most=SLOWEST)
     return StoreDay(
         since=since,
         runs=len(runs),
-        retries=_rows(connection, _RETRIES, **window)[0]["retries"],
+        retries=rows(connection, _RETRIES, **window)[0]["retries"],
         workflows=by_workflow(runs),
         failures=[
             Failure(
@@ -152,7 +112,7 @@ def last_line(error: str) -> str:
 
 
 def _slow(connection: Connection, row: Mapping[str, Any]) -> SlowStep:
-    earlier = _rows(
+    earlier = rows(
         connection,
         _EARLIER,
         workflow=row["workflow"],
@@ -170,16 +130,6 @@ def _slow(connection: Connection, row: Mapping[str, Any]) -> SlowStep:
         duration_s=round(row["duration_s"], 3),
         typical_s=round(median(known), 3) if known else None,
     )
-
-
-def _rows(connection: Connection, sql: str, **values: Any) -> list[dict[str, Any]]:
-    from sqlalchemy import text
-
-    return [dict(row) for row in connection.execute(text(sql), values).mappings()]
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _seconds(start: str | None, end: str | None) -> float:

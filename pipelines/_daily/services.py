@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine import Skip
-from pipelines._daily.commands import look
 from pipelines._daily.shapes import Services, Unit
+from pipelines._machine.commands import look
 
 RUNNING = Path("/run/systemd/system")  # the documented sign that systemd is the init system
 

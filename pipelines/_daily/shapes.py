@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-
-class Disk(TypedDict):
-    """One file system; `inodes_percent` is None where it has no fixed number of inodes."""
-
-    mount: str
-    device: str
-    kind: str
-    total_bytes: int
-    used_bytes: int
-    free_bytes: int
-    used_percent: float
-    inodes_percent: float | None
+from pipelines._machine.disks import Disk
+from pipelines._machine.findings import Finding
+from pipelines._machine.growth import Growth
 
 
 class Program(TypedDict):
@@ -146,20 +137,6 @@ class StoreDay(TypedDict):
     slowest: list[SlowStep]
 
 
-class Finding(TypedDict):
-    """Something to know: how bad, what, where, its value, the limit, and what to do.
-
-    The limit is `none` where there should be nothing of the kind at all.
-    """
-
-    severity: str
-    what: str
-    where: str
-    value: str
-    threshold: str
-    todo: str
-
-
 class DiskFigures(TypedDict):
     """What is remembered of a disk."""
 
@@ -183,16 +160,6 @@ class Figures(TypedDict):
     runs: int | None
     failed_runs: int | None
     findings: int
-
-
-class Growth(TypedDict):
-    """How a disk has moved over the days on record."""
-
-    mount: str
-    bytes_per_day: float
-    days_until_full: float | None
-    span_days: float
-    used: list[int]
 
 
 class Day(TypedDict):

@@ -6,24 +6,21 @@ import json
 import re
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from pipelines._daily.shapes import (
     DiskFigures,
     Figures,
-    Growth,
     Host,
     Journal,
     Packages,
     Services,
     StoreDay,
 )
+from pipelines._machine.growth import Growth, growth_of
 
 WINDOW_DAYS = 14
-SPAN_DAYS_MIN = 0.5  # a slope over less says how busy the hour was, not where the disk is heading
-DAY_S = 86_400
 BACK_TO_DAYS = 7  # how old the figures may be that are called the last ones
 _NAME = re.compile(r"daily-(\d{4}-\d{2}-\d{2})\.json\Z")
 
@@ -105,10 +102,7 @@ def last_before(earlier: list[Figures], day: date) -> Figures | None:
 
 
 def growth(earlier: Iterable[Figures], now: Figures, host: Host | None) -> list[Growth]:
-    """Give each disk's slope over the days on record, and when it will be full at that rate.
-
-    The slope is the median over all pairs of days, which one day's big file does not move.
-    """
+    """Give each disk's slope over the days on record, and when it will be full at that rate."""
     if host is None:
         return []
     every = [*earlier, now]
@@ -117,8 +111,6 @@ def growth(earlier: Iterable[Figures], now: Figures, host: Host | None) -> list[
 
 
 def _growth_of(mount: str, free_bytes: int, every: list[Figures]) -> Growth | None:
-    from statistics import median
-
     total = every[-1]["disks"][mount]["total_bytes"]
     points = [
         (datetime.fromisoformat(one["measured_at"]).timestamp(), one["disks"][mount]["used_bytes"])
@@ -126,23 +118,7 @@ def _growth_of(mount: str, free_bytes: int, every: list[Figures]) -> Growth | No
         # A disk made larger or smaller is another disk.
         if mount in one["disks"] and one["disks"][mount]["total_bytes"] == total
     ]
-    points.sort()
-    span_days = (points[-1][0] - points[0][0]) / DAY_S
-    slopes = [
-        (late[1] - early[1]) / ((late[0] - early[0]) / DAY_S)
-        for early, late in combinations(points, 2)
-        if late[0] > early[0]
-    ]
-    if span_days < SPAN_DAYS_MIN or not slopes:
-        return None
-    slope = median(slopes)
-    return Growth(
-        mount=mount,
-        bytes_per_day=round(slope),
-        days_until_full=round(free_bytes / slope, 1) if slope > 0 else None,
-        span_days=round(span_days, 1),
-        used=[used for _, used in points],
-    )
+    return growth_of(mount, free_bytes, points)
 
 
 def _date(text: str, default: date) -> date:

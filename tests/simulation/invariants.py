@@ -76,6 +76,7 @@ class RunSeen:
     memory_differs: list[str] = field(default_factory=list)
     died: bool = False
     cancel_at: float | None = None
+    marked: frozenset[int] = frozenset()
     halts: list[EngineHalted] = field(default_factory=list)
 
     def actions(self) -> Iterator[tuple[float, Action]]:
@@ -140,7 +141,8 @@ def _judge(seen: RunSeen) -> tuple[list[StepStatus | None], list[int | None]]:
             final[action.step] = action.status
     root: list[int | None] = [None] * len(graph.names)
     for step in graph.order:
-        if final[step] is StepStatus.FAILED:
+        counts_as = seen.states[step].counts_as if seen.states else None
+        if StepStatus.FAILED in (final[step], counts_as):
             root[step] = step
         elif final[step] is StepStatus.SKIPPED and seen.plan.rules[step] in (
             TriggerRule.ALL_SUCCESS,
@@ -648,13 +650,21 @@ def an_ok_step_is_not_run_again(chain: ChainSeen) -> Violations:
     """Within a chain a step that is `ok` runs again only if something above it has to."""
     graph = chain.plan.graph
     kept: set[int] = set()
+    marked: set[int] = set()  # that a person's word is all there is for
     for number, seen in enumerate(chain.runs):
         again: set[int] = set()
+        anew: set[int] = set()  # on which nothing that was done before can build
         for step in graph.order:
-            if step not in kept or any(up in again for up in graph.upstreams[step]):
+            above = any(up in anew for up in graph.upstreams[step])
+            if step not in seen.marked and (step not in kept or (above and step not in marked)):
                 again.add(step)
+            if step in again or step in seen.marked or above:
+                anew.add(step)
+        marked = (marked | seen.marked) - again
         for kind, at, step, _ in _bodies(seen):
-            if kind == "begin" and step not in again:
+            if kind == "begin" and step in seen.marked:
+                yield f"run {number}, {at}: '{seen.name(step)}' is marked as done and runs"
+            elif kind == "begin" and step not in again:
                 yield f"run {number}, {at}: '{seen.name(step)}' is ok and runs again"
         kept = {
             step
@@ -664,8 +674,9 @@ def an_ok_step_is_not_run_again(chain: ChainSeen) -> Violations:
 
 
 def every_ok_step_has_had_its_effect(chain: ChainSeen) -> Violations:
-    """A step that is `ok` or `cached` at the end has begun and ended a body in the chain."""
+    """A step `ok` or `cached` at the end has ended a body in the chain, or was marked as done."""
     effects = {step for seen in chain.runs for kind, _, step, _ in _bodies(seen) if kind == "end"}
+    effects |= {step for seen in chain.runs for step in seen.marked}
     for step, (status, _) in chain.runs[-1].stored.steps.items():
         if status in KEPT and step not in effects:
             yield f"'{chain.runs[-1].name(step)}' is {status}, and its body never ended"

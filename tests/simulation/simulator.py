@@ -7,12 +7,12 @@ that the engine decides. The next run of a chain takes over what the real `engin
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from random import Random  # noqa: TID251 - seeded: the same seed gives the same chain
 from typing import Any
 
-from engine import resume
+from engine import choosing, resume
 from engine.ancestry import ContextIndex
 from engine.errors import StoreBusy, StoreError, SupersededError
 from engine.events import Action, Claim, EngineHalted, Event, StopRequested
@@ -43,6 +43,7 @@ from tests.simulation.invariants import (
 
 CALM_AFTER_RUNS = 4  # later runs of a chain meet no crash and no stop, so that it ends
 RUNS_MAX = 30
+MARKED_SHARE = 0.15
 TICKS_MAX = 20_000
 RULES = [*[TriggerRule.ALL_SUCCESS] * 4, TriggerRule.ALL_DONE, *TriggerRule]
 OVERRUNS = [OnOverrun.FAIL, *OnOverrun]
@@ -186,10 +187,16 @@ class World:
 class _Engine:
     """One run of a chain: one process, from its start to its end or death."""
 
-    def __init__(self, world: World, store: FakeStore, calm: bool) -> None:
+    def __init__(
+        self,
+        world: World,
+        store: FakeStore,
+        calm: bool,
+        states: list[StepState] | None = None,
+    ) -> None:
         self._world, self._calm = world, calm
         self._busy = 0
-        self.states = _take_over(world.plan, store)
+        self.states = _take_over(world.plan, store) if states is None else states
         self._stored = stored = _begin(store, self.states)
         self.seen = RunSeen(
             plan=world.plan,
@@ -388,7 +395,9 @@ def _status_of(run: RunRow, step: int, state: StepState) -> str:
     return "running" if rows[-1].outcome is None else "backing_off"
 
 
-def _take_over(plan: Plan, store: FakeStore) -> list[StepState]:
+def _take_over(
+    plan: Plan, store: FakeStore, marked: Mapping[str, str] | None = None
+) -> list[StepState]:
     """Choose as a continued run does; every step anew without an earlier run."""
     count = len(plan.graph.names)
     if not store.runs:
@@ -398,14 +407,19 @@ def _take_over(plan: Plan, store: FakeStore) -> list[StepState]:
         file_matches=lambda _target, _sha256: True,
         values_fault=lambda _run, _step: "",
         difference=lambda _old, _new: "",
+        marked=marked or {},
     )
-    fresh = [
-        resume.Fresh(name, ups, "", {})
-        for name, ups in zip(plan.graph.names, plan.graph.upstreams, strict=True)
-    ]
-    past = {name: store.past(step) for step, name in enumerate(plan.graph.names)}
-    chosen = resume.choose(fresh, plan.graph.order, past, rules)
+    chosen = resume.choose(_fresh(plan), plan.graph.order, _past(plan, store), rules)
     return [_Taken.of(choice) for choice in chosen]
+
+
+def _fresh(plan: Plan) -> list[resume.Fresh]:
+    rows = zip(plan.graph.names, plan.graph.upstreams, strict=True)
+    return [resume.Fresh(name, ups, "", {}) for name, ups in rows]
+
+
+def _past(plan: Plan, store: FakeStore) -> dict[str, resume.Past]:
+    return {name: store.past(step) for step, name in enumerate(plan.graph.names)}
 
 
 @dataclass(slots=True)
@@ -423,6 +437,7 @@ class _Taken(StepState):
             choice.status or StepStatus.WAITING,
             choice.used,
             choice.retry_at,
+            choice.counts_as,
             choice.note,
             choice.lost,
             choice.source_run,
@@ -458,6 +473,51 @@ def simulate(seed: int, *, wall_jumps: bool = False) -> ChainSeen:
             return chain
         world.clock.pass_to(world.clock.now() + world.luck.random())
     raise AssertionError(f"{RUNS_MAX} runs, and the chain has not ended")
+
+
+def simulate_marks(seed: int) -> ChainSeen:
+    """Run a chain in which a person marks steps as done before each run but the first."""
+    world, store, luck = World(seed), FakeStore(), Random(seed)
+    chain = ChainSeen(world.plan)
+    for number in range(RUNS_MAX):
+        names = world.plan.graph.names
+        marked = {name: "" for name in names if number and luck.random() < MARKED_SHARE}
+        states = _take_over(world.plan, store, marked)
+        engine = _Engine(world, store, calm=number >= CALM_AFTER_RUNS, states=states)
+        if number:
+            engine.seen.marked = frozenset(names.index(name) for name in marked)
+            store.runs[-1].marked = engine.seen.marked
+        chain.runs.append(engine.seen)
+        engine.run()
+        check_run(engine.seen)
+        if number > 1 and store.runs[-1].status in (RunStatus.OK, RunStatus.FAILED):
+            check_chain(chain)
+            return chain
+        world.clock.pass_to(world.clock.now() + luck.random())
+    raise AssertionError(f"{RUNS_MAX} runs, and the chain has not ended")
+
+
+def simulate_chosen(seed: int) -> tuple[RunSeen, frozenset[str]]:
+    """Run one run, then one of steps chosen at random, and of the upstreams that those lack."""
+    world, store, luck = World(seed), FakeStore(), Random(seed)
+    _Engine(world, store, calm=False).run()
+    plan, share = world.plan, luck.random()
+    chosen = choosing.Chosen(
+        names=frozenset(name for name in plan.graph.names if luck.random() < share),
+        marked={},
+        past=_past(plan, store),
+        run_id=1,
+        values_fault=lambda _run, _step: "",
+    )
+    choices = choosing.choose(_fresh(plan), chosen)
+    while lack := choosing.missing(_fresh(plan), plan.rules, choices, chosen):
+        chosen = replace(chosen, names=chosen.names | {lack.upstream})
+        choices = choosing.choose(_fresh(plan), chosen)
+    states: list[StepState] = [_Taken.of(choice) for choice in choices]
+    engine = _Engine(world, store, calm=True, states=states)
+    engine.run()
+    check_run(engine.seen)
+    return engine.seen, chosen.names
 
 
 def claims(chain: ChainSeen) -> int:

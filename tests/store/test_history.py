@@ -68,6 +68,7 @@ def test_a_run_as_it_is_listed(database: Database, history: History) -> None:
             "note": "why",
             "params": '{"n": 1}',
             "started_by": "hand",
+            "only_steps": "",
         }
     ]
     run = history.run(1)

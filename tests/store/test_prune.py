@@ -16,7 +16,7 @@ from store import prune, retention
 from store.connection import Database
 from store.database import open_writer
 from store.history import History
-from store.journal import TakenOver, begin_run, queue_alerts, record_ended_run
+from store.journal import Marked, TakenOver, begin_run, queue_alerts, record_ended_run
 from store.reconcile import reconcile
 from store.retention import Limits, Verdict
 from store.tables import VIEWS
@@ -194,6 +194,51 @@ def test_what_a_bare_row_goes_on_from_is_a_bare_row(database: Database) -> None:
     a_run(database)
     a_run(database, "failed", params="[]", at=60.0)
     assert gone(pruned(database)) == ([1, 2, 3, 4], [5])
+
+
+def chosen(database: Database, source: int, status: str = "ok", **more: Any) -> int:
+    """Run step `b` alone, on what `a` left in run `source`."""
+    kept = TakenOver(0, StepStatus.CACHED, f"not chosen; ok in run {source}", source)
+    journal = begun(database, "a b>a", only_steps='["b"]', taken_over=[kept], **more)
+    did(journal, 1)
+    end(journal, status)
+    return journal.run_id
+
+
+def test_runs_of_chosen_steps_go_by_age_alone(database: Database) -> None:
+    """None stands for the last failure, or for the last ok run of its parameters."""
+    a_run(database, at=1.0)
+    a_run(database, "failed", at=2.0)
+    chosen(database, 1, "failed", at=3.0)
+    chosen(database, 1, at=4.0)
+    a_run(database, "cancelled", at=5.0)
+    assert gone(pruned(database)) == ([3, 4], [1])
+    assert rows(database, "SELECT id FROM runs ORDER BY id") == [(1,), (2,), (5,)]
+
+
+def test_what_a_kept_run_of_chosen_steps_has_taken_over_stays(database: Database) -> None:
+    """It names a run of another chain; that goes with it, not before."""
+    first = first_of_chain(database)
+    second = continued(database, first, "cancelled", at=1.0)
+    for at in range(3):
+        chosen(database, first, "cancelled", at=2.0 + at)
+    history = History(database)
+    assert gone(pruned(database)) == ([second, 3, 4], [])
+    assert history.load(first, "a", "k") == value(b'"v"')
+    a_run(database, "failed", at=9.0)
+    assert gone(pruned(database)) == ([first, 5], [])
+
+
+def test_marks_go_with_their_run(database: Database) -> None:
+    """As all other rows do."""
+    done = TakenOver(0, StepStatus.OK, "marked as done by ann")
+    mark = Marked(0, "ann", [("k", value())])
+    end(begun(database, "a", taken_over=[done], marked=[mark]), "cancelled")
+    assert rows(database, "SELECT run_id, marked_by FROM marked_rows") == [(1, "ann")]
+    assert rows(database, "SELECT step, key FROM outputs") == [("a", "k")]
+    a_run(database, "cancelled")
+    assert gone(pruned(database)) == ([1], [])
+    assert rows(database, "SELECT * FROM marked_rows") == []
 
 
 def test_definitions_go_with_their_last_run(database: Database) -> None:

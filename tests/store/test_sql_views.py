@@ -14,8 +14,9 @@ import pytest
 from engine import RetryAfter, Step, Workflow
 from engine.model import AttemptOutcome, RunStatus, StepStatus
 from store.database import open_writer
+from store.journal import Marked, TakenOver
 from store.tables import VIEWS, AlertStatus
-from tests.store.filled import CHECKOUT, begun, did, end
+from tests.store.filled import CHECKOUT, begun, did, end, value
 
 PAGE = (CHECKOUT / "docs" / "sql.md").read_text(encoding="utf-8")
 QUESTIONS = dict(
@@ -200,9 +201,9 @@ def test_the_run_that_went_on(real: sqlite3.Connection) -> None:
 # -- the questions --------------------------------------------------------------------------------
 
 
-def test_there_are_five_questions() -> None:
+def test_there_are_six_questions() -> None:
     """Each has one query."""
-    assert len(QUESTIONS) == PAGE.count("```sql") == 5
+    assert len(QUESTIONS) == PAGE.count("```sql") == 6
 
 
 def test_slowest_steps(real: sqlite3.Connection) -> None:
@@ -279,5 +280,28 @@ def test_answers_are_exact(tmp_path: Path) -> None:
         (3, "failed", 1.0, 1),
         (2, "ok", 4.0, 1),
         (1, "ok", 22.0, 3),
+    ]
+    connection.close()
+
+
+def test_what_people_decided(tmp_path: Path) -> None:
+    """Newest first; a run in which nobody decided anything is not there."""
+    path = tmp_path / "runs.db"
+    database = open_writer(path)
+    begun(database, "a")
+    begun(database, "a b>a", only_steps='["b"]')
+    done = TakenOver(1, StepStatus.OK, "marked as done by bob")
+    mark = Marked(1, "bob", [("k", value())])
+    begun(database, "a b>a", at=5.0, taken_over=[done], marked=[mark])
+    database.close()
+    connection = sqlite3.connect(path)
+    told = {"workflow": "flow", "user": "ann"}
+    assert answer(connection, "What did people decide?") == [
+        {"run": 3, **told, "only_steps": "", "marked": "b", "marked_by": "bob"},
+        {"run": 2, **told, "only_steps": '["b"]', "marked": None, "marked_by": None},
+    ]
+    shown = "SELECT status, note, duration_s, finished_at FROM step_runs WHERE marked_by = 'bob'"
+    assert connection.execute(shown).fetchall() == [
+        ("ok", "marked as done by bob", 0.0, "2011-11-14T00:00:05.000Z")
     ]
     connection.close()

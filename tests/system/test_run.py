@@ -123,7 +123,7 @@ def test_set_gives_parameters(project: Project) -> None:
         ),
         (
             ["--scheduled", "--from", "a"],
-            "error: --scheduled always starts anew\nhint: leave out --resume and --from\n",
+            "error: --scheduled always starts anew, with all steps\nhint: leave out --from\n",
         ),
         (
             ["--dry"],

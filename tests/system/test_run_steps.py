@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -264,3 +265,16 @@ workflow = Workflow("flow").add(Step("a", does("a"))).add(Step("w", waits, ["a"]
     assert project.rows("SELECT step, outcome, error FROM attempts WHERE outcome <> 'ok'") == [
         ("w", "abandoned", "its engine died")
     ]
+
+
+def test_a_command_can_call_the_engine(project: Project, tmp_path: Path) -> None:
+    """`KAHNBAN_COMMAND` finds home and store from anywhere."""
+    home = tmp_path / "a home"
+    text = 'cd / && eval "$KAHNBAN_COMMAND history --json"'
+    project.write("flow", f"workflow = Workflow('flow').add(Step('ask', shell({text!r})))\n")
+    result = project.run("run", "flow", "--home", str(home))
+    assert result.code == 0, result.err
+    (log,) = home.glob("logs/flow/1/ask.1.log")
+    said = log.read_text()
+    assert '"status": "running"' in said
+    assert '"workflow": "flow"' in said

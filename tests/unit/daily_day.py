@@ -5,12 +5,9 @@ from __future__ import annotations
 from pipelines._daily.shapes import (
     Backup,
     Day,
-    Disk,
     ErrorGroup,
     Failure,
     Figures,
-    Finding,
-    Growth,
     Host,
     Journal,
     Package,
@@ -22,6 +19,9 @@ from pipelines._daily.shapes import (
     Unit,
     WorkflowDay,
 )
+from pipelines._machine.disks import Disk
+from pipelines._machine.findings import Finding, order
+from pipelines._machine.growth import Growth
 
 GB = 1 << 30
 MEASURED_AT = "2026-11-23T07:00:02+00:00"
@@ -230,7 +230,7 @@ def bad_day() -> Day:
             used=[int(GB * share) for share in (84.0, 86.1, 88.0, 90.3, 92.0, 94.4, 96.2)],
         )
     ]
-    found = findings.order(
+    found = order(
         [
             *findings.of_host(machine),
             *findings.of_growth(growth),

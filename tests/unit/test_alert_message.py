@@ -209,6 +209,10 @@ def test_headline_names_workflow_outcome_step_and_reason() -> None:
             "daily interrupted at a and 2 more",
         ),
         ({"status": "cancelled", "note": "by ops"}, "daily cancelled: by ops"),
+        (
+            {"status": "ok", "duration_s": 2.1, "only_steps": ["fetch", "load"]},
+            "daily (only fetch, load) ok in 2.1s",
+        ),
         ({"steps": [], "first_failure": None, "note": "x\nno module"}, "daily failed: no module"),
         (
             {"steps": [a_step("a", "failed"), a_step("b", "failed", error="E: 1\n")]}
@@ -220,6 +224,15 @@ def test_headline_names_workflow_outcome_step_and_reason() -> None:
 def test_headlines(changes: dict[str, Any], expected: str) -> None:
     """Each outcome has its own headline."""
     assert headline(a_report(**changes)) == expected
+
+
+def test_the_command_of_chosen_steps_goes_on_from_nothing() -> None:
+    """It runs them again."""
+    command = "kahnban run daily --only fetch"
+    told = plain_text(a_report(only_steps=["fetch"], resume_command=command))
+    assert "to run them again" in told
+    assert command in told
+    assert "to go on" not in told
 
 
 def test_repeated_alert_says_so_however_long_it_is() -> None:

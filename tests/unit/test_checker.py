@@ -137,3 +137,53 @@ def test_a_fault_in_the_effects_is_named(effects: list[str], said: str) -> None:
 def test_effects_of_other_chains_do_not_count() -> None:
     """Only the effects of the runs at hand are looked at."""
     assert faults(log_of(SOUND), [*effects_of(EFFECTS), Effect(9, "a", 1)], GRAPH) == []
+
+
+MARKED = """
+1 claimed a 1
+1 attempt a 1 ok
+1 step a ok
+1 claimed b 1
+1 attempt b 1 failed
+1 step b failed
+1 claimed c 1
+1 attempt c 1 ok
+1 step c ok
+1 step d skipped
+1 run failed
+2 step b ok
+2 step a cached
+2 step c cached
+2 claimed d 1
+2 attempt d 1 ok
+2 step d ok
+2 run ok
+"""
+
+
+def test_a_marked_step_is_ok_without_an_attempt() -> None:
+    """No other is; and one that was tried in its run was not marked."""
+    effects = effects_of(["1/a/1", "1/b/1", "1/c/1", "2/d/1"])
+    log = log_of(MARKED)
+    (fault,) = faults(log, effects, GRAPH)
+    assert fault.endswith("ok without an attempt that was")
+    marked = [
+        entry._replace(marked=(entry.run_id, entry.event, entry.step) == (2, "step", "b"))
+        for entry in log
+    ]
+    assert faults(marked, effects, GRAPH) == []
+    tried = [entry._replace(marked=entry[2:4] == ("step", "d")) for entry in marked]
+    assert "marked as done, and not simply ok" in " ".join(faults(tried, effects, GRAPH))
+
+
+def test_what_builds_on_a_marked_step_may_run_again() -> None:
+    """Its values are other ones."""
+    text = MARKED.replace("2 step c cached\n2 claimed d", "2 claimed c 1\n2 claimed d")
+    text = text.replace("2 run ok", "2 attempt c 1 ok\n2 step c ok\n2 run ok")
+    text = text.replace("2 step b ok\n2 step a cached", "2 step a ok\n2 step b ok")
+    log = [
+        entry._replace(marked=entry[:1] == (2,) and entry[2:4] in (("step", "a"), ("step", "b")))
+        for entry in log_of(text)
+    ]
+    effects = effects_of(["1/a/1", "1/b/1", "1/c/1", "2/c/1", "2/d/1"])
+    assert faults(log, effects, GRAPH) == []

@@ -132,8 +132,8 @@ def test_what_has_no_text_is_left_out_with_a_warning(
 def test_the_attempt_is_named_and_an_outer_run_is_not(tmp_path: Path) -> None:
     """Variables of a run around this one are dropped; the rest of the base stays."""
     base = {"PATH": "/bin", "KAHNBAN_CTX_old": "1", "OUT": "outer", "KAHNBAN_RUN_ID": "1"}
-    base["KAHNBAN_HOME_GROWN"] = "kept"
-    facts = AttemptFacts(7, "daily", "dump", 2, "7-dump")
+    base |= {"KAHNBAN_HOME_GROWN": "kept", "KAHNBAN_COMMAND": "outer"}
+    facts = AttemptFacts(7, "daily", "dump", 2, "7-dump", "kahnban --home '/a b'")
     env, _ = build_env(base, context={}, params={}, spill_dir=tmp_path, attempt=facts)
     assert env == {
         "PATH": "/bin",
@@ -143,4 +143,5 @@ def test_the_attempt_is_named_and_an_outer_run_is_not(tmp_path: Path) -> None:
         "KAHNBAN_STEP": "dump",
         "KAHNBAN_ATTEMPT": "2",
         "KAHNBAN_IDEMPOTENCY_KEY": "7-dump",
+        "KAHNBAN_COMMAND": "kahnban --home '/a b'",
     }

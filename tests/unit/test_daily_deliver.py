@@ -14,6 +14,8 @@ from engine.alerts.content import Section
 from engine.alerts.fault import AlertError
 from engine.errors import RetryAfter
 from pipelines._daily import deliver
+from pipelines._machine.delivery import Sent
+from pipelines._machine.delivery import send as post
 from tests.unit import daily_day as made
 
 SETTINGS = {
@@ -52,14 +54,14 @@ def settings(name: str) -> str:
     return SETTINGS.get(name, "")
 
 
-def send(sent: deliver.Sent, get: Any = settings) -> list[str]:
+def send(sent: Sent, get: Any = settings) -> list[str]:
     """Send the bad day."""
-    return deliver.send(made.bad_day(), made.backup(), get, sent)
+    return post(deliver.message(made.bad_day(), made.backup()), get, sent)
 
 
 def test_without_a_channel_nothing_is_sent(tmp_path: Path) -> None:
     """And nothing is written down about it; a server without a recipient is no channel."""
-    sent = deliver.Sent(tmp_path / "sent.json", "1:deliver")
+    sent = Sent(tmp_path / "sent.json", "1:deliver")
     assert send(sent, lambda _name: "") == []
     assert send(sent, lambda name: "smtp://localhost" if name == "SMTP_URL" else "") == []
     assert list(tmp_path.iterdir()) == []
@@ -68,7 +70,7 @@ def test_without_a_channel_nothing_is_sent(tmp_path: Path) -> None:
 def test_both_channels_get_the_day(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The mail carries digest and page; what the server refused is said."""
     channels = Channels(monkeypatch)
-    assert send(deliver.Sent(tmp_path / "sent.json", "1:deliver")) == [
+    assert send(Sent(tmp_path / "sent.json", "1:deliver")) == [
         "slack: sent",
         "email: sent",
         "recipient 'x@example.com' was refused (550)",
@@ -91,12 +93,12 @@ def test_a_retry_leaves_out_the_channel_that_has_it(
     channels.fault = AlertError("localhost: it hung up", hint="try later")
     path = tmp_path / "sent.json"
     with pytest.raises(AlertError, match=r"^email: localhost: it hung up \(try later\)$"):
-        send(deliver.Sent(path, "1:deliver"))
+        send(Sent(path, "1:deliver"))
     assert json.loads(path.read_text()) == {"key": "1:deliver", "channels": ["slack"]}
     channels.fault = None
-    assert send(deliver.Sent(path, "1:deliver"))[0] == "slack: sent by an earlier attempt"
+    assert send(Sent(path, "1:deliver"))[0] == "slack: sent by an earlier attempt"
     assert (len(channels.slack), len(channels.mail)) == (1, 1)
-    send(deliver.Sent(path, "2:deliver"))
+    send(Sent(path, "2:deliver"))
     assert (len(channels.slack), len(channels.mail)) == (2, 2)
 
 
@@ -107,11 +109,11 @@ def test_a_channel_that_asks_for_time_gets_it(
     channels = Channels(monkeypatch)
     channels.fault = AlertError("busy", retry_after_s=30.0)
     with pytest.raises(RetryAfter, match=r"^email: busy$") as caught:
-        send(deliver.Sent(tmp_path / "sent.json", "1:deliver"))
+        send(Sent(tmp_path / "sent.json", "1:deliver"))
     assert caught.value.seconds == 30.0
     channels.fault = AlertError("busy", retry_after_s=301.0)
     with pytest.raises(AlertError, match=r"^email: busy$"):
-        send(deliver.Sent(tmp_path / "sent.json", "1:deliver"))
+        send(Sent(tmp_path / "sent.json", "1:deliver"))
 
 
 def test_a_damaged_record_of_what_was_sent_counts_as_none(tmp_path: Path) -> None:
@@ -119,7 +121,7 @@ def test_a_damaged_record_of_what_was_sent_counts_as_none(tmp_path: Path) -> Non
     path = tmp_path / "sent.json"
     for text in ("", "[]", '{"key": "1:deliver"}'):
         path.write_text(text)
-        assert "slack" not in deliver.Sent(path, "1:deliver")
+        assert "slack" not in Sent(path, "1:deliver")
 
 
 def test_a_message_holds_the_worst_findings_and_counts_the_rest() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pipelines._daily import findings, trend
-from pipelines._daily.shapes import Finding, Package, Services, SlowStep, Unit
+from pipelines._daily.shapes import Package, Services, SlowStep, Unit
+from pipelines._machine.findings import Finding, headline, order, worst
 from tests.unit import daily_day as made
 
 GB = made.GB
@@ -218,11 +219,11 @@ def test_the_worst_comes_first_and_equals_keep_their_order() -> None:
         finding("notice", "b"),
         finding("warning"),
     ]
-    ordered = findings.order(found)
+    ordered = order(found)
     assert [one["severity"] for one in ordered] == ["critical", "warning", "notice", "notice"]
     assert [one["what"] for one in ordered[2:]] == ["a", "b"]
-    assert findings.worst(found) == "critical"
-    assert findings.worst([]) == "ok"
+    assert worst(found) == "critical"
+    assert worst([]) == "ok"
 
 
 @pytest.mark.parametrize(
@@ -237,7 +238,7 @@ def test_the_worst_comes_first_and_equals_keep_their_order() -> None:
 )
 def test_the_headline_counts_the_worst(severities: list[str], expected: str) -> None:
     """One sentence for the whole day."""
-    assert findings.headline([finding(one) for one in severities], "web1") == expected
+    assert headline([finding(one) for one in severities], "web1") == expected
 
 
 def test_growth_is_the_median_slope_and_tells_the_days_left() -> None:

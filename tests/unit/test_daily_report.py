@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipelines._daily import digest, glance, page, units
+from pipelines._daily import digest, glance, page
 from pipelines._daily.shapes import Day
+from pipelines._machine import units
+from pipelines._machine.text import seen
 from tests.unit import daily_day as made
 
 VOID = {"meta"}
@@ -140,7 +142,7 @@ def test_no_text_becomes_markup(text: str) -> None:
     assert read.attributes == plain.attributes
     assert read.faults == []
     shown = "".join(read.text)
-    assert page.seen(text) in shown
+    assert seen(text) in shown
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     page.page(day).encode()
@@ -148,7 +150,7 @@ def test_no_text_becomes_markup(text: str) -> None:
 
 def test_hidden_characters_are_made_visible_and_lines_stay() -> None:
     """A name must not be able to turn the text after it around."""
-    assert page.seen("a\u202eb\x00c\u200bd\ne") == "a�b�c�d\ne"
+    assert seen("a\u202eb\x00c\u200bd\ne") == "a�b�c�d\ne"
 
 
 @pytest.mark.parametrize("day", [made.day(), made.bad_day()])

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from engine.errors import Skip
-from pipelines._daily import commands, host, journal, packages, runs, services
+from pipelines._daily import host, journal, packages, runs, services
 from pipelines._daily.shapes import Package, Program, Unit
+from pipelines._machine import commands, records
+from pipelines._machine.journal import Entry, parse
 
 APT = """\
 NOTE: This is only a simulation!
@@ -137,21 +139,21 @@ def test_journal_entries_are_read_whatever_their_form() -> None:
         ]
     )
     at = "2026-11-23T07:00:00+00:00"
-    assert list(journal.parse(text)) == [
-        journal.Entry("sshd", "plain", 3, at),
-        journal.Entry("cat", "hi�", 3, at),
-        journal.Entry("web", "first", 2, at),
-        journal.Entry("?", "", 3, at),
+    assert list(parse(text)) == [
+        Entry("sshd", "plain", 3, at),
+        Entry("cat", "hi�", 3, at),
+        Entry("web", "first", 2, at),
+        Entry("?", "", 3, at),
     ]
 
 
 def test_journal_entries_that_differ_in_numbers_are_one_group() -> None:
     """Most frequent first, then the graver; the text is that of the last entry."""
     entries = [
-        journal.Entry("sshd", "refused 10.0.0.9 port 1022", 3, "2026-11-23T03:00:00+00:00"),
-        journal.Entry("disk", "sda\n  failing", 2, "2026-11-23T01:00:00+00:00"),
-        journal.Entry("sshd", "refused 10.0.0.1 port 22", 4, "2026-11-23T02:00:00+00:00"),
-        journal.Entry("cron", "no mail", 3, "2026-11-23T01:00:00+00:00"),
+        Entry("sshd", "refused 10.0.0.9 port 1022", 3, "2026-11-23T03:00:00+00:00"),
+        Entry("disk", "sda\n  failing", 2, "2026-11-23T01:00:00+00:00"),
+        Entry("sshd", "refused 10.0.0.1 port 22", 4, "2026-11-23T02:00:00+00:00"),
+        Entry("cron", "no mail", 3, "2026-11-23T01:00:00+00:00"),
     ]
     groups = journal.group(entries)
     assert [(one["source"], one["message"], one["count"], one["priority"]) for one in groups] == [
@@ -320,7 +322,7 @@ def test_the_last_day_is_read_from_the_public_views(store: Path) -> None:
 
 def test_why_steps_were_skipped_is_read_from_the_store(store: Path) -> None:
     """Only those of the run asked for."""
-    assert runs.notes(f"sqlite:///{store}", 4, "skipped") == {
+    assert records.notes(f"sqlite:///{store}", 4, "skipped") == {
         "fetch_journal": "no journalctl on this machine"
     }
 
@@ -330,7 +332,7 @@ def test_the_store_is_opened_so_that_it_cannot_be_written(store: Path) -> None:
     from sqlalchemy import text
     from sqlalchemy.exc import OperationalError
 
-    engine = runs.open_read_only(store)
+    engine = records.open_read_only(store)
     with engine.connect() as connected:
         assert connected.execute(text("SELECT count(*) FROM runs")).scalar() == 5
         with pytest.raises(OperationalError, match=r"readonly"):
@@ -344,7 +346,7 @@ def test_without_a_store_the_source_is_skipped(url: str, tmp_path: Path) -> None
     with pytest.raises(Skip, match=r"^no store of ours to read$"):
         runs.measure(url.format(tmp_path), DAY_BEFORE, NOW, but=1)
     assert list(tmp_path.iterdir()) == []
-    assert runs.notes(url.format(tmp_path), 1, "skipped") == {}
+    assert records.notes(url.format(tmp_path), 1, "skipped") == {}
 
 
 def test_runs_that_began_nothing_say_nothing_about_a_workflow() -> None:

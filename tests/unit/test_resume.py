@@ -213,6 +213,43 @@ def test_three_lost_engines_fail_the_step() -> None:
     assert (choice.status, choice.lost) == (None, 2)
 
 
+def test_a_marked_step_is_done_and_what_builds_on_it_is_redone() -> None:
+    """Whatever it was before; one that had not run waits for no retry of its own any more."""
+    waiting = Past(StepStatus.INTERRUPTED, used=1, retry_at=99, key_run=1)
+    choices = chosen({"a": FAILED, "b": OK, "c": waiting}, marked={"a": "rows=5"})
+    assert choices[0] == Choice("marked as done", "rows=5", status=StepStatus.OK)
+    assert whys(choices[1:]) == [
+        ("redo", "'a' is marked as done"),
+        ("redo", "interrupted in run 7"),
+    ]
+    assert (choices[1].own_key, choices[2].retry_at) == (True, None)
+
+
+def test_a_mark_holds_within_the_chain() -> None:
+    """What a person said is no result of the steps above; what builds on those runs again."""
+    marked = replace(OK, marked=True)
+    choices = chosen({"a": FAILED, "b": marked, "c": OK})
+    assert whys(choices) == [
+        ("redo", "failed in run 7"),
+        ("reuse", "ok in run 7"),
+        ("redo", "'a' runs again"),
+    ]
+    changed = replace(marked, fingerprint="x")
+    assert whys(chosen({"a": OK, "b": changed}, CHAIN[:2]))[1] == ("redo", "its code changed")
+    for forced in ("a", "b"):  # asked for: that step and all after it
+        assert chosen({"a": OK, "b": marked, "c": OK}, forced=forced)[1].what == "redo"
+    assert chosen({"a": FAILED, "b": marked, "c": OK}, forced="c")[1].what == "reuse"
+
+
+def test_a_new_step_may_be_marked() -> None:
+    """It need not have been there before."""
+    assert [c.what for c in chosen({"a": OK}, marked={"b": ""})] == [
+        "reuse",
+        "marked as done",
+        "new",
+    ]
+
+
 @given(st.data())
 def test_reused_only_below_reused(data: st.DataObject) -> None:
     """In any graph a step is reused just if it is settled, the same, and all upstreams are."""

@@ -15,6 +15,7 @@ from engine.events import (
     LeaveBehind,
     RecordStart,
     StopAttempt,
+    StopRequested,
 )
 from engine.model import RunStatus, StepStatus
 from engine.plan import TRANSITIONS, InvariantViolation, StepState
@@ -362,6 +363,40 @@ def test_a_root_failure_is_known_through_what_was_skipped() -> None:
         EndStep(2, S.SKIPPED, 0, "dependency failed: a"),
         EndRun(RunStatus.FAILED, 0),
     ]
+
+
+def test_nothing_passes_a_step_that_has_ended_ahead() -> None:
+    """What is after a step marked as done may read what is above it, so it waits for that."""
+    core = Core(
+        "a b>a c>b d>c", states=[StepState(), StepState(S.OK), StepState(S.OK), StepState()]
+    )
+    assert core.at(0) == [claim(0)]
+    assert core.at(1, bad(0, retryable=False))[2:] == [claim(3, at=1)]
+    assert core.at(2, ok(3, 2.0))[-1] == EndRun(RunStatus.FAILED, 2)
+
+
+def test_a_stop_ends_what_is_after_a_step_that_has_ended_ahead() -> None:
+    """The run ends with the last attempt, as any other."""
+    core = Core("a b>a c>b", states=[StepState(), StepState(S.OK), StepState()])
+    core.at(0)
+    assert core.at(1, STOP)[0] == EndStep(2, S.CANCELLED, 1, "not started")
+    assert core.at(2, bad(0, 2.0))[-1] == EndRun(RunStatus.INTERRUPTED, 2, "stopped by SIGINT")
+    core = Core("a b>a c>b:all_done", states=[StepState(), StepState(S.OK), StepState()])
+    core.at(0)
+    core.at(1, StopRequested("ann", cancel=True))
+    assert core.at(2, bad(0, 2.0))[-1] == claim(2, at=2)
+
+
+def test_a_step_counts_as_it_is_told_to() -> None:
+    """One that is not chosen stands for how it ended before; the run is no worse for it."""
+    left = StepState(S.SKIPPED, counts_as=S.FAILED)
+    core = Core("a b>a:one_failed c>a:all_done d>a", states=[left, *[StepState()] * 3])
+    assert core.at(0) == [EndStep(3, S.SKIPPED, 0, "dependency failed: a"), claim(1), claim(2)]
+    assert core.at(1, ok(1), ok(2))[-1] == EndRun(RunStatus.OK, 1)
+    for counts_as in (S.INTERRUPTED, S.CANCELLED):
+        states = [StepState(S.SKIPPED, counts_as=counts_as), StepState()]
+        core = Core("a b>a:one_failed", states=states)
+        assert core.at(0)[0] == EndStep(1, S.SKIPPED, 0, "no dependency failed")
 
 
 def test_all_done_already() -> None:

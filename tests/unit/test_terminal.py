@@ -249,6 +249,36 @@ def test_history_is_a_line_a_run() -> None:
     assert history_table([], now=NOW) == "no runs"
 
 
+def test_a_run_of_chosen_steps_is_told_apart() -> None:
+    """By its line at the end, its head, its command, and in the history."""
+    only = failed_report() | {"only_steps": ["a", "b", "c", "d", "e", "f\x1b", "g"]}
+    bound = "daily, run 12 (only a, b, c, d, e, 2 more)"
+    assert f"\n✗ {bound}: failed in" in table(only)
+    assert show(only, now=NOW).startswith(f"{bound}\n")
+    assert "to run them again: " in failure(only)
+    row = {"id": 9, "workflow": "daily", "status": "ok", "note": "x"}
+    row |= {"only_steps": json.dumps(["a\x1b"])}
+    assert history_table([row], now=NOW).endswith("only a\\x1b; x")
+
+
+def test_a_plan_shows_what_is_chosen_and_marked() -> None:
+    """With a sign each, and counted."""
+    rows = [
+        {"step": "a", "what": "marked as done", "why": "rows=5", "expected_s": None},
+        {"step": "b", "what": "not chosen", "why": "failed in run 7", "expected_s": None},
+        {"step": "c", "what": "would run", "why": "chosen", "expected_s": None},
+    ]
+    assert plan_table(rows) == (
+        "STEP  WHAT              WHY\n"
+        "a     ✓ marked as done  rows=5\n"
+        "b     – not chosen      failed in run 7\n"
+        "c     ▶ would run       chosen\n"
+        "3 steps: 1 marked as done, 1 not chosen, 1 would run"
+    )
+    many = [*rows, *(rows[1] | {"step": f"s{number}"} for number in range(60))]
+    assert [line.split()[0] for line in plan_table(many).splitlines()] == ["STEP", "a", "c", "63"]
+
+
 def test_preview_of_a_resume() -> None:
     """What is reused, redone, new and gone, and why."""
     rows = [

@@ -1,0 +1,103 @@
+"""What a run of chosen steps takes over from the run before, and why it cannot be. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from engine.model import ENDED_STEP, StepStatus, TriggerRule
+from engine.resume import NOT_CHOSEN, Choice, Fresh, Past, mark
+
+_S = StepStatus
+_KEPT = (_S.OK, _S.CACHED)
+_ASKS_FOR_SUCCESS = (TriggerRule.ALL_SUCCESS, TriggerRule.NONE_FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What was asked for: the steps to run, those marked as done, and where the others stand.
+
+    `marked` says of each what it is given; `past` is by name, of run `run_id`;
+    `values_fault(run, step)` says why the values a step left there cannot be used.
+    """
+
+    names: frozenset[str]
+    marked: Mapping[str, str]
+    past: Mapping[str, Past]
+    run_id: int
+    values_fault: Callable[[int, str], str]
+
+
+class Missing(NamedTuple):
+    """A chosen step that cannot be run, the step it lacks, and what is wrong with that."""
+
+    step: str
+    upstream: str
+    why: str
+
+
+def choose(steps: Sequence[Fresh], chosen: Chosen) -> list[Choice]:
+    """Decide for every step, by position: a step that is not chosen is kept as it was, or left."""
+    return [_choose_one(step.name, chosen) for step in steps]
+
+
+def _choose_one(name: str, chosen: Chosen) -> Choice:
+    if name in chosen.names:
+        return Choice("run", "chosen")
+    if name in chosen.marked:
+        return mark(chosen.marked[name])
+    old = chosen.past.get(name)
+    if old is None:
+        return Choice(NOT_CHOSEN, "", status=_S.SKIPPED, note=NOT_CHOSEN)
+    source = chosen.run_id if old.source_run is None else old.source_run
+    if old.status in _KEPT and not (fault := chosen.values_fault(source, name)):
+        note = f"{NOT_CHOSEN}; ok in run {source}"
+        return Choice("keep", note, status=_S.CACHED, note=note, source_run=source)
+    why = fault if old.status in _KEPT else _told(old, chosen.run_id)
+    return Choice(
+        NOT_CHOSEN,
+        why,
+        status=_S.SKIPPED,
+        note=f"{NOT_CHOSEN}; {why}",
+        counts_as=_counts_as(old),
+    )
+
+
+def _told(old: Past, run_id: int) -> str:
+    if old.status not in ENDED_STEP or old.status is _S.CANCELLED:
+        return f"not started in run {run_id}"
+    return f"{old.status} in run {run_id}"
+
+
+def _counts_as(old: Past) -> StepStatus:
+    """Say what the steps after it take it for: as it ended, a skip by a failure as a failure."""
+    if old.status in _KEPT or old.status not in ENDED_STEP:
+        return _S.CANCELLED  # nothing of it can be used
+    return _S.FAILED if old.failed_above else old.status
+
+
+def missing(
+    steps: Sequence[Fresh], rules: Sequence[TriggerRule], choices: Sequence[Choice], chosen: Chosen
+) -> Missing | None:
+    """Give the first chosen step whose trigger rule what is above it can never satisfy.
+
+    An upstream that is not chosen counts as it ended in the run before. One that never ended there
+    keeps every step after it from running, one that did not end well those that ask for success.
+    """
+    for step, rule, choice in zip(steps, rules, choices, strict=True):
+        if choice.what != "run":
+            continue
+        for up in step.upstreams:
+            if why := _why_missing(steps[up].name, rule, choices[up], chosen):
+                return Missing(step.name, steps[up].name, why)
+    return None
+
+
+def _why_missing(name: str, rule: TriggerRule, up: Choice, chosen: Chosen) -> str:
+    if up.what != NOT_CHOSEN:
+        return ""
+    if name not in chosen.past:
+        return "has not run"
+    ended_badly = up.counts_as in (_S.FAILED, _S.CANCELLED, _S.INTERRUPTED)
+    return up.why if ended_badly and rule in _ASKS_FOR_SUCCESS else ""

@@ -1,0 +1,1 @@
+"""What several workflows ask of the machine they run on, and how they tell it."""
