@@ -35,7 +35,13 @@ def name_fault(name: object) -> str:
 
 def did_you_mean(wanted: str, names: Iterable[str]) -> str:
     """Ask for the nearest of `names`; nothing if none is near."""
+    found = near(wanted, names)
+    return f"did you mean '{found}'?" if found else ""
+
+
+def near(wanted: str, names: Iterable[str]) -> str:
+    """Give the nearest of `names`; nothing if none is near."""
     import difflib  # wanted for errors only
 
-    near = difflib.get_close_matches(wanted, list(names), n=1)
-    return f"did you mean '{near[0]}'?" if near else ""
+    found = difflib.get_close_matches(wanted, list(names), n=1)
+    return found[0] if found else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from engine.cli import project
 from engine.cli.console import (
     colour,
-    complain,
     print_json,
     print_result,
     say_lost,
@@ -25,8 +23,7 @@ from engine.cli.console import (
 )
 from engine.clock import SystemClock
 from engine.definitions import Found, find_all
-from engine.definitions.loader import SUFFIXES, load, load_file
-from engine.errors import EngineError, UsageError
+from engine.errors import UsageError
 from engine.reports import terminal
 from engine.text import columns, human_time, only, pad, printable
 
@@ -121,39 +118,6 @@ def _last_runs(paths: Paths, names: list[str]) -> dict[str, dict[str, Any]]:
                 shown = ("run_id", "status", "started_at", "only_steps")
                 found[name] = {key: runs[0][key] for key in shown}
         return found
-
-
-def check(parsed: argparse.Namespace) -> int:
-    """Load workflows and say what is wrong; 2 if anything is."""
-    paths = project.paths_of(parsed)
-    folder = project.folder_of(parsed)
-    found = [_checked(name, folder) for name in parsed.names] or list(find_all(folder))
-    mask = project.secrets_of(paths).mask
-    rows = [_listed(one, mask) for one in found]
-    broken = [one for one in found if one.error is not None]
-    if parsed.json:
-        print_json(rows)
-        return 2 if broken else 0
-    for one in found:
-        if one.error is None and one.definition is not None:
-            print_result(f"{one.name}: ok, {len(one.definition.steps)} steps")
-    for one in broken:
-        assert one.error is not None
-        complain(one.error, mask)
-    if not found:
-        print_result(f"no workflow in {folder}")
-    return 2 if broken else 0
-
-
-def _checked(name: str, folder: Path) -> Found:
-    path = Path(name) if name.endswith(SUFFIXES) or os.sep in name else None
-    try:
-        if path is not None and not path.is_file():
-            raise UsageError(f"there is no file '{path}'", hint="name a workflow or its file")
-        definition = load_file(path.absolute()) if path is not None else load(name, folder)
-    except EngineError as error:
-        return Found(path.stem if path else name, path or folder / f"{name}.py", error=error)
-    return Found(definition.name, path or folder / f"{name}.py", definition=definition)
 
 
 # -- runs -----------------------------------------------------------------------------------------

@@ -84,9 +84,7 @@ def build() -> argparse.ArgumentParser:
     run_text = "run a workflow, or go on from where it stopped"
     _run(add("run", "run:run", run_text))
     _json(add("list", "look:list_workflows", "the workflows of this project"))
-    check = add("check", "look:check", "load workflows and say what is wrong with them")
-    check.add_argument("names", metavar="NAME|FILE", nargs="*", help="all of them without one")
-    _json(check)
+    _check(add("check", "check:check", "load workflows and say what is wrong with them"))
     _graph(add)
     _init(add)
     _read_commands(add)
@@ -100,6 +98,16 @@ def build() -> argparse.ArgumentParser:
     schedule.add_argument("name", metavar="NAME", help="the workflow")
     _database(commands.add_parser("db", help="the store itself", description="the store itself"))
     return parser
+
+
+def _check(check: argparse.ArgumentParser) -> None:
+    check.add_argument(
+        "names", metavar="NAME|FILE|FOLDER", nargs="*", help="all of the project without one"
+    )
+    check.add_argument(
+        "--schema", action="store_true", help="print the JSON Schema of a workflow in YAML or JSON"
+    )
+    _json(check)
 
 
 class _MarkDone(argparse.Action):

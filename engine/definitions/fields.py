@@ -1,23 +1,25 @@
 """All that a workflow, a step and a parameter may say in YAML or JSON: one table of each.
 
-Messages, the JSON Schema and the documents are made from these.
+Reading, messages, the JSON Schema and the table in the documents are made from these.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from engine.definitions import forms
-from engine.definitions.forms import Form
-from engine.definitions.nodes import Kind
+from engine.definitions import forms, several, times
+from engine.definitions.forms import Asked, Form
+from engine.definitions.nodes import Kind, Node
 from engine.model import ALERT_ON, OVERLAP, RETRIES_MAX, OnOverrun, TriggerRule
 
 
 class Body(StrEnum):
     """Which body of a step a key goes with."""
 
-    ANY = "either"
+    ANY = ""
     FUNCTION = "fn"
     COMMAND = "command"
 
@@ -33,70 +35,124 @@ class Field:
     body: Body = Body.ANY
 
 
-WORKFLOW = (
-    Field("name", forms.NAME, "as the file is named; may be left out"),
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The keys of one kind of mapping; `elsewhere` has what other tools call them."""
+
+    fields: Mapping[str, Field]
+    elsewhere: Mapping[str, str]
+
+    @classmethod
+    def of(cls, meant: Mapping[str, str], *fields: Field) -> Table:
+        """Make a table; `meant` has, by key, the words that mean it elsewhere."""
+        elsewhere = {word: name for name, words in meant.items() for word in words.split()}
+        return cls({one.name: one for one in fields}, elsewhere)
+
+    @property
+    def names(self) -> list[str]:
+        """All keys, in order."""
+        return list(self.fields)
+
+
+_PATH = forms.filled("a path", "data/in.csv")
+_PARAMS = several.anything("a mapping of parameters", Kind.MAPPING, {"type": "object"})
+_STEPS = several.anything(
+    "a list of steps",
+    Kind.LIST,
+    {"type": "array", "minItems": 1},
+    "[{name: a, command: make}]",
+)
+_VALUES = several.anything("a list of values", Kind.LIST, {"type": "array", "minItems": 1})
+
+WORKFLOW = Table.of(
+    {
+        "steps": "jobs tasks stages pipeline dag nodes actions sequence",
+        "schedule": "cron on schedule_interval timer trigger triggers when",
+        "timezone": "tz time_zone",
+        "params": "parameters inputs variables vars args",
+        "name": "title id dag_id alias workflow",
+        "overlap": "concurrency max_active_runs mode",
+        "alert_on": "notify notifications on_failure",
+    },
+    Field("name", forms.WORKFLOW_NAME, "the file's name; may be left out"),
     Field("description", forms.text(), "shown by `list`"),
-    Field(
-        "schedule",
-        forms.filled("a systemd calendar expression", '"*-*-* 08:00:00"'),
-        "a systemd calendar expression",
-    ),
-    Field(
-        "timezone",
-        forms.filled("an IANA time zone", "Europe/Berlin"),
-        "an IANA name; schedule and `today` follow it",
-    ),
-    Field("params", forms.anything("a mapping of parameters", Kind.MAPPING), "parameters, by name"),
-    Field("overlap", forms.one_of(OVERLAP), "what may run beside each other"),
-    Field(
-        "resume_within", forms.DURATION_OR_0, "how old a chain may be for `run` to go on with it"
-    ),
-    Field("alert_on", forms.one_of(ALERT_ON), "which runs are told of"),
+    Field("schedule", times.SCHEDULE, 'when a timer runs it: `"*-*-* 08:00:00"`'),
+    Field("timezone", times.ZONE, "what the schedule and `today` follow: `Europe/Berlin`"),
+    Field("params", _PARAMS, "names to a plain default, or to what is told below"),
+    Field("overlap", forms.one_of(OVERLAP), "`params`: runs with other parameters may overlap"),
+    Field("resume_within", forms.DURATION_OR_0, "how old a chain may be for `run` to go on"),
+    Field("alert_on", forms.one_of(ALERT_ON), "which ends of runs are told"),
     Field("dry_run", forms.BOOLEAN, "every run only plans"),
-    Field("steps", forms.anything("a list of steps", Kind.LIST), "the steps", required=True),
+    Field("steps", _STEPS, "the steps, each a mapping", required=True),
 )
 
-STEP = (
-    Field("name", forms.NAME, "unique in its workflow", required=True),
-    Field(
-        "fn",
-        forms.filled("the dotted name of a Python function", "mypackage.steps.fetch"),
-        "a Python function, called with ctx",
-    ),
-    Field("command", forms.COMMAND, "text for a shell, or a list of words run as it is"),
-    Field("depends_on", forms.NAMES, "names of the steps that come before"),
+STEP = Table.of(
+    {
+        "depends_on": "needs requires after upstream upstreams dependencies depends deps",
+        "when": "if condition conditions unless only",
+        "command": "run script cmd shell bash_command bash exec entrypoint args",
+        "fn": "python_callable function callable module uses operator python",
+        "name": "id title task_id step job alias",
+        "env": "environment vars variables with",
+        "cwd": "working-directory working_directory working_dir workdir dir",
+        "retries": "retry max_retries attempts retry_limit max_attempts",
+        "backoff": "wait retry_delay delay retry_wait",
+        "timeout": "timeout-minutes timeout_minutes execution_timeout timeout_s deadline",
+        "trigger_rule": "continue-on-error continue_on_error allow_failure ignore_errors",
+        "output": "outputs artifacts file",
+    },
+    Field("name", forms.STEP_NAME, "unique in its workflow", required=True),
+    Field("fn", forms.DOTTED, "a Python function, called as `fn(ctx)`: `mypackage.steps.fetch`"),
+    Field("command", several.COMMAND, "text for bash, or a list of words run as it is"),
+    Field("depends_on", several.NAMES, "the steps that come before"),
     Field("retries", forms.integer(0, RETRIES_MAX), "further attempts after the first"),
     Field("timeout", forms.DURATION, "the limit of one attempt"),
     Field("trigger_rule", forms.one_of(TriggerRule), "what it asks of its upstreams"),
     Field("when", forms.filled("a condition", "fetch.rows > 0"), "false skips the step"),
     Field("backoff", forms.DURATION_OR_0, "upper bound of the first wait before a retry"),
     Field("backoff_max", forms.DURATION_OR_0, "where the doubling of waits ends"),
-    Field("retry_on", forms.WORDS, "exceptions worth a retry"),
-    Field(
-        "output",
-        forms.filled("a path", "out/report.txt"),
-        "the one declared file",
-        body=Body.COMMAND,
-    ),
-    Field("env", forms.ENV, "variables set for the command", body=Body.COMMAND),
-    Field("cwd", forms.filled("a path", "data"), "where the command runs", body=Body.COMMAND),
-    Field("ok_codes", forms.CODES, "exit codes that mean success", body=Body.COMMAND),
+    Field("retry_on", several.EXCEPTIONS, "what is worth a retry: `OSError`, `pkg.mod.Error`"),
+    Field("output", _PATH, "the command's one declared file", body=Body.COMMAND),
+    Field("env", several.ENV, "variables set for the command", body=Body.COMMAND),
+    Field("cwd", _PATH, "where the command runs", body=Body.COMMAND),
+    Field("ok_codes", several.CODES, "exit codes that mean success", body=Body.COMMAND),
     Field("version", forms.text(), "changed, it makes a continued run do the step again"),
     Field(
         "on_overrun",
         forms.one_of(OnOverrun),
-        "what a retry does while the timed-out attempt's thread still runs",
+        "what a retry does while a timed-out attempt still runs",
         body=Body.FUNCTION,
     ),
-    Field("isolate", forms.BOOLEAN, "run the function in a process of its own", body=Body.FUNCTION),
+    Field("isolate", forms.BOOLEAN, "a process of its own for it", body=Body.FUNCTION),
     Field("grace", forms.DURATION_OR_0, "from SIGTERM to SIGKILL"),
 )
+PYTHON_ONLY = ("retry", "wait")  # objects of Python, which no text can be
 
 PARAM_TYPES = ("str", "int", "float", "bool", "date", "datetime", "path", "choice")
 
-PARAMETER = (
-    Field("type", forms.one_of(PARAM_TYPES), "what its values are"),
-    Field("default", forms.text(), "its value where none is given; without, it is required"),
-    Field("choices", forms.anything("a list of values", Kind.LIST), "the values it may have"),
+
+def _scalar() -> Form:
+    def read(asked: Asked, node: Node, form: Form) -> Any:
+        if node.kind in (Kind.MAPPING, Kind.LIST, Kind.NOTHING):
+            return asked.misfit(node, form)
+        return node
+
+    return Form("one value", {"type": ["string", "number", "boolean"]}, read)
+
+
+PARAMETER = Table.of(
+    {
+        "type": "kind format",
+        "default": "value example",
+        "choices": "enum options values allowed",
+        "help": "description label",
+    },
+    Field(
+        "type",
+        forms.one_of(PARAM_TYPES),
+        "of what kind its values are; if left out, `default` tells",
+    ),
+    Field("default", _scalar(), "its value where none is given; without one it is required"),
+    Field("choices", _VALUES, "all the values it may have"),
     Field("help", forms.text(), "one sentence on it"),
 )

@@ -5,15 +5,17 @@ Reading is strict: `"2"` is no number, `1` no yes, `no` no false.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.command_options import CODE_MAX
 from engine.definitions.nodes import Kind, Node
-from engine.definitions.source import Source
+from engine.definitions.source import FAULTS_SHOWN_MAX, Source
 from engine.errors import DefinitionError, Fault
-from engine.model import check_name, parse_duration
+from engine.model import DURATION_S_MAX, check_name, parse_duration
+from engine.naming import NAME_LENGTH_MAX
+from engine.text import printable
 
 
 @dataclass(slots=True)
@@ -23,9 +25,16 @@ class Faults:
     source: Source
     found: list[Fault] = field(default_factory=list)
 
-    def add(self, node: Node, message: str, hint: str) -> None:
-        """Note a fault at a node: a key, or an item of a list."""
-        self.found.append(self.source.fault(message, hint, node.line, node.column))
+    @property
+    def are_many(self) -> bool:
+        """Whether there are more than are told: what costs time to say is left out then."""
+        return len(self.found) > FAULTS_SHOWN_MAX * 10
+
+    def add(self, node: Node, message: str, hint: str, *, lines: bool = False) -> None:
+        """Note a fault at a key, or an item of a list; its message is one line, or `lines`."""
+        if not lines:
+            message, hint = printable(message[:_SAID_MAX]), printable(hint[:_SAID_MAX])
+        self.found.append(Fault(message, hint, str(self.source.path), node.line, node.column))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +44,20 @@ class Asked:
     what: str
     key: Node
     faults: Faults
+    required: bool = False
 
-    def wrong(self, message: str, hint: str, item: Node | None = None) -> None:
-        """Note a fault at the key, or at an item that stands on a line of its own."""
+    def wrong(self, message: str, hint: str, item: Node | None = None) -> Any:
+        """Note a fault at the key, or at an item that stands on a line of its own; give None."""
         at = self.key if item is None or item.line == self.key.line else item
         self.faults.add(at, f"{self.what} {message}", hint)
 
-    def misfit(self, node: Node, form: Form, item: Node | None = None) -> None:
-        """Note that a value has not its form."""
-        self.wrong(f"is {node.shown()}, not {form.words}", _rewritten(node, form), item)
+    def misfit(self, node: Node, form: Form, item: Node | None = None) -> Any:
+        """Note that a value has not its form; give None."""
+        hint = _rewritten(node, form, required=self.required)
+        source = self.faults.source
+        if node.kind is Kind.NOTHING and not source.is_json and "#" in source.line(node.line):
+            hint = "put text that begins with # in quotes: it is a comment here"
+        return self.wrong(f"is {node.shown()}, not {form.words}", hint, item)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,228 +77,212 @@ class Form:
         return self.read(asked, node, self)
 
 
-def _rewritten(node: Node, form: Form) -> str:
+CURLY = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\xab")  # quotes that no format knows
+_SAID_MAX = 1_000  # whatever it quotes
+_SCALARS = (Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN)
+_TRUTHS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+_PLAIN = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")
+
+
+def _rewritten(node: Node, form: Form, *, required: bool) -> str:
     """Say what to write instead."""
     wanted = form.schema.get("type")
     if node.kind is Kind.NOTHING:
-        return f"give {form.words}, or leave the key out"
+        return f"give {form.words}" + ("" if required else ", or leave the key out")
+    if "enum" in form.schema:
+        return f"give {form.words}"
     if wanted == "string" and node.written in ("{", "["):
         return f"put a value that begins with {node.written} in quotes"
-    if wanted == "string" and node.kind in (Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN):
+    if wanted == "string" and node.kind in _SCALARS:
         return f'put it in quotes: "{node.written}"'
-    if wanted == "integer" and node.kind is Kind.TEXT and node.value.strip().isdecimal():
-        return f"write {node.value.strip()} without quotes"
-    if wanted == "boolean" and node.kind is Kind.TEXT:
-        meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}
-        word = node.value.strip().lower()
-        return f"write {meant.get(word, word if word in ('true', 'false') else 'true or false')}"
+    word = node.value.strip().lower() if node.kind is Kind.TEXT else ""
+    if wanted == "integer" and _PLAIN.match(word):
+        return f"write {word} without quotes"
+    if wanted == "boolean" and word in ("true", "false"):
+        return f"write {word} without quotes"
+    if wanted == "boolean" and word in _TRUTHS:
+        return f"write {_TRUTHS[word]}"
     return f"give {form.words}" + (f", such as {form.example}" if form.example else "")
 
 
-# -- single values --------------------------------------------------------------------------------
+def is_plain(asked: Asked, node: Node, item: Node | None = None) -> bool:
+    """Tell whether a number is written in plain digits: `014` is 12 to some programs."""
+    if node.kind is not Kind.INTEGER or _PLAIN.match(node.written):
+        return True
+    hint = "write it in plain digits"
+    if node.written.lstrip("+-").isdigit():
+        hint += f": {node.value}; with a 0 before it is octal to some programs"
+    asked.wrong(f"is written {node.written}", hint, item)
+    return False
 
 
-def _read_text(asked: Asked, node: Node, form: Form) -> str | None:
-    if node.kind is not Kind.TEXT:
-        asked.misfit(node, form)
-        return None
-    return _sound(asked, node, None)
+# -- text -----------------------------------------------------------------------------------------
 
 
-def _sound(asked: Asked, node: Node, item: Node | None) -> str | None:
-    """Refuse text that no operating system takes."""
+def sound(asked: Asked, node: Node, item: Node | None = None) -> Any:
+    """Give a node's text, if it is one that an operating system takes."""
     text: str = node.value
     if "\0" in text:
-        asked.wrong("holds a NUL character", "take it out", item)
-        return None
+        return asked.wrong("holds a NUL character", "take it out", item)
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
-            asked.wrong("holds half a surrogate pair", r"write both halves: \ud83d\ude00", item)
-            return None
+            return asked.wrong("holds half a surrogate pair", r"write both: \ud83d\ude00", item)
     return text
 
 
-def _read_filled(asked: Asked, node: Node, form: Form) -> str | None:
-    text = _read_text(asked, node, form)
-    if text is not None and not text.strip():
-        asked.misfit(Node(Kind.NOTHING, None, node.line, node.column), form)
-        return None
-    return text
+def _read_text(asked: Asked, node: Node, form: Form) -> Any:
+    if node.kind is not Kind.TEXT:
+        return asked.misfit(node, form)
+    return sound(asked, node)
 
 
-def _read_name(asked: Asked, node: Node, form: Form) -> str | None:
-    text = _read_text(asked, node, form)
-    if text is None:
-        return None
-    try:
-        return check_name(asked.what.partition(" ")[0], text)
-    except DefinitionError as error:
-        asked.faults.add(asked.key, error.message, error.hint)
-        return None
+def read_filled(asked: Asked, node: Node, form: Form) -> Any:
+    """Read text that is not blank."""
+    if node.kind is Kind.TEXT and not node.value.strip():
+        node = Node(Kind.NOTHING, None, node.line, node.column)
+    return _read_text(asked, node, form)
 
 
-def _read_boolean(asked: Asked, node: Node, form: Form) -> bool | None:
-    if node.kind is not Kind.BOOLEAN:
-        asked.misfit(node, form)
-        return None
-    return bool(node.value)
-
-
-def _read_duration(asked: Asked, node: Node, form: Form) -> Any:
-    if node.kind not in (Kind.TEXT, Kind.INTEGER, Kind.NUMBER):
-        asked.misfit(node, form)
-        return None
-    try:
-        parse_duration(asked.what, node.value, zero=form.example == "0")
-    except DefinitionError as error:
-        asked.faults.add(asked.key, error.message, error.hint)
-    return node.value
-
-
-def text(words: str = "text", example: str = "") -> Form:
+def text() -> Form:
     """Any text, the empty one too."""
-    return Form(words, {"type": "string"}, _read_text, example)
+    return Form("text", {"type": "string"}, _read_text)
 
 
 def filled(words: str, example: str = "") -> Form:
     """Text that is not blank."""
-    return Form(words, {"type": "string", "pattern": r"\S"}, _read_filled, example)
+    return Form(words, {"type": "string", "pattern": r"\S"}, read_filled, example)
 
 
-def integer(least: int, most: int) -> Form:
-    """A whole number within bounds."""
+_DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+\Z")
 
-    def read(asked: Asked, node: Node, form: Form) -> int | None:
-        if node.kind is not Kind.INTEGER or not least <= node.value <= most:
-            asked.misfit(node, form)
+
+def is_dotted(asked: Asked, name: str, item: Node | None = None) -> bool:
+    """Tell whether a name is dotted as Python's are: `package.module.function`."""
+    if _DOTTED.match(name):
+        return True
+    hint = "write package.module.name"
+    if _DOTTED.match(name.replace(":", ".")):
+        hint = f"write {name.replace(':', '.')}"
+    elif name.isidentifier():
+        hint = f"name its module too: mypackage.steps.{name}"
+    elif name.endswith("()") and _DOTTED.match(name[:-2]):
+        hint = f"name it without calling it: {name[:-2]}"
+    asked.wrong(f'is "{name}", which is no dotted name', hint, item)
+    return False
+
+
+def _read_dotted(asked: Asked, node: Node, form: Form) -> Any:
+    given = read_filled(asked, node, form)
+    return given if given is not None and is_dotted(asked, given) else None
+
+
+DOTTED = Form(
+    "the dotted name of a Python function",
+    {"type": "string", "pattern": r"^[^\s.:]+(\.[^\s.:]+)+$"},
+    _read_dotted,
+    "mypackage.steps.fetch",
+)
+
+
+def _named(kind: str) -> Form:
+    def read(asked: Asked, node: Node, form: Form) -> Any:
+        text = _read_text(asked, node, form)
+        if text is None:
             return None
-        return int(node.value)
+        try:
+            return check_name(kind, text)
+        except DefinitionError as error:
+            message = error.message.replace(repr(text), repr(text[:60] + "…" * (len(text) > 60)))
+            curly = "take the curly quotes away; " if text.startswith(CURLY) else ""
+            asked.faults.add(asked.key, message, f"{curly}{error.hint}")
+            return None
 
-    schema = {"type": "integer", "minimum": least, "maximum": most}
-    return Form(f"an integer from {least} to {most}", schema, read, str(least))
+    odd = r"\s\x7f\u2000-\u206f"
+    pattern = rf"^[^{odd}\x00-\x2f:-@\[-`{{-~][^{odd}\x00-,/:-@\[-^`{{-~]*$"
+    schema = {"type": "string", "pattern": pattern, "maxLength": NAME_LENGTH_MAX}
+    return Form("a name", schema, read)
+
+
+WORKFLOW_NAME = _named("workflow")
+STEP_NAME = _named("step")
 
 
 def one_of(words: Iterable[str]) -> Form:
     """One of some words."""
     known = list(map(str, words))
 
-    def read(asked: Asked, node: Node, form: Form) -> str | None:
+    def read(asked: Asked, node: Node, form: Form) -> Any:
         if node.kind is not Kind.TEXT or node.value not in known:
-            asked.misfit(node, form)
-            return None
+            return asked.misfit(node, form)
         return str(node.value)
 
     return Form(f"one of {', '.join(known)}", {"type": "string", "enum": known}, read)
 
 
-NAME = Form("a name", {"type": "string"}, _read_name)
-BOOLEAN = Form("true or false", {"type": "boolean"}, _read_boolean)
-DURATION = Form("a duration", {"type": ["number", "string"]}, _read_duration, "5m")
-DURATION_OR_0 = Form("a duration", {"type": ["number", "string"]}, _read_duration, "0")
+# -- numbers, durations, truth --------------------------------------------------------------------
 
 
-# -- several values -------------------------------------------------------------------------------
+def integer(least: int, most: int) -> Form:
+    """A whole number within bounds."""
+
+    def read(asked: Asked, node: Node, form: Form) -> Any:
+        if node.kind is not Kind.INTEGER or not least <= node.value <= most:
+            return asked.misfit(node, form)
+        return int(node.value) if is_plain(asked, node) else None
+
+    schema = {"type": "integer", "minimum": least, "maximum": most}
+    return Form(f"an integer from {least} to {most}", schema, read, str(least))
 
 
-def _read_texts(asked: Asked, node: Node, form: Form) -> list[str] | None:
-    if node.kind is not Kind.LIST:
-        asked.misfit(node, form)
-        return None
-    found = []
-    for item in node.value:
-        if item.kind is Kind.TEXT:
-            found.append(_sound(asked, item, item))
-        else:
-            hint = f'put it in quotes: "{item.written}"' if item.written else "write a list of text"
-            asked.wrong(f"holds {item.shown()}", hint, item)
-    return [value for value in found if value is not None]
+def _read_boolean(asked: Asked, node: Node, form: Form) -> Any:
+    return bool(node.value) if node.kind is Kind.BOOLEAN else asked.misfit(node, form)
 
 
-def _read_names(asked: Asked, node: Node, form: Form) -> list[str] | None:
-    if node.kind is Kind.TEXT:
-        asked.wrong(f"is {node.shown()}, not {form.words}", f"write [{node.value}]")
-        return None
-    return _read_texts(asked, node, form)
-
-
-def _read_command(asked: Asked, node: Node, form: Form) -> str | list[str] | None:
-    if node.kind is Kind.LIST:
-        words = _read_texts(asked, node, form)
-        if words == [] or (words and not words[0]):
-            asked.wrong("names no program", "give at least the program")
-        return words
-    return _read_filled(asked, node, form)
-
-
-def _read_words(asked: Asked, node: Node, form: Form) -> list[str] | None:
-    if node.kind is Kind.TEXT:
-        return [node.value]
-    return _read_texts(asked, node, form)
-
-
-def _read_env(asked: Asked, node: Node, form: Form) -> dict[str, str] | None:
-    from engine.command_options import checked_env
-
-    if node.kind is not Kind.MAPPING:
-        asked.misfit(node, form)
-        return None
-    found: dict[str, str] = {}
-    for key, value in unique_pairs(node, asked.what, asked.faults):
-        inner = Asked(f"{asked.what} {key.name}", key, asked.faults)
-        read = _read_text(inner, value, text())
-        if read is not None:
-            found[key.name] = read
-            try:
-                checked_env({key.name: read})
-            except DefinitionError as error:
-                asked.faults.add(key, error.message, error.hint)
-    return found
-
-
-def _read_codes(asked: Asked, node: Node, form: Form) -> list[int] | None:
-    if node.kind is not Kind.LIST or not node.value:
-        asked.misfit(node, form)
-        return None
-    for item in node.value:
-        if item.kind is not Kind.INTEGER or not 0 <= item.value <= CODE_MAX:
-            asked.wrong(f"holds {item.shown()}", f"give exit codes from 0 to {CODE_MAX}", item)
-            return None
-    return [item.value for item in node.value]
-
-
-def unique_pairs(node: Node, what: str, faults: Faults) -> list[tuple[Node, Node]]:
-    """Give a mapping's pairs; a key that comes again is a fault, and left out."""
-    first: dict[str, Node] = {}
-    found = []
-    for key, value in node.value:
-        before = first.setdefault(key.name, key)
-        if before is not key:
-            lead = f"{what}: " if what else ""
-            message = f"{lead}'{key.name}' is given twice, first in line {before.line}"
-            faults.add(key, message, "keep one of the two")
-            continue
-        found.append((key, value))
-    return found
-
-
-NAMES = Form(
-    "a list of names of steps", {"type": "array", "items": {"type": "string"}}, _read_names, "[a]"
+_DURATION = r"^(?=.)([0-9]+(\.[0-9]+)?h)?([0-9]+(\.[0-9]+)?m)?([0-9]+(\.[0-9]+)?s)?$"
+_IN_WORDS = re.compile(
+    r"([0-9]+(?:\.[0-9]+)?) *(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)\Z",
+    re.IGNORECASE,
 )
-COMMAND = Form("text for a shell, or a list of words", {"type": ["string", "array"]}, _read_command)
-WORDS = Form("a list of names", {"type": ["string", "array"]}, _read_words)
-ENV = Form("a mapping of names to text", {"type": "object"}, _read_env, '{LEVEL: "3"}')
-CODES = Form(f"a list of exit codes from 0 to {CODE_MAX}", {"type": "array"}, _read_codes, "[0, 1]")
+_CLOCK = re.compile(r"([0-9]+):([0-9]{2})(?::([0-9]{2}))?\Z")
+_DURATION_HINT = "give seconds, or text like 90s, 5m, 1h30m"
 
 
-def anything(words: str, kind: Kind) -> Form:
-    """A collection that its owner reads."""
+def _read_duration(asked: Asked, node: Node, form: Form) -> Any:
+    if node.kind not in (Kind.TEXT, Kind.INTEGER, Kind.NUMBER):
+        return asked.misfit(node, form)
+    if not is_plain(asked, node):
+        return None
+    try:
+        parse_duration(asked.what, node.value, zero=form is DURATION_OR_0)
+    except DefinitionError as error:
+        if node.kind is Kind.TEXT and "out of range" not in error.message:
+            return asked.wrong(f"is {node.shown()}, not a duration", _duration_hint(node.value))
+        asked.faults.add(asked.key, error.message, error.hint)
+    return node.value
 
-    def read(asked: Asked, node: Node, form: Form) -> Node | None:
-        if node.kind is not kind:
-            asked.misfit(node, form)
-            return None
-        return node
 
-    return Form(words, {}, read)
+def _duration_hint(text: str) -> str:
+    match = _IN_WORDS.match(text.strip())
+    clock = _CLOCK.match(text.strip())
+    if match:
+        unit = match[2][0].lower()
+        amount = f"{float(match[1]) * 24:g}h" if unit == "d" else f"{match[1]}{unit}"
+        return f"write {amount}; {_DURATION_HINT.removeprefix('give ')} are taken"
+    if clock and clock[3]:
+        return f"write {clock[1]}h{clock[2]}m{clock[3]}s"
+    if clock:
+        return f"write {clock[1]}m{clock[2]}s, or {clock[1]}h{clock[2]}m"
+    return _DURATION_HINT
+
+
+def _duration(bounds: Mapping[str, float]) -> Form:
+    number = {"type": "number", "maximum": DURATION_S_MAX, **bounds}
+    schema = {"anyOf": [number, {"type": "string", "pattern": _DURATION}]}
+    return Form("a duration", schema, _read_duration, "300, 90s, 5m, 1h30m")
+
+
+DURATION = _duration({"exclusiveMinimum": 0})
+DURATION_OR_0 = _duration({"minimum": 0})
+BOOLEAN = Form("true or false", {"type": "boolean"}, _read_boolean)

@@ -8,7 +8,8 @@ from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-define
 from json.scanner import NUMBER_RE
 from typing import Any, NoReturn
 
-from engine.definitions.nodes import Kind, Node
+from engine.definitions import json_words
+from engine.definitions.nodes import DIGITS_MAX, Kind, Node
 from engine.definitions.source import DEPTH_MAX, NODES_MAX, Source
 
 _BLANK = re.compile(r"[ \t\n\r]*")
@@ -51,7 +52,7 @@ class _Reader:
     def _ended(self, root: Node, at: int) -> Node:
         at = self._skip(at)
         if at < len(self._text):
-            self._refuse(at, "text after the end", "one file holds one workflow")
+            self._refuse(at, "text follows the end", "one file holds one workflow")
         return root
 
     def _value(self, at: int) -> tuple[Node | None, int]:
@@ -84,7 +85,7 @@ class _Reader:
             written = match[0]
             if fraction or exponent:
                 return self._node(Kind.NUMBER, float(written), at, written), match.end()
-            whole = int(written) if len(written) <= 100 else 10**100  # beyond all limits
+            whole = int(written) if len(written) <= DIGITS_MAX else 10**DIGITS_MAX
             return self._node(Kind.INTEGER, whole, at, written), match.end()
         if word and word[0] in _CONSTANTS:
             kind, value = _CONSTANTS[word[0]]
@@ -94,7 +95,7 @@ class _Reader:
     def _no_value(self, at: int) -> NoReturn:
         if at >= len(self._text):
             self._refuse_unclosed()
-        self._refuse(at, "a value is missing or is not JSON", "put text in double quotes")
+        self._refuse(at, *json_words.no_value(self._text, at))
 
     def _key(self, node: Node, at: int) -> int:
         """Read a key and its colon; give where its value begins."""
@@ -102,13 +103,16 @@ class _Reader:
             self._open.append((node, None))
             self._refuse_unclosed()
         if self._text[at] != '"':
-            self._refuse(at, "a key is missing or not in double quotes", 'write "key": value')
+            self._refuse(at, *json_words.no_key(self._text, at, first=not node.value))
         self._mind(at)
         value, end = self._string(at)
         key = self._node(Kind.TEXT, value, at)
         end = self._skip(end)
-        if self._text[end : end + 1] != ":":
-            self._refuse(end, f'no ":" after the key "{value}"', 'write "key": value')
+        if end >= len(self._text):
+            self._open.append((node, None))
+            self._refuse_unclosed()
+        if self._text[end] != ":":
+            self._refuse(end, f'no colon follows the key "{value[:40]}"', 'write "key": value')
         self._open.append((node, key))
         return self._skip(end + 1)
 
@@ -126,7 +130,8 @@ class _Reader:
             self._open.append((parent, key))
             if not char:
                 self._refuse_unclosed()
-            self._refuse(at, f"neither ',' nor '{closing}' after a value", "put a comma between")
+            told = json_words.after_value(text, at, parent.written, closing, parent.line)
+            self._refuse(at, *told)
         comma, at = at, self._skip(at + 1)
         if text[at : at + 1] in ("]", "}"):
             self._refuse(comma, "a comma before the end; JSON allows none", "take the comma out")
@@ -144,7 +149,8 @@ class _Reader:
         try:
             value, end = scanstring(self._text, at + 1, True)  # noqa: FBT003 - it takes no keyword
         except JSONDecodeError as error:
-            self._refuse(min(error.pos, len(self._text) - 1), error.msg, "close it, or escape it")
+            message, hint, place = json_words.bad_string(error.msg, self._text, at, error.pos)
+            self._refuse(place, message, hint)
         return value, end
 
     def _mind(self, at: int) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import linecache
 import os
 import sys
-import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
+from engine.definitions.raised import raised_by
 from engine.errors import DefinitionError, EngineError, UsageError
 from engine.model import Definition, check_name
 from engine.naming import did_you_mean
@@ -31,6 +30,7 @@ class Found:
     path: Path
     definition: Definition | None = None
     error: EngineError | None = None
+    imports: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(name: str, folder: Path) -> Definition:
@@ -38,19 +38,24 @@ def load(name: str, folder: Path) -> Definition:
 
     Raises `UsageError` if there is none, `DefinitionError` if it is wrong.
     """
+    return _loaded(find(name, folder), in_folder=True)
+
+
+def find(name: str, folder: Path) -> Path:
+    """Find the file of a workflow. Raises `UsageError` if there is none."""
     try:
         check_name("workflow", name)
     except DefinitionError as error:
         raise UsageError(error.message, hint=error.hint) from None
     path = file_of(name, folder)
     if path is None:
-        names = list(dict.fromkeys(path.stem for path in _files(folder)))
+        names = list(dict.fromkeys(path.stem for path in files_of(folder)))
         there = f"it has: {', '.join(names) or 'none'}"
         raise UsageError(
             f"there is no workflow '{name}' in '{folder}'",
             hint=f"{did_you_mean(name, names)} {there}".lstrip(),
         )
-    return _named_as_its_file(load_file(path), path)
+    return path
 
 
 def file_of(name: str, folder: Path) -> Path | None:
@@ -66,31 +71,57 @@ def file_of(name: str, folder: Path) -> Path | None:
 
 def load_file(path: Path) -> Definition:
     """Load the workflow in a file. Raises `DefinitionError` with file and line if it is wrong."""
-    found = _workflow_in(path)
-    if found is None:
-        raise DefinitionError(
-            f"{path}: there is no workflow in this file",
-            hint=f'define one at the top level: {ATTRIBUTE} = Workflow("{path.stem}").add(…)',
-        )
-    return found
+    return _loaded(path, in_folder=False)
+
+
+def _loaded(path: Path, *, in_folder: bool) -> Definition:
+    found = look_at(path, in_folder=in_folder)
+    if found.error is not None:
+        raise found.error
+    if found.definition is None:
+        raise _no_workflow(path)
+    return found.definition
+
+
+def _no_workflow(path: Path) -> DefinitionError:
+    return DefinitionError(
+        f"{path}: there is no workflow in this file",
+        hint=f'define one at the top level: {ATTRIBUTE} = Workflow("{path.stem}").add(…)',
+    )
+
+
+def look_at(path: Path, *, in_folder: bool, root: Path | None = None) -> Found:
+    """Load a file and say what is in it; `in_folder`: among the workflows, named as its file.
+
+    `root` is where the modules are that it names, without it the folder above the file's.
+    """
+    try:
+        if path.suffix not in CONFIG_SUFFIXES:
+            definition = _python(path)
+            return Found(definition.name if definition else path.stem, path, definition)
+        from engine.definitions import config  # with PyYAML: not for a workflow in Python
+
+        root = root or path.absolute().parent.parent
+        loaded = config.load(path, root=root, called=path.stem if in_folder else None)
+        return Found(loaded.definition.name, path, loaded.definition, imports=loaded.imports)
+    except EngineError as error:
+        return Found(path.stem, path, error=error)
 
 
 def find_all(folder: Path) -> Iterator[Found]:
     """Load every workflow of the folder, by name; Python files without one are no workflows."""
-    for path in _files(folder):
+    for path in files_of(folder):
         try:
             file_of(path.stem, folder)
-            definition = _workflow_in(path)
-            if definition is not None:
-                definition = _named_as_its_file(definition, path)
+            found = look_at(path, in_folder=True)
         except EngineError as error:
-            yield Found(path.stem, path, error=error)
-            continue
-        if definition is not None:
-            yield Found(path.stem, path, definition=definition)
+            found = Found(path.stem, path, error=error)
+        if found.error or found.definition:
+            yield found
 
 
-def _files(folder: Path) -> list[Path]:
+def files_of(folder: Path) -> list[Path]:
+    """Give the files of a folder that may be workflows, by name."""
     return sorted(
         path
         for path in folder.iterdir()
@@ -98,20 +129,7 @@ def _files(folder: Path) -> list[Path]:
     )
 
 
-def _named_as_its_file(definition: Definition, path: Path) -> Definition:
-    if definition.name != path.stem:
-        raise DefinitionError(
-            f"{path}: the workflow in it is called '{definition.name}'",
-            hint=f"call it '{path.stem}', or rename the file to {definition.name}{path.suffix}",
-        )
-    return definition
-
-
-def _workflow_in(path: Path) -> Definition | None:
-    if path.suffix in CONFIG_SUFFIXES:
-        from engine.definitions import config  # with PyYAML: not for a workflow in Python
-
-        return config.load(path)
+def _python(path: Path) -> Definition | None:
     module = _execute(path)
     workflow = getattr(module, ATTRIBUTE, None)
     if workflow is None:
@@ -121,13 +139,17 @@ def _workflow_in(path: Path) -> Definition | None:
             f"{path}: '{ATTRIBUTE}' is not a Workflow but {type(workflow).__name__}",
             hint=f'write {ATTRIBUTE} = Workflow("{path.stem}").add(…)',
         )
+    if workflow.name != path.stem:
+        raise DefinitionError(
+            f"{path}: the workflow in it is called '{workflow.name}'",
+            hint=f"call it '{path.stem}', or rename the file to {workflow.name}.py",
+        )
     try:
-        definition = replace(workflow.definition(), source=path.absolute())
+        return replace(workflow.definition(), source=path.absolute())
     except DefinitionError as error:
         error.message = f"{path}: {error.message}"
         error.faults = tuple(replace(fault, file=str(path)) for fault in error.faults)
         raise
-    return _named_as_its_file(definition, path)
 
 
 def _execute(path: Path) -> ModuleType:
@@ -143,51 +165,5 @@ def _execute(path: Path) -> ModuleType:
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         sys.modules.pop(name, None)
-        raise _wrong(path, error) from error
+        raise raised_by(error, root=path.parent.parent, file=path) from error
     return module
-
-
-def _wrong(path: Path, error: BaseException) -> DefinitionError:
-    """Say where in the user's files it went wrong, with the source line and a caret."""
-    hint = getattr(error, "hint", "")
-    if isinstance(error, SyntaxError) and error.filename:
-        line = (error.text or "").rstrip("\n")
-        indent = len(line) - len(line.lstrip())
-        caret = " " * max(0, (error.offset or 1) - 1 - indent) + "^"
-        where = f"{error.filename}:{error.lineno}"
-        return DefinitionError(
-            f"{where}: {type(error).__name__}: {error.msg}\n    {line.strip()}\n    {caret}",
-            hint=hint or "mend the line shown",
-        )
-    text = traceback.format_exception_only(error)[-1].strip()
-    if isinstance(error, EngineError):
-        text = error.message
-    if isinstance(error, ModuleNotFoundError):
-        hint = f"install '{error.name}' into this environment, or mend the import"
-    frame = _own_frame(path, error)
-    where = f"{path}:1" if frame is None else f"{frame.filename}:{frame.lineno}"
-    shown = f"{where}: {text}" + ("" if frame is None else _pointed_at(frame))
-    return DefinitionError(shown, hint=hint or "mend the line shown")
-
-
-def _own_frame(path: Path, error: BaseException) -> traceback.FrameSummary | None:
-    """Give the innermost frame in the user's own project: not in a library, nor in this program."""
-    root, program = path.parent.parent, Path(__file__).parents[1]
-    own = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if (file := Path(frame.filename)).is_relative_to(root)
-        and not file.is_relative_to(program)
-        and "site-packages" not in file.parts
-    ]
-    return own[-1] if own else None
-
-
-def _pointed_at(frame: traceback.FrameSummary) -> str:
-    """Give the source line and, under it, a caret at what went wrong."""
-    source = linecache.getline(frame.filename, frame.lineno or 1).rstrip("\n")
-    if not source.strip():
-        return ""
-    indent = len(source) - len(source.lstrip())
-    before = source.encode()[: frame.colno or 0].decode(errors="replace")
-    return f"\n    {source.strip()}\n    {' ' * max(0, len(before) - indent)}^"

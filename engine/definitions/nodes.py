@@ -55,6 +55,7 @@ class Node:
                 return str(self.kind)
 
 
+DIGITS_MAX = 100  # of a whole number; its value is right up to there
 _SHOWN_MAX = 80
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
@@ -13,8 +15,13 @@ from engine.text import ELLIPSIS, columns, printable
 BYTES_MAX = 16_000_000
 DEPTH_MAX = 20
 NODES_MAX = 2_000_000
+ALIASED_MAX = 100_000
 FAULTS_SHOWN_MAX = 50
 
+_MARK = b"\xef\xbb\xbf"
+_REFUSED = re.compile(
+    "[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 _EXCERPT_WIDTH = 100
 _LEAD = 60  # columns shown before the place, where a long line is cut
 
@@ -44,18 +51,23 @@ class Source:
             rest = rest[2:].lstrip(" \t")
         return len(line) - len(rest) + 1
 
-    def fault(
-        self, message: str, hint: str = "", line: int | None = None, column: int | None = None
-    ) -> Fault:
-        """Make a fault that stands at a place of this file, with its line and a caret."""
-        excerpt = self._excerpt(line, column) if line and column else ""
-        return Fault(message, hint, str(self.path), line, column, excerpt)
+    def place(self, at: int) -> tuple[int, int]:
+        """Give line and column of a position in the text."""
+        lines = Source(self.path, self.text[:at] + ".").lines
+        return len(lines), len(lines[-1])
+
+    def quoted(self, fault: Fault) -> Fault:
+        """Give a fault with its line and a caret."""
+        if not fault.line or not fault.column:
+            return fault
+        return replace(fault, excerpt=self._excerpt(fault.line, fault.column))
 
     def refuse(
         self, message: str, hint: str = "", line: int | None = None, column: int | None = None
     ) -> NoReturn:
         """Raise one fault."""
-        raise refusal([self.fault(message, hint, line, column)])
+        fault = Fault(printable(message), printable(hint), str(self.path), line, column)
+        raise refusal(self, [fault])
 
     def _excerpt(self, number: int, column: int) -> str:
         text = self.line(number)
@@ -83,16 +95,16 @@ def _spaced(text: str) -> str:
     return text.replace("\t", " ")
 
 
-def refusal(faults: Iterable[Fault]) -> DefinitionError:
+def refusal(source: Source, faults: Iterable[Fault]) -> DefinitionError:
     """Make one error of all faults of a file, in order of their places; many are cut short."""
     found = sorted(faults, key=lambda fault: (fault.line or 0, fault.column or 0))
+    shown = [source.quoted(fault) for fault in found[:FAULTS_SHOWN_MAX]]
     first = found[0]
     place = ":".join(str(part) for part in (first.file, first.line, first.column) if part)
     told = f"{place}: {first.message}"
     if len(found) == 1:
-        return DefinitionError(told, hint=first.hint, faults=(first,))
+        return DefinitionError(told, hint=first.hint, faults=tuple(shown))
     told += f" (and {len(found) - 1} more)"
-    shown = found[:FAULTS_SHOWN_MAX]
     if len(found) > len(shown):
         shown.append(Fault(f"and {len(found) - len(shown)} more", file=first.file))
     return DefinitionError(told, faults=tuple(shown))
@@ -118,13 +130,34 @@ def decode(path: Path, data: bytes) -> Source:
             f"the file is larger than {BYTES_MAX // 1_000_000} MB",
             "a definition of this size is better made by Python: pipelines/NAME.py",
         )
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        empty.refuse("the file is UTF-16", "save it as UTF-8")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:4]:
+        empty.refuse("the file is UTF-16 or UTF-32, not UTF-8", "save it as UTF-8")
     try:
-        return Source(path, data.decode("utf-8-sig"))
+        source = Source(path, data.removeprefix(_MARK).decode())
     except UnicodeDecodeError as error:
-        # `error.start` counts from after the mark, if there is one
-        before = data.removeprefix(b"\xef\xbb\xbf")[: error.start].decode("utf-8", "replace")
-        shown = Source(path, data.decode("utf-8-sig", "replace"))
-        lines = Source(path, before).lines
-        shown.refuse("not valid UTF-8", "save it as UTF-8", len(lines), len(lines[-1]) + 1)
+        source = Source(path, data.removeprefix(_MARK).decode(errors="replace"))
+        message = f"the byte 0x{error.object[error.start]:02X} here is not UTF-8"
+        hint = "save the file as UTF-8; it may be Latin-1 (Windows-1252) now"
+        source.refuse(message, hint, *source.place(len(error.object[: error.start].decode())))
+    _refuse_controls(source)
+    return source
+
+
+def _refuse_controls(source: Source) -> None:
+    """No character may hide, or end a line for some programs only."""
+    match = _REFUSED.search(source.text)
+    if match is None:
+        return
+    char = match[0]
+    escape = f"\\u{ord(char):04x}"
+    message = f"the character {escape} stands here"
+    if char in "\x85\u2028\u2029":
+        message += ", which ends a line for some programs only"
+    elif char == "\ufeff":
+        message += ", an invisible byte order mark"
+    elif char == "\0":
+        message += ": NUL, which no text holds"
+    else:
+        message += ", a control character"
+    hint = f"take it out, or write it as {escape} in double quotes"
+    source.refuse(message, hint if char != "\0" else "take it out", *source.place(match.start()))

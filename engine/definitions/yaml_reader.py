@@ -19,8 +19,8 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from engine.definitions.nodes import Kind, Node
-from engine.definitions.source import DEPTH_MAX, NODES_MAX, Source
+from engine.definitions.nodes import DIGITS_MAX, Kind, Node
+from engine.definitions.source import ALIASED_MAX, DEPTH_MAX, NODES_MAX, Source
 from engine.definitions.yaml_words import explain
 
 _INTEGER = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z", re.ASCII)
@@ -39,10 +39,11 @@ _MAY_BE_NUMBER = frozenset("+-.0123456789")
 
 def read(source: Source) -> Node:
     """Give the one document of a file. Raises `DefinitionError` for what is no YAML of ours."""
+    reader = _Reader(source)
     try:
-        return _Reader(source).document()
+        return reader.document()
     except yaml.MarkedYAMLError as error:
-        raise explain(source, error) from None
+        explain(source, error, reader.last)
     except yaml.YAMLError:  # a character that YAML does not take
         source.refuse("not YAML: it holds a character that YAML refuses", "take it out")
 
@@ -67,6 +68,8 @@ class _Reader:
         self._anchors: dict[str, tuple[Node, int] | None] = {}
         self._root: Node | None = None
         self._count = 0
+        self._aliased = 0
+        self.last: Any = None
 
     def document(self) -> Node:
         """Read all events; give the root."""
@@ -86,6 +89,7 @@ class _Reader:
                 self._document(event, documents)
             elif self._open and kind.__name__ in ("MappingEndEvent", "SequenceEndEvent"):
                 self._end()
+            self.last = event
         if self._root is None or self._root.kind is Kind.NOTHING:
             source.refuse("the file is empty", "begin with `steps:` and, below it, `- name: …`")
         return self._root
@@ -107,7 +111,8 @@ class _Reader:
             self._refuse(event, f"more than {NODES_MAX:,} values", "make it shorter")
         if event.tag is not None:
             hint = "write the value without it; put text that begins with ! in quotes"
-            self._refuse(event, f"'{event.tag}' is a tag; tags are not supported", hint)
+            shown = event.tag.replace("tag:yaml.org,2002:", "!!", 1)
+            self._refuse(event, f"'{shown}' is a tag; tags are not supported", hint)
         if event.anchor is not None and event.anchor in self._anchors:
             self._refuse(event, f"the anchor '{event.anchor}' is set twice", "take another name")
 
@@ -116,21 +121,22 @@ class _Reader:
         if len(self._open) >= DEPTH_MAX:
             self._refuse(event, f"nested more than {DEPTH_MAX} deep", "a workflow needs 5 levels")
         if self._open and self._open[-1].wants_key:
-            hint = "put a value that starts with { or [ in quotes"
-            self._refuse(event, "a mapping or a list stands where a key should be", hint)
+            hint = "put a value that begins with { or [ in quotes"
+            self._refuse(event, "a mapping or a list stands where a key is expected", hint)
         mark = event.start_mark
         bracket = ("{" if is_mapping else "[") if event.flow_style else ""
         kind = Kind.MAPPING if is_mapping else Kind.LIST
         node = Node(kind, [], mark.line + 1, mark.column + 1, bracket)
         if event.anchor is not None:
             self._anchors[event.anchor] = None  # not yet whole
-        self._open.append(_Open(node, event.anchor, self._count))
+        self._open.append(_Open(node, event.anchor, self._count + self._aliased))
 
     def _end(self) -> None:
         ended = self._open.pop()
         self._put(ended.node, None)
         if ended.anchor is not None:
-            self._anchors[ended.anchor] = (ended.node, self._count - ended.began + 1)
+            size = self._count + self._aliased - ended.began + 1
+            self._anchors[ended.anchor] = (ended.node, size)
 
     def _alias(self, event: Any) -> None:
         name = event.anchor
@@ -141,9 +147,9 @@ class _Reader:
             self._refuse(event, f"the alias '*{name}' {what}", hint)
             return
         node, size = known
-        self._count += size
-        if self._count > NODES_MAX:
-            self._refuse(event, f"aliases make more than {NODES_MAX:,} values", "write fewer")
+        self._aliased += size
+        if self._aliased > ALIASED_MAX:
+            self._refuse(event, f"aliases make more than {ALIASED_MAX:,} values", "write fewer")
         if self._open and self._open[-1].wants_key:
             self._refuse(event, f"the alias '*{name}' stands as a key", "write the key itself")
         self._put(node, None)
@@ -200,4 +206,4 @@ def _scalar(event: Any) -> Node:
 
 def _whole(text: str) -> int:
     base = {"0o": 8, "0x": 16}.get(text[:2], 10)
-    return int(text, base) if len(text) <= 100 else 10**100  # beyond all limits
+    return int(text, base) if len(text) <= DIGITS_MAX else 10**DIGITS_MAX

@@ -46,7 +46,9 @@ _NO_PIPE = re.compile(
 def check_shell(shell: Shell) -> None:
     """Refuse, at load, a text with a pipe where there is no bash: sh would hide its failures."""
     text = shell.command
-    if isinstance(text, str) and shutil.which("bash") is None and "|" in _NO_PIPE.sub("", text):
+    if not isinstance(text, str) or "|" not in text:
+        return
+    if shutil.which("bash") is None and "|" in _NO_PIPE.sub("", text):
         raise DefinitionError(
             f"shell command {text!r} has a pipe, and there is no bash to see it fail in the middle",
             hint="install bash, or give a list of words",

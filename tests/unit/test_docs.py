@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from enum import StrEnum
@@ -17,6 +18,7 @@ import engine
 from engine import testing
 from engine.cli import options
 from engine.context import StepContext
+from engine.definitions.fields import PARAMETER, STEP, WORKFLOW, Table
 from engine.definitions.loader import load_file
 from engine.errors import UsageError
 from engine.model import ALERT_ON, AttemptOutcome, Param, RunStatus, Step, StepStatus, TriggerRule
@@ -94,6 +96,18 @@ def python_blocks() -> list[tuple[str, str]]:
                 assert match, f"{page_id(page)}: a Python block does not say which file it is"
                 if match[1].startswith("pipelines/"):
                     found.append((match[1], source))
+    return found
+
+
+def yaml_blocks() -> list[tuple[str, str]]:
+    """Give (file, source) of each workflow in YAML that a document shows."""
+    found = []
+    for page in PAGES:
+        for _, language, source in _FENCE.findall(page.read_text("utf-8")):
+            if language == "yaml":
+                match = re.match(r"# pipelines/(\S+)\n", source)
+                assert match, f"{page_id(page)}: a YAML block does not say which file it is"
+                found.append((match[1], source))
     return found
 
 
@@ -260,6 +274,16 @@ def test_exit_codes_are_told_alike() -> None:
     assert shown == readme
 
 
+@pytest.mark.parametrize(("number", "table"), [(0, WORKFLOW), (1, STEP), (2, PARAMETER)])
+def test_keys_of_files_are_told_in_full(number: int, table: Table) -> None:
+    """The tables for YAML and JSON are those that the loader reads by."""
+    told = block(WRITING, "## In YAML or JSON", number)
+    for (name, value, meaning), field in zip(told, table.fields.values(), strict=True):
+        assert name == f"`{field.name}`" + " (required)" * field.required
+        assert value == field.form.words
+        assert meaning == field.help + (f" (with `{field.body}` only)" if field.body else "")
+
+
 # -- examples -------------------------------------------------------------------------------------
 
 
@@ -294,6 +318,19 @@ def test_functions_shown_work_on_a_plain_dict(tmp_path: Path) -> None:
     assert few is not None
     assert many is not None
     assert [when({"count": n}) for n in (3, 30) for when in (few, many)] == [1, 0, 0, 1]
+
+
+@pytest.mark.parametrize(("file", "source"), yaml_blocks(), ids=lambda text: text.split("\n")[0])
+def test_workflows_shown_in_yaml_are_right(file: str, source: str, tmp_path: Path) -> None:
+    """A workflow in YAML that a document shows passes `check`, with the function that it names."""
+    path = tmp_path / "pipelines" / file
+    path.parent.mkdir()
+    path.write_text(source, "utf-8")
+    (tmp_path / "mypackage").mkdir()
+    (tmp_path / "mypackage/steps.py").write_text("def fetch(ctx): pass\n", "utf-8")
+    assert load_file(path).name == path.stem
+    for name in ("mypackage.steps", "mypackage"):
+        sys.modules.pop(name, None)
 
 
 def test_worked_change_fits_the_code() -> None:

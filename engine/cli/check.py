@@ -1,0 +1,129 @@
+"""`check`: load workflows and say all that is wrong with them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from engine.cli import project
+from engine.cli.console import complain, print_json, print_result
+from engine.definitions import Found, find_all
+from engine.definitions.loader import SUFFIXES, files_of, find, look_at
+from engine.errors import DefinitionError, EngineError, UsageError
+from engine.text import printable
+
+EXIT_WRONG = 2
+_DEFINES = re.compile(rb"^workflow\b", re.MULTILINE)
+
+
+def check(parsed: argparse.Namespace) -> int:
+    """Load workflows and say what is wrong; 2 if anything is."""
+    if parsed.schema:
+        from engine.definitions.schema import schema
+
+        print_json(schema())
+        return 0
+    paths = project.paths_of(parsed)
+    folder = project.folder_of(parsed)
+    found = list(_found(parsed.names, folder, paths.root))
+    mask = project.secrets_of(paths).mask
+    if parsed.json:
+        print_json([_row(one, mask) for one in found])
+    else:
+        for one in found:
+            _tell(one, mask)
+        if not found:
+            print_result(f"no workflow in {folder}")
+    return EXIT_WRONG if any(one.error for one in found) else 0
+
+
+def _found(names: list[str], folder: Path, root: Path) -> Iterator[Found]:
+    """Load what is named: workflows, files, folders; without a name all of the project."""
+    if not names:
+        yield from find_all(folder)
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            yield from _in_folder(path, folder, root)
+        elif name.endswith(SUFFIXES) or os.sep in name:
+            yield _file(path, folder, root)
+        else:
+            yield _called(name, folder)
+
+
+def _in_folder(path: Path, folder: Path, root: Path) -> Iterator[Found]:
+    if path.resolve() == folder.resolve():
+        yield from find_all(folder)
+        return
+    for file in files_of(path):
+        if file.suffix == ".py" and not _DEFINES.search(file.read_bytes()):
+            continue  # some other program, which is not to be run
+        found = _file(file, folder, root)
+        if found.error or found.definition:
+            yield found
+
+
+def _file(path: Path, folder: Path, root: Path) -> Found:
+    there = path.absolute()
+    if not path.is_file():
+        missing = UsageError(f"there is no file '{path}'", hint="name a workflow or its file")
+        return Found(path.stem, path, error=missing)
+    if path.suffix not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
+        odd = UsageError(f"'{path}' is no file of a workflow", hint=f"these end in {known}")
+        return Found(path.stem, path, error=odd)
+    return look_at(there, in_folder=there.parent.resolve() == folder.resolve(), root=root)
+
+
+def _called(name: str, folder: Path) -> Found:
+    try:
+        return look_at(find(name, folder), in_folder=True)
+    except EngineError as error:
+        return Found(name, folder / name, error=error)
+
+
+def _tell(found: Found, mask: Callable[[str], str]) -> None:
+    if found.error is not None:
+        complain(found.error, mask)
+    elif found.definition is not None:
+        print_result(f"{printable(found.name)}: ok, {len(found.definition.steps)} steps")
+        for module, place in found.imports.items():
+            print_result(f"  imports {module} from {printable(place)}")
+
+
+def _row(found: Found, mask: Callable[[str], str]) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "file": str(found.path),
+        "steps": len(found.definition.steps) if found.definition else None,
+        "imports": dict(found.imports),
+        "faults": [] if found.error is None else _faults(found, found.error, mask),
+    }
+
+
+def _faults(found: Found, error: EngineError, mask: Callable[[str], str]) -> list[dict[str, Any]]:
+    if isinstance(error, DefinitionError) and error.faults:
+        return [
+            {
+                "file": fault.file or str(found.path),
+                "line": fault.line,
+                "column": fault.column,
+                "message": mask(fault.message),
+                "hint": mask(fault.hint or error.hint),
+            }
+            for fault in error.faults
+        ]
+    return [
+        {
+            "file": str(found.path),
+            "line": None,
+            "column": None,
+            "message": mask(message),
+            "hint": mask(hint),
+        }
+        for message, hint in error.complaints()
+    ]

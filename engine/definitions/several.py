@@ -1,0 +1,177 @@
+"""Forms of values that hold several: lists, mappings, commands."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from engine.command_options import CODE_MAX, checked_env
+from engine.definitions.forms import (
+    Asked,
+    Faults,
+    Form,
+    is_dotted,
+    is_plain,
+    read_filled,
+    sound,
+    text,
+)
+from engine.definitions.nodes import Kind, Node
+from engine.errors import DefinitionError
+
+_SECRET = re.compile(r"(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY)\Z", re.IGNORECASE)
+
+
+def unique_pairs(node: Node, what: str, faults: Faults) -> list[tuple[Node, Node]]:
+    """Give a mapping's pairs; a key that comes again is a fault, and left out."""
+    first: dict[str, Node] = {}
+    found = []
+    for pair in node.value:
+        key = pair[0]
+        before = first.setdefault(key.name, key)
+        if before is key:
+            found.append(pair)
+            continue
+        lead = f"{what}: " if what else ""
+        message = f"{lead}'{key.name}' is given twice, first in line {before.line}"
+        faults.add(key, message, "keep one of the two")
+    return found
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether a name says that its value is a secret."""
+    return _SECRET.search(name) is not None
+
+
+def _read_texts(asked: Asked, node: Node, form: Form) -> Any:
+    if node.kind is not Kind.LIST:
+        return asked.misfit(node, form)
+    found: list[str | None] = []
+    for item in node.value:
+        if item.kind is Kind.TEXT:
+            found.append(sound(asked, item, item))
+            continue
+        quoted = item.kind in (Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN)
+        hint = f'put it in quotes: "{item.written}"' if quoted else f"give {form.words}"
+        asked.wrong(f"holds {'nothing' if item.value is None else item.shown()}", hint, item)
+    return [value for value in found if value is not None]
+
+
+def _read_names(asked: Asked, node: Node, form: Form) -> Any:
+    if node.kind is Kind.TEXT:
+        hint = f"write [{', '.join(node.value.replace(',', ' ').split())}]"
+        return asked.wrong(f"is {node.shown()}, not {form.words}", hint)
+    return _read_texts(asked, node, form)
+
+
+def _read_words(asked: Asked, node: Node, form: Form) -> Any:
+    names = [node] if node.kind is Kind.TEXT else node.value
+    read = [node.value] if node.kind is Kind.TEXT else _read_texts(asked, node, form)
+    for item in names if read is not None else ():
+        if item.kind is Kind.TEXT and not item.value.isidentifier():
+            is_dotted(asked, item.value, item)
+    return read
+
+
+def _read_command(asked: Asked, node: Node, form: Form) -> Any:
+    if node.kind is Kind.LIST:
+        words = _read_texts(asked, node, form)
+        if words is not None and not (words and words[0]):
+            asked.wrong("names no program", "give at least the program")
+        return words
+    if node.kind is Kind.TEXT and _is_cut(asked, node):
+        return None
+    return read_filled(asked, node, form)
+
+
+def _is_cut(asked: Asked, node: Node) -> bool:
+    """Find a command that ends within quotes, since ` #` begins a comment there."""
+    if not node.written or asked.faults.source.is_json:
+        return False
+    rest = asked.faults.source.line(node.line)[node.column - 1 :].removeprefix(node.written)
+    open_quote = any(node.written.count(mark) % 2 for mark in "\"'")
+    if not (open_quote and rest.lstrip().startswith("#")):
+        return False
+    asked.wrong("ends within quotes: ' #' begins a comment", "put the whole value in quotes")
+    return True
+
+
+def _read_env(asked: Asked, node: Node, form: Form) -> Any:
+    if node.kind is not Kind.MAPPING:
+        return asked.misfit(node, form)
+    found: dict[str, str] = {}
+    for key, value in unique_pairs(node, asked.what, asked.faults):
+        name = key.name
+        given = text().of(Asked(f"{asked.what} {name}", key, asked.faults), value)
+        if given is None:
+            continue
+        if given and is_secret(name):
+            hint = f"put {name}=… into the file `env` of the home, which commands inherit"
+            asked.faults.add(key, f"{asked.what} {name} looks like a secret", hint)
+        try:
+            checked_env({name: given})
+        except DefinitionError as error:
+            lead = asked.what.removesuffix("env")
+            message = error.message.removeprefix("shell: ")
+            asked.faults.add(key, f"{lead}{message}", error.hint)
+        found[name] = given
+    return found
+
+
+def _read_codes(asked: Asked, node: Node, form: Form) -> Any:
+    if node.kind is not Kind.LIST:
+        return asked.misfit(node, form)
+    if not node.value:
+        return asked.wrong("is an empty list", "give at least one code, such as [0, 1]")
+    for item in node.value:
+        if item.kind is not Kind.INTEGER or not 0 <= item.value <= CODE_MAX:
+            asked.wrong(f"holds {item.shown()}", f"give exit codes from 0 to {CODE_MAX}", item)
+        else:
+            is_plain(asked, item, item)
+    return [item.value for item in node.value]
+
+
+def anything(words: str, kind: Kind, schema: dict[str, Any], example: str = "") -> Form:
+    """A collection that its owner reads."""
+
+    def read(asked: Asked, node: Node, form: Form) -> Any:
+        if node.kind is kind:
+            return node
+        if node.kind is Kind.MAPPING and node.value and node.value[0][0].name.startswith("-"):
+            hint = "a space follows each dash: `- name: …`"
+            return asked.wrong(f"is a mapping, not {form.words}", hint)
+        return asked.misfit(node, form)
+
+    return Form(words, schema, read, example)
+
+
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+_PROGRAM = {"type": "string", "minLength": 1}
+_FILLED = {"type": "string", "pattern": r"\S"}
+_CODE = {"type": "integer", "minimum": 0, "maximum": CODE_MAX}
+_VARIABLE = r"^(?!OUT$|KAHNBAN_)[^=]+$"
+
+NAMES = Form("a list of names of steps", _TEXTS, _read_names)
+COMMAND = Form(
+    "text for a shell, or a list of words",
+    {"anyOf": [_FILLED, {**_TEXTS, "minItems": 1, "prefixItems": [_PROGRAM]}]},
+    _read_command,
+)
+EXCEPTIONS = Form(
+    "a list of exceptions' names", {"anyOf": [_TEXTS, {"type": "string"}]}, _read_words
+)
+ENV = Form(
+    "a mapping of names to text",
+    {
+        "type": "object",
+        "propertyNames": {"pattern": _VARIABLE},
+        "additionalProperties": {"type": "string"},
+    },
+    _read_env,
+)
+CODES = Form(
+    f"a list of exit codes from 0 to {CODE_MAX}",
+    {"type": "array", "items": _CODE, "minItems": 1},
+    _read_codes,
+    "[0, 1]",
+)
