@@ -60,6 +60,10 @@ class AttemptScope:
 current: ContextVar[AttemptScope | None] = ContextVar("kahnban_attempt", default=None)
 
 
+# The value of a backfill whose run is driven in this thread, or whose line is passed on in it.
+value_of_backfill: ContextVar[str] = ContextVar("kahnban_backfill_value", default="")
+
+
 class _Entered:
     """What `attempt_scope` gives: a class, for a generator costs each attempt some microseconds."""
 

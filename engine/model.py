@@ -323,18 +323,18 @@ class _Required:
 
 REQUIRED: Any = _Required()
 
-ParamKind = type[str] | type[int] | type[float] | type[bool] | type[Any]
+ParamType = type[Any] | str
 
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """A parameter of a workflow: its type (str, int, float, bool, date, datetime, Path), default.
+    """A parameter of a workflow: its type (such as `date`, or "date"), default, choices, help.
 
     A date's default may be "today": the day on which the run starts, in the workflow's zone.
-    `choices` bounds the values. See `engine.params` for the accepted texts.
+    `choices` bounds the values. See `engine.params` for the types and the accepted texts.
     """
 
-    kind: ParamKind
+    type: ParamType
     default: Any = REQUIRED
     choices: tuple[Any, ...] = ()
     help: str = ""

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 NAME_LENGTH_MAX = 100
 NAME_BYTES_MAX = 200  # a file name holds 255 bytes, and logs add a suffix
 
+BACKFILL_SUFFIX = ".backfill"  # ends what a backfill's own run is a run of; no workflow's name
+
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}\Z")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 NOT_STARTED = "not started"
+CANCELLED_BY = "cancelled by "
 DEPENDENCY_FAILED = "dependency failed: "  # then the name of the root failure
 BEFORE_RETRY = "stopped before its retry"
 
@@ -14,7 +15,7 @@ def stopped(by: str) -> str:
 
 def cancelled(by: str) -> str:
     """Say who had a run cancelled."""
-    return f"cancelled by {by}"
+    return f"{CANCELLED_BY}{by}"
 
 
 def too_many_left(count: int) -> str:

@@ -18,6 +18,8 @@ from engine.errors import DefinitionError, ParameterError
 from engine.model import REQUIRED, Param
 from engine.naming import did_you_mean
 
+VARIABLE_PREFIX = "ENGINE_PARAM_"
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
 _INT = re.compile(r"[+-]?[0-9]+\Z")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
@@ -26,7 +28,11 @@ _BOOL |= {"false": False, "no": False, "0": False, "off": False}
 _DAYS_BACK = {"today": 0, "yesterday": 1}
 _SHOWN_LENGTH = 80
 
-_KINDS_HINT = "choose str, int, float, bool, date, datetime or Path"
+CHOICE = "choice"  # the name of text with choices
+_BY_NAME: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+_BY_NAME |= {"date": date, "datetime": datetime, "path": Path, CHOICE: str}
+TYPE_NAMES = tuple(_BY_NAME)
+_TYPES_HINT = "choose str, int, float, bool, date, datetime, path or choice"
 _FORMS: dict[type, tuple[str, str]] = {  # what a value is to be, and an example of it
     str: ("text", "eu"),
     int: ("a whole number", "3"),
@@ -39,7 +45,7 @@ _FORMS: dict[type, tuple[str, str]] = {  # what a value is to be, and an example
 
 
 class _MisfitError(Exception):
-    """A value does not fit its kind; the text says what it is."""
+    """A value does not fit its type; the text says what it is."""
 
 
 # -- definition -----------------------------------------------------------------------------------
@@ -48,9 +54,10 @@ class _MisfitError(Exception):
 def check_param(name: object, param: object) -> Param:
     """Give the normal form of a workflow's parameter, or raise `DefinitionError`.
 
-    `param` is a `Param`, a plain default (`"eu"`, `3`) or a bare type (a required parameter).
-    Defaults and choices given as text become values of the kind; "today" and "yesterday" stay
-    text, since only a run knows its day.
+    `param` is a `Param`, a plain default (`"eu"`, `3`) or a bare type (a required parameter). A
+    `Param` may name its type (`"date"`); `"choice"` is text that needs choices. Defaults and
+    choices given as text become values of the type; "today" and "yesterday" stay text, since only
+    a run knows its day.
     """
     if type(name) is not str or not _NAME.match(name):
         shown = repr(name[:_SHOWN_LENGTH]) if type(name) is str else _a(type(name).__name__)
@@ -60,17 +67,20 @@ def check_param(name: object, param: object) -> Param:
         )
     if not isinstance(param, Param):
         param = _from_shorthand(name, param)
-    kind = _kind_of_type(param.kind)
+    kind = _kind_of_type(param.type)
     if kind is None:
-        shown = param.kind.__name__ if isinstance(param.kind, type) else type(param.kind).__name__
-        raise DefinitionError(f"parameter '{name}': unknown kind '{shown}'", hint=_KINDS_HINT)
+        raise _unknown_type(name, param.type)
     if not isinstance(param.help, str):
         raise DefinitionError(f"parameter '{name}': help is no text", hint="give one sentence")
     choices = _checked_choices(name, kind, param.choices)
+    if param.type == CHOICE and not choices:
+        raise DefinitionError(
+            f"parameter '{name}': a choice needs choices", hint="give a list of texts as choices"
+        )
     default = param.default
     if default is not REQUIRED:
         default = _checked_default(name, kind, default, choices)
-    return replace(param, kind=kind, default=default, choices=choices)
+    return replace(param, type=kind, default=default, choices=choices)
 
 
 def _from_shorthand(name: str, default: object) -> Param:
@@ -80,7 +90,7 @@ def _from_shorthand(name: str, default: object) -> Param:
     if kind is None:
         raise DefinitionError(
             f"parameter '{name}': {_a(type(default).__name__)} cannot be a default",
-            hint=f"write Param(kind, default=…); {_KINDS_HINT}",
+            hint=f"write Param(type, default=…); {_TYPES_HINT}",
         )
     return Param(Path if kind is PurePath else kind, default)
 
@@ -88,7 +98,20 @@ def _from_shorthand(name: str, default: object) -> Param:
 _BY_VALUE: tuple[type, ...] = (bool, int, float, datetime, date, PurePath, str)
 
 
+def _unknown_type(name: str, kind: object) -> DefinitionError:
+    shown = kind.__name__ if isinstance(kind, type) else type(kind).__name__
+    guess = ""
+    if type(kind) is str:
+        shown = kind[:_SHOWN_LENGTH]
+        guess = did_you_mean(kind, _BY_NAME)
+    return DefinitionError(
+        f"parameter '{name}': unknown type '{shown}'", hint=f"{guess} {_TYPES_HINT}".lstrip()
+    )
+
+
 def _kind_of_type(kind: object) -> type | None:
+    if type(kind) is str:
+        return _BY_NAME.get(kind)
     if kind is PurePath or kind is type(Path()):
         return Path
     return next((known for known in _FORMS if known is kind), None)
@@ -107,7 +130,7 @@ def _checked_choices(name: str, kind: type, choices: object) -> tuple[Any, ...]:
         except _MisfitError as misfit:
             raise DefinitionError(
                 f"{what} holds {misfit}, not {_FORMS[kind][0]}",
-                hint=f"give values of the parameter's kind, such as {_FORMS[kind][1]}",
+                hint=f"give values of the parameter's type, such as {_FORMS[kind][1]}",
             ) from None
     return tuple(values)
 
@@ -130,19 +153,44 @@ def _checked_default(name: str, kind: type, default: object, choices: tuple[Any,
     return value
 
 
+def described(param: Param) -> dict[str, Any]:
+    """Say what a checked parameter takes, in the words of a definition."""
+    type_name = next(name for name, known in _BY_NAME.items() if known is param.type)
+    required = param.default is REQUIRED
+    return {
+        "type": type_name,
+        "required": required,
+        "default": None if required else _text(param.default),
+        "choices": [_text(choice) for choice in param.choices],
+        "help": param.help,
+    }
+
+
 # -- a run's values -------------------------------------------------------------------------------
 
 
 def resolve(
-    params: Mapping[str, Param], given: Mapping[str, Any], *, today: date, workflow: str
+    params: Mapping[str, Param],
+    given: Mapping[str, Any],
+    *,
+    today: date,
+    workflow: str,
+    setting: Callable[[str], str | None] = lambda _name: None,
 ) -> dict[str, Any]:
     """Give every parameter's value, in order of declaration; raise `ParameterError` if one cannot.
 
-    `given` holds values or the text of `--set`; `today` is the day on which the run starts.
+    `given` holds values or the text of `--set`; `today` is the day on which the run starts. What is
+    not given is asked of `setting`, by its name there (`ENGINE_PARAM_…`), before the default holds.
     """
     for name in given:
         if type(name) is not str or name not in params:
             raise _unknown(name, params, workflow)
+    set_outside = {
+        name: text
+        for name in params
+        if name not in given and (text := setting(VARIABLE_PREFIX + name)) is not None
+    }
+    given = {**given, **set_outside}
     missing = [name for name, param in params.items() if _lacks(param, name, given)]
     if missing:
         names = ", ".join(f"'{name}'" for name in missing)
@@ -152,9 +200,11 @@ def resolve(
         )
     values = {}
     for name, param in params.items():
-        what = f"parameter '{name}' of workflow '{workflow}'"
-        value = given.get(name, param.default)
-        values[name] = _fitting(what, param, value, today, f"--set {name}=")
+        what, example = f"parameter '{name}' of workflow '{workflow}'", f"--set {name}="
+        if name in set_outside:
+            variable = VARIABLE_PREFIX + name
+            what, example = f"{what} (from {variable})", f"{variable}="
+        values[name] = fitting(what, param, given.get(name, param.default), today, example)
     return values
 
 
@@ -177,20 +227,23 @@ def _unknown(name: object, params: Mapping[str, Param], workflow: str) -> Parame
     )
 
 
-def _fitting(what: str, param: Param, value: object, today: date | None, prefix: str) -> Any:
-    form, example = _FORMS[param.kind]
+def fitting(what: str, param: Param, value: object, today: date | None, prefix: str) -> Any:
+    """Give one value as its parameter takes it; `what` and `prefix` are for the error's words."""
+    kind = _kind_of_type(param.type)
+    assert kind is not None  # the definition was checked
+    form, example = _FORMS[kind]
     try:
-        fitting = _value(param.kind, value, today)
+        found = _value(kind, value, today)
     except _MisfitError as misfit:
         raise ParameterError(
             f"{what} is {misfit}, not {form}", hint=f"give {form}, such as {prefix}{example}"
         ) from None
-    if param.choices and fitting not in param.choices:
+    if param.choices and found not in param.choices:
         raise ParameterError(
-            f"{what} is {_shown(fitting)}, which is none of its choices",
+            f"{what} is {_shown(found)}, which is none of its choices",
             hint=f"choose one of {_listed(param.choices)}",
         )
-    return fitting
+    return found
 
 
 # -- recorded form --------------------------------------------------------------------------------
@@ -230,7 +283,7 @@ def from_json(params: Mapping[str, Param], text: str) -> dict[str, Any]:
     values = {}
     for name, param in params.items():
         try:
-            values[name] = _fitting(
+            values[name] = fitting(
                 f"the recorded parameter '{name}'", param, recorded[name], None, ""
             )
         except ParameterError as error:

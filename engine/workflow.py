@@ -21,6 +21,7 @@ from engine.model import (
     check_name,
     parse_duration,
 )
+from engine.naming import BACKFILL_SUFFIX
 from engine.params import check_param
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -50,7 +51,7 @@ class Workflow:
         alert_on: str = "always",
         description: str = "",
     ) -> None:
-        self.name = check_name("workflow", name)
+        self.name = _checked_name(name)
         self.dry_run = bool(dry_run)
         self.schedule = schedule
         self.timezone = _checked_zone(name, timezone)
@@ -170,6 +171,15 @@ def _bytecode(*, written: bool) -> Iterator[None]:
         yield
     finally:
         sys.dont_write_bytecode = before
+
+
+def _checked_name(name: str) -> str:
+    if check_name("workflow", name).endswith(BACKFILL_SUFFIX):
+        raise DefinitionError(
+            f"workflow name '{name}' ends in '{BACKFILL_SUFFIX}'",
+            hint="choose another: the backfills of a workflow are recorded under such a name",
+        )
+    return name
 
 
 def _one_of(workflow: str, option: str, value: str, words: tuple[str, ...]) -> str:

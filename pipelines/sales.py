@@ -1,7 +1,9 @@
-"""The daily sales report: one day's drop of invoice lines, from where it lies to the outbox.
+r"""The daily sales report: one day's drop of invoice lines, from where it lies to the outbox.
 
     python -m engine run sales
     python -m engine run sales --set source=/data/drops --set date=2011-11-14
+    python -m engine backfill sales --set source=/data/drops --param date --from 2011-10-01 \
+        --to 2011-11-30 --parallel 4
 
 Without settings it reports on the made-up drop in `pipelines/sales-sample`. For a shop of your own
 make your folder, web folder or database the default of `source`, "yesterday" that of `date`, and
@@ -19,7 +21,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import Param, Skip, Step, Workflow
+from engine import Param, RetryAfter, Skip, Step, Workflow
 from pipelines._sales_backup import KEPT_DAYS, BackupFault, pack, superseded, verify
 from pipelines._sales_drop import DropCut, parse_drop
 from pipelines._sales_figures import (
@@ -31,7 +33,7 @@ from pipelines._sales_figures import (
     to_json,
 )
 from pipelines._sales_page import Report, to_html, to_text
-from pipelines._sales_sources import PASSWORD_NAME, read_drop
+from pipelines._sales_sources import PASSWORD_NAME, Drop, read_drop
 
 if TYPE_CHECKING:
     from engine.context import StepContext
@@ -53,7 +55,7 @@ class DropLate(Exception):
 def fetch(ctx: StepContext) -> dict[str, Any]:
     """Read the day's drop, check every line of it, and keep it for the steps that follow."""
     source, day = ctx.params["source"], ctx.params["date"]
-    drop = read_drop(source, day, ctx.paths.root, lambda: ctx.secret(PASSWORD_NAME, default=None))
+    drop = _drop_of(ctx, day)
     if drop is None:
         if day.weekday() == SATURDAY:
             raise Skip("no trade on Saturdays")
@@ -84,7 +86,7 @@ def transform(ctx: StepContext) -> str:
 
 
 def report(ctx: StepContext) -> dict[str, str]:
-    """Write the page and the text digest, compared with the reports before this one."""
+    """Write the page and the text digest, compared with the days before this one."""
     day, reports = ctx.params["date"], ctx.paths.home / "reports"
     content = Report(
         day=day,
@@ -92,7 +94,7 @@ def report(ctx: StepContext) -> dict[str, str]:
         descriptions=ctx["descriptions"],
         drop=ctx["fetch"]["drop"],
         largest_invoice=ctx["largest_invoice"],
-        before=_reports_before(ctx, reports, day),
+        before=_days_before(ctx, reports, day),
     )
     with ctx.output(reports / f"sales-{day}.html") as page:
         page.write(to_html(content))
@@ -146,6 +148,11 @@ def deliver(ctx: StepContext) -> list[str]:
 # -- their parts ----------------------------------------------------------------------------------
 
 
+def _drop_of(ctx: StepContext, day: date) -> Drop | None:
+    source = ctx.params["source"]
+    return read_drop(source, day, ctx.paths.root, lambda: ctx.secret(PASSWORD_NAME, default=None))
+
+
 def _home_path(ctx: StepContext, name: str) -> str:
     return str(ctx.paths.home / name)
 
@@ -155,20 +162,38 @@ def _named(source: str) -> str:
     return f"'{source.partition('?')[0]}'"
 
 
-def _reports_before(ctx: StepContext, reports: Path, day: date) -> list[tuple[date, Summary]]:
-    """Give the newest earlier day's figures, and those of the same weekday a week ago."""
-    paths = {match[1]: path for path in reports.iterdir() if (match := _REPORT.match(path.name))}
-    week_ago = (day - timedelta(days=7)).isoformat()
+def _days_before(ctx: StepContext, reports: Path, day: date) -> list[tuple[date, Summary]]:
+    """Give the newest earlier day's figures, and those of the same weekday a week ago.
+
+    Of a day in the week before that has no report yet, they are worked out from its drop: so a
+    report is the same whichever of the days around it was done first.
+    """
+    names = [match[1] for path in reports.iterdir() if (match := _REPORT.match(path.name))]
+    week_ago = day - timedelta(days=7)
+    near = [day - timedelta(days=days) for days in range(1, 7)]
+    far = sorted((name for name in names if name < week_ago.isoformat()), reverse=True)
     before: list[tuple[date, Summary]] = []
-    for other in sorted((other for other in paths if other < day.isoformat()), reverse=True):
-        if before and other != week_ago:
+    for other in [*map(str, near), str(week_ago), *far]:
+        if before and other != str(week_ago):
             continue
         try:
             earlier = date.fromisoformat(other)
-            before.append((earlier, from_json(paths[other].read_text("utf-8"))))
-        except (OSError, ValueError) as error:
-            ctx.log.warning("%s is left out of the comparison: %s", paths[other].name, error)
+            found = _figures_of(ctx, reports, earlier, reported=other in names)
+        except (OSError, ValueError, DropCut, RetryAfter) as error:
+            ctx.log.warning("sales of %s are left out of the comparison: %s", other, error)
+            continue
+        if found is not None:
+            before.append((earlier, found))
     return before
+
+
+def _figures_of(ctx: StepContext, reports: Path, day: date, *, reported: bool) -> Summary | None:
+    if reported:
+        return from_json((reports / f"sales-{day}.json").read_text("utf-8"))
+    drop = _drop_of(ctx, day)
+    if drop is None:
+        return None
+    return from_json(to_json(summarize(parse_drop(drop.data, drop.name, day))))
 
 
 # A late or half-written drop and a machine that stumbles are worth another try, bad data is not.

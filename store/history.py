@@ -16,15 +16,17 @@ from store import locks
 from store.connection import Database
 from store.past import PastRun, read_past
 from store.readback import ValueFaults
-from store.reconcile import ENGINE_DIED, Found
+from store.reconcile import ASKED_BY, ENGINE_DIED, Found
 
 Row = dict[str, Any]
 
-_ASKED_BY = "(SELECT asked_by FROM cancel_rows WHERE run_id = r.id) AS asked_by"
 _ID_MAX = (1 << 63) - 1
 PRUNED = "its values, logs and report were pruned"
 _DIGITS_MAX = 100  # Python reads no number of thousands of digits
 _COUNTS = "definition_id IS NOT NULL AND only_steps = ''"  # began a step, and was a whole run
+_ALONE = "(backfill IS NULL OR backfill = id)"  # a backfill's runs are told of with it
+# Else SQLite would look through all runs of the workflow, from the newest back.
+_BY_PARAMS = "run_rows INDEXED BY ix_run_rows_params"
 MEDIAN_OF = 10  # the last successful attempts that tell how long a step usually takes
 
 
@@ -49,9 +51,13 @@ class History:
         workflow: str | None = None,
         since: str | None = None,
         failed: bool = False,
+        on: bool = False,
         limit: int = 50,
     ) -> list[Row]:
-        """Newest first; `since` is UTC ISO text; `failed` leaves out what went well."""
+        """Newest first; `since` is UTC ISO text; `failed` leaves out what went well.
+
+        With `on`, only those that are on.
+        """
         where, parameters = ["1"], list[object]()
         if workflow is not None:
             where.append("r.workflow = ?")
@@ -63,22 +69,24 @@ class History:
         if failed:
             where.append("r.status IN ('failed', 'interrupted', 'cancelled', 'running')")
             most = "? + (SELECT count(*) FROM run_rows WHERE status = 'running')"
+        if on:
+            where.append("r.status = 'running'")
         rows = self._rows(
             f"""SELECT r.id, s.*, v.resumed_from, v.root_run, v.note, v.params, v.finished_at,
-                       v.started_by, v.only_steps, r.owner, {_ASKED_BY}
+                       v.started_by, v.only_steps, v.backfill, r.owner, {ASKED_BY}
                 FROM run_rows r JOIN run_summary s ON s.run_id = r.id JOIN runs v ON v.id = r.id
                 WHERE {" AND ".join(where)} ORDER BY r.id DESC LIMIT {most}""",
             [*parameters, limit],
         )
         shown = [self._told(row) for row in rows]
-        if failed:  # of those that are running, some turn out to be dead
-            shown = [row for row in shown if row["status"] != "running"]
+        if failed or on:  # of those that are running, some turn out to be dead
+            shown = [row for row in shown if (row["status"] == "running") is on]
         return shown[:limit]
 
     def run(self, run_id: int) -> Row:
         """One run. Raises `UsageError` if there is none of that number."""
         rows = self._rows(
-            f"SELECT v.*, v.id AS run_id, r.owner, {_ASKED_BY}"
+            f"SELECT v.*, v.id AS run_id, r.owner, {ASKED_BY}"
             " FROM runs v JOIN run_rows r ON r.id = v.id WHERE v.id = ?",
             [min(run_id, _ID_MAX)],
         )
@@ -192,15 +200,16 @@ SELECT step, duration_us FROM (
         self, workflow: str, *, params: str | None = None, context_sha256: str | None = None
     ) -> PastRun | None:
         """Newest whole run that began a step, of equal parameters where they are given."""
-        where, parameters = f"workflow = ? AND {_COUNTS}", [workflow]
+        table, where, parameters = "run_rows", f"workflow = ? AND {_COUNTS}", [workflow]
         if params is not None:
+            table = _BY_PARAMS
             where += " AND params = ?"
             parameters.append(params)
         if context_sha256 is not None:
             where += " AND context_sha256 = ?"
             parameters.append(context_sha256)
         rows = self._rows(
-            f"SELECT max(id) AS id FROM run_rows WHERE {where}",
+            f"SELECT max(id) AS id FROM {table} WHERE {where}",
             parameters,
         )
         return None if rows[0]["id"] is None else self.past(rows[0]["id"])
@@ -217,7 +226,7 @@ SELECT step, duration_us FROM (
     def succeeded(self, workflow: str, params: str, context_sha256: str) -> int | None:
         """Newest whole `ok` run with equal parameters."""
         rows = self._rows(
-            "SELECT max(id) AS id FROM run_rows WHERE workflow = ? AND params = ?"
+            f"SELECT max(id) AS id FROM {_BY_PARAMS} WHERE workflow = ? AND params = ?"
             f" AND context_sha256 = ? AND status = 'ok' AND {_COUNTS}",
             [workflow, params, context_sha256],
         )
@@ -227,18 +236,27 @@ SELECT step, duration_us FROM (
     def previous_status(self, workflow: str, before: int | None = None) -> str | None:
         """Outcome of the newest ended whole run that began a step, of those before `before`."""
         rows = self._rows(
-            f"SELECT status FROM run_rows WHERE workflow = ? AND {_COUNTS}"
+            f"SELECT status FROM run_rows WHERE workflow = ? AND {_COUNTS} AND {_ALONE}"
             " AND status <> 'running' AND (? IS NULL OR id < ?) ORDER BY id DESC LIMIT 1",
             [workflow, before, before],
         )
         return str(rows[0]["status"]) if rows else None
 
     def unfinished(self, workflow: str) -> Row | None:
-        """Newest run of a workflow, if it began a step and did not end well."""
-        past = self.newest(workflow)
-        if past is None or past.status not in ("failed", "interrupted"):
+        """Newest whole run of a workflow that began a step, if it did not end well."""
+        rows = self._rows(
+            f"SELECT max(id) AS id FROM run_rows WHERE workflow = ? AND {_COUNTS} AND {_ALONE}",
+            [workflow],
+        )
+        if rows[0]["id"] is None:
             return None
-        return self.run(past.run_id)
+        run = self.run(rows[0]["id"])
+        return run if run["status"] in ("failed", "interrupted") else None
+
+    def last_number(self, workflow: str) -> int:
+        """Number of a workflow's newest run, whatever became of it; 0 if it has none."""
+        rows = self._rows("SELECT max(id) AS id FROM run_rows WHERE workflow = ?", [workflow])
+        return int(rows[0]["id"] or 0)
 
     def past(self, run_id: int) -> PastRun:
         """One run with all that a continuation needs. Raises `UsageError` if there is none."""

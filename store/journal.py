@@ -23,13 +23,14 @@ from engine.events import (
 )
 from engine.failpoints import failpoint
 from engine.model import Encoded, OutputFile, RunStatus, StepStatus
-from store import statements
+from store import admission, statements
 from store.cancels import Watch
 from store.connection import Database
 from store.tables import AlertStatus
 
 INITIAL = -1  # the position under which a run's initial context is kept
 BLOCK_SIZES = (128, 32, 8)  # rows a statement, where many are at hand
+ITSELF = -1  # as `backfill`: the number of the run that is being begun
 OWN_KEY = -1  # as `key_run`: the number of the run that is being begun
 
 _ENDED_HINT = "another process has ended this run; look at it with `show`"
@@ -77,7 +78,9 @@ class Marked(NamedTuple):
 class NewRun:
     """All that is recorded when a run begins. Times in microseconds since 1970 UTC.
 
-    `only_steps` is a JSON list of step names, or empty; `backfill` the run it is a part of.
+    `only_steps` is a JSON list of step names, or empty; `backfill` the run it is a part of, or
+    `ITSELF`. What was decided holds for a workflow whose newest run was `after`: a later one of
+    these parameters, or of any (unless `beside`), that is on refuses it.
     """
 
     workflow: str
@@ -94,6 +97,8 @@ class NewRun:
     note: str = ""
     only_steps: str = ""
     backfill: int | None = None
+    after: int | None = None
+    beside: bool = False
     steps: Sequence[NewStep] = ()
     taken_over: Sequence[TakenOver] = ()
     marked: Sequence[Marked] = ()
@@ -101,9 +106,12 @@ class NewRun:
 
 
 def begin_run(database: Database, run: NewRun) -> int:
-    """Record a run as running, with its definition and what it takes over; gives its number."""
+    """Record a run as running, with its definition and what it takes over; gives its number.
+
+    Raises `AlreadyRunning` where another must have ended first.
+    """
     with database.write() as cursor:
-        _check_sources(cursor, run)
+        admission.check(cursor, run)
         definition = _define(cursor, run) if run.steps else None
         settled = [step for step in run.taken_over if step.status is not None]
         run_id = _insert_run(cursor, run, RunStatus.RUNNING, definition, len(settled))
@@ -139,20 +147,6 @@ def begin_run(database: Database, run: NewRun) -> int:
         ]
         cursor.executemany(statements.write_output(), outputs)
         return run_id
-
-
-def _check_sources(cursor: sqlite3.Cursor, run: NewRun) -> None:
-    """Refuse to take over from a run that was let go of since this one was decided on."""
-    cached = {step.source_run for step in run.taken_over if step.status is StepStatus.CACHED}
-    rows = [(source, 1) for source in sorted(filter(None, cached))]
-    rows += [(run.resumed_from, 0)] if run.resumed_from is not None else []
-    for source, with_values in rows:
-        sql = "SELECT 1 FROM run_rows WHERE id = ? AND NOT (? AND pruned_at IS NOT NULL)"
-        if cursor.execute(sql, (source, with_values)).fetchone() is None:
-            raise SupersededError(
-                f"run {source}, which this one was to go on from, has just been pruned",
-                hint="run the same command again",
-            )
 
 
 def record_ended_run(
@@ -199,6 +193,8 @@ def _insert_run(
     assert run_id is not None
     if run.root_run is None:
         cursor.execute("UPDATE run_rows SET root_run = id WHERE id = ?", (run_id,))
+    if run.backfill == ITSELF:
+        cursor.execute("UPDATE run_rows SET backfill = id WHERE id = ?", (run_id,))
     return run_id
 
 

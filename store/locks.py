@@ -47,10 +47,9 @@ class Owner:
     boot_id: str
     started: int  # clock ticks since boot, as /proc gives it
 
-    @property
-    def engine(self) -> str:
-        """The process as its step processes name it in their environment."""
-        return f"{self.boot_id}-{self.pid}-{self.started}"
+    def engine(self, run_id: int) -> str:
+        """The process that runs this run, as its step processes name it in their environment."""
+        return f"{self.boot_id}-{self.pid}-{self.started}-{run_id}"
 
     def to_text(self) -> str:
         """Give the form kept in the store; of the longest name, it still fits a lock's header."""

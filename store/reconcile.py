@@ -17,6 +17,9 @@ from store import locks, statements
 from store.connection import Database
 from store.journal import queue_alerts
 
+# Who wants the end of a run `r`: of a backfill's run, who wants the end of the backfill too.
+ASKED_BY = """coalesce((SELECT asked_by FROM cancel_rows WHERE run_id = r.id),
+ (SELECT asked_by FROM cancel_rows WHERE run_id = r.backfill)) AS asked_by"""
 _MAY_NOT_HAVE_STARTED = "; may not have started"
 ENGINE_DIED = "its engine died"
 ENGINE_STOPPED = "its engine stopped"  # it says itself why
@@ -57,17 +60,26 @@ FROM run_rows r WHERE r.id = ?"""
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A run found dead: its number, workflow and owner, and who had asked for its end, if any."""
+    """A run found dead: its number, workflow and owner, and who had asked for its end, if any.
+
+    `backfill` is the run of the backfill that it is a part of.
+    """
 
     run_id: int
     workflow: str
     owner: str
     asked_by: str | None = None
+    backfill: int | None = None
 
     @property
     def status(self) -> RunStatus:
         """How it is recorded, now that nobody runs it."""
         return RunStatus.INTERRUPTED if self.asked_by is None else RunStatus.CANCELLED
+
+    @property
+    def is_part(self) -> bool:
+        """Whether a backfill, which has an alert and an outcome of its own, tells of it."""
+        return self.backfill not in (None, self.run_id)
 
     def told(self, note: str) -> str:
         """Give the note on it: who had asked for its end, before what came over it."""
@@ -78,8 +90,8 @@ def open_runs(database: Database) -> list[Found]:
     """Runs recorded as running, oldest first."""
     with database.read() as cursor:
         rows = cursor.execute(
-            "SELECT r.id, r.workflow, r.owner, c.asked_by FROM run_rows r"
-            " LEFT JOIN cancel_rows c ON c.run_id = r.id WHERE r.status = 'running' ORDER BY r.id"
+            f"SELECT r.id, r.workflow, r.owner, {ASKED_BY}, r.backfill FROM run_rows r"
+            " WHERE r.status = 'running' ORDER BY r.id"
         )
         return [Found(*row) for row in rows]
 
@@ -120,6 +132,8 @@ def reconcile(
             ours = owner == locks.this_process(name)
             if (ours or not why) and _end(database, found, mine, channels(found), (now_us, why)):
                 ended.append(found)
+            continue
+        if locks.alive(database.path, found.run_id, found.owner):
             continue
         lock = locks.acquire(database.path, name.removesuffix(".lock"))
         if lock is None:

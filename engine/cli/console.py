@@ -24,7 +24,9 @@ from engine.cli.log_lines import (
     JsonFormatter,
     LineFormatter,
     RotatingFile,
+    is_of_a_value,
     is_wanted,
+    is_worth_showing,
 )
 from engine.errors import EngineError
 from engine.logs import LogLine, ScopeHandler, current, escape
@@ -89,6 +91,19 @@ class Console:
             if level >= handler.level:
                 handler.handle(record)
 
+    def follow_values(self, log_file: Path, mask: Callable[[str], str]) -> None:
+        """Keep the lines of a backfill's runs in a file of their own; show their warnings only."""
+        for handler in self._handlers:
+            handler.addFilter(is_worth_showing)
+        shown = self._handlers[0]
+        kept = RotatingFile(log_file, complain=lambda text: _complain(shown, text))
+        kept.setLevel(logging.INFO)
+        kept.setFormatter(LineFormatter(mask))
+        kept.addFilter(is_of_a_value)
+        kept.addFilter(is_wanted)
+        self._handlers.append(kept)
+        logging.getLogger().addHandler(kept)
+
     def close(self) -> None:
         """Take the set-up back."""
         root = logging.getLogger()
@@ -118,21 +133,18 @@ def setup(
         colour = not journald and wants_colour(stream, os.environ)
         shown.setFormatter(LineFormatter(mask, journald=journald, colour=colour))
     handlers: list[logging.Handler] = [shown]
-
-    def complain(text: str) -> None:
-        if not quiet:
-            shown.handle(_warning(text))
-
     if log_file is not None:
-        kept = RotatingFile(log_file, complain=complain)
+        kept = RotatingFile(log_file, complain=lambda text: _complain(shown, text))
         kept.setLevel(logging.INFO)
         kept.setFormatter(JsonFormatter(mask) if json_lines else LineFormatter(mask))
         handlers.append(kept)
     return Console(handlers)
 
 
-def _warning(text: str) -> logging.LogRecord:
-    return logging.LogRecord("engine.cli", logging.WARNING, "", 0, text, None, None)
+def _complain(shown: logging.Handler, text: str) -> None:
+    """Say what is wrong with a log, unless only errors are shown."""
+    if shown.level <= logging.WARNING:
+        shown.handle(logging.LogRecord("engine.cli", logging.WARNING, "", 0, text, None, None))
 
 
 # -- what a step prints ---------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from engine.logs import escape, make_private_folder
+from engine.logs import escape, make_private_folder, value_of_backfill
 
 FILE_BYTES_MAX = 5_000_000
 FILES_KEPT = 3
@@ -37,6 +37,8 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Give the lines, without the last line end."""
         head = self._head(record)
+        if value := value_of_backfill.get():
+            head += f"[{value}] "
         if getattr(record, "said_by_step", False):
             head += f"[{getattr(record, 'step', '')}] "
         text = self._mask(super().format(record)).rstrip("\n")
@@ -86,6 +88,16 @@ def is_wanted(record: logging.LogRecord) -> bool:
     if record.levelno < logging.WARNING and f"{record.name}.".startswith(_HELD_PREFIXES):
         return False
     return not getattr(record, "in_attempt_log", False)
+
+
+def is_of_a_value(_record: logging.LogRecord) -> bool:
+    """Keep what is told by a run of a backfill, in the thread that drives it or for one of it."""
+    return bool(value_of_backfill.get())
+
+
+def is_worth_showing(record: logging.LogRecord) -> bool:
+    """Keep out what the runs of a backfill tell of a normal course."""
+    return record.levelno >= logging.WARNING or not is_of_a_value(record)
 
 
 class ConsoleHandler(logging.Handler):

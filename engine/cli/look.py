@@ -24,6 +24,7 @@ from engine.cli.console import (
 from engine.clock import SystemClock
 from engine.definitions import Found, find_all
 from engine.errors import UsageError
+from engine.params import described
 from engine.reports import terminal
 from engine.text import columns, human_time, only, pad, printable
 
@@ -87,6 +88,9 @@ def _listed(found: Found, mask: Callable[[str], str]) -> dict[str, Any]:
         "steps": len(definition.steps) if definition else None,
         "schedule": definition.schedule if definition else None,
         "description": definition.description if definition else "",
+        "params": {name: described(param) for name, param in definition.params.items()}
+        if definition
+        else {},
         "broken": mask(found.error.message) if found.error else None,
     }
 

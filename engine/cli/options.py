@@ -84,6 +84,7 @@ def build() -> argparse.ArgumentParser:
     run_text = "run a workflow, or go on from where it stopped"
     _run(add("run", "run:run", run_text))
     _json(add("list", "look:list_workflows", "the workflows of this project"))
+    _backfill(add)
     _check(add("check", "check:check", "load workflows and say what is wrong with them"))
     _graph(add)
     _init(add)
@@ -173,6 +174,40 @@ def _choosing(run: argparse.ArgumentParser) -> None:
         help="a value of the STEP marked before; may be repeated",
         **marking,
     )
+
+
+_BACKFILL_EPILOG = """\
+A value that fails holds up no other. The same command does what is left."""
+
+
+def _backfill(add: Callable[..., argparse.ArgumentParser]) -> None:
+    text = "run a workflow for each value of a parameter, but what is ok"
+    backfill = add("backfill", "backfill:backfill", text, epilog=_BACKFILL_EPILOG)
+    backfill.usage = "%(prog)s NAME --param P --from A --to B [OPTION]..."
+    backfill.add_argument("name", metavar="NAME", help=argparse.SUPPRESS)
+    backfill.add_argument(
+        "--param", required=True, metavar="P", help="the parameter: of type date or int"
+    )
+    backfill.add_argument(
+        "--from", required=True, metavar="A", dest="first", help="its first value"
+    )
+    backfill.add_argument(
+        "--to", required=True, metavar="B", dest="last", help="its last value, included"
+    )
+    backfill.add_argument(
+        "--parallel", metavar="N", type=_whole, default=1, help="runs at once (1)"
+    )
+    backfill.add_argument(
+        "--workers", metavar="N", type=_whole, default=4, help="steps at once in each run (4)"
+    )
+    backfill.add_argument(
+        "--set", metavar="K=V", action="append", default=[], help="another parameter"
+    )
+    backfill.add_argument(
+        "--dry-run", action="store_true", help="say what would run; change nothing"
+    )
+    backfill.add_argument("-q", "--quiet", action="store_true", help="silent on success")
+    _json(backfill)
 
 
 def _init(add: Callable[..., argparse.ArgumentParser]) -> None:

@@ -53,7 +53,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
-    given = _given(parsed.set)
+    params = given(parsed.set)
     _mind_dry_definition(parsed.name, project.folder_of(parsed))
     definition = load(parsed.name, project.folder_of(parsed))
     dry = parsed.dry_run or definition.dry_run
@@ -66,7 +66,7 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
     )
     request = RunRequest(
         workers=parsed.workers,
-        params=given,
+        params=params,
         dry_run=dry,
         fresh=parsed.fresh,
         resume=parsed.resume,
@@ -89,12 +89,12 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
         with stops_to(environment.inbox) as stops:
             with step_output(secrets.mask):
                 report = run_workflow(definition, request, environment)
-            _print(parsed, report)  # a signal now stops nothing: the run's outcome stands
+            print_report(parsed, report)  # a signal now stops nothing: the run's outcome stands
     except KeyboardInterrupt:
         raise Stopped(stops.number or signal.SIGINT) from None
     finally:
         console.close()
-    return _exit_code(report, stops)
+    return exit_code(report, stops)
 
 
 def _mind_dry_definition(name: str, folder: Path) -> None:
@@ -105,18 +105,19 @@ def _mind_dry_definition(name: str, folder: Path) -> None:
             sys.dont_write_bytecode = True
 
 
-def _given(assignments: list[str]) -> dict[str, str]:
-    given: dict[str, str] = {}
+def given(assignments: list[str]) -> dict[str, str]:
+    """Read the `--set NAME=VALUE` of a command."""
+    found: dict[str, str] = {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals or not name:
             raise UsageError(
                 f"--set {assignment!r} is no assignment", hint="write --set NAME=VALUE"
             )
-        if name in given:
+        if name in found:
             raise UsageError(f"--set gives '{name}' twice", hint="give each parameter once")
-        given[name] = value
-    return given
+        found[name] = value
+    return found
 
 
 def _show_preview(decision: Decision, rows: list[dict[str, Any]]) -> None:
@@ -127,7 +128,8 @@ def _show_preview(decision: Decision, rows: list[dict[str, Any]]) -> None:
     sys.stderr.write(f"{head}: {printable(decision.reason)}\n{preview}\n")
 
 
-def _print(parsed: argparse.Namespace, report: dict[str, Any]) -> None:
+def print_report(parsed: argparse.Namespace, report: dict[str, Any]) -> None:
+    """Print what came of a command, as its options ask for it."""
     if parsed.json:
         print_json(report)
         return
@@ -157,7 +159,8 @@ def _plan_text(report: dict[str, Any]) -> str:
     return f"{head}\n{table}"
 
 
-def _exit_code(report: dict[str, Any], stops: Stops) -> int:
+def exit_code(report: dict[str, Any], stops: Stops) -> int:
+    """Give what the command ends with."""
     if "nothing_to_do" in report:
         return 0
     match report["status"]:

@@ -14,6 +14,7 @@ from engine.definitions import forms, several, times
 from engine.definitions.forms import Asked, Form
 from engine.definitions.nodes import Kind, Node
 from engine.model import ALERT_ON, OVERLAP, RETRIES_MAX, OnOverrun, TriggerRule
+from engine.params import TYPE_NAMES
 
 
 class Body(StrEnum):
@@ -128,8 +129,6 @@ STEP = Table.of(
 )
 PYTHON_ONLY = ("retry", "wait")  # objects of Python, which no text can be
 
-PARAM_TYPES = ("str", "int", "float", "bool", "date", "datetime", "path", "choice")
-
 
 def _scalar() -> Form:
     def read(asked: Asked, node: Node, form: Form) -> Any:
@@ -149,7 +148,7 @@ PARAMETER = Table.of(
     },
     Field(
         "type",
-        forms.one_of(PARAM_TYPES),
+        forms.one_of(TYPE_NAMES),
         "of what kind its values are; if left out, `default` tells",
     ),
     Field("default", _scalar(), "its value where none is given; without one it is required"),

@@ -14,7 +14,7 @@ from types import ModuleType
 from engine.definitions.raised import raised_by
 from engine.errors import DefinitionError, EngineError, UsageError
 from engine.model import Definition, check_name
-from engine.naming import did_you_mean
+from engine.naming import BACKFILL_SUFFIX, did_you_mean
 from engine.workflow import Workflow
 
 ATTRIBUTE = "workflow"
@@ -47,6 +47,13 @@ def find(name: str, folder: Path) -> Path:
         check_name("workflow", name)
     except DefinitionError as error:
         raise UsageError(error.message, hint=error.hint) from None
+    if name.endswith(BACKFILL_SUFFIX):
+        whole = name.removesuffix(BACKFILL_SUFFIX)
+        raise UsageError(
+            f"'{name}' is no workflow: its runs are the backfills of '{whole}'",
+            hint=f"backfill {whole} --param … --from … --to … does what is left; `show {name}` has"
+            " the whole command",
+        )
     path = file_of(name, folder)
     if path is None:
         names = list(dict.fromkeys(path.stem for path in files_of(folder)))

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
-from engine.definitions.fields import PARAM_TYPES, PARAMETER
+from engine.definitions.fields import PARAMETER
 from engine.definitions.forms import Asked, Faults, is_plain
 from engine.definitions.mapped import Mapped, read_fields
 from engine.definitions.nodes import DIGITS_MAX, Kind, Node
 from engine.definitions.several import is_secret, unique_pairs
 from engine.errors import DefinitionError
 from engine.model import REQUIRED, Param
-from engine.params import check_param
-
-_KINDS: dict[str, Any] = {
-    "str": str,
-    "int": int,
-    "float": float,
-    "bool": bool,
-    "date": date,
-    "datetime": datetime,
-    "path": Path,
-    "choice": str,
-}
+from engine.params import CHOICE, TYPE_NAMES, check_param
 
 
 def read_params(workflow: Mapped, faults: Faults) -> dict[str, Param]:
@@ -36,7 +23,11 @@ def read_params(workflow: Mapped, faults: Faults) -> dict[str, Param]:
         param, keys = _read_param(key, value, faults)
         if len(faults.found) > count:
             continue
-        if is_secret(key.name) and param.kind is str and param.default not in (REQUIRED, ""):
+        if (
+            is_secret(key.name)
+            and param.type in ("str", CHOICE)
+            and param.default not in (REQUIRED, "")
+        ):
             hint = "parameters are recorded: read it with ctx.secret, or from `env` of the home"
             faults.add(key, f"parameter '{key.name}' looks like a secret", hint)
         try:
@@ -57,11 +48,11 @@ def _read_param(key: Node, value: Node, faults: Faults) -> tuple[Any, dict[str, 
     if value.kind in (Kind.NOTHING, Kind.LIST):
         hint = "write a default, {type: str} for one that must be given, or {choices: […], …}"
         return asked.wrong(f"is {value.shown()}", hint), {}
-    if value.kind is Kind.TEXT and value.written in PARAM_TYPES:
+    if value.kind is Kind.TEXT and value.written in TYPE_NAMES:
         hint = f'write {{type: {value.value}}}, or "{value.value}" if that text is the default'
         return asked.wrong(f"has the default {value.value}, the name of a type", hint), {}
     default = _fitting(asked, "is", value, value.kind)
-    return Param(_KINDS[_BY_DEFAULT[value.kind]], default), {}
+    return Param(_BY_DEFAULT[value.kind], default), {}
 
 
 def _told(read: Mapped, asked: Asked) -> Param | None:
@@ -72,16 +63,16 @@ def _told(read: Mapped, asked: Asked) -> Param | None:
         if not read.says("type", "default"):
             asked.wrong("has neither type nor default", "add `type: str`")
         return None
-    if named == "choice" and choices is None:
+    if named == CHOICE and choices is None:
         return asked.wrong("has no choices", "add `choices: [a, b]`")  # type: ignore[no-any-return]
-    kind = _KINDS[named or _BY_DEFAULT[default.kind]]
-    fitting = _BY_KIND.get(kind, Kind.TEXT)
+    type_name = named or _BY_DEFAULT[default.kind]
+    fitting = _BY_TYPE.get(type_name, Kind.TEXT)
     at = {
         key: Asked(f"{asked.what}: {key}", read.keys.get(key, asked.key), asked.faults)
         for key in ("default", "choices")
     }
     return Param(
-        kind,
+        type_name,
         REQUIRED if default is None else _fitting(at["default"], "is", default, fitting),
         tuple(
             _fitting(at["choices"], "holds", item, fitting)
@@ -97,11 +88,11 @@ _BY_DEFAULT = {
     Kind.NUMBER: "float",
     Kind.BOOLEAN: "bool",
 }
-_BY_KIND = {_KINDS[name]: kind for kind, name in _BY_DEFAULT.items()}
+_BY_TYPE = {name: kind for kind, name in _BY_DEFAULT.items()}
 
 
 def _fitting(asked: Asked, verb: str, node: Node, fitting: Kind) -> Any:
-    """Give a value of the parameter's kind as it is to be written in such a file."""
+    """Give a value of the parameter's type as it is to be written in such a file."""
     if node.kind is not fitting and (node.kind, fitting) != (Kind.INTEGER, Kind.NUMBER):
         hint = f"write {fitting}"
         if fitting is Kind.TEXT and node.written:

@@ -272,6 +272,8 @@ _WHAT = {
     "new": ("+", "green", "new"),
     "gone": ("-", "dim", "gone"),
     "would run if": ("?", "yellow", "would run under a condition"),
+    "would go on": ("▶", "yellow", "would go on"),
+    "ok in run": ("↻", "cyan", "ok already"),
     "would run": ("▶", "green", "would run"),
     "cached": ("↻", "cyan", "cached"),
     "skip": ("–", "dim", "skipped"),
@@ -307,11 +309,12 @@ def preview(rows: Sequence[Row], *, width: int = 80, colour: bool = False) -> st
 def plan_table(rows: Sequence[Row], *, width: int = 80, colour: bool = False) -> str:
     """Give what a run would do; rows: `step`, `what`, `why` and `expected_s` (None: unknown).
 
-    `what` begins with "would run", "would run if", "cached", "skip", "not chosen" or "marked".
+    `what` begins with "would run", "would run if", "cached", "skip", "not chosen" or "marked"; of a
+    backfill's value also with "would go on" or "ok in run".
     """
     shown = rows
     if len(rows) > ROWS_MAX:
-        first = [row for row in rows if row["what"].startswith(("would run", "marked as done"))]
+        first = [row for row in rows if row["what"].startswith(("would ", "marked as done"))]
         shown = first[:ROWS_MAX] or rows[:ROWS_MAX]
     cells = [_plan_row(row) for row in shown]
     lines = grid(PLAN_HEAD, cells, width=width, colour=colour) if cells else []

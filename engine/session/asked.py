@@ -88,8 +88,9 @@ def resolve_request(
         resolved = parameters.resolve(
             definition.params,
             request.params,
-            today=_today(definition, clock, local),
+            today=today_of(definition, clock, local),
             workflow=definition.name,
+            **({} if request.started_by == "library" else {"setting": secrets.setting}),
         )
         for name, text in parameters.as_text(resolved).items():
             if secrets.contains(text) or _URL_PASSWORD.search(text):
@@ -123,7 +124,7 @@ def _marks(definition: Definition, request: RunRequest, secrets: Secrets) -> dic
     return choosing.marks(request, secrets)
 
 
-def _today(definition: Definition, clock: Clock, local: tzinfo | None) -> date:
+def today_of(definition: Definition, clock: Clock, local: tzinfo | None = None) -> date:
     """Give the day on which the run starts, in the workflow's zone."""
     if definition.timezone is None:
         return clock.utc().astimezone(local).date()

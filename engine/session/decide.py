@@ -12,7 +12,7 @@ from engine import params as parameters
 from engine.errors import StoreError, UsageError
 from engine.fingerprint import difference
 from engine.model import StepStatus
-from engine.naming import did_you_mean
+from engine.naming import BACKFILL_SUFFIX, did_you_mean
 from engine.outputs import matches
 from engine.resume import Choice
 from engine.text import human_duration
@@ -134,6 +134,11 @@ def _resume(compiled: Compiled, asked: Asked, history: History) -> Decision:
     name = compiled.definition.name
     assert asked.request.resume is not None
     past = history.newest_of_chain(history.find(asked.request.resume))
+    if past.workflow == name + BACKFILL_SUFFIX:
+        raise UsageError(
+            f"run {past.run_id} is a backfill of '{name}'; it is gone on with by `backfill`",
+            hint=f"see `show {past.run_id}` for its whole command",
+        )
     if past.workflow != name:
         raise UsageError(
             f"run {past.run_id} is one of workflow '{past.workflow}', not of '{name}'",

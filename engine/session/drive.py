@@ -25,7 +25,7 @@ from engine.session.observe import Progress, run_order
 from engine.session.record import Going
 from engine.session.stored_values import StoredValues
 from engine.workers.halts import HaltWatch
-from engine.workers.threads import ThreadWorkers
+from engine.workers.threads import BeginMark, ThreadWorkers
 from engine.workers.toolbox import Toolbox, codec_for
 from store import journal, locks
 from store.connection import Database
@@ -78,15 +78,13 @@ class Drive:
     ) -> tuple[EndRun, int]:
         env, compiled, run_id = self._going.environment, self._going.compiled, self._run_id
         decision = self._decision
-        names = compiled.graph.names
         clock = env.clock
         if any(limit is not None for limit in compiled.plan.timeout_s):
             import ctypes  # noqa: F401 - wanted to stop a thread, when a busy one slows imports
         scheduler = Scheduler(
             compiled.plan, _states(decision, clock), workers=self._going.asked.request.workers
         )
-        progress = Progress(names, run_id)
-        logger.info(run_order(names, compiled.graph.order), extra={"run": run_id})
+        progress = self._progress()
         ports = Ports(
             clock=clock,
             workers=workers,
@@ -115,6 +113,12 @@ class Drive:
             workers.close()
             self._stored.close()
         return end, left
+
+    def _progress(self) -> Progress:
+        """Say in which order steps become due; give what logs their progress."""
+        graph, run_id = self._going.compiled.graph, self._run_id
+        logger.info(run_order(graph.names, graph.order), extra={"run": run_id})
+        return Progress(graph.names, run_id)
 
     def _index(self) -> ContextIndex:
         decision, graph = self._decision, self._going.compiled.graph
@@ -177,8 +181,11 @@ class Drive:
             begun = locks.Mark(run_id, job.step, job.number, clock.stamp(started_at))
             lock.mark(lane, begun)
 
-        workers = self._going.asked.request.workers
-        return ThreadWorkers(tools, workers=workers, inbox=env.inbox, mark=mark)
+        return self._pool(tools, mark)
+
+    def _pool(self, tools: Toolbox, mark: BeginMark) -> ThreadWorkers:
+        workers, inbox = self._going.asked.request.workers, self._going.environment.inbox
+        return ThreadWorkers(tools, workers=workers, inbox=inbox, mark=mark)
 
 
 def _settle_in(env: Environment) -> None:

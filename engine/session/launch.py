@@ -6,7 +6,7 @@ import gc
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,7 @@ def run_workflow(
     asked, encoded = resolve_request(definition, request, environment.clock, environment.secrets)
     dry = definition.dry_run if request.dry_run is None else request.dry_run or definition.dry_run
     if dry:
-        return _dry_run(compiled, asked, environment)
+        return look(environment, lambda history: _planned(compiled, asked, history))
     with _no_collections():
         from engine.session.live import LiveRun
         from engine.session.record import Going
@@ -80,20 +80,23 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
-def _dry_run(compiled: Compiled, asked: Asked, environment: Environment) -> dict[str, Any]:
-    """Plan with a read-only look at the store, or without one where there is none."""
+def look(
+    environment: Environment, plan: Callable[[History | None], dict[str, Any]]
+) -> dict[str, Any]:
+    """Make a dry run's report with a read-only look at the store, or without one where none is."""
     from store.database import is_there, open_reader, path_of
 
     path = path_of(environment.paths.store_url)
     if not is_there(path):
-        return _planned(compiled, asked, None) | {"lost": ""}
+        return plan(None) | {"lost": "", "undelivered": 0}
     from store import losses
     from store.history import History
 
     database = open_reader(path)
     try:
-        planned = _planned(compiled, asked, History(database))
-        return planned | {"lost": losses.told(losses.of_store(database))}
+        history = History(database)
+        lost = losses.told(losses.of_store(database))
+        return plan(history) | {"lost": lost, "undelivered": history.undelivered()}
     finally:
         database.close()
 
@@ -102,5 +105,4 @@ def _planned(compiled: Compiled, asked: Asked, history: History | None) -> dict[
     decision = decide(compiled, asked, history)
     expected = history.medians(compiled.definition.name) if history is not None else {}
     rows = [] if decision.nothing else plan_rows(compiled, decision, expected)
-    report = dry_report(compiled, decision, rows, parameters.as_text(decision.params))
-    return report | {"undelivered": history.undelivered() if history is not None else 0}
+    return dry_report(compiled, decision, rows, parameters.as_text(decision.params))

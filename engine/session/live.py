@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
-from engine.errors import EngineError, StoreFull
+from engine.errors import AlreadyRunning, EngineError, StoreFull
 from engine.failpoints import failpoint
 from engine.model import RunStatus
 from engine.paths import make_home
@@ -26,7 +27,11 @@ logger = logging.getLogger("engine.run")
 
 
 class LiveRun:
-    """One invocation of `run`, from the lock to the exit."""
+    """One invocation of `run`, from the lock to the exit.
+
+    A backfill and the runs that it is made of do some of the steps in another way: see
+    `engine.session.backfill_runs`.
+    """
 
     def __init__(self, going: Going) -> None:
         """Nothing is touched yet."""
@@ -43,7 +48,7 @@ class LiveRun:
         make_home(env.paths.home)
         database = open_writer(path, beyond=lambda: highest_run(env.paths.home))
         try:
-            lock = locks.acquire(path, lock_name(self._compiled.definition, self._params(database)))
+            lock = self._acquire(database)
             if lock is None:
                 return self._overlapping(database)
             try:
@@ -52,6 +57,16 @@ class LiveRun:
                 lock.release()
         finally:
             database.close()
+
+    def _acquire(self, database: Database) -> locks.RunLock | None:
+        """Take the lock that runs which must not overlap share."""
+        name = lock_name(self._compiled.definition, self._params(database))
+        return locks.acquire(database.path, name)
+
+    @property
+    def _beside(self) -> bool:
+        """Whether runs of other parameters may be on at the same time."""
+        return self._compiled.definition.overlap == "params"
 
     def _params(self, database: Database) -> str:
         """Give the parameters of the run to be, as recorded: those of the run it goes on from."""
@@ -65,10 +80,8 @@ class LiveRun:
 
     def _overlapping(self, database: Database) -> dict[str, Any]:
         history = History(database)
-        same = self._compiled.definition.overlap == "params"
-        refusal = already_running(
-            history, self._name, params=self._params(database) if same else None
-        )
+        params = self._params(database)
+        refusal = already_running(history, self._name, params, beside=self._beside)
         if self._asked.request.started_by != "timer":
             raise refusal
         decision = Decision("", self._asked.params)
@@ -84,23 +97,26 @@ class LiveRun:
     # -- ours -------------------------------------------------------------------------------------
 
     def _locked(self, database: Database, lock: locks.RunLock) -> dict[str, Any]:
-        env, asked = self._env, self._asked
+        env = self._env
         history = History(database)
-        reconcile_all(database, env, definition=self._compiled.definition, mine=lock)
-        same = self._params(database) if self._compiled.definition.overlap == "params" else None
-        if running_now(history, self._name, params=same):
-            return self._overlapping(database)  # under the lock of another `overlap`
-        decision = decide(self._compiled, asked, history)
+        self._reconcile(database, lock)
+        after = history.last_number(self._name)
+        if running_now(history, self._name, self._params(database), beside=self._beside):
+            return self._overlapping(database)  # under another lock
+        decision = self._decide(history)
         if decision.nothing:
             return self._nothing(database, history, decision)
         if not env.inbox.empty():
             raise KeyboardInterrupt  # stopped before anything was begun
         self._announce(history, decision)
-        channels = alerting.channels_for(self._compiled.definition, history, env)
-        run_id = self._begin(database, lock, decision)
+        channels = self._channels(history)
+        try:
+            run_id = self._begin(database, lock, decision, after)
+        except AlreadyRunning:
+            return self._overlapping(database)
         try:
             failpoint("run-begun")
-            drive = Drive(self._going, decision, database, lock, run_id)
+            drive = self._drive(decision, database, lock, run_id)
             end, left = drive.run(channels)
             failpoint("run-ended")
         except BaseException as error:
@@ -119,22 +135,50 @@ class LiveRun:
             end.status,
             extra={"run": run_id},
         )
-        alerting.deliver_due(database, history, env)
-        if not drive.interrupted:
-            from engine.session import pruning
-
-            pruning.after_run(database, env, self._name)
-        database.checkpoint()
+        self._finish(database, history, interrupted=drive.interrupted)
         if drive.interrupted:
             raise KeyboardInterrupt
         return report
 
-    def _begin(self, database: Database, lock: locks.RunLock, decision: Decision) -> int:
+    def _reconcile(self, database: Database, lock: locks.RunLock) -> None:
+        reconcile_all(database, self._env, definition=self._compiled.definition, mine=lock)
+
+    def _decide(self, history: History) -> Decision:
+        return decide(self._compiled, self._asked, history)
+
+    def _channels(self, history: History) -> alerting.ChannelsFor:
+        return alerting.channels_for(self._compiled.definition, history, self._env)
+
+    def _drive(
+        self, decision: Decision, database: Database, lock: locks.RunLock, run_id: int
+    ) -> Drive:
+        return Drive(self._going, decision, database, lock, run_id)
+
+    def _new_run(self, decision: Decision, owner: str, after: int) -> journal.NewRun:
+        new = new_run(self._going, decision, owner=owner)
+        return replace(new, after=after, beside=self._beside)
+
+    def _finish(self, database: Database, history: History, *, interrupted: bool) -> None:
+        """Send what is due and clean up, once the run's end and report are there."""
+        alerting.deliver_due(database, history, self._env)
+        if not interrupted:
+            from engine.session import pruning
+
+            for name in self._prunes():
+                pruning.after_run(database, self._env, name)
+        database.checkpoint()
+
+    def _prunes(self) -> list[str]:
+        """Name the workflows whose old runs go when this one has ended."""
+        return [self._name]
+
+    def _begin(
+        self, database: Database, lock: locks.RunLock, decision: Decision, after: int
+    ) -> int:
         """Record the run as running, and say so; gives its number."""
         owner = locks.this_process(lock.name)
         lock.begin(owner)
-        new = new_run(self._going, decision, owner=owner.to_text())
-        run_id = journal.begin_run(database, new)
+        run_id = journal.begin_run(database, self._new_run(decision, owner.to_text(), after))
         lock.reached(run_id, 0)
         past = decision.past
         how = "starts anew" if past is None else f"continues run {past.run_id}"

@@ -24,8 +24,9 @@ def run_order(names: Sequence[str], order: Sequence[int]) -> str:
 class Progress:
     """Logs `▶ NAME (attempt N)`, `✓ NAME in 2.1s` and what else becomes of steps."""
 
-    def __init__(self, names: Sequence[str], run_id: int) -> None:
-        """Log for the steps called `names`, by position."""
+    def __init__(self, names: Sequence[str], run_id: int, *, ends_only: bool = False) -> None:
+        """Log for the steps called `names`, by position; with `ends_only`, only how they ended."""
+        self._ends_only = ends_only
         self._names = names
         self._run_id = run_id
         self._began: dict[int, float] = {}
@@ -39,7 +40,7 @@ class Progress:
         for action in actions:
             match action:
                 case Claim(step, number, started_at, _):
-                    if informed:
+                    if informed and not self._ends_only:
                         self._say(step, number, logging.INFO, "▶ %s (attempt %d)", number)
                     self._note_start(step, number, now if started_at is None else started_at)
                 case RecordStart(step, number, at):
@@ -77,7 +78,8 @@ class Progress:
         if end.status is StepStatus.OK:
             if informed:
                 took = human_duration(end.at - began) if began is not None else "0s"
-                self._say(step, number, logging.INFO, "✓ %s in %s", took)
+                told = f"{took}: {printable(end.note)}" if self._ends_only else took
+                self._say(step, number, logging.INFO, "✓ %s in %s", told)
         elif end.status is StepStatus.FAILED:
             why = printable((error or end.note).split("\n", 1)[0])
             self._say(step, number, logging.ERROR, "✗ %s FAILED permanently: %s", why)

@@ -41,6 +41,8 @@ def end_orphans(database: Database, mine: locks.RunLock | None) -> None:
         if mine is not None and owner.lock == mine.name:
             _end(database, dead, mine)
             continue
+        if locks.alive(database.path, found.run_id, found.owner):
+            continue
         lock = locks.acquire(database.path, owner.lock.removesuffix(".lock"))
         if lock is None:
             continue
@@ -58,7 +60,7 @@ def _end(database: Database, dead: _Dead, lock: locks.RunLock) -> None:
     seen: dict[tuple[int, int], str] = {}
     for _ in range(ROUNDS_MAX):
         left = warden_program.left(
-            dead.owner.engine, held, lambda attempt: _is_spared(dead, attempt)
+            dead.owner.engine(dead.found.run_id), held, lambda attempt: _is_spared(dead, attempt)
         )
         _kill(dead, left, seen)
         if not left and not _is_held_unseen(database, dead):

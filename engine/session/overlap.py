@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import AlreadyRunning
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from store.history import History
 
 
+_ON_MAX = 10_000
+
+
 def lock_name(definition: Definition, params_text: str) -> str:
     """Name the lock that two runs which must not overlap share."""
     if definition.overlap == "params":
@@ -19,22 +23,35 @@ def lock_name(definition: Definition, params_text: str) -> str:
     return definition.name
 
 
+def lane_lock_name(workflow: str, lane: int) -> str:
+    """Name the lock of a lane of a backfill, in which one run comes after the other."""
+    return f"{workflow}@backfill-{lane}"
+
+
 def running_now(
-    history: History, workflow: str, *, params: str | None = None
+    history: History, workflow: str, params: str, *, beside: bool
 ) -> list[dict[str, Any]]:
-    """Runs of a workflow that are on (with `params`, of those only), newest first."""
+    """Runs of a workflow that are on and that one with `params` must not overlap, newest first.
+
+    Those of equal parameters are; the others too, but for a backfill's, unless it may run `beside`.
+    """
     return [
         run
-        for run in history.runs(workflow=workflow, limit=20)
-        if run["status"] == "running" and params in (None, run["params"])
+        for run in history.runs(workflow=workflow, on=True, limit=_ON_MAX)
+        if run["params"] == params or not (beside or _is_part(run))
     ]
 
 
+def _is_part(run: Mapping[str, Any]) -> bool:
+    """Whether a run belongs to a backfill, and is not that itself."""
+    return run["backfill"] not in (None, run["run_id"])
+
+
 def already_running(
-    history: History, workflow: str, *, params: str | None = None
+    history: History, workflow: str, params: str, *, beside: bool
 ) -> AlreadyRunning:
     """Make the error for a second run at once, naming the first."""
-    running = running_now(history, workflow, params=params)
+    running = running_now(history, workflow, params, beside=beside)
     if not running:
         return AlreadyRunning(
             f"a run of '{workflow}' is just starting or ending",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from engine import outputs
 from engine.model import Definition, RunStatus
+from engine.naming import BACKFILL_SUFFIX
 from engine.session import alerting
 from engine.session.environment import Environment
 from store import locks
@@ -27,7 +28,8 @@ def reconcile_all(
 ) -> None:
     """End every run without an engine, and what still lives of its steps.
 
-    Runs of `definition` alert as it says, others by default.
+    Runs of `definition`, and its backfills, alert as it says, others by default; the runs that a
+    backfill is made of never do.
 
     `mine` is a lock the caller holds; `why` is the note on a run that failed in this process.
     """
@@ -38,7 +40,10 @@ def reconcile_all(
     history = History(database)
 
     def channels(found: Found) -> Iterable[str]:
-        known = definition if definition and definition.name == found.workflow else None
+        if found.is_part:
+            return ()
+        name = found.workflow.removesuffix(BACKFILL_SUFFIX)
+        known = definition if definition and definition.name in (name, found.workflow) else None
         choose = alerting.channels_for(known, history, environment, before=found.run_id)
         return choose(RunStatus.INTERRUPTED if why else found.status)  # a failure is told anyway
 

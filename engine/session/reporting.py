@@ -77,7 +77,12 @@ def resume_command(environment: Environment, run: dict[str, Any]) -> str:
 
     Who reads of a timer's run is seldom logged in as its user.
     """
-    words = [*environment.command, "run", run["workflow"], "--resume", str(run["run_id"])]
+    words = ["run", run["workflow"], "--resume", str(run["run_id"])]
+    if run["backfill"] == run["id"]:
+        from engine.session import backfill
+
+        words = backfill.words(run)
+    words = [*environment.command, *words]
     if run["started_by"] == "timer":
         words = ["sudo", "-u", run["user"], *words]
     return shlex.join(words)

@@ -26,7 +26,7 @@ def keeping(
     assert files is not None
     keeper = Keeper(
         _setup(going, decision, budgets, run_id),
-        engine=locks.this_process(lock.name).engine,
+        engine=locks.this_process(lock.name).engine(run_id),
         locks=(steps.fd, LockFiles(*files)),
         environ=lambda: env.secrets.child_env(env.environ),
     )

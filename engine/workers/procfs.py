@@ -22,7 +22,7 @@ File = tuple[int, int]  # device and inode
 class Marker(NamedTuple):
     """What every process of an attempt carries in its environment: which engine, which attempt.
 
-    `engine` is `BOOT-PID-START`, `attempt` is `RUN/STEP POSITION/NUMBER`.
+    `engine` is `BOOT-PID-START-RUN`, `attempt` is `RUN/STEP POSITION/NUMBER`.
     """
 
     engine: str

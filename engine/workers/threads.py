@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Lock
+from typing import Protocol
 
 from engine.events import AttemptFinished, AttemptStarted, AttemptWithdrawn, Event
 from engine.failpoints import failpoint
@@ -20,6 +21,22 @@ from engine.model import AttemptOutcome
 from engine.ports import Clock, Job
 from engine.workers.attempt import Attempt
 from engine.workers.toolbox import Toolbox
+
+
+class Running(Protocol):
+    """What a lane carries out: `run` in the lane, the rest from any thread."""
+
+    started_at: float
+
+    def run(self) -> AttemptFinished:
+        """Do it; never raises."""
+
+    def stop(self, reason: str) -> None:
+        """Ask for an end."""
+
+    def end_children(self, number: signal.Signals) -> None:
+        """Signal what it has started and may wait for."""
+
 
 BeginMark = Callable[[int, Job, float], None]
 
@@ -37,7 +54,7 @@ class ThreadWorkers:
         self._inbox = inbox
         self._mark = mark
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._live: dict[tuple[int, int], Attempt] = {}
+        self._live: dict[tuple[int, int], Running] = {}
         # All that run when the bound is passed may be left behind too.
         self._pool = ThreadPoolExecutor(LEFT_MAX + 2 * workers, thread_name_prefix="lane")
         self._lanes = 0
@@ -139,7 +156,7 @@ class ThreadWorkers:
             key = (job.step, job.number)
             started_at = now()
             try:
-                live[key] = attempt = self._attempt(job, started_at)
+                live[key] = attempt = self._attempt(job, started_at, lane)
                 if self._closed:  # looked at once the attempt can be seen: `close` waits for none
                     del live[key]
                     continue
@@ -158,7 +175,7 @@ class ThreadWorkers:
             if left:
                 return  # another lane has taken this one's place
 
-    def _attempt(self, job: Job, started_at: float) -> Attempt:
+    def _attempt(self, job: Job, started_at: float, _lane: int) -> Running:
         if not self._tools.steps[job.step].isolate:
             return Attempt(self._tools, job, started_at)
         from engine.workers.isolation.attempt import IsolatedAttempt

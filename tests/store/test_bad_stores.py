@@ -122,7 +122,7 @@ def test_flipped_bytes_are_found_before_anything_is_written(
     at = {
         "header": 20,
         "schema": 100,
-        "index": root_page(path, "ix_run_rows_workflow"),
+        "index": root_page(path, "ix_run_rows_params"),
         "table": root_page(path, "run_rows"),
     }[where]
     whole = bytearray(path.read_bytes())

@@ -69,6 +69,7 @@ def test_a_run_as_it_is_listed(database: Database, history: History) -> None:
             "params": '{"n": 1}',
             "started_by": "hand",
             "only_steps": "",
+            "backfill": None,
         }
     ]
     run = history.run(1)

@@ -14,9 +14,9 @@ import pytest
 from engine import RetryAfter, Step, Workflow
 from engine.model import AttemptOutcome, RunStatus, StepStatus
 from store.database import open_writer
-from store.journal import Marked, TakenOver
+from store.journal import ITSELF, Marked, TakenOver
 from store.tables import VIEWS, AlertStatus
-from tests.store.filled import CHECKOUT, begun, did, end, value
+from tests.store.filled import CHECKOUT, begun, did, end, settle, value
 
 PAGE = (CHECKOUT / "docs" / "sql.md").read_text(encoding="utf-8")
 QUESTIONS = dict(
@@ -201,9 +201,29 @@ def test_the_run_that_went_on(real: sqlite3.Connection) -> None:
 # -- the questions --------------------------------------------------------------------------------
 
 
-def test_there_are_six_questions() -> None:
+def test_there_are_seven_questions() -> None:
     """Each has one query."""
-    assert len(QUESTIONS) == PAGE.count("```sql") == 6
+    assert len(QUESTIONS) == PAGE.count("```sql") == 7
+
+
+def test_what_came_of_a_backfill(tmp_path: Path) -> None:
+    """A value with its run, one that failed, and one that had been done before."""
+    database = open_writer(tmp_path / "runs.db")
+    for _ in range(2):
+        whole = begun(database, "d1 d11 d2", workflow="sales.backfill", backfill=ITSELF)
+        for status, at in (("ok", 1.0), ("failed", 2.0)):
+            end(begun(database, "a", workflow="sales", backfill=whole.run_id, at=at), status)
+        settle(whole, 0, "ok", note=f"run {whole.run_id + 1}")
+        settle(whole, 1, "failed", note=f"run {whole.run_id + 2}: step 'a' failed: no")
+        settle(whole, 2, "skipped", note="ok in run 2")
+    database.close()
+    connection = sqlite3.connect(tmp_path / "runs.db")
+    assert [tuple(row.values()) for row in answer(connection, "What came of a backfill?")] == [
+        ("d1", "ok", 5, 4.0, "run 5"),
+        ("d11", "failed", 6, 3.0, "run 6: step 'a' failed: no"),
+        ("d2", "skipped", None, None, "ok in run 2"),
+    ]
+    connection.close()
 
 
 def test_slowest_steps(real: sqlite3.Connection) -> None:

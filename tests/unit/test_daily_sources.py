@@ -261,7 +261,7 @@ SCHEMA = """
 CREATE TABLE runs (id INTEGER PRIMARY KEY, workflow, status, params, started_at, finished_at,
                    resumed_from, root_run, note);
 CREATE TABLE step_runs (run_id, step, status, started_at, finished_at, duration_s, note,
-                        source_run);
+                        source_run, attempts);
 CREATE TABLE attempts (run_id, step, number, outcome, started_at, finished_at, duration_s, error);
 INSERT INTO runs VALUES
   (1, 'sales', 'ok', '{}', '2026-11-20T06:00:00.000Z', '2026-11-20T06:00:05.000Z', NULL, 1, ''),
@@ -271,12 +271,12 @@ INSERT INTO runs VALUES
   (5, 'other', 'skipped', '{}', '2026-11-22T09:00:00.000Z', '2026-11-22T09:00:00.000Z', NULL,
    5, '');
 INSERT INTO step_runs VALUES
-  (1, 'fetch', 'ok', NULL, NULL, 2.0, '', NULL),
-  (2, 'fetch', 'ok', NULL, NULL, 30.0, '', NULL),
-  (2, 'mail', 'cached', NULL, NULL, 0, '', 1),
-  (3, 'fetch', 'failed', NULL, '2026-11-23T06:00:02.000Z', 2.4, '', NULL),
-  (3, 'mail', 'skipped', NULL, NULL, NULL, 'dependency failed: fetch', NULL),
-  (4, 'fetch_journal', 'skipped', NULL, NULL, NULL, 'no journalctl on this machine', NULL);
+  (1, 'fetch', 'ok', NULL, NULL, 2.0, '', NULL, 1),
+  (2, 'fetch', 'ok', NULL, NULL, 30.0, '', NULL, 1),
+  (2, 'mail', 'cached', NULL, NULL, 0, '', 1, 0),
+  (3, 'fetch', 'failed', NULL, '2026-11-23T06:00:02.000Z', 2.4, '', NULL, 1),
+  (3, 'mail', 'skipped', NULL, NULL, NULL, 'dependency failed: fetch', NULL, 0),
+  (4, 'fetch_journal', 'skipped', NULL, NULL, NULL, 'no journalctl on this machine', NULL, 0);
 INSERT INTO attempts VALUES
   (2, 'fetch', 1, 'ok', NULL, NULL, 30.0, NULL),
   (3, 'fetch', 1, 'failed', NULL, NULL, 1.0, 'OSError: first'),

@@ -17,13 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from engine.definitions import load_file, yaml_reader
-from engine.definitions.fields import PARAM_TYPES, PARAMETER, PYTHON_ONLY, STEP, WORKFLOW, Body
+from engine.definitions.fields import PARAMETER, PYTHON_ONLY, STEP, WORKFLOW, Body
 from engine.definitions.loader import look_at
 from engine.definitions.nodes import Kind, Node
 from engine.definitions.schema import schema
 from engine.definitions.source import read_source
 from engine.errors import DefinitionError
 from engine.model import Param, Shell, Step
+from engine.params import TYPE_NAMES
 from engine.workflow import Workflow
 
 HERE = Path(__file__).resolve().parent
@@ -119,7 +120,7 @@ WORKFLOW_VALUES: dict[str, tuple[list[Any], list[Any]]] = {
     "dry_run": ([True, False], ["true", 1, None]),
 }
 PARAMETERS: list[tuple[dict[str, Any], bool]] = [
-    *(({"type": name}, name != "choice") for name in PARAM_TYPES),
+    *(({"type": name}, name != "choice") for name in TYPE_NAMES),
     ({"default": 3}, True),
     ({"type": "int", "default": "3"}, False),
     ({"type": "int", "default": 3, "choices": [1, 3], "help": "x"}, True),

@@ -200,11 +200,11 @@ def test_workflow_options_are_told_in_full() -> None:
     assert told == list(inspect.signature(Workflow.__init__).parameters)[1:]
 
 
-def test_param_kinds_are_told_in_full() -> None:
-    """Every kind of parameter is in its table, and can be made."""
-    kinds = names(block(WRITING, "`Param(kind"))[:7]
-    assert kinds == ["str", "int", "float", "bool", "date", "datetime", "Path"]
-    assert [field.name for field in fields(Param)] == ["kind", "default", "choices", "help"]
+def test_param_types_are_told_in_full() -> None:
+    """Every type of parameter is in its table, and can be made."""
+    types = names(block(WRITING, "`Param(type"))[:7]
+    assert types == ["str", "int", "float", "bool", "date", "datetime", "Path"]
+    assert [field.name for field in fields(Param)] == ["type", "default", "choices", "help"]
 
 
 def test_context_is_told_in_full() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from engine.errors import DefinitionError, ParameterError
 from engine.model import REQUIRED, Param
-from engine.params import as_text, check_param, from_json, resolve, to_json
+from engine.params import as_text, check_param, described, from_json, resolve, to_json
 
 TODAY = date(2011, 11, 14)
 PARAMS = {
@@ -29,13 +29,13 @@ PARAMS = {
 }
 
 
-def one(kind: type, value: object, **options: Any) -> Any:
+def one(kind: Any, value: object, **options: Any) -> Any:
     """Resolve a single parameter of this kind."""
     params = {"x": check_param("x", Param(kind, **options))}
     return resolve(params, {"x": value}, today=TODAY, workflow="daily")["x"]
 
 
-def refused(kind: type, value: object, **options: Any) -> ParameterError:
+def refused(kind: Any, value: object, **options: Any) -> ParameterError:
     """Give the error that refuses the value."""
     with pytest.raises(ParameterError) as caught:
         one(kind, value, **options)
@@ -265,11 +265,13 @@ def test_definitions_get_one_form(param: object, expected: Param) -> None:
 @pytest.mark.parametrize(
     ("param", "message"),
     [
-        (Param(list), "parameter 'x': unknown kind 'list'"),
-        (Param("int"), "parameter 'x': unknown kind 'str'"),  # type: ignore[arg-type]
+        (Param(list), "parameter 'x': unknown type 'list'"),
+        (Param("integer"), "parameter 'x': unknown type 'integer'"),
+        (Param("choice"), "parameter 'x': a choice needs choices"),
+        (Param("choice", choices=(1,)), "parameter 'x': choices holds 1, not text"),
         ([1], "parameter 'x': a list cannot be a default"),
         (None, "parameter 'x': a NoneType cannot be a default"),
-        (list, "parameter 'x': unknown kind 'list'"),
+        (list, "parameter 'x': unknown type 'list'"),
         (Param(int, "a"), "parameter 'x': default is 'a', not a whole number"),
         (Param(int, None), "parameter 'x': default is a NoneType, not a whole number"),
         (Param(str, "a", ("b", "c")), "parameter 'x': default 'a' is none of its choices"),
@@ -288,6 +290,84 @@ def test_wrong_definitions_are_refused(param: object, message: str) -> None:
     error = undefined(param)
     assert error.message == message
     assert error.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("str", "eu", "eu"),
+        ("int", "3", 3),
+        ("float", "2.5", 2.5),
+        ("bool", "on", True),
+        ("date", "today", TODAY),
+        ("datetime", "2011-11-14", datetime(2011, 11, 14)),
+        ("path", "a/b", Path("a/b")),
+    ],
+)
+def test_a_type_may_be_named(name: str, value: str, expected: object) -> None:
+    """A definition in a file has the words only; they become the types."""
+    checked = check_param("x", Param(name))
+    assert checked == Param(type(expected) if name != "path" else Path)
+    assert resolve({"x": checked}, {"x": value}, today=TODAY, workflow="w") == {"x": expected}
+
+
+def test_a_choice_is_text_with_choices() -> None:
+    """The word alone would bound nothing, so the choices have to be there."""
+    checked = check_param("x", Param("choice", "b", ("a", "b")))
+    assert checked == Param(str, "b", ("a", "b"))
+    assert undefined(Param("choice", "a")).hint == "give a list of texts as choices"
+
+
+def test_a_misspelt_type_is_guessed() -> None:
+    """Who writes one wrong is told which it may be, and all there are."""
+    hint = "choose str, int, float, bool, date, datetime, path or choice"
+    assert undefined(Param("dat")).hint == f"did you mean 'date'? {hint}"
+    assert undefined(Param("x" * 100)).message.endswith(f"'{'x' * 80}'")
+
+
+def test_a_parameter_is_described_in_the_words_of_a_definition() -> None:
+    """What can be set, and how: for who looks at a workflow from outside."""
+    assert described(check_param("x", Param(date, "today", help="the day"))) == {
+        "type": "date",
+        "required": False,
+        "default": "today",
+        "choices": [],
+        "help": "the day",
+    }
+    needed = described(check_param("x", Param("choice", choices=("a", "b"))))
+    assert needed == {
+        "type": "str",
+        "required": True,
+        "default": None,
+        "choices": ["a", "b"],
+        "help": "",
+    }
+
+
+# -- from the environment -------------------------------------------------------------------------
+
+SETTINGS = {"ENGINE_PARAM_region": "eu", "ENGINE_PARAM_Region": "us", "ENGINE_PARAM_n": "many"}
+
+
+def outside(**given: str) -> dict[str, Any]:
+    """Resolve two parameters where variables are set."""
+    params = {"region": Param(str), "n": Param(int, 3)}
+    return resolve(params, given, today=TODAY, workflow="w", setting=SETTINGS.get)
+
+
+def test_the_environment_comes_between_option_and_default() -> None:
+    """A variable, its case kept, takes the default's place, and `--set` its own."""
+    assert outside(n="1") == {"region": "eu", "n": 1}
+    assert outside(n="1", region="asia") == {"region": "asia", "n": 1}
+
+
+def test_a_wrong_variable_is_named() -> None:
+    """Who did not type a value is told where it comes from, and how to write it there."""
+    with pytest.raises(ParameterError) as caught:
+        outside()
+    told = "parameter 'n' of workflow 'w' (from ENGINE_PARAM_n) is 'many', not a whole number"
+    assert caught.value.message == told
+    assert caught.value.hint == "give a whole number, such as ENGINE_PARAM_n=3"
 
 
 @pytest.mark.parametrize("name", ["", "1a", "a-b", "ä", "a b", "a\n", "a" * 101, 3, None])

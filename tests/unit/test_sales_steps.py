@@ -105,7 +105,10 @@ def test_a_second_run_writes_the_same(home: Path) -> None:
 
 
 def test_reports_are_compared_with_the_day_and_the_week_before(home: Path) -> None:
-    """Later days, broken reports and other files are no reports before this one."""
+    """Later days, broken reports and other files are no reports before this one.
+
+    The Sunday before has no report here, but it has a drop.
+    """
     run_all(home, MONDAY)
     reports = home / "reports"
     week_ago = reports / f"sales-{TUESDAY - timedelta(days=7)}.json"
@@ -120,7 +123,31 @@ def test_reports_are_compared_with_the_day_and_the_week_before(home: Path) -> No
     (reports / f"sales-{MONDAY}.json").write_text("{")
     run_all(home, TUESDAY)
     page = (home / "outbox" / f"sales-{TUESDAY}.html").read_text("utf-8")
-    assert ">compared with Thursday 26 February 2026 and with Tuesday 24 February 2026<" in page
+    assert ">compared with Sunday 1 March 2026 and with Tuesday 24 February 2026<" in page
+
+
+def test_a_report_is_the_same_in_whatever_order_days_are_done(tmp_path: Path) -> None:
+    """A backfill does several at once: what a day is compared with does not depend on that."""
+    homes = [tmp_path / "forward", tmp_path / "backward"]
+    for home, days in zip(homes, ([MONDAY, TUESDAY], [TUESDAY, MONDAY]), strict=True):
+        home.mkdir()
+        for day in days:
+            run_all(home, day)
+    outboxes = [
+        {path.name: path.read_bytes() for path in (home / "outbox").iterdir()} for home in homes
+    ]
+    assert outboxes[0] == outboxes[1]
+    page = outboxes[0][f"sales-{TUESDAY}.html"].decode()
+    assert ">compared with Monday 2 March 2026<" in page
+
+
+def test_a_faulty_drop_of_another_day_spoils_no_report(home: Path, tmp_path: Path) -> None:
+    """The comparison lacks that day, and the log says why."""
+    shutil.copytree(SAMPLE, tmp_path / "drops")
+    (tmp_path / "drops" / f"sales-{MONDAY}.csv").write_text("spoilt", "utf-8")
+    run_all(home, TUESDAY, tmp_path / "drops")
+    page = (home / "outbox" / f"sales-{TUESDAY}.html").read_text("utf-8")
+    assert ">compared with Sunday 1 March 2026<" in page
 
 
 def test_a_saturday_without_a_drop_is_skipped_and_with_one_is_not(

@@ -1,0 +1,64 @@
+"""`backfill`: a run for each value of a parameter."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+
+from engine.cli import project
+from engine.cli.console import setup, step_output, under_journald
+from engine.cli.run import exit_code, given, print_report
+from engine.cli.signals import Stopped, stops_to
+from engine.clock import SystemClock
+from engine.definitions import load
+from engine.naming import BACKFILL_SUFFIX
+from engine.session import Environment
+from engine.session.backfill import BackfillRequest, run_backfill
+
+
+def backfill(parsed: argparse.Namespace) -> int:
+    """Run a workflow for each value; gives the exit code of the whole."""
+    paths = project.paths_of(parsed)
+    secrets = project.secrets_of(paths)
+    params = given(parsed.set)
+    definition = load(parsed.name, project.folder_of(parsed))
+    dry = parsed.dry_run or definition.dry_run
+    logs = paths.home / "logs"
+    console = setup(
+        log_file=None if dry else logs / f"{definition.name}{BACKFILL_SUFFIX}.log",
+        quiet=parsed.quiet or dry,
+        json_lines=False,
+        journald=under_journald(sys.stderr, os.environ),
+        mask=secrets.mask,
+    )
+    if not dry:
+        console.follow_values(logs / f"{definition.name}.log", secrets.mask)
+    request = BackfillRequest(
+        param=parsed.param,
+        first=parsed.first,
+        last=parsed.last,
+        parallel=parsed.parallel,
+        workers=parsed.workers,
+        params=params,
+        dry_run=dry,
+    )
+    environment = Environment(
+        paths=paths,
+        secrets=secrets,
+        clock=SystemClock(),
+        environ=os.environ,
+        command=project.command_words(parsed, paths),
+        forward=console.line,
+    )
+    try:
+        with stops_to(environment.inbox) as stops:
+            with step_output(secrets.mask):
+                report = run_backfill(definition, request, environment)
+            print_report(parsed, report)
+    except KeyboardInterrupt:
+        raise Stopped(stops.number or signal.SIGINT) from None
+    finally:
+        console.close()
+    return exit_code(report, stops)
