@@ -52,7 +52,8 @@ class Codec:
 class RunScope:
     """What all contexts of one run share; `params` should be a `MappingProxyType`.
 
-    `announce` is told of each output's temporary before it is made.
+    `outputs` makes each attempt's output files; `announce` is told of each temporary before it is
+    made.
     """
 
     workflow: str
@@ -63,6 +64,7 @@ class RunScope:
     paths: Paths
     secrets: Secrets
     announce: Callable[[str], None] | None = None
+    outputs: Callable[..., Outputs] = Outputs
 
 
 def check_key(key: object) -> str:
@@ -264,7 +266,7 @@ class StepContext(MutableMapping[str, Any]):
             paths = self._scope.paths
             label = f"{self._scope.run_id}-{self.step}-{self.attempt}"
             reject = self._scope.secrets.contains
-            self._outputs = Outputs(
+            self._outputs = self._scope.outputs(
                 paths.root, label, paths.store_url, reject=reject, announce=self._scope.announce
             )
             if self._closed:

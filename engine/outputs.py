@@ -123,11 +123,7 @@ class Outputs:
         newline: str | None = None,
     ) -> Iterator[IO[Any]]:
         """Give a file to write; leaving the block without an exception collects it."""
-        if mode not in MODES:
-            raise UsageError(
-                f"output '{os.fspath(path)}' cannot be opened with mode {mode!r}",
-                hint='use "w" for text or "wb" for bytes',
-            )
+        check_mode(path, mode)
         text = {} if mode == "wb" else {"encoding": encoding, "newline": newline}
         pending = self.begin(path)
         try:
@@ -143,20 +139,13 @@ class Outputs:
 
         Raises `UsageError` for a folder, for a target of this attempt and for the store's files.
         """
-        target = self._target(path)
+        target = self.target_of(path)
         mode = _mode_of(target)
         # The process id keeps apart two engines that write for the same target at once.
         digest = hashlib.sha256(os.fsencode(target)).hexdigest()[:8]
         name = f"{TEMPORARY_PREFIX}{self._label}-{os.getpid()}-{digest}.tmp"
         pending = Pending(self, target, target.parent / name, mode)
-        with self._lock:
-            self.refuse_closed()
-            if target in self._taken:
-                raise UsageError(
-                    f"output '{target}' is written twice in one attempt",
-                    hint="write it once, or give the second one another name",
-                )
-            self._taken[target] = pending
+        self.take(pending)
         try:
             if self._announce is not None:
                 self._announce(str(pending.temporary))
@@ -168,7 +157,19 @@ class Outputs:
             raise
         return pending
 
-    def _target(self, path: str | os.PathLike[str]) -> Path:
+    def take(self, pending: Pending) -> None:
+        """Let nothing else of this attempt write for its target."""
+        with self._lock:
+            self.refuse_closed()
+            if pending.target in self._taken:
+                raise UsageError(
+                    f"output '{pending.target}' is written twice in one attempt",
+                    hint="write it once, or give the second one another name",
+                )
+            self._taken[pending.target] = pending
+
+    def target_of(self, path: str | os.PathLike[str]) -> Path:
+        """Give the file that `path` means. Raises `UsageError` if it cannot be an output."""
         # A link is followed, as `open` would: what it points to is replaced, not the link.
         target = Path(os.path.realpath(self._root / os.fspath(path)))
         # Only what the step chose: the project's own place is in every path.
@@ -219,6 +220,15 @@ class Outputs:
                 "the attempt is over: its outputs no longer count",
                 hint="end the step's work within its timeout",
             )
+
+
+def check_mode(path: str | os.PathLike[str], mode: str) -> None:
+    """Raise `UsageError` for a mode that does not write a whole file."""
+    if mode not in MODES:
+        raise UsageError(
+            f"output '{os.fspath(path)}' cannot be opened with mode {mode!r}",
+            hint='use "w" for text or "wb" for bytes',
+        )
 
 
 def publish(files: Iterable[OutputFile]) -> None:

@@ -73,7 +73,8 @@ class Ports:
     """What the loop is wired to.
 
     `observe` sees each tick's actions once they are committed; `settle_in` is called once, while
-    the first attempts run, to import what the run's end needs.
+    the first attempts run, to import what the run's end needs. Every `look_s` the store is asked
+    whether the run is to end.
     """
 
     clock: Clock
@@ -83,6 +84,7 @@ class Ports:
     publish: Callable[[Iterable[OutputFile]], None]
     observe: Callable[[Sequence[Action], float], None]
     settle_in: Callable[[], None] = lambda: None
+    look_s: float = LOOK_S
 
 
 class Runner:
@@ -107,7 +109,7 @@ class Runner:
         """
         ports, scheduler, pace = self._ports, self._scheduler, self._pace
         events = ports.workers.wait(0.0)  # a stop may have come before the first claim
-        self._next_look = ports.clock.now() + LOOK_S
+        self._next_look = ports.clock.now() + ports.look_s
         settled = False
         while True:
             now = ports.clock.now()
@@ -145,7 +147,7 @@ class Runner:
                 return events or list(workers.begun())
 
     def _asked_to_stop(self, now: float) -> StopRequested | None:
-        self._next_look = now + LOOK_S
+        self._next_look = now + self._ports.look_s
         try:
             by = self._ports.store.asked_to_stop()
         except StoreBusy:

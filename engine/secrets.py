@@ -9,14 +9,14 @@ import os
 import re
 import stat
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from engine.errors import SecretError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
 LENGTH_MIN = 6  # shorter ones would mask half of every text
 MASK = "***"
@@ -41,6 +41,13 @@ class Secrets:
         self._forms: tuple[str, ...] = ()
         self._pattern: re.Pattern[str] | None = None
         self._broken: re.Pattern[str] | None = None  # finds forms with line breaks inside
+
+    @classmethod
+    def given(cls, values: Mapping[str, str]) -> Self:
+        """Know `values` alone, as if they stood in `<home>/env`; nothing is read."""
+        secrets = cls(Path(os.devnull), {})
+        secrets._take_in(dict(values))
+        return secrets
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -91,18 +98,22 @@ class Secrets:
         with self._lock:
             if self._loaded:
                 return
+            file: dict[str, str] = {}
             try:
-                self._file = _read_file(self._path)
+                file = _read_file(self._path)
             except SecretError as error:
                 self._fault = error
-            values = [(name, self._environ.get(name, "")) for name in ALERT_SECRETS]
-            values += [
-                (name, value)
-                for name, value in self._file.items()
-                if not name.startswith(SETTING_PREFIXES)
-            ]
-            self._register([part for name, value in values for part in _parts(name, value)])
-            self._loaded = True
+            self._take_in(file)
+
+    def _take_in(self, file: dict[str, str]) -> None:
+        """Register what is secret from the start."""
+        self._file = file
+        values = [(name, self._environ.get(name, "")) for name in ALERT_SECRETS]
+        values += [
+            (name, value) for name, value in file.items() if not name.startswith(SETTING_PREFIXES)
+        ]
+        self._register([part for name, value in values for part in _parts(name, value)])
+        self._loaded = True
 
     def registered(self) -> list[str]:
         """Give all values that are masked, for a process of ours that is to mask them too."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -151,8 +151,18 @@ def translated(error: sqlite3.Error, path: Path) -> StoreError:
 
 def open_file(path: Path, *, writable: bool) -> sqlite3.Connection:
     """Open an existing file by SQLite alone, for a look before `connect`."""
+    mode = "rw" if writable else "ro"
+    return _opened(f"file:{quote(os.fsencode(path))}?mode={mode}", writable=writable)
+
+
+def open_memory() -> sqlite3.Connection:
+    """Open an empty database in memory, which ends with its connection."""
+    return _opened("file::memory:", writable=True)
+
+
+def _opened(uri: str, *, writable: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"file:{quote(os.fsencode(path))}?mode={'rw' if writable else 'ro'}",
+        uri,
         uri=True,
         isolation_level=None,  # transactions are ours alone (the driver's own begin is deferred)
         check_same_thread=False,
@@ -170,12 +180,17 @@ def open_file(path: Path, *, writable: bool) -> sqlite3.Connection:
 
 def connect(path: Path, *, writable: bool) -> Database:
     """Connect to an existing file. Raises `StoreError` where SQLite cannot open it."""
+    return wrapped(path, lambda: open_file(path, writable=writable), writable=writable)
+
+
+def wrapped(path: Path, opened: Callable[[], sqlite3.Connection], *, writable: bool) -> Database:
+    """Make a store of the connection that `opened` gives."""
     from sqlalchemy import create_engine, event
     from sqlalchemy.pool import StaticPool
 
     engine = create_engine(
         "sqlite+pysqlite://",
-        creator=lambda: open_file(path, writable=writable),
+        creator=opened,
         poolclass=StaticPool,
         hide_parameters=True,
     )

@@ -6,14 +6,14 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, tzinfo
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from engine import params as parameters
-from engine.clock import SystemClock
 from engine.errors import UsageError
 from engine.model import Definition, Encoded
+from engine.ports import Clock
 from engine.secrets import Secrets
 from engine.session.request import RunRequest
 
@@ -56,10 +56,16 @@ def _check_workers(request: RunRequest) -> None:
 
 
 def resolve_request(
-    definition: Definition, request: RunRequest, clock: SystemClock, secrets: Secrets
+    definition: Definition,
+    request: RunRequest,
+    clock: Clock,
+    secrets: Secrets,
+    *,
+    local: tzinfo | None = None,
 ) -> tuple[Asked, list[tuple[str, Encoded]]]:
     """Resolve parameters and encode the initial context, before anything is touched.
 
+    `local` is the zone of a workflow that names none: the machine's, if it is not given.
     Raises `UsageError` (`ParameterError`, `ValueNotStorable`) for what cannot be run as asked.
     """
     _check_workers(request)
@@ -82,7 +88,7 @@ def resolve_request(
         resolved = parameters.resolve(
             definition.params,
             request.params,
-            today=today_of(definition, clock),
+            today=today_of(definition, clock, local),
             workflow=definition.name,
             **({} if request.started_by == "library" else {"setting": secrets.setting}),
         )
@@ -118,10 +124,10 @@ def _marks(definition: Definition, request: RunRequest, secrets: Secrets) -> dic
     return choosing.marks(request, secrets)
 
 
-def today_of(definition: Definition, clock: SystemClock) -> date:
+def today_of(definition: Definition, clock: Clock, local: tzinfo | None = None) -> date:
     """Give the day on which the run starts, in the workflow's zone."""
     if definition.timezone is None:
-        return clock.utc().astimezone().date()
+        return clock.utc().astimezone(local).date()
     from zoneinfo import ZoneInfo
 
     return clock.utc().astimezone(ZoneInfo(definition.timezone)).date()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine import graph
 from engine.fingerprint import Fingerprint, Fingerprints
-from engine.model import Definition, OnOverrun, TriggerRule
+from engine.model import Definition, OnOverrun, Step, TriggerRule
 from engine.plan import Plan
 from engine.resume import Fresh
 
@@ -42,7 +43,13 @@ def compile_definition(definition: Definition, root: Path) -> Compiled:
         from engine.workers.isolation.pickled import check_importable
 
         check_importable(steps)
-    plan = Plan(
+    plan = plan_of(steps, ordered)
+    return Compiled(definition, ordered, tuple(prints.of(step) for step in steps), plan)
+
+
+def plan_of(steps: Sequence[Step], ordered: graph.Graph) -> Plan:
+    """Give what the core needs to know of steps."""
+    return Plan(
         graph=ordered,
         rules=[TriggerRule(step.trigger_rule) for step in steps],
         retries=[step.retries for step in steps],
@@ -53,4 +60,3 @@ def compile_definition(definition: Definition, root: Path) -> Compiled:
         gentle=[step.in_process for step in steps],
         on_overrun=[OnOverrun(step.on_overrun) for step in steps],
     )
-    return Compiled(definition, ordered, tuple(prints.of(step) for step in steps), plan)

@@ -11,6 +11,7 @@ import pytest
 from tests.system.project import Project
 
 HEAVY = ["sqlalchemy", "alembic", "tenacity", "slack_sdk", "psutil", "email.message", "asyncio"]
+HEAVY += ["engine.testing"]  # of use to tests alone
 
 PROBE = """
 import json, sys
@@ -67,4 +68,4 @@ def test_run_imports_the_store_but_no_migrations(project: Project) -> None:
     project.write("flow", 'workflow = Workflow("flow").add(Step("a", does("a")))')
     found = imported(project, MAIN, "run", "flow", "-q")
     assert "sqlalchemy" in found
-    assert not {"alembic", "tenacity", "slack_sdk", "psutil"} & set(found)
+    assert not {"alembic", "tenacity", "slack_sdk", "psutil", "engine.testing"} & set(found)

@@ -166,6 +166,20 @@ def test_guide_runs_as_a_library(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("page", "tests"), [("README.md", 1), ("docs/writing-workflows.md", 6)], ids=["readme", "guide"]
+)
+def test_tests_that_are_shown_pass(page: str, tests: int, tmp_path: Path) -> None:
+    """Each test of a workflow that a document shows passes as it stands there, by pytest alone."""
+    for source in blocks(page, "python"):
+        write(tmp_path, source)
+    before = sorted(tmp_path.rglob("*"))
+    done = run(tmp_path, "python -B -m pytest -q -p no:cacheprovider tests")
+    assert done.returncode == 0, done.stdout
+    assert re.search(rf"^{tests} passed", done.stdout, re.MULTILINE), done.stdout
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 @pytest.mark.slow
 def test_evidence_can_be_made_again(tmp_path: Path) -> None:
     """The script behind the evidence runs, and what it shows is so."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import engine
+from engine import testing
 from engine.cli import options
 from engine.context import StepContext
 from engine.definitions.fields import PARAMETER, STEP, WORKFLOW, Table
@@ -90,10 +91,11 @@ def python_blocks() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
         for _, language, source in _FENCE.findall(page.read_text("utf-8")):
-            match = re.match(r"# (pipelines/\S+)\n", source)
+            match = re.match(r"# ((?:pipelines|tests)/\S+)\n", source)
             if language == "python":
                 assert match, f"{page_id(page)}: a Python block does not say which file it is"
-                found.append((match[1], source))
+                if match[1].startswith("pipelines/"):
+                    found.append((match[1], source))
     return found
 
 
@@ -237,6 +239,15 @@ def test_statuses_are_told_in_full(number: int, words: type[StrEnum]) -> None:
     assert names(block("docs/glossary.md", "## Statuses", number)) == list(words)
 
 
+def test_options_of_a_run_in_a_test_are_told_in_full() -> None:
+    """The tables have every option of `engine.testing.run`, in order, and all of its outcome."""
+    options_told = names(block(WRITING, "`run(workflow, …)`"))
+    assert options_told == list(inspect.signature(testing.run).parameters)[1:]
+    told = names([row[:1] for row in block(WRITING, "`run(workflow, …)`", 1)])
+    own = {field.name for field in fields(testing.Outcome)} | {"status", "statuses"}
+    assert {name.partition("[")[0] for name in told} == own
+
+
 def test_glossary_has_the_terms() -> None:
     """The glossary has one row for each term, and the project's words are among them."""
     terms = [re.sub(r"\*\*", "", row[0]) for row in block("docs/glossary.md", "# Glossary")]
@@ -283,6 +294,30 @@ def test_workflows_shown_are_right(file: str, source: str, tmp_path: Path) -> No
     path.parent.mkdir()
     path.write_text(source, "utf-8")
     assert load_file(path).name == path.stem
+
+
+def test_functions_shown_work_on_a_plain_dict(tmp_path: Path) -> None:
+    """A function or condition of the guide that only reads `ctx[key]` may be called with a dict."""
+    (tmp_path / "pipelines").mkdir()
+    steps: dict[tuple[str, str], Step] = {}
+    for file, source in python_blocks():
+        path = tmp_path / file
+        path.write_text(source, "utf-8")
+        steps |= {(path.stem, step.name): step for step in load_file(path).steps}
+
+    def called(workflow: str, step: str, context: dict[str, object]) -> object:
+        run = steps[workflow, step].run
+        assert callable(run)
+        return run(context)
+
+    assert called("decorated", "second", {"first": 20}) == 21
+    assert called("library", "double", {"number": 21}) == 42
+    assert called("library", "tell", {"double": 42}) == "it is 42"
+    assert called("rates", "convert", {"fetch": {"pear": 4}}) == {"pear": 4.4}
+    few, many = (steps["branches", name].when for name in ("few", "many"))
+    assert few is not None
+    assert many is not None
+    assert [when({"count": n}) for n in (3, 30) for when in (few, many)] == [1, 0, 0, 1]
 
 
 @pytest.mark.parametrize(("file", "source"), yaml_blocks(), ids=lambda text: text.split("\n")[0])

@@ -33,7 +33,7 @@ class Wired:
     """A runner on fakes; `told` is what happened, in order."""
 
     def __init__(self, text: str, script: dict[int, Body] | None = None, **made: Any) -> None:
-        """`made`: `before`, called ahead of each commit; `steps`; `states` to start from."""
+        """`made`: `before`, called ahead of each commit; `steps`; first `states`; `look_s`."""
         self.told: list[str] = []
         self.clock = FakeClock()
         core = plan(text)
@@ -56,6 +56,7 @@ class Wired:
             publish=self._publish,
             observe=lambda _actions, _now: None,
             settle_in=lambda: self.told.append("settle in"),
+            look_s=made.get("look_s", LOOK_S),
         )
         self.names = graph.names
         scheduler = Scheduler(core, made.get("states", ()), workers=2)
@@ -140,6 +141,13 @@ def test_a_request_to_cancel_is_looked_for_twice_a_second() -> None:
     wired.store.asked_to_stop = look  # type: ignore[method-assign]
     assert wired.runner.run() == EndRun(RunStatus.CANCELLED, 10.1, "cancelled by ada")
     assert looks == [LOOK_S * n for n in range(1, 21)]
+
+
+def test_a_run_that_nobody_knows_of_is_not_looked_for() -> None:
+    """The loop sleeps to the next moment at which something is due, a year if need be."""
+    wired = Wired("a", {0: Body(3e7)}, look_s=math.inf)
+    wired.store.asked_to_stop = lambda: pytest.fail("looked")  # type: ignore[method-assign]
+    assert wired.runner.run() == EndRun(RunStatus.OK, 3e7)
 
 
 def test_a_cancelled_run_wakes_as_often() -> None:

@@ -132,6 +132,16 @@ def test_settings_and_the_environment_of_commands(tmp_path: Path) -> None:
 # -- masking --------------------------------------------------------------------------------------
 
 
+def test_secrets_may_be_given_as_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They count as those of the file, masked from the start but for settings; no file is read."""
+    monkeypatch.chdir(tmp_path)
+    env_file(tmp_path, "OTHER=from-a-file\n")
+    secrets = Secrets.given({"TOKEN": "s3cret-token", "MAIL_TO": "ada@example.org"})
+    assert secrets.mask("s3cret-token to ada@example.org") == "*** to ada@example.org"
+    assert [secrets.get("TOKEN"), secrets.get("OTHER")] == ["s3cret-token", None]
+    assert secrets.setting("MAIL_TO") == "ada@example.org"
+
+
 def test_short_secrets_are_refused(tmp_path: Path) -> None:
     """Under six characters nothing can be masked; from the file it is just not registered."""
     env_file(tmp_path, "SHORT=12345\n")

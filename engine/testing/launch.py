@@ -1,0 +1,114 @@
+"""`run`: from a workflow to the outcome of its run in a test."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Any
+
+from engine.definitions import load, load_file
+from engine.definitions.loader import SUFFIXES
+from engine.errors import UsageError
+from engine.model import Definition
+from engine.paths import find_paths, pipelines_folder
+from engine.ports import Paths
+from engine.secrets import Secrets
+from engine.session import RunRequest
+from engine.session.asked import resolve_request
+from engine.testing.clock import VirtualClock
+from engine.testing.outcome import Outcome
+from engine.testing.standins import with_standins
+from engine.testing.wiring import Wiring
+from engine.workflow import Workflow
+from store.memory import memory_store
+
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+NOWHERE = Path("/proc/no-home")  # where nobody, not even root, can make anything
+
+
+def run(  # noqa: PLR0913 - the public form of a run in a test; all but one are keywords
+    workflow: Workflow | Definition | str | Path,
+    *,
+    params: Mapping[str, Any] | None = None,
+    context: Mapping[str, Any] | None = None,
+    replace: Mapping[str, Any] | None = None,
+    secrets: Mapping[str, str] | None = None,
+    at: datetime = START,
+    folder: str | Path | None = None,
+) -> Outcome:
+    """Run a workflow here and now, in memory, and give how it went.
+
+    `workflow` is a `Workflow`, the path of its file, or its name in the project's `pipelines`.
+    `replace` maps names of steps to what stands in for them: a function of ctx, an exception to
+    raise, or else a value to return. Commands are not run: each needs a stand-in. `secrets` is all
+    that `ctx.secret` and `ctx.setting` find. The run starts `at` an instant; a naive one is in the
+    workflow's zone, which is UTC if it names none. With `folder` the run takes that folder for the
+    project's, and what it writes inside of it is really there.
+
+    Attempts run one after the other, on a clock that jumps over all waiting. Raises `UsageError`
+    for what cannot be run as asked; what a step raises that is no `Exception` comes out as it is.
+    """
+    definition = _definition(workflow)
+    zone = _zone(definition)
+    clock = VirtualClock(_instant(at, zone))
+    known = Secrets.given(secrets or {})
+    request = RunRequest(
+        workers=1, params=dict(params or {}), context=dict(context or {}), started_by="library"
+    )
+    inline = with_standins(definition, replace or {})
+    asked, encoded = resolve_request(inline, request, clock, known, local=zone)
+    paths = _paths(definition, folder)
+    with closing(memory_store(NOWHERE / "runs.db")) as database:
+        wiring = Wiring(inline, asked, encoded, paths, clock, known)
+        return wiring.run(database, None if folder is None else paths.root)
+
+
+def _definition(workflow: Workflow | Definition | str | Path) -> Definition:
+    if isinstance(workflow, Definition):
+        return workflow
+    if isinstance(workflow, Workflow):
+        return workflow.definition()
+    if not isinstance(workflow, str | Path):
+        raise UsageError(
+            f"workflow is {workflow!r}", hint="give a Workflow, its name, or the path of its file"
+        )
+    if isinstance(workflow, Path) or "/" in workflow or workflow.endswith(SUFFIXES):
+        path = Path(workflow).absolute()
+        _on_path(path.parent.parent)
+        return load_file(path)
+    pipelines = pipelines_folder({})
+    _on_path(pipelines.parent)
+    return load(workflow, pipelines)
+
+
+def _on_path(root: Path) -> None:
+    """Let workflows import helpers of their project, as the commands do."""
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+
+
+def _zone(definition: Definition) -> tzinfo:
+    if definition.timezone is None:
+        return UTC
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(definition.timezone)
+
+
+def _instant(at: datetime, zone: tzinfo) -> datetime:
+    if not isinstance(at, datetime):
+        raise UsageError(f"at is {at!r}", hint="give a datetime: when the run is to start")
+    return at.replace(tzinfo=zone) if at.tzinfo is None else at
+
+
+def _paths(definition: Definition, folder: str | Path | None) -> Paths:
+    store_url = f"sqlite:///{NOWHERE / 'runs.db'}"
+    if folder is not None:
+        root = Path(folder).resolve()
+        return Paths(root, root / "var", store_url)
+    source = definition.source
+    root = source.parent.parent if source else find_paths({}, strict=False).root
+    return Paths(root, NOWHERE, store_url)
