@@ -17,9 +17,7 @@ exit codes: 0 all ok or nothing to do · 1 a step failed or the run was cancelle
   · 2 usage or definition error · 3 the machine, the store or the engine failed
   · 75 already running · 130/143 interrupted"""
 
-_RUN_TEXT = """\
-run a workflow; by hand, go on from the newest run of these parameters if that
-failed or was interrupted lately: done work is reused, and it says what and why"""
+_RUN_TEXT = "run a workflow; by hand, go on from where it failed or was interrupted lately"
 
 
 def _globals(parser: Any, *, default: str | None = argparse.SUPPRESS, told: bool = True) -> None:
