@@ -14,6 +14,7 @@ from store.connection import Database
 from store.history import History
 from store.journal import ITSELF, begin_run, record_ended_run
 from store.reconcile import open_runs
+from store.retention import Limits, due, judge
 from tests.store.filled import a_run, begun, dead_owner, end, new_run, us
 
 
@@ -62,6 +63,32 @@ def test_who_ends_a_backfill_ends_its_runs(database: Database) -> None:
     ]
     run = History(database).run(other.run_id)
     assert (run["status"], run["note"].partition(";")[0]) == ("cancelled", "cancelled by ann")
+
+
+def test_its_runs_push_no_other_out_of_the_store(database: Database) -> None:
+    """Two runs are to be kept: those by hand, however many a backfill has made since.
+
+    These go by their age, and so does the failure among them; of each value the row stays.
+    """
+    for status in ("cancelled", "failed", "ok", "cancelled"):
+        a_run(database, status)
+    whole = a_run(database, "failed", workflow="flow.backfill", backfill=ITSELF)
+    for n in range(3):
+        a_run(database, "failed" if n == 1 else "ok", backfill=whole, params=f'{{"n": {n}}}')
+    late = a_run(database, at=50.0, backfill=whole, params='{"n": 3}')
+    limits = Limits(us(40.0), 2)
+    with database.read() as cursor:
+        found = due(cursor, "flow", limits)
+        verdicts = judge(cursor, "flow", limits, found)
+        assert due(cursor, "flow.backfill", limits) == []
+    assert found == [1, 2, 6, 7, 8]
+    assert late not in found
+    assert [(one.run_id, one.row) for one in verdicts] == [
+        (8, False),
+        (7, True),
+        (6, False),
+        (1, True),
+    ]
 
 
 # -- side by side ---------------------------------------------------------------------------------
