@@ -6,13 +6,14 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from engine.cli import project
 from engine.cli.console import complain, print_json, print_result
 from engine.definitions import Found, find_all
-from engine.definitions.loader import SUFFIXES, files_of, find, look_at
+from engine.definitions.loader import SUFFIXES, files_of, find, look_at, missing_file, no_workflow
 from engine.errors import DefinitionError, EngineError, UsageError
 from engine.model import Definition
 from engine.reports.explain import explain, explained
@@ -39,7 +40,7 @@ def check(parsed: argparse.Namespace) -> int:
         for one in found:
             _tell(one, mask, explaining=parsed.explain)
         if not found:
-            print_result(f"no workflow in {folder}")
+            print_result(f"no workflow in {', '.join(parsed.names) or folder}")
     return EXIT_WRONG if any(one.error for one in found) else 0
 
 
@@ -52,7 +53,9 @@ def _found(names: list[str], folder: Path, root: Path) -> Iterator[Found]:
         if path.is_dir():
             yield from _in_folder(path, folder, root)
         elif name.endswith(SUFFIXES) or os.sep in name:
-            yield _file(path, folder, root)
+            file = _file(path, folder, root)
+            nothing = no_workflow(path) if not (file.error or file.definition) else file.error
+            yield replace(file, error=nothing)
         else:
             yield _called(name, folder)
 
@@ -72,8 +75,7 @@ def _in_folder(path: Path, folder: Path, root: Path) -> Iterator[Found]:
 def _file(path: Path, folder: Path, root: Path) -> Found:
     there = path.absolute()
     if not path.is_file():
-        missing = UsageError(f"there is no file '{path}'", hint="name a workflow or its file")
-        return Found(path.stem, path, error=missing)
+        return Found(path.stem, path, error=missing_file(str(path), folder))
     if path.suffix not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         odd = UsageError(f"'{path}' is no file of a workflow", hint=f"these end in {known}")
@@ -92,7 +94,8 @@ def _tell(found: Found, mask: Callable[[str], str], *, explaining: bool) -> None
     if found.error is not None:
         complain(found.error, mask)
     elif found.definition is not None:
-        print_result(f"{printable(found.name)}: ok, {len(found.definition.steps)} steps")
+        count = len(found.definition.steps)
+        print_result(f"{printable(found.name)}: ok, {count} step{'' if count == 1 else 's'}")
         for module, place in found.imports.items():
             print_result(f"  imports {module} from {printable(place)}")
         if explaining:

@@ -10,8 +10,7 @@ from pathlib import Path
 from engine import graph as graphs
 from engine.cli import project
 from engine.cli.console import colour, print_json, print_result, width
-from engine.definitions.loader import SUFFIXES, load, load_file
-from engine.errors import UsageError
+from engine.definitions.loader import SUFFIXES, load, load_file, missing_file
 from engine.model import Definition
 from engine.reports import diagrams
 from engine.reports.drawing import drawing
@@ -42,7 +41,7 @@ def _load(name: str, folder: Path) -> Definition:
     if not name.endswith(SUFFIXES) and os.sep not in name:
         return load(name, folder)
     if not Path(name).is_file():
-        raise UsageError(f"there is no file '{name}'", hint="name a workflow or its file")
+        raise missing_file(name, folder)
     return load_file(Path(name).absolute())
 
 

@@ -58,7 +58,7 @@ class Table:
 _PATH = forms.filled("a path", "data/in.csv")
 _PARAMS = several.anything("a mapping of parameters", Kind.MAPPING, {"type": "object"})
 _STEPS = several.anything(
-    "a list of steps",
+    several.A_LIST_OF_STEPS,
     Kind.LIST,
     {"type": "array", "minItems": 1},
     "[{name: a, command: make}]",

@@ -131,14 +131,22 @@ def _read_codes(asked: Asked, node: Node, form: Form) -> Any:
     return [item.value for item in node.value]
 
 
+A_LIST_OF_STEPS = "a list of steps"
+
+
 def anything(words: str, kind: Kind, schema: dict[str, Any], example: str = "") -> Form:
     """A collection that its owner reads."""
 
     def read(asked: Asked, node: Node, form: Form) -> Any:
         if node.kind is kind:
             return node
-        if node.kind is Kind.MAPPING and node.value and node.value[0][0].name.startswith("-"):
+        first = node.value[0][0].name if node.kind is Kind.MAPPING and node.value else ""
+        hint = ""
+        if first.startswith("-"):
             hint = "a space follows each dash: `- name: …`"
+        elif first and words == A_LIST_OF_STEPS and not asked.faults.source.is_json:
+            hint = f"write `- name: {first}`, its keys below, and so on for each"
+        if hint:
             return asked.wrong(f"is a mapping, not {form.words}", hint)
         return asked.misfit(node, form)
 
