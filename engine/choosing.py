@@ -61,6 +61,7 @@ def _choose_one(name: str, chosen: Chosen) -> Choice:
         status=_S.SKIPPED,
         note=f"{NOT_CHOSEN}; {why}",
         counts_as=_counts_as(old),
+        failed_above=old.failed_above,
     )
 
 
@@ -71,10 +72,10 @@ def _told(old: Past, run_id: int) -> str:
 
 
 def _counts_as(old: Past) -> StepStatus:
-    """Say what the steps after it take it for: as it ended, a skip by a failure as a failure."""
+    """Say what the steps after it take it for: as it ended."""
     if old.status in _KEPT or old.status not in ENDED_STEP:
         return _S.CANCELLED  # nothing of it can be used
-    return _S.FAILED if old.failed_above else old.status
+    return old.status
 
 
 def missing(
@@ -99,5 +100,5 @@ def _why_missing(name: str, rule: TriggerRule, up: Choice, chosen: Chosen) -> st
         return ""
     if name not in chosen.past:
         return "has not run"
-    ended_badly = up.counts_as in (_S.FAILED, _S.CANCELLED, _S.INTERRUPTED)
+    ended_badly = up.failed_above or up.counts_as in (_S.FAILED, _S.CANCELLED, _S.INTERRUPTED)
     return up.why if ended_badly and rule in _ASKS_FOR_SUCCESS else ""
