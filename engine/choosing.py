@@ -99,6 +99,6 @@ def _why_missing(name: str, rule: TriggerRule, up: Choice, chosen: Chosen) -> st
     if up.what != NOT_CHOSEN:
         return ""
     if name not in chosen.past:
-        return "has not run"
+        return "has not run with these parameters"
     ended_badly = up.failed_above or up.counts_as in (_S.FAILED, _S.CANCELLED, _S.INTERRUPTED)
     return up.why if ended_badly and rule in _ASKS_FOR_SUCCESS else ""

@@ -120,7 +120,8 @@ def test_without_an_earlier_run(bench: Bench) -> None:
     with pytest.raises(UsageError) as raised:
         bench.run(bench.flow(), only=["transform"])
     assert raised.value.message == (
-        "--only: 'transform' needs 'fetch', which is neither chosen nor done (has not run)"
+        "--only: 'transform' needs 'fetch', which is neither chosen nor done"
+        " (has not run with these parameters)"
     )
     report = bench.run(bench.flow(), only=["fetch"])
     assert notes(report) == {"fetch": "", "transform": "not chosen", "end": "not chosen"}

@@ -129,7 +129,7 @@ def test_why_it_is_missing() -> None:
         "failed in run 7",
         "skipped in run 7",
     ]
-    assert lack(R.ALL_DONE, {"a": OK}) == Missing("c", "b", "has not run")
+    assert lack(R.ALL_DONE, {"a": OK}) == Missing("c", "b", "has not run with these parameters")
 
 
 def test_chosen_and_marked_upstreams_are_there() -> None:
