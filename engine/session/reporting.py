@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import StoreError
 from engine.logs import tail
 from engine.reports import Surroundings, build, write_json
+from engine.text import shell_line
 
 if TYPE_CHECKING:
     from engine.session.environment import Environment
@@ -85,7 +85,7 @@ def resume_command(environment: Environment, run: dict[str, Any]) -> str:
     words = [*environment.command, *words]
     if run["started_by"] == "timer":
         words = ["sudo", "-u", run["user"], *words]
-    return shlex.join(words)
+    return shell_line(words)
 
 
 def _again(history: History, environment: Environment, run: dict[str, Any]) -> str:
@@ -106,7 +106,7 @@ def _again(history: History, environment: Environment, run: dict[str, Any]) -> s
             with suppress(StoreError):  # damaged: then it has to be given anew
                 value = decode(history.load(run["run_id"], row["step"], key))
                 words += ["--output", f"{key}={as_text(value)}"]
-    return shlex.join(words)
+    return shell_line(words)
 
 
 def write_report(report: dict[str, Any], environment: Environment) -> None:

@@ -51,7 +51,7 @@ def run(  # noqa: PLR0913 - the public form of a run in a test; all but one are 
     Attempts run one after the other, on a clock that jumps over all waiting. Raises `UsageError`
     for what cannot be run as asked; what a step raises that is no `Exception` comes out as it is.
     """
-    known = Secrets.given(secrets or {})
+    known = _secrets(secrets or {})
     request = RunRequest(
         workers=1, params=dict(params or {}), context=dict(context or {}), started_by="library"
     )
@@ -105,6 +105,13 @@ def _on_path(root: Path) -> None:
     """Let workflows import helpers of their project, as the commands do."""
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
+
+
+def _secrets(given: Mapping[str, str]) -> Secrets:
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise UsageError(f"secret '{name}' is no text", hint="give it as in an environment")
+    return Secrets.given(given)
 
 
 def _zone(definition: Definition) -> tzinfo:
