@@ -54,39 +54,42 @@ class Names:
 
     def _named(self, dotted: str) -> Any:
         module, _, attribute = dotted.rpartition(".")
-        loaded = self._imported(module)
+        loaded = self._imported(dotted, module)
         if not hasattr(loaded, attribute):
             guess = did_you_mean(attribute, dir(loaded))
+            guess = _OF_FILE.format(module) if attribute == "py" else guess
             raise DefinitionError(
                 f"module '{module}' has no '{attribute}'", hint=guess or "name what it defines"
             )
         return getattr(loaded, attribute)
 
-    def _imported(self, module: str) -> Any:
+    def _imported(self, dotted: str, module: str) -> Any:
         if module in self._wrong:
             raise self._wrong[module]
         try:
             with contextlib.redirect_stdout(sys.stderr), _project_first(self._root):
                 loaded = importlib.import_module(module)
         except (Exception, SystemExit) as error:
-            self._wrong[module] = self._failed(module, error)
+            self._wrong[module] = self._failed(dotted, module, error)
             raise self._wrong[module] from error
         self.imported[module] = getattr(loaded, "__file__", None) or "Python itself"
         return loaded
 
-    def _failed(self, module: str, error: BaseException) -> DefinitionError:
+    def _failed(self, dotted: str, module: str, error: BaseException) -> DefinitionError:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing and f"{module}.".startswith(f"{missing}."):
             told = f"there is no module '{missing}'"
             if missing != module:
                 told += f", which '{module}' would be in"
             hint = f"it is looked for in '{self._root}' first, then among what is installed"
+            hint = _OF_FILE.format(module) if dotted.endswith(".py") else hint
             return DefinitionError(told, hint=hint)
         cause = raised_by(error, root=self._root, file=self._file)
         told = cause.message.removeprefix(f"{self._file}:1: ")
         return DefinitionError(f"'{module}' cannot be imported: {told}", hint=cause.hint)
 
 
+_OF_FILE = "name a function of that file: {}.NAME"
 _TAKES_CTX = "name a function that is called with one argument, ctx"
 
 
