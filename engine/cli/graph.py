@@ -43,7 +43,7 @@ def _load(name: str, folder: Path) -> Definition:
         return load(name, folder)
     if not Path(name).is_file():
         raise UsageError(f"there is no file '{name}'", hint="name a workflow or its file")
-    return load_file(Path(name).absolute())
+    return load_file(Path(name))
 
 
 def _takes_unicode() -> bool:
