@@ -50,8 +50,8 @@ def _found(names: list[str], folder: Path, root: Path) -> Iterator[Found]:
         yield from find_all(folder)
     for name in names:
         path = Path(name)
-        if path.is_dir():
-            yield from _in_folder(path, folder, root)
+        if name and path.is_dir():
+            yield from _in_folder(path, folder, root) or [_nothing_in(path)]
         elif name.endswith(SUFFIXES) or os.sep in name:
             file = _file(path, folder, root)
             nothing = no_workflow(path) if not (file.error or file.definition) else file.error
@@ -60,27 +60,35 @@ def _found(names: list[str], folder: Path, root: Path) -> Iterator[Found]:
             yield _called(name, folder)
 
 
-def _in_folder(path: Path, folder: Path, root: Path) -> Iterator[Found]:
+def _in_folder(path: Path, folder: Path, root: Path) -> list[Found]:
     if path.resolve() == folder.resolve():
-        yield from find_all(folder)
-        return
-    for file in files_of(path):
-        if file.suffix == ".py" and not _DEFINES.search(file.read_bytes()):
-            continue  # some other program, which is not to be run
-        found = _file(file, folder, root)
-        if found.error or found.definition:
-            yield found
+        return list(find_all(folder))
+    found = [
+        _file(file, folder, root)
+        for file in files_of(path)
+        # Another is some other program, which is not to be run.
+        if file.suffix != ".py" or _DEFINES.search(file.read_bytes())
+    ]
+    return [one for one in found if one.error or one.definition]
+
+
+def _nothing_in(path: Path) -> Found:
+    hint = f"name the folder that holds its files: they end in {', '.join(SUFFIXES)}"
+    return Found(path.stem, path, error=UsageError(f"there is no workflow in '{path}'", hint=hint))
 
 
 def _file(path: Path, folder: Path, root: Path) -> Found:
-    there = path.absolute()
     if not path.is_file():
-        return Found(path.stem, path, error=missing_file(str(path), folder))
+        error: UsageError = missing_file(str(path), folder)
+        if os.path.lexists(path):
+            hint = "a link that leads nowhere, a pipe, a device"
+            error = UsageError(f"'{path}' is no plain file", hint=hint)
+        return Found(path.stem, path, error=error)
     if path.suffix not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         odd = UsageError(f"'{path}' is no file of a workflow", hint=f"these end in {known}")
         return Found(path.stem, path, error=odd)
-    return look_at(there, in_folder=there.parent.resolve() == folder.resolve(), root=root)
+    return look_at(path, in_folder=path.absolute().parent.resolve() == folder.resolve(), root=root)
 
 
 def _called(name: str, folder: Path) -> Found:

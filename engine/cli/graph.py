@@ -42,7 +42,7 @@ def _load(name: str, folder: Path) -> Definition:
         return load(name, folder)
     if not Path(name).is_file():
         raise missing_file(name, folder)
-    return load_file(Path(name).absolute())
+    return load_file(Path(name))
 
 
 def _takes_unicode() -> bool:

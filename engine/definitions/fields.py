@@ -63,6 +63,23 @@ _STEPS = several.anything(
     {"type": "array", "minItems": 1},
     "[{name: a, command: make}]",
 )
+_ENDS = {"failure": "failed failures error errors on_failure", "always": "all any true yes on"}
+_RULES = {
+    "all_success": "success on_success all_succeeded",
+    "none_failed": "none_failed_min_one_success none_failed_or_skipped all_done_min_one_success",
+    "all_done": "always all any done cleanup",
+    "one_failed": "failure failed on_failure all_failed",
+}
+_TYPES = {
+    "str": "string text varchar char",
+    "int": "integer long number",
+    "float": "double decimal real",
+    "bool": "boolean flag",
+    "date": "day",
+    "datetime": "timestamp date_time time",
+    "path": "file folder directory dir filename filepath",
+    "choice": "enum select options list string_choice",
+}
 _VALUES = several.anything("a list of values", Kind.LIST, {"type": "array", "minItems": 1})
 
 WORKFLOW = Table.of(
@@ -82,7 +99,7 @@ WORKFLOW = Table.of(
     Field("params", _PARAMS, "names to a plain default, or to what is told below"),
     Field("overlap", forms.one_of(OVERLAP), "`params`: runs with other parameters may overlap"),
     Field("resume_within", forms.DURATION_OR_0, "how old a chain may be for `run` to go on"),
-    Field("alert_on", forms.one_of(ALERT_ON), "which ends of runs are told"),
+    Field("alert_on", forms.one_of(ALERT_ON, _ENDS), "which ends of runs are told"),
     Field("dry_run", forms.BOOLEAN, "every run only plans"),
     Field("steps", _STEPS, "the steps, each a mapping", required=True),
 )
@@ -108,7 +125,7 @@ STEP = Table.of(
     Field("depends_on", several.NAMES, "the steps that come before"),
     Field("retries", forms.integer(0, RETRIES_MAX), "further attempts after the first"),
     Field("timeout", forms.DURATION, "the limit of one attempt"),
-    Field("trigger_rule", forms.one_of(TriggerRule), "what it asks of its upstreams"),
+    Field("trigger_rule", forms.one_of(TriggerRule, _RULES), "what it asks of its upstreams"),
     Field(
         "when",
         forms.filled("a condition", "fetch.rows > 0"),
@@ -152,7 +169,7 @@ PARAMETER = Table.of(
     },
     Field(
         "type",
-        forms.one_of(TYPE_NAMES),
+        forms.one_of(TYPE_NAMES, _TYPES),
         "of what kind its values are; if left out, `default` tells",
     ),
     Field("default", _scalar(), "its value where none is given; without one it is required"),

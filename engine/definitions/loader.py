@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
+from engine.definitions.importing import project_first
 from engine.definitions.raised import raised_by
 from engine.errors import DefinitionError, EngineError, UsageError
 from engine.model import Definition, check_name
@@ -209,9 +210,12 @@ def _execute(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+        # stdout is for results
+        with contextlib.redirect_stdout(sys.stderr), project_first(path.absolute().parent.parent):
             spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         sys.modules.pop(name, None)
-        raise raised_by(error, root=path.parent.parent, file=path) from error
+        raise raised_by(error, root=path.absolute().parent.parent, file=path) from error
     return module

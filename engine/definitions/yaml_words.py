@@ -15,11 +15,15 @@ from engine.definitions.source import Source
 Told = tuple[str, str, int]  # what is wrong, a hint, and the line
 
 _NO_SPACE = re.compile(r"[ ]*(?:- +)*([A-Za-z_]\w*):([^\s:/].*)")
-_KEY = re.compile(r"[ ]*(?:- +)*([^\s:#][^:]*):(?: |$)")
+_KEY = re.compile(r"[ ]*(?:- +)*([^\s:#](?:[^:]|:(?! |$))*):(?: |$)")
 _VALUE = re.compile(r"[ ]*(?:- +)*(?:[^\s:#][^:]*: +)?(.)")
 _CLOSING = {"[": "]", "{": "}"}
 _QUOTES = {"'": "single", '"': "double"}
 _ALIKE = "\N{NO-BREAK SPACE}\N{ZERO WIDTH SPACE}\N{IDEOGRAPHIC SPACE}"
+
+
+_LINES_LOOKED_AT = 1_000
+_KEY_LENGTH_MAX = 1_024  # of YAML's parsers
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,15 @@ class _Case:
 
     @property
     def above(self) -> int:
-        """The line before this one that says something."""
-        number = self.line - 1
-        while number > 1 and not self.text(number).partition("#")[0].strip():
-            number -= 1
-        return number
+        """The line before this one that says something; 0 if there is none."""
+        return self.saying(self.line - 1)
+
+    def saying(self, number: int) -> int:
+        """Give the line that says something, from this one upwards; 0 if none near does."""
+        for near in range(number, max(0, number - _LINES_LOOKED_AT), -1):
+            if self.text(near).partition("#")[0].strip():
+                return near
+        return 0
 
     @property
     def ended(self) -> str:
@@ -65,7 +73,8 @@ def explain(source: Source, error: Any, last: Any) -> NoReturn:
     mark = error.problem_mark or error.context_mark
     opened = error.context_mark or mark
     line = mark.line + 1
-    while line > 1 and not source.line(line).strip():
+    least = max(1, line - _LINES_LOOKED_AT)
+    while line > least and not source.line(line).strip():
         line -= 1  # the end of the file, mostly
     case = _Case(
         source,
@@ -77,7 +86,7 @@ def explain(source: Source, error: Any, last: Any) -> NoReturn:
         opened.column,
         last,
     )
-    tab = _tab(case)
+    tab = _tab(case, mark.line + 1)
     if tab:
         source.refuse("a tab indents this line, and YAML takes no tabs", "indent with spaces", *tab)
     for look in _LOOKS:
@@ -88,8 +97,8 @@ def explain(source: Source, error: Any, last: Any) -> NoReturn:
     source.refuse(message, hint, line, source.first_word(line))
 
 
-def _tab(case: _Case) -> tuple[int, int] | None:
-    for number in (case.line, case.opened):
+def _tab(case: _Case, stopped: int) -> tuple[int, int] | None:
+    for number in (stopped, case.line, case.opened):
         text = case.text(number)
         indent = text[: len(text) - len(text.lstrip(" \t-"))]
         if "\t" in indent:
@@ -140,6 +149,9 @@ def _first_char(case: _Case) -> Told | None:
     char = case.text(case.line)[case.column : case.column + 1]
     if "cannot start any token" in case.problem:
         return _begins_with(char, case.line) if char.strip() else None
+    item = case.text(case.opened).lstrip()
+    if "alias" in case.context and item.startswith("* "):
+        return _other_dash(item, case.opened)
     if "anchor" in case.context or "alias" in case.context or "tag" in case.context:
         value = _VALUE.match(case.text(case.opened))
         return _begins_with(value[1] if value and value[1] in "&*!" else "& * or !", case.opened)
@@ -179,7 +191,7 @@ def _no_dash_space(case: _Case) -> Told | None:
 
 
 def _conflict(case: _Case) -> Told | None:
-    for number in (case.line, case.opened):
+    for number in (case.above, case.line, case.opened):
         if case.text(number).startswith(("<<<<<<<", "=======", ">>>>>>>")):
             return (
                 "a merge conflict is left in this file",
@@ -212,10 +224,47 @@ def _colon(case: _Case) -> Told | None:
         value = before[key.end() :].lstrip()
         kind = "straight " if value.startswith(CURLY) else ""
         return message, f"put the whole value in {kind}quotes", case.line
+    told = _keyless(case)
+    if told:
+        return told
+    if len(before) > _KEY_LENGTH_MAX:
+        return "a key of that length is not taken", "give it a shorter name", case.line
     fitting = case.source.first_word(case.above) - 1
     hint = f"indent it by {fitting}, as line {case.above}" if fitting else "do not indent it"
     message = f"this line is indented deeper than line {case.above}, whose text it continues"
     return message, hint, case.line
+
+
+def _keyless(case: _Case) -> Told | None:
+    """A line above that was to be a key or an item, and is text that goes on here."""
+    number, source = case.above, case.source
+    text = case.text(number).strip()
+    before = case.saying(number - 1)
+    if text.startswith(_DASHES):
+        return _other_dash(text, number)
+    continues = before > 0 and not case.text(before).rstrip().endswith(":")
+    if continues and source.first_word(number) > source.first_word(before):
+        return None
+    if number < 1 or _KEY.match(text):
+        return None
+    word = text.removeprefix("- ").split(" ")[0][:40]
+    if "\N{FULLWIDTH COLON}" in word:
+        return "the colon here is not the one that YAML knows", "write a plain `: `", number
+    if "=" in word:
+        name, _, value = text.partition("=")
+        return f"no colon follows '{name[:40]}'", f"write `{name[:40]}: {value[:40]}`", number
+    if text.startswith("- "):
+        return f"no colon follows '{word}'", f"write `- name: {word}`", number
+    hint = f"write `{word}:`, and its value in this line or below it, indented"
+    return f"no colon follows '{word}'", hint, number
+
+
+def _other_dash(text: str, line: int) -> Told:
+    hint = f"write `- {text[1:41].strip()}`"
+    return f"{text[0]} begins no item of a list: a plain dash does", hint, line
+
+
+_DASHES = ("\N{EN DASH}", "\N{EM DASH}", "\N{MINUS SIGN}", "\N{BULLET}", "\N{HYPHEN}", "* ")
 
 
 def _no_colon(case: _Case) -> Told | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, tzinfo
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.definitions import load, load_file
+from engine.definitions.importing import add_project
 from engine.definitions.loader import SUFFIXES, missing_file
 from engine.errors import EngineError, UsageError
 from engine.model import Definition
@@ -94,17 +94,11 @@ def _definition(workflow: Workflow | Definition | str | Path) -> Definition:
         path = Path(workflow).absolute()
         if not path.is_file():
             raise missing_file(str(workflow), pipelines_folder({}))
-        _on_path(path.parent.parent)
+        add_project(path.parent.parent)
         return load_file(path)
     pipelines = pipelines_folder({})
-    _on_path(pipelines.parent)
+    add_project(pipelines.parent)
     return load(workflow, pipelines)
-
-
-def _on_path(root: Path) -> None:
-    """Let workflows import helpers of their project, as the commands do."""
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
 
 
 def _secrets(given: Mapping[str, str]) -> Secrets:
