@@ -22,6 +22,7 @@ from store import journal, locks, reserve
 from store.connection import Database
 from store.database import open_writer, path_of
 from store.history import History
+from store.new_run import NewRun
 
 logger = logging.getLogger("engine.run")
 
@@ -154,7 +155,7 @@ class LiveRun:
     ) -> Drive:
         return Drive(self._going, decision, database, lock, run_id)
 
-    def _new_run(self, decision: Decision, owner: str, after: int) -> journal.NewRun:
+    def _new_run(self, decision: Decision, owner: str, after: int) -> NewRun:
         new = new_run(self._going, decision, owner=owner)
         return replace(new, after=after, beside=self._beside)
 

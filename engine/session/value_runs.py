@@ -19,9 +19,10 @@ from engine.session.record import Going
 from engine.session.run_workers import RunAttempt, RunWorkers
 from engine.workers.threads import BeginMark
 from engine.workers.toolbox import Toolbox
-from store import journal, locks
+from store import locks
 from store.connection import Database
 from store.history import History
+from store.new_run import ITSELF, NewRun
 from store.reconcile import open_runs
 
 
@@ -36,8 +37,8 @@ class BackfillRun(LiveRun):
     def _decide(self, history: History) -> Decision:
         return backfill.decide_values(self._filling, history)
 
-    def _new_run(self, decision: Decision, owner: str, after: int) -> journal.NewRun:
-        return replace(super()._new_run(decision, owner, after), backfill=journal.ITSELF)
+    def _new_run(self, decision: Decision, owner: str, after: int) -> NewRun:
+        return replace(super()._new_run(decision, owner, after), backfill=ITSELF)
 
     def _drive(
         self, decision: Decision, database: Database, lock: locks.RunLock, run_id: int
@@ -149,7 +150,7 @@ class ValueRun(LiveRun):
     def _channels(self, _history: History) -> alerting.ChannelsFor:
         return lambda _status: ()
 
-    def _new_run(self, decision: Decision, owner: str, after: int) -> journal.NewRun:
+    def _new_run(self, decision: Decision, owner: str, after: int) -> NewRun:
         return replace(super()._new_run(decision, owner, after), backfill=self._part.backfill)
 
     def _finish(self, database: Database, history: History, *, interrupted: bool) -> None:
