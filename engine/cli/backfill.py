@@ -15,7 +15,8 @@ from engine.clock import SystemClock
 from engine.definitions import load
 from engine.naming import BACKFILL_SUFFIX
 from engine.session import Environment
-from engine.session.backfill import BackfillRequest, run_backfill
+from engine.session.backfill.launch import run_backfill
+from engine.session.backfill.resolved import BackfillRequest
 
 
 def backfill(parsed: argparse.Namespace) -> int:

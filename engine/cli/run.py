@@ -30,7 +30,7 @@ from engine.ports import Paths
 from engine.reports import terminal
 from engine.secrets import Secrets
 from engine.session import Environment, RunRequest, run_workflow
-from engine.session.decide import Decision
+from engine.session.decision import Decision
 from engine.text import printable
 
 

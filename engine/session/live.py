@@ -11,7 +11,9 @@ from engine.failpoints import failpoint
 from engine.model import RunStatus
 from engine.paths import make_home
 from engine.session import alerting, reporting
-from engine.session.decide import Decision, decide
+from engine.session.again import resume_command
+from engine.session.decide import decide
+from engine.session.decision import Decision
 from engine.session.drive import Drive
 from engine.session.overlap import already_running, lock_name, running_now
 from engine.session.preview import plan_rows, preview_rows
@@ -31,7 +33,7 @@ class LiveRun:
     """One invocation of `run`, from the lock to the exit.
 
     A backfill and the runs that it is made of do some of the steps in another way: see
-    `engine.session.backfill_runs`.
+    `engine.session.backfill.runs`.
     """
 
     def __init__(self, going: Going) -> None:
@@ -243,7 +245,7 @@ class LiveRun:
     def _announce(self, history: History, decision: Decision) -> None:
         if decision.unfinished is not None:
             run = history.run(decision.unfinished)
-            command = reporting.resume_command(self._env, run)
+            command = resume_command(self._env, run)
             logger.warning(
                 "run %d did not end well; to go on from it: %s", decision.unfinished, command
             )

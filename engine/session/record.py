@@ -11,7 +11,7 @@ from engine.model import Encoded
 from engine.resume import MARKED
 from engine.session.asked import Asked
 from engine.session.compiled import Compiled
-from engine.session.decide import Decision
+from engine.session.decision import Decision
 from engine.session.environment import Environment
 from store.new_run import OWN_KEY, Marked, NewRun, NewStep, TakenOver
 

@@ -18,9 +18,10 @@ from engine.events import Event, StopRequested
 from engine.model import AttemptOutcome, Param
 from engine.ports import Job, Paths
 from engine.secrets import Secrets
-from engine.session import Environment, backfill
-from engine.session.backfill import BackfillRequest
-from engine.session.run_workers import RunAttempt, RunWorkers, verdict_of
+from engine.session import Environment
+from engine.session.backfill.recorded import words
+from engine.session.backfill.resolved import VALUES_MAX, Backfill, BackfillRequest, resolve
+from engine.session.backfill.workers import RunAttempt, RunWorkers, verdict_of
 from tests.fakes import FakeClock
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ WORKFLOW = Workflow(
 REQUEST = BackfillRequest("n", "1", "3")
 
 
-def resolved(home: Path, request: BackfillRequest, **environ: str) -> backfill.Backfill:
+def resolved(home: Path, request: BackfillRequest, **environ: str) -> Backfill:
     """Resolve a backfill of the shop."""
     environment = Environment(
         paths=Paths(home, home, f"sqlite:///{home}/runs.db"),
@@ -50,7 +51,7 @@ def resolved(home: Path, request: BackfillRequest, **environ: str) -> backfill.B
         clock=SystemClock(),
         environ=environ,
     )
-    return backfill.resolve(WORKFLOW.definition(), request, environment)
+    return resolve(WORKFLOW.definition(), request, environment)
 
 
 def over(home: Path, param: str, first: str, last: str, **more: Any) -> list[str]:
@@ -66,7 +67,7 @@ def test_both_ends_are_included(tmp_path: Path) -> None:
     assert over(tmp_path, "n", "7", "7") == ["7"]
     assert over(tmp_path, "grade", "1", "5") == ["1", "3", "5"]
     assert len(over(tmp_path, "day", "yesterday", "today")) == 2
-    assert len(over(tmp_path, "n", "1", "10000")) == backfill.VALUES_MAX
+    assert len(over(tmp_path, "n", "1", "10000")) == VALUES_MAX
 
 
 def test_a_values_run_has_all_parameters(tmp_path: Path) -> None:
@@ -95,12 +96,12 @@ def test_the_command_that_goes_on_is_complete(tmp_path: Path) -> None:
     request = BackfillRequest("n", "1", "3", parallel=2, params={"day": "2011-11-14", "dry": "on"})
     found = resolved(tmp_path, request)
     run = {"workflow": "shop.backfill", "workers": 2, "params": found.asked.params_text}
-    assert backfill.words(run) == [
+    assert words(run) == [
         *("backfill", "shop", "--param", "n", "--from", "1", "--to", "3"),
         *("--parallel", "2", "--workers", "4", "--set", "at=in", "--set", "day=2011-11-14"),
         *("--set", "dry=true", "--set", "grade=1", "--set", "rate=0.5", "--set", "region=eu"),
     ]
-    assignments = [word.partition("=") for word in backfill.words(run)[13::2]]
+    assignments = [word.partition("=") for word in words(run)[13::2]]
     params = {name: value for name, _, value in assignments}
     again = resolved(tmp_path, dataclasses.replace(request, params=params))
     assert again.asked.params_text == found.asked.params_text

@@ -1,0 +1,51 @@
+"""The complete command that goes on from a recorded run, or does it again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import StoreError
+
+if TYPE_CHECKING:
+    from engine.session.environment import Environment
+    from store.history import History
+
+
+def resume_command(environment: Environment, run: dict[str, Any]) -> str:
+    """Give the complete command that goes on from a run, as the user it must be run as.
+
+    Who reads of a timer's run is seldom logged in as its user.
+    """
+    words = ["run", run["workflow"], "--resume", str(run["run_id"])]
+    if run["backfill"] == run["id"]:
+        from engine.session.backfill import recorded
+
+        words = recorded.words(run)
+    words = [*environment.command, *words]
+    if run["started_by"] == "timer":
+        words = ["sudo", "-u", run["user"], *words]
+    return shlex.join(words)
+
+
+def command_again(history: History, environment: Environment, run: dict[str, Any]) -> str:
+    """Give the complete command that runs the chosen steps of a run again."""
+    from engine.session.named_steps import as_text
+    from store.values import decode
+
+    only = ",".join(json.loads(run["only_steps"]))
+    words = [*environment.command, "run", run["workflow"], "--only", only]
+    for name, value in json.loads(run["params"]).items():
+        words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    keys = history.keys(run["run_id"])
+    for row in history.steps(run["run_id"]):
+        if row["marked_by"] is None:
+            continue
+        words += ["--mark-done", row["step"]]
+        for key in keys.get(row["step"], []):
+            with suppress(StoreError):  # damaged: then it has to be given anew
+                value = decode(history.load(run["run_id"], row["step"], key))
+                words += ["--output", f"{key}={as_text(value)}"]
+    return shlex.join(words)
