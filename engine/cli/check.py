@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from engine.cli import project
 from engine.cli.console import complain, print_json, print_result
 from engine.definitions import Found, find_all
-from engine.definitions.loader import SUFFIXES, files_of, find, look_at
+from engine.definitions.loader import files_of, find, look_at, named_file
 from engine.errors import DefinitionError, EngineError, UsageError
 from engine.model import Definition
 from engine.reports.explain import explain, explained
@@ -48,13 +47,10 @@ def _found(names: list[str], folder: Path, root: Path) -> Iterator[Found]:
     if not names:
         yield from find_all(folder)
     for name in names:
-        path = Path(name)
-        if path.is_dir():
-            yield from _in_folder(path, folder, root)
-        elif name.endswith(SUFFIXES) or os.sep in name:
-            yield _file(path, folder, root)
+        if Path(name).is_dir():
+            yield from _in_folder(Path(name), folder, root)
         else:
-            yield _called(name, folder)
+            yield _one(name, folder, root)
 
 
 def _in_folder(path: Path, folder: Path, root: Path) -> Iterator[Found]:
@@ -69,23 +65,23 @@ def _in_folder(path: Path, folder: Path, root: Path) -> Iterator[Found]:
             yield found
 
 
-def _file(path: Path, folder: Path, root: Path) -> Found:
-    there = path.absolute()
-    if not path.is_file():
-        missing = UsageError(f"there is no file '{path}'", hint="name a workflow or its file")
-        return Found(path.stem, path, error=missing)
-    if path.suffix not in SUFFIXES:
-        known = ", ".join(SUFFIXES)
-        odd = UsageError(f"'{path}' is no file of a workflow", hint=f"these end in {known}")
-        return Found(path.stem, path, error=odd)
-    return look_at(there, in_folder=there.parent.resolve() == folder.resolve(), root=root)
-
-
-def _called(name: str, folder: Path) -> Found:
+def _one(name: str, folder: Path, root: Path) -> Found:
+    """Load a workflow or a file."""
+    try:
+        file = named_file(name)
+    except UsageError as error:
+        return Found(Path(name).stem, Path(name), error=error)
+    if file is not None:
+        return _file(file, folder, root)
     try:
         return look_at(find(name, folder), in_folder=True)
     except EngineError as error:
         return Found(name, folder / name, error=error)
+
+
+def _file(path: Path, folder: Path, root: Path) -> Found:
+    there = path.absolute()
+    return look_at(there, in_folder=there.parent.resolve() == folder.resolve(), root=root)
 
 
 def _tell(found: Found, mask: Callable[[str], str], *, explaining: bool) -> None:

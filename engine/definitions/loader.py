@@ -76,6 +76,23 @@ def file_of(name: str, folder: Path) -> Path | None:
     return found[0] if found else None
 
 
+def named_file(named: str) -> Path | None:
+    """Give the file that is named; None if it is a workflow, by neither an ending nor a folder.
+
+    Raises `UsageError` if it is not there, or no file of a workflow by its ending.
+    """
+    if not named.endswith(SUFFIXES) and os.sep not in named:
+        return None
+    path = Path(named)
+    if not path.is_file():
+        raise UsageError(f"there is no file '{path}'", hint="name a workflow or its file")
+    if path.suffix not in SUFFIXES:
+        raise UsageError(
+            f"'{path}' is no file of a workflow", hint=f"these end in {', '.join(SUFFIXES)}"
+        )
+    return path
+
+
 def load_file(path: Path) -> Definition:
     """Load the workflow in a file. Raises `DefinitionError` with file and line if it is wrong."""
     return _loaded(path, in_folder=False)

@@ -9,8 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
-from engine.definitions import load, load_file
-from engine.definitions.loader import SUFFIXES
+from engine.definitions.loader import load, load_file, named_file
 from engine.errors import UsageError
 from engine.model import Definition
 from engine.paths import find_paths, pipelines_folder
@@ -75,13 +74,15 @@ def _definition(workflow: Workflow | Definition | str | Path) -> Definition:
         raise UsageError(
             f"workflow is {workflow!r}", hint="give a Workflow, its name, or the path of its file"
         )
-    if isinstance(workflow, Path) or "/" in workflow or workflow.endswith(SUFFIXES):
-        path = Path(workflow).absolute()
+    named = str(workflow.absolute()) if isinstance(workflow, Path) else workflow
+    file = named_file(named)
+    if file is not None:
+        path = file.absolute()
         _on_path(path.parent.parent)
         return load_file(path)
     pipelines = pipelines_folder({})
     _on_path(pipelines.parent)
-    return load(workflow, pipelines)
+    return load(named, pipelines)
 
 
 def _on_path(root: Path) -> None:
