@@ -123,7 +123,7 @@ class Workflow:
     def _tied(self, ordered: graph.Graph) -> tuple[Step, ...]:
         if not any(isinstance(step.when, Condition) for step in self.steps):
             return tuple(self.steps)
-        from engine.tied import tie
+        from engine.workflow_conditions import tie
 
         return tie(self.steps, ordered, self.params)
 

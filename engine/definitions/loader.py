@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
-from engine.definitions.raised import raised_by
+from engine.definitions.python_faults import raised_by
 from engine.errors import DefinitionError, EngineError, UsageError
 from engine.model import Definition, check_name
 from engine.naming import BACKFILL_SUFFIX, did_you_mean

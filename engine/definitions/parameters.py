@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from engine.definitions.fields import PARAMETER
-from engine.definitions.forms import Asked, Faults, is_plain
-from engine.definitions.mapped import Mapped, read_fields
+from engine.definitions.forms import Asked, Faults, is_plain, is_secret, unique_pairs
+from engine.definitions.mappings import Mapped, read_fields
 from engine.definitions.nodes import DIGITS_MAX, Kind, Node
-from engine.definitions.several import is_secret, unique_pairs
 from engine.errors import DefinitionError
 from engine.model import REQUIRED, Param
 from engine.params import CHOICE, TYPE_NAMES, check_param
