@@ -14,7 +14,7 @@ from engine.definitions import collection_forms, forms, time_forms
 from engine.definitions.forms import Asked, Form
 from engine.definitions.nodes import Kind, Node
 from engine.model import ALERT_ON, OVERLAP, RETRIES_MAX, OnOverrun, TriggerRule
-from engine.params import TYPE_NAMES
+from engine.param_values import TYPE_NAMES
 
 
 class Body(StrEnum):

@@ -10,7 +10,8 @@ from engine.definitions.mappings import Mapped, read_fields
 from engine.definitions.nodes import DIGITS_MAX, Kind, Node
 from engine.errors import DefinitionError
 from engine.model import REQUIRED, Param
-from engine.params import CHOICE, TYPE_NAMES, check_param
+from engine.param_values import CHOICE, TYPE_NAMES
+from engine.params import check_param
 
 
 def read_params(workflow: Mapped, faults: Faults) -> dict[str, Param]:

@@ -24,7 +24,7 @@ from engine.definitions.schema import schema
 from engine.definitions.source import read_source
 from engine.errors import DefinitionError
 from engine.model import Param, Shell, Step
-from engine.params import TYPE_NAMES
+from engine.param_values import TYPE_NAMES
 from engine.workflow import Workflow
 
 HERE = Path(__file__).resolve().parent

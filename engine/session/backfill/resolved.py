@@ -9,9 +9,9 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from engine import params as parameters
-from engine.errors import ParameterError, UsageError
+from engine.errors import UsageError
 from engine.model import Definition, Param, Step, check_name
-from engine.naming import BACKFILL_SUFFIX, did_you_mean
+from engine.naming import BACKFILL_SUFFIX
 from engine.session.asked import Asked, resolve_request, today_of
 from engine.session.backfill.recorded import FIRST, LAST, PARAM, WORKERS
 from engine.session.compiled import Compiled, compile_definition
@@ -99,15 +99,10 @@ def resolve(definition: Definition, request: BackfillRequest, environment: Envir
 
 def _param(definition: Definition, request: BackfillRequest) -> Param:
     """Give the parameter that the backfill goes over."""
-    name, workflow = request.param, definition.name
+    name = request.param
     found = definition.params.get(name)
     if found is None:
-        there = ", ".join(definition.params)
-        hint = f"its parameters are {there}" if there else "it takes no parameters"
-        raise ParameterError(
-            f"workflow '{workflow}' has no parameter '{name}'",
-            hint=f"{did_you_mean(name, definition.params)} {hint}".lstrip(),
-        )
+        raise parameters.unknown_param(name, definition.params, definition.name)
     if found.type not in (date, int):
         raise UsageError(
             f"a backfill goes over dates or whole numbers, and parameter '{name}' is neither",
