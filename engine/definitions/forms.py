@@ -12,9 +12,9 @@ from typing import Any
 
 from engine.definitions.nodes import Kind, Node
 from engine.definitions.source import FAULTS_SHOWN_MAX, Source
+from engine.durations import DURATION_S_MAX, parse_duration
 from engine.errors import DefinitionError, Fault
-from engine.model import DURATION_S_MAX, check_name, parse_duration
-from engine.naming import NAME_LENGTH_MAX
+from engine.naming import NAME_LENGTH_MAX, check_name
 from engine.text import printable
 
 

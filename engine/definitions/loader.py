@@ -13,8 +13,8 @@ from types import ModuleType
 
 from engine.definitions.python_faults import raised_by
 from engine.errors import DefinitionError, EngineError, UsageError
-from engine.model import Definition, check_name
-from engine.naming import BACKFILL_SUFFIX, did_you_mean
+from engine.model import Definition
+from engine.naming import BACKFILL_SUFFIX, check_name, did_you_mean
 from engine.workflow import Workflow
 
 ATTRIBUTE = "workflow"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine import params as parameters
 from engine.errors import UsageError
-from engine.model import Definition, Param, Step, check_name
-from engine.naming import BACKFILL_SUFFIX
+from engine.model import Definition, Param, Step
+from engine.naming import BACKFILL_SUFFIX, check_name
 from engine.session.asked import Asked, resolve_request, today_of
 from engine.session.backfill.recorded import FIRST, LAST, PARAM, WORKERS
 from engine.session.compiled import Compiled, compile_definition
