@@ -239,6 +239,14 @@ def to_json(params: Mapping[str, Any]) -> str:
     return json.dumps(plain, ensure_ascii=False, sort_keys=True, allow_nan=False)
 
 
+def recorded_texts(text: str) -> dict[str, str]:
+    """Give each value that `to_json` recorded as the text that `--set` would take for it."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in json.loads(text).items()
+    }
+
+
 def from_json(params: Mapping[str, Param], text: str) -> dict[str, Any]:
     """Read back what `to_json` recorded; raise `ParameterError` if it no longer fits `params`."""
     hint = "start anew with --fresh"

@@ -108,8 +108,8 @@ def _read_codes(asked: Asked, node: Node, form: Form) -> Any:
     return [item.value for item in node.value]
 
 
-def anything(words: str, kind: Kind, schema: dict[str, Any], example: str = "") -> Form:
-    """A collection that its owner reads."""
+def nested(words: str, kind: Kind, schema: dict[str, Any], example: str = "") -> Form:
+    """A mapping or a list that is given as its node: whoever asked reads what is in it."""
 
     def read(asked: Asked, node: Node, form: Form) -> Any:
         if node.kind is kind:

@@ -56,14 +56,14 @@ class Table:
 
 
 _PATH = forms.filled("a path", "data/in.csv")
-_PARAMS = collection_forms.anything("a mapping of parameters", Kind.MAPPING, {"type": "object"})
-_STEPS = collection_forms.anything(
+_PARAMS = collection_forms.nested("a mapping of parameters", Kind.MAPPING, {"type": "object"})
+_STEPS = collection_forms.nested(
     "a list of steps",
     Kind.LIST,
     {"type": "array", "minItems": 1},
     "[{name: a, command: make}]",
 )
-_VALUES = collection_forms.anything("a list of values", Kind.LIST, {"type": "array", "minItems": 1})
+_VALUES = collection_forms.nested("a list of values", Kind.LIST, {"type": "array", "minItems": 1})
 
 WORKFLOW = Table.of(
     {

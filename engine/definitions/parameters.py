@@ -44,7 +44,7 @@ def _read_param(key: Node, value: Node, faults: Faults) -> tuple[Any, dict[str, 
     if value.kind is Kind.MAPPING:
         read = Mapped(asked.what, value)
         read_fields(read, PARAMETER, faults)
-        return _told(read, asked), read.keys
+        return _from_mapping(read, asked), read.keys
     if value.kind in (Kind.NOTHING, Kind.LIST):
         hint = "write a default, {type: str} for one that must be given, or {choices: […], …}"
         return asked.wrong(f"is {value.shown()}", hint), {}
@@ -55,7 +55,7 @@ def _read_param(key: Node, value: Node, faults: Faults) -> tuple[Any, dict[str, 
     return Param(_BY_DEFAULT[value.kind], default), {}
 
 
-def _told(read: Mapped, asked: Asked) -> Param | None:
+def _from_mapping(read: Mapped, asked: Asked) -> Param | None:
     """Make a parameter of what its mapping says."""
     default: Any = read.values.get("default")
     choices, named = read.values.get("choices"), read.values.get("type")

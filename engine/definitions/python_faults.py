@@ -22,7 +22,7 @@ def raised_by(error: BaseException, *, root: Path, file: Path) -> DefinitionErro
         caret = " " * max(0, (error.offset or 1) - 1 - indent) + "^"
         text = f"{type(error).__name__}: {error.msg}"
         excerpt = f"    {line.strip()}\n    {caret}"
-        return _told(Fault(text, hint, error.filename, error.lineno, excerpt=excerpt))
+        return _error_of(Fault(text, hint, error.filename, error.lineno, excerpt=excerpt))
     text = traceback.format_exception_only(error)[-1].strip()
     if isinstance(error, EngineError):
         text = error.message
@@ -30,11 +30,11 @@ def raised_by(error: BaseException, *, root: Path, file: Path) -> DefinitionErro
         hint = f"install '{error.name}' into this environment, or mend the import"
     frame = _own_frame(root, error)
     if frame is None:
-        return _told(Fault(text, hint, str(file), 1))
-    return _told(Fault(text, hint, frame.filename, frame.lineno, excerpt=_pointed_at(frame)))
+        return _error_of(Fault(text, hint, str(file), 1))
+    return _error_of(Fault(text, hint, frame.filename, frame.lineno, excerpt=_pointed_at(frame)))
 
 
-def _told(fault: Fault) -> DefinitionError:
+def _error_of(fault: Fault) -> DefinitionError:
     fault = replace(fault, hint=fault.hint or "mend the line shown")
     return DefinitionError(str(fault), hint=fault.hint, faults=(fault,))
 

@@ -7,6 +7,7 @@ import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from engine import params as parameters
 from engine.errors import StoreError
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ def command_again(history: History, environment: Environment, run: dict[str, Any
 
     only = ",".join(json.loads(run["only_steps"]))
     words = [*environment.command, "run", run["workflow"], "--only", only]
-    for name, value in json.loads(run["params"]).items():
-        words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    for name, text in parameters.recorded_texts(run["params"]).items():
+        words += ["--set", f"{name}={text}"]
     keys = history.keys(run["run_id"])
     for row in history.steps(run["run_id"]):
         if row["marked_by"] is None:

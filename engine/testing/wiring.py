@@ -22,7 +22,7 @@ from engine.secrets import Secrets
 from engine.session.asked import Asked
 from engine.session.compiled import plan_of
 from engine.testing.clock import VirtualClock
-from engine.testing.held import HeldFiles, HeldLogs, HeldOutputs, HeldValues
+from engine.testing.in_memory import HeldFiles, HeldLogs, HeldOutputs, HeldValues
 from engine.testing.inline import Escaped, InlineWorkers
 from engine.testing.outcome import FinalContext, Outcome, StepOutcome
 from engine.text import printable_lines
