@@ -155,7 +155,7 @@ PARAMETER = Table.of(
     Field(
         "type",
         forms.one_of(TYPE_NAMES),
-        "of what kind its values are; if left out, `default` tells",
+        "the type of its values; if left out, that of `default`",
     ),
     Field("default", _scalar(), "its value where none is given; without one it is required"),
     Field("choices", _VALUES, "all the values it may have"),
