@@ -15,8 +15,8 @@ from engine.errors import StoreBusy, StoreError
 from engine.events import Action, BackOff, EndRun
 from engine.frontier import Frontier
 from engine.live import Live, LiveAttempts
-from engine.model import OnOverrun, RunStatus, StepStatus, TriggerRule
-from engine.runner import Runner
+from engine.model import OnOverrun, RunStatus, Step, StepStatus, TriggerRule
+from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.stopping import Stopping
 from engine.trigger import Decision
@@ -326,7 +326,12 @@ def cancelled_is_interrupted(patch: Patch) -> None:
 
 def seldom_looks(patch: Patch) -> None:
     """The engine looks for a request to cancel every five seconds."""
-    patch.setattr(runner, "LOOK_S", 5.0)
+    begin = Runner.__init__
+
+    def wrong(self: Runner, scheduler: Scheduler, steps: Sequence[Step], ports: Ports) -> None:
+        begin(self, scheduler, steps, replace(ports, look_s=5.0))
+
+    patch.setattr(Runner, "__init__", wrong)
 
 
 def impatient_retry(patch: Patch) -> None:
