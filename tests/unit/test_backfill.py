@@ -13,15 +13,25 @@ import pytest
 
 from engine import Step, Workflow
 from engine.clock import SystemClock
-from engine.errors import AlreadyRunning, DefinitionError, UsageError
+from engine.errors import (
+    AlreadyRunning,
+    DefinitionError,
+    StoreFull,
+    SupersededError,
+    UsageError,
+)
 from engine.events import Event, StopRequested
 from engine.model import AttemptOutcome, Param
 from engine.ports import Job, Paths
 from engine.secrets import Secrets
 from engine.session import Environment
+from engine.session.backfill import runs
+from engine.session.backfill.launch import run_backfill
 from engine.session.backfill.recorded import words
 from engine.session.backfill.resolved import VALUES_MAX, Backfill, BackfillRequest, resolve
 from engine.session.backfill.workers import RunAttempt, RunWorkers, verdict_of
+from store.database import open_reader
+from store.history import History
 from tests.fakes import FakeClock
 
 if TYPE_CHECKING:
@@ -43,15 +53,19 @@ WORKFLOW = Workflow(
 REQUEST = BackfillRequest("n", "1", "3")
 
 
-def resolved(home: Path, request: BackfillRequest, **environ: str) -> Backfill:
-    """Resolve a backfill of the shop."""
-    environment = Environment(
+def environment(home: Path, **environ: str) -> Environment:
+    """Make a place for runs, with a clock that runs."""
+    return Environment(
         paths=Paths(home, home, f"sqlite:///{home}/runs.db"),
         secrets=Secrets(home, environ),
         clock=SystemClock(),
         environ=environ,
     )
-    return resolve(WORKFLOW.definition(), request, environment)
+
+
+def resolved(home: Path, request: BackfillRequest, **environ: str) -> Backfill:
+    """Resolve a backfill of the shop."""
+    return resolve(WORKFLOW.definition(), request, environment(home, **environ))
 
 
 def over(home: Path, param: str, first: str, last: str, **more: Any) -> list[str]:
@@ -296,3 +310,32 @@ def test_a_fault_of_ours_is_an_outcome(caplog: pytest.LogCaptureFixture) -> None
         "stopped before its run began",
     ]
     assert 'raise LookupError("lost")' in caplog.text
+
+
+def test_what_the_store_refuses_one_run_ends_them_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next runs would use up, on a full disk, the room that is kept for the backfill's end."""
+    made = []
+
+    def run_value(_filling: object, step: str, *_: object) -> dict[str, Any]:
+        made.append(step)
+        if step == "1":
+            raise SupersededError("run 9 has just been pruned")
+        if step == "2":
+            raise StoreFull("the disk is full")
+        return report("ok")
+
+    monkeypatch.setattr(runs, "run_value", run_value)
+    with pytest.raises(StoreFull):
+        run_backfill(WORKFLOW.definition(), REQUEST, environment(tmp_path))
+    reader = open_reader(tmp_path / "runs.db")
+    history = History(reader)
+    run, steps = history.run(1), history.steps(1)
+    reader.close()
+    assert (run["status"], run["note"]) == ("interrupted", "the disk is full")
+    assert [(step["status"], step["note"] or "") for step in steps[:2]] == [
+        ("failed", "run 9 has just been pruned"),
+        ("interrupted", "its engine stopped"),
+    ]
+    assert made == ["1", "2"]

@@ -10,7 +10,7 @@ from threading import Event as Flag
 from typing import Any
 
 from engine import notes
-from engine.errors import EngineError
+from engine.errors import EngineError, StoreError, SupersededError
 from engine.events import AttemptFinished, Event, StopRequested
 from engine.model import AttemptOutcome, StepStatus
 from engine.ports import Clock, Job
@@ -51,6 +51,7 @@ class RunAttempt:
             error = "stopped before its run began"
         except EngineError as fault:
             error = fault.message
+            self._workers.mind(fault)
         except Exception as fault:
             error = f"the engine failed: {type(fault).__name__}: {fault}"
             logger.exception("the engine failed: please report it with these lines")
@@ -116,11 +117,25 @@ class RunWorkers(ThreadWorkers):
         self.start = start
         self.clock: Clock = tools.clock
         self._stops: list[StopRequested] = []  # signals, as they came
+        self._fault: StoreError | None = None
         self._asked: dict[tuple[int, int], str] = {}
 
+    def mind(self, fault: EngineError) -> None:
+        """Take in why a run could not be made: what the store will not do for the next either.
+
+        On a full disk the next would use up what was kept free for the ends of runs.
+        """
+        if isinstance(fault, StoreError) and not isinstance(fault, SupersededError):
+            self._fault = self._fault or fault
+
     def wait(self, timeout_s: float | None) -> list[Event]:
-        """Pass a second signal on at once: runs that are being stopped are not asked again."""
+        """Pass a second signal on at once: runs that are being stopped are not asked again.
+
+        Raises the `StoreError` that a run has met.
+        """
         events = super().wait(timeout_s)
+        if self._fault is not None:
+            raise self._fault
         for event in events:
             if isinstance(event, StopRequested):
                 self._stops.append(event)
@@ -141,7 +156,12 @@ class RunWorkers(ThreadWorkers):
         return self._stops[-1] if self._stops else StopRequested("the end of its backfill")
 
     def remind(self, run: RunAttempt) -> None:
-        """Tell a run that begins what was asked while it was not there to be told."""
+        """Tell a run that begins what was asked while it was not there to be told.
+
+        Raises the `StoreError` that an earlier run has met.
+        """
+        if self._fault is not None:
+            raise self._fault
         reason = self._asked.get((run.step, run.number))
         if reason is not None:
             run.stop(reason)
