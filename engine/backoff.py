@@ -45,7 +45,8 @@ def after_failure(
         return True, 0.0
     from tenacity import wait_exponential
 
-    bound = wait_exponential(multiplier=step.backoff_s, max=step.backoff_s_max)
+    highest = max(step.backoff_s, step.backoff_s_max)
+    bound = wait_exponential(multiplier=step.backoff_s, max=highest)
     return True, bound(state or _state(number, failure=failure)) * clock.random()
 
 

@@ -40,6 +40,7 @@ class Board:
         self._fresh: list[int] = []  # restored, and not yet decided about
         self._ahead: set[int] = set()  # restored as ended, above which something has not
         self._counts_as: dict[int, StepStatus] = {}
+        self._failed_above: set[int] = set()  # of those
         self._cleanup = False
         self._by_rank = graph.ranked()
         self._rank = sorted(range(count), key=self._by_rank.__getitem__)  # the inverse
@@ -152,7 +153,10 @@ class Board:
 
     def _pass_on(self, step: int) -> list[int]:
         """Count an ended step; give those downstream that it was the last to wait for."""
-        return self._frontier.end(step, self.ended_as(step))
+        if step in self._counts_as:
+            is_failure = step in self._failed_above
+            return self._frontier.end_as(step, self.ended_as(step), is_failure=is_failure)
+        return self._frontier.end(step, self.status[step])
 
     def ended_as(self, step: int) -> StepStatus:
         """Give the status that the steps after an ended one see."""
@@ -196,6 +200,8 @@ class Board:
             self.used[step] = state.used
             if state.counts_as is not None:
                 self._counts_as[step] = state.counts_as
+            if state.failed_above:
+                self._failed_above.add(step)
             if state.status in ENDED_STEP:
                 self.status[step] = state.status
             elif state.next_attempt_at is not None:

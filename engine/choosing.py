@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -61,6 +61,7 @@ def _choose_one(name: str, chosen: Chosen) -> Choice:
         status=_S.SKIPPED,
         note=f"{NOT_CHOSEN}; {why}",
         counts_as=_counts_as(old),
+        failed_above=old.failed_above,
     )
 
 
@@ -71,10 +72,10 @@ def _told(old: Past, run_id: int) -> str:
 
 
 def _counts_as(old: Past) -> StepStatus:
-    """Say what the steps after it take it for: as it ended, a skip by a failure as a failure."""
+    """Say what the steps after it take it for: as it ended."""
     if old.status in _KEPT or old.status not in ENDED_STEP:
         return _S.CANCELLED  # nothing of it can be used
-    return _S.FAILED if old.failed_above else old.status
+    return old.status
 
 
 def missing(
@@ -83,21 +84,42 @@ def missing(
     """Give the first chosen step whose trigger rule what is above it can never satisfy.
 
     An upstream that is not chosen counts as it ended in the run before. One that never ended there
-    keeps every step after it from running, one that did not end well those that ask for success.
+    keeps every step after it from running, one that did not end well those that ask for success;
+    so does one whose values are gone, at any distance: steps may read what is far above them.
     """
+    sound: set[int] = set()
     for step, rule, choice in zip(steps, rules, choices, strict=True):
         if choice.what != "run":
             continue
         for up in step.upstreams:
             if why := _why_missing(steps[up].name, rule, choices[up], chosen):
                 return Missing(step.name, steps[up].name, why)
+        if rule in _ASKS_FOR_SUCCESS:
+            for up in _above(step, steps, sound):
+                if choices[up].what == NOT_CHOSEN and _was_kept(steps[up].name, chosen):
+                    return Missing(step.name, steps[up].name, choices[up].why)
     return None
+
+
+def _above(step: Fresh, steps: Sequence[Fresh], sound: set[int]) -> Iterator[int]:
+    """Go through the steps above one, except those that are `sound`, and all above them."""
+    pending = list(step.upstreams)
+    while pending:
+        up = pending.pop()
+        if up not in sound:
+            yield up
+            sound.add(up)
+            pending += steps[up].upstreams
+
+
+def _was_kept(name: str, chosen: Chosen) -> bool:
+    return name in chosen.past and chosen.past[name].status in _KEPT
 
 
 def _why_missing(name: str, rule: TriggerRule, up: Choice, chosen: Chosen) -> str:
     if up.what != NOT_CHOSEN:
         return ""
     if name not in chosen.past:
-        return "has not run"
-    ended_badly = up.counts_as in (_S.FAILED, _S.CANCELLED, _S.INTERRUPTED)
+        return "has not run with these parameters"
+    ended_badly = up.failed_above or up.counts_as in (_S.FAILED, _S.CANCELLED, _S.INTERRUPTED)
     return up.why if ended_badly and rule in _ASKS_FOR_SUCCESS else ""

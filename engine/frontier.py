@@ -28,9 +28,20 @@ class Frontier:
 
     def end(self, step: int, status: StepStatus) -> list[int]:
         """Count an ended step; give the downstream steps about which can be decided now."""
+        root = _NONE if status in _PLAIN else self._root_of(step, status)
+        return self._end(step, status, root)
+
+    def end_as(self, step: int, status: StepStatus, *, is_failure: bool) -> list[int]:
+        """Count a step as it ended in another run, whatever is above it in this one.
+
+        `is_failure` says that a failure caused its skip there.
+        """
+        is_root = is_failure or status is StepStatus.FAILED
+        return self._end(step, status, step if is_root else _NONE)
+
+    def _end(self, step: int, status: StepStatus, root: int) -> list[int]:
         plain = status in _PLAIN
-        if not plain:
-            self._root[step] = self._root_of(step, status)
+        self._root[step] = root
         unended = self._unended
         due = []
         for down in self._graph.downstreams[step]:

@@ -54,11 +54,13 @@ class StepState:
     """A step as a run takes it over.
 
     `used` counts the attempts made earlier that count against its budget; `next_attempt_at` is
-    when the retry it waits for is due, None if it does not wait; `counts_as` is what the trigger
-    rules of those downstream take an ended step for, None if for what it is.
+    when the retry it waits for is due, None if it does not wait; `counts_as` is what those
+    downstream take an ended step for, None if for what it is; `failed_above` says that a failure
+    had caused its skip.
     """
 
     status: StepStatus = StepStatus.WAITING
     used: int = 0
     next_attempt_at: float | None = None
     counts_as: StepStatus | None = None
+    failed_above: bool = False

@@ -51,10 +51,11 @@ class Fresh:
 class Choice:
     """What becomes of a step, and `why`: `what` is reuse, redo, new, or marked as done.
 
-    Of a run of chosen steps it is run, keep, or not chosen; then `counts_as` is what the trigger
-    rules of the steps after it take it for. A step with a `status` has ended as the run begins;
-    a redone one starts with `used` attempts spent and is not tried before `retry_at`. `own_key`
-    says that its idempotency key is the new run's, not `key_run`'s.
+    Of a run of chosen steps it is run, keep, or not chosen; then `counts_as` is what the steps
+    after it take it for, and `failed_above` says that a failure had caused its skip. A step with a
+    `status` has ended as the run begins; a redone one starts with `used` attempts spent and is not
+    tried before `retry_at`. `own_key` says that its idempotency key is the new run's, not
+    `key_run`'s.
     """
 
     what: str
@@ -68,6 +69,7 @@ class Choice:
     own_key: bool = False
     lost: int = 0
     counts_as: StepStatus | None = None
+    failed_above: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
@@ -54,6 +55,27 @@ def printable_lines(text: str) -> list[str]:
     """Give the lines of `text`, printable, with tabs as spaces and no empty ones at the end."""
     lines = text.replace("\r\n", "\n").rstrip().split("\n")
     return [printable(line.expandtabs(4)) for line in lines] if text.strip() else []
+
+
+def shell_line(words: Sequence[str]) -> str:
+    r"""Give a command line to paste into a shell; what cannot be shown stands there as `$'\x0a'`.
+
+    In that form bash, zsh and ksh read it; all others are quoted for any shell.
+    """
+    return " ".join(_shell_word(word) for word in words)
+
+
+def _shell_word(word: str) -> str:
+    if not _HOSTILE.search(word):
+        return shlex.quote(word)
+    plain = word.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{_HOSTILE.sub(_shell_escaped, plain)}'"
+
+
+def _shell_escaped(match: re.Match[str]) -> str:
+    is_byte = "\udc80" <= match[0] <= "\udcff"  # of a name that is not UTF-8
+    code = match[0].encode("utf-8", "surrogateescape" if is_byte else "surrogatepass")
+    return "".join(f"\\x{byte:02x}" for byte in code)
 
 
 def columns(text: str) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from engine import params as parameters
 from engine.errors import StoreError
+from engine.text import shell_line
 
 if TYPE_CHECKING:
     from engine.session.environment import Environment
@@ -28,7 +28,7 @@ def resume_command(environment: Environment, run: dict[str, Any]) -> str:
     words = [*environment.command, *words]
     if run["started_by"] == "timer":
         words = ["sudo", "-u", run["user"], *words]
-    return shlex.join(words)
+    return shell_line(words)
 
 
 def command_again(history: History, environment: Environment, run: dict[str, Any]) -> str:
@@ -49,4 +49,4 @@ def command_again(history: History, environment: Environment, run: dict[str, Any
             with suppress(StoreError):  # damaged: then it has to be given anew
                 value = decode(history.load(run["run_id"], row["step"], key))
                 words += ["--output", f"{key}={as_text(value)}"]
-    return shlex.join(words)
+    return shell_line(words)

@@ -202,6 +202,7 @@ def _states(decision: Decision, clock: SystemClock) -> list[StepState]:
             used=choice.used,
             next_attempt_at=None if choice.retry_at is None else clock.instant(choice.retry_at),
             counts_as=choice.counts_as,
+            failed_above=choice.failed_above,
         )
         for choice in decision.choices
     ]

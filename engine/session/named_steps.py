@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -109,7 +110,9 @@ def _values(step: str, assignments: Iterable[str]) -> dict[str, Any]:
 def _value(text: str) -> Any:
     """Read JSON where it is some; anything else is text."""
     try:
-        return json.loads(text, parse_constant=_no_json, object_pairs_hook=_object)
+        return json.loads(
+            text, parse_constant=_no_json, parse_float=_number, object_pairs_hook=_object
+        )
     except (ValueError, RecursionError):
         return text
 
@@ -129,6 +132,13 @@ def as_text(value: Any) -> str:
 
 def _no_json(word: str) -> None:
     raise ValueError(word)  # NaN and its like
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(text)  # more than a float holds is no number here
+    return number
 
 
 def _encoded(values: Mapping[str, Any], secrets: Secrets) -> list[tuple[str, Encoded]]:

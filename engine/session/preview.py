@@ -95,7 +95,8 @@ def _condition(
         unsure = [names[up] for up in upstreams if up in conditional]
     told = proviso(unsure, definition.when)
     if definition.trigger_rule is TriggerRule.ONE_FAILED and not any(
-        choices and choices[up].counts_as is StepStatus.FAILED for up in upstreams
+        choices and (choices[up].failed_above or choices[up].counts_as is StepStatus.FAILED)
+        for up in upstreams
     ):
         return f"a dependency fails and {told}" if told else "a dependency fails"
     return told

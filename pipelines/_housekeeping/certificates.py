@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,7 +41,7 @@ _REST = r"""["']?(?P<path>/[^\s"';,]+)"""
 SERVERS = (
     Server(
         ("etc/nginx/*.conf", "etc/nginx/conf.d/*.conf", "etc/nginx/sites-enabled/*"),
-        re.compile(r"^\s*ssl_certificate\s+" + _REST, re.MULTILINE),
+        re.compile(r"^(?:[^#\n]*?[\s;{}])??ssl_certificate\s+" + _REST, re.MULTILINE),
     ),
     Server(
         (
@@ -74,11 +74,10 @@ def find(ctx: Any) -> Found:
 
 def find_under(root: Path) -> Found:
     """List certificates at their usual places and those that servers are set up with, each once."""
-    paths, unread = [], list[str]()
-    for path in (*_usual(root, unread), *_configured(root, unread)):
-        if path not in paths:
-            paths.append(path)
-    return Found(count=len(paths[:FILES_MAX]), paths=paths[:FILES_MAX], unread=unread)
+    unread, named = list[str](), list[str]()
+    every = [*_usual(root, unread), *_configured(root, unread, named)]
+    paths = list(dict.fromkeys(every))[:FILES_MAX]
+    return Found(count=len(paths), paths=paths, named=named, unread=unread)
 
 
 def _usual(root: Path, unread: list[str]) -> Iterator[str]:
@@ -94,7 +93,7 @@ def _usual(root: Path, unread: list[str]) -> Iterator[str]:
                 yield str(path)
 
 
-def _configured(root: Path, unread: list[str]) -> Iterator[str]:
+def _configured(root: Path, unread: list[str], named: list[str]) -> Iterator[str]:
     for server in SERVERS:
         configs = [path for pattern in server.configs for path in sorted(root.glob(pattern))]
         for config in configs[:CONFIGS_MAX]:
@@ -106,8 +105,11 @@ def _configured(root: Path, unread: list[str]) -> Iterator[str]:
             except OSError:  # a folder, or a link to nothing
                 continue
             else:
-                for found in server.setting.finditer(text):
-                    yield from _files(root / found["path"].lstrip("/"))
+                settings = [found["path"] for found in server.setting.finditer(text)]
+                for path in (root / one.lstrip("/") for one in settings if "$" not in one):
+                    if os.path.isfile(path):
+                        named.append(str(path))
+                    yield from _files(path)
 
 
 def _files(path: Path) -> Iterator[str]:
@@ -125,15 +127,18 @@ def look(ctx: Any) -> Certificates:
     if not have("openssl"):
         raise Skip("no openssl on this machine to read certificates with")
     found: Found = ctx["find_certificates"]
-    known = read(found["paths"], datetime.now(UTC))
+    known = read(found["paths"], datetime.now(UTC), found["named"])
     ctx.log.info("%d certificates, %d unread", len(known["certificates"]), len(known["unread"]))
     return known
 
 
-def read(paths: Iterable[str], now: datetime) -> Certificates:
-    """Read the first certificate of each file; of two files with the same one the first counts."""
+def read(paths: Iterable[str], now: datetime, named: Sequence[str] = ()) -> Certificates:
+    """Read the first certificate of each file; of two files with the same one the first counts.
+
+    Files that servers are told by name to use are `named`: these must be certificates.
+    """
     certificates: dict[tuple[str, str], Certificate] = {}
-    unread = []
+    unread, broken = [], []
     for path in paths:
         try:
             out, _ = ask((*_OPENSSL, path))
@@ -141,10 +146,12 @@ def read(paths: Iterable[str], now: datetime) -> Certificates:
         except (Skip, ValueError):
             if not os.access(path, os.R_OK):
                 unread.append(path)
+            elif path in named:
+                broken.append(path)
             continue
         certificates.setdefault((one["subject"], one["expires_at"]), one)
     ordered = sorted(certificates.values(), key=lambda one: (one["expires_at"], one["path"]))
-    return Certificates(certificates=ordered, unread=unread)
+    return Certificates(certificates=ordered, broken=broken, unread=unread)
 
 
 _OPENSSL = (

@@ -36,6 +36,7 @@ FAILED_LOGINS = Limits(20, None, None)  # a machine on the internet has more eve
 CAME_IN = Limits(None, 1, None)
 LARGE_FILES = Limits(1, None, None)
 STUCK = Limits(None, 1, None)
+BROKEN = Limits(None, 1, None)
 EXPIRES_DAYS_URGENT = 7
 
 
@@ -67,6 +68,8 @@ def judged(found: dict[str, Any], pruned: Any, expiry_days: int) -> Iterator[Fin
         yield from of_disks(found["disks"])
     if found["certificates"]:
         yield from of_certificates(found["certificates"], expiry_days)
+        for path in found["certificates"]["broken"]:
+            yield from of_broken(path)
     if found["logins"]:
         yield from of_logins(found["logins"])
     if found["large_files"]:
@@ -106,6 +109,16 @@ def of_certificates(known: Certificates, expiry_days: int) -> Iterator[Finding]:
             where=path,
             todo=f"{renew}; look at it with: openssl x509 -noout -text -in {shlex.quote(path)}",
         )
+
+
+def of_broken(path: str) -> Iterator[Finding]:
+    """Tell of a file that a server is told to use, and cannot."""
+    yield from judge(
+        Measure(BROKEN, 1, "openssl finds no certificate in it"),
+        what="a server's certificate is broken",
+        where=path,
+        todo=f"put a sound one there; see: openssl x509 -noout -text -in {shlex.quote(path)}",
+    )
 
 
 def of_logins(logins: Logins) -> Iterator[Finding]:

@@ -60,10 +60,11 @@ class Logins(TypedDict):
 
 
 class Found(TypedDict):
-    """Files that may be certificates; `unread` could not be looked into."""
+    """Files that may be certificates, `named` by servers; `unread` could not be looked into."""
 
     count: int
     paths: list[str]
+    named: list[str]
     unread: list[str]
 
 
@@ -77,7 +78,11 @@ class Certificate(TypedDict):
 
 
 class Certificates(TypedDict):
-    """Certificates, the first to expire first; `unread` are files that are none or are closed."""
+    """Certificates, the first to expire first; `unread` are files that are gone or are closed.
+
+    `broken` are files that servers use as certificates, and that hold none.
+    """
 
     certificates: list[Certificate]
+    broken: list[str]
     unread: list[str]

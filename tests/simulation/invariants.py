@@ -141,9 +141,11 @@ def _judge(seen: RunSeen) -> tuple[list[StepStatus | None], list[int | None]]:
             final[action.step] = action.status
     root: list[int | None] = [None] * len(graph.names)
     for step in graph.order:
-        counts_as = seen.states[step].counts_as if seen.states else None
-        if StepStatus.FAILED in (final[step], counts_as):
+        state = seen.states[step] if seen.states else StepState()
+        if StepStatus.FAILED in (final[step], state.counts_as) or state.failed_above:
             root[step] = step
+        elif state.counts_as is not None:
+            pass  # as it ended before, whatever is above it now
         elif final[step] is StepStatus.SKIPPED and seen.plan.rules[step] in (
             TriggerRule.ALL_SUCCESS,
             TriggerRule.NONE_FAILED,

@@ -438,6 +438,7 @@ class _Taken(StepState):
             choice.used,
             choice.retry_at,
             choice.counts_as,
+            choice.failed_above,
             choice.note,
             choice.lost,
             choice.source_run,

@@ -120,7 +120,8 @@ def test_without_an_earlier_run(bench: Bench) -> None:
     with pytest.raises(UsageError) as raised:
         bench.run(bench.flow(), only=["transform"])
     assert raised.value.message == (
-        "--only: 'transform' needs 'fetch', which is neither chosen nor done (has not run)"
+        "--only: 'transform' needs 'fetch', which is neither chosen nor done"
+        " (has not run with these parameters)"
     )
     report = bench.run(bench.flow(), only=["fetch"])
     assert notes(report) == {"fetch": "", "transform": "not chosen", "end": "not chosen"}
@@ -193,6 +194,27 @@ def test_each_trigger_rule(bench: Bench) -> None:
 
 
 # -- marked steps ---------------------------------------------------------------------------------
+
+
+def test_conditions_see_steps_not_chosen_as_the_whole_run_did(bench: Bench) -> None:
+    """What a failure had skipped reads as skipped, although trigger rules count it as failed."""
+
+    def cleaning(ctx: Any) -> None:
+        bench.ran.append(ctx.status("end"))
+
+    workflow = bench.flow(ValueError("no")).add(
+        Step(
+            "clean",
+            cleaning,
+            depends_on=["end"],
+            trigger_rule="one_failed",
+            when='end.status == "skipped" and fetch.status == "ok"',
+        )
+    )
+    bench.run(workflow)
+    assert bench.ran == ["fetch", "transform", "skipped"]
+    assert statuses(bench.run(workflow, only=["clean"]))["clean"] == "ok"
+    assert bench.ran == ["skipped"]
 
 
 def test_what_was_done_with_other_values_is_redone(bench: Bench) -> None:

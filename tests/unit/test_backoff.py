@@ -62,6 +62,11 @@ def test_own_bounds() -> None:
     assert delays(step(backoff=0), 1.0, (1, 2, 3)) == [0, 0, 0]
 
 
+def test_a_first_bound_above_the_last_holds() -> None:
+    """A `backoff` of an hour is one, although `backoff_max` is five minutes if it is not given."""
+    assert delays(step(backoff="1h"), 1.0, (1, 2)) == [3600, 3600]
+
+
 def test_the_ten_thousandth_attempt() -> None:
     """No number overflows."""
     assert delays(step(), 1.0, (10_000,)) == [300]

@@ -98,6 +98,18 @@ def test_values_that_cannot_be_used_are_not_kept() -> None:
     assert lack(R.ALL_DONE, past, **fault) is None
 
 
+def test_values_far_above_are_missed_too() -> None:
+    """`c` may read what `a` wrote: it is not run without, although all is well with `b`."""
+    fault = {"values_fault": lambda run, step: "damaged" if (run, step) == (7, "a") else ""}
+    past = {"a": OK, "b": OK}
+    for rule in (R.ALL_SUCCESS, R.NONE_FAILED):
+        assert lack(rule, past, **fault) == Missing("c", "a", "damaged")
+    assert lack(R.ALL_DONE, past, **fault) is None
+    for more in ({"marked": {"a": ""}}, {"marked": {"a": "", "b": ""}}):
+        assert lack(R.ALL_SUCCESS, past, **fault, **more) is None
+    assert lack(R.ALL_SUCCESS, past, **fault, marked={"b": ""}) == Missing("c", "a", "damaged")
+
+
 # What `b` was in the run before, and the rules under which `c`, chosen alone, may be run.
 MAY_RUN = [
     (OK, {*R}),
@@ -129,7 +141,7 @@ def test_why_it_is_missing() -> None:
         "failed in run 7",
         "skipped in run 7",
     ]
-    assert lack(R.ALL_DONE, {"a": OK}) == Missing("c", "b", "has not run")
+    assert lack(R.ALL_DONE, {"a": OK}) == Missing("c", "b", "has not run with these parameters")
 
 
 def test_chosen_and_marked_upstreams_are_there() -> None:
@@ -209,6 +221,8 @@ class NoSecrets:
         ("", ""),
         ("a=b", "a=b"),
         ("NaN", "NaN"),
+        ("1e999", "1e999"),
+        ("[-1e999]", "[-1e999]"),
         ("{not json", "{not json"),
         ("9" * 5000, "9" * 5000),
         ("[" * 100_000, "[" * 100_000),

@@ -11,7 +11,7 @@ import pytest
 from engine.errors import Skip
 from pipelines._housekeeping import certificates
 from pipelines._housekeeping.certificates import find_under, parse, read
-from pipelines._housekeeping.report import of_certificates
+from pipelines._housekeeping.report import of_broken, of_certificates
 from pipelines._housekeeping.shapes import Certificate, Certificates
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -59,7 +59,11 @@ def test_usual_places_hold_certificates_but_not_the_authorities(tmp_path: Path) 
     [
         ("nginx/sites-enabled/default", "    ssl_certificate /srv/tls/a.pem;\n", "srv/tls/a.pem"),
         ("nginx/conf.d/b.conf", 'server { }\n\tssl_certificate  "/srv/b.pem";', "srv/b.pem"),
+        ("nginx/nginx.conf", "http { server { ssl_certificate /srv/c.pem; } }\n", "srv/c.pem"),
+        ("nginx/nginx.conf", "listen 443;ssl_certificate /srv/c.pem;\n", "srv/c.pem"),
         ("nginx/nginx.conf", "# ssl_certificate /srv/c.pem;\n", None),
+        ("nginx/nginx.conf", "# server { ssl_certificate /srv/c.pem; }\n", None),
+        ("nginx/nginx.conf", "ssl_certificate /srv/$host.pem;\n", None),
         ("nginx/nginx.conf", "ssl_certificate_key /srv/c.key;\n", None),
         ("nginx/nginx.conf", "ssl_certificate $cert;\n", None),
         ("apache2/sites-enabled/x.conf", "SSLCertificateFile /srv/d.pem\n", "srv/d.pem"),
@@ -90,7 +94,7 @@ def test_haproxy_may_name_a_folder(tmp_path: Path) -> None:
 
 def test_a_machine_without_certificates(tmp_path: Path) -> None:
     """Nothing is found, and nothing is wrong."""
-    assert find_under(tmp_path) == {"count": 0, "paths": [], "unread": []}
+    assert find_under(tmp_path) == {"count": 0, "paths": [], "named": [], "unread": []}
 
 
 def test_closed_configurations_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +164,23 @@ def test_the_first_to_expire_comes_first_and_copies_once(
     known = read(["/late", key, "/soon", "/copy", "/none"], NOW)
     assert [one["path"] for one in known["certificates"]] == ["/soon", "/late"]
     assert known["unread"] == ["/none"]
+    assert known["broken"] == []
+
+
+def test_a_server_s_broken_certificate_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What a server names must be a certificate; a key beside it need not be one."""
+    broken = str(put(tmp_path / "etc/ssl/broken.pem"))
+    put(tmp_path / "etc/ssl/key.pem")
+    put(tmp_path / "etc/dovecot/dovecot.conf", "ssl_cert = </etc/ssl/broken.pem\n")
+    answers(monkeypatch, {})
+    found = find_under(tmp_path)
+    known = read(found["paths"], NOW, found["named"])
+    assert (found["count"], known["broken"], known["unread"]) == (2, [broken], [])
+    (finding,) = of_broken(broken)
+    assert (finding["severity"], finding["where"]) == ("warning", broken)
+    assert finding["what"] == "a server's certificate is broken"
 
 
 DAY_S = 86_400
@@ -187,7 +208,7 @@ def test_a_certificate_is_judged_by_its_days(
         expires_at=(NOW + timedelta(days=days_left)).isoformat(),
         days_left=days_left,
     )
-    found = list(of_certificates(Certificates(certificates=[one], unread=[]), 30))
+    found = list(of_certificates(Certificates(certificates=[one], broken=[], unread=[]), 30))
     assert [(f["severity"], f["what"]) for f in found] == ([(severity, what)] if severity else [])
     assert all(f["value"].startswith(value) for f in found)
     assert all(f["todo"].startswith("certbot renew; look at it with: openssl") for f in found)

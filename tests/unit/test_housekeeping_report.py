@@ -128,6 +128,7 @@ CERTIFICATES = Certificates(
             "days_left": 5.0,
         }
     ],
+    broken=[],
     unread=["/etc/c.pem"],
 )
 PRUNED = {

@@ -393,10 +393,22 @@ def test_a_step_counts_as_it_is_told_to() -> None:
     core = Core("a b>a:one_failed c>a:all_done d>a", states=[left, *[StepState()] * 3])
     assert core.at(0) == [EndStep(3, S.SKIPPED, 0, "dependency failed: a"), claim(1), claim(2)]
     assert core.at(1, ok(1), ok(2))[-1] == EndRun(RunStatus.OK, 1)
+    left = StepState(S.SKIPPED, counts_as=S.SKIPPED, failed_above=True)
+    core = Core("a b>a:one_failed", states=[left, StepState()])
+    assert core.at(0) == [claim(1)]
+    assert core.core.ended_as(0) is S.SKIPPED
     for counts_as in (S.INTERRUPTED, S.CANCELLED):
         states = [StepState(S.SKIPPED, counts_as=counts_as), StepState()]
         core = Core("a b>a:one_failed", states=states)
         assert core.at(0)[0] == EndStep(1, S.SKIPPED, 0, "no dependency failed")
+
+
+def test_a_step_counts_as_it_is_told_to_whatever_is_above_it() -> None:
+    """One that had skipped itself is not taken for skipped by a failure above it in this run."""
+    states = [StepState(), StepState(S.SKIPPED, counts_as=S.SKIPPED), StepState()]
+    core = Core("a b>a c>b:none_failed", states=states)
+    core.at(0)
+    assert core.at(1, bad(0))[-1] == claim(2, at=1)
 
 
 def test_all_done_already() -> None:

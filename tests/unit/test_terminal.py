@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +24,7 @@ from engine.text import (
     printable,
     printable_json,
     printable_lines,
+    shell_line,
 )
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -406,3 +409,12 @@ def test_no_line_is_ever_too_wide(rows: list[list[str]], width: int) -> None:
     for line in lines:
         assert columns(line) <= width
         assert printable(line) == line
+
+
+def test_a_command_can_be_pasted_whatever_its_words_hold() -> None:
+    """What a terminal must not be shown is escaped as the shell reads it back."""
+    words = ["it's", "two\nlines", "tab\tand 'quote' \\x41 $HOME", "\u202eabc\x9f\udcff", "é=€", ""]
+    line = shell_line(words)
+    assert printable(line) == line
+    read = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True)
+    assert os.fsdecode(read.stdout).split("\0")[:-1] == words
