@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from engine import graph
+from engine.definitions.dotted_names import Names
 from engine.definitions.fields import STEP, WORKFLOW, Body
 from engine.definitions.forms import Asked, Faults
-from engine.definitions.imports import Names
 from engine.definitions.mappings import Mapped, read_fields
 from engine.definitions.nodes import Kind, Node
 from engine.definitions.parameters import read_params
