@@ -37,7 +37,7 @@ def pipelines_folder(environ: Mapping[str, str], option: str | None = None) -> P
     if root is None:
         raise UsageError(
             f"no folder 'pipelines' in '{Path.cwd()}' or above it",
-            hint="go to your project's folder, or make one: mkdir pipelines",
+            hint="go to your project's folder, or make one here: `init`",
         )
     return root / PIPELINES
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.cli import project
 from engine.cli.console import print_result
+from engine.cli.pasted import pasteable
 
 if TYPE_CHECKING:
     from engine.clock import SystemClock
@@ -75,7 +76,7 @@ def _watched(path: Path, run_id: int, clock: SystemClock) -> str:
         reader.close()
     if run["status"] == "running":
         still = f"{', '.join(on)} still run{'s' if len(on) == 1 else ''}" if on else "not yet over"
-        return f"run {run_id} is stopping: {still}; see `show {run_id}`"
+        return f"run {run_id} is stopping: {still}; {pasteable(f'see `show {run_id}`')}"
     if run.get("dead"):
         return f"run {run_id} is not on: {run['note']}"
     if run["status"] == "cancelled":

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from engine.cli import project
 from engine.cli.console import complain, print_json, print_result
 from engine.definitions import Found, find_all
-from engine.definitions.loader import files_of, find, look_at, named_file
+from engine.definitions.loader import files_of, find, look_at, named_file, no_workflow
 from engine.errors import DefinitionError, EngineError, UsageError
 from engine.model import Definition
 from engine.reports.explain import explain, explained
@@ -38,7 +39,7 @@ def check(parsed: argparse.Namespace) -> int:
         for one in found:
             _tell(one, mask, explaining=parsed.explain)
         if not found:
-            print_result(f"no workflow in {folder}")
+            print_result(f"no workflow in {', '.join(parsed.names) or folder}")
     return EXIT_WRONG if any(one.error for one in found) else 0
 
 
@@ -68,11 +69,13 @@ def _in_folder(path: Path, folder: Path, root: Path) -> Iterator[Found]:
 def _one(name: str, folder: Path, root: Path) -> Found:
     """Load a workflow or a file."""
     try:
-        file = named_file(name)
+        file = named_file(name, folder)
     except UsageError as error:
         return Found(Path(name).stem, Path(name), error=error)
     if file is not None:
-        return _file(file, folder, root)
+        found = _file(file, folder, root)
+        is_empty = found.error is None and found.definition is None
+        return replace(found, error=no_workflow(file)) if is_empty else found
     try:
         return look_at(find(name, folder), in_folder=True)
     except EngineError as error:

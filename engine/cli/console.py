@@ -7,6 +7,7 @@ disk or a closed pipe costs lines, not the run.
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import logging
@@ -28,6 +29,7 @@ from engine.cli.log_lines import (
     is_wanted,
     is_worth_showing,
 )
+from engine.cli.pasted import pasteable
 from engine.errors import EngineError
 from engine.logs import LogLine, ScopeHandler, current, escape
 from engine.ports import AttemptLog
@@ -246,14 +248,27 @@ def _original(stream: TextIO | None) -> TextIO | None:
 # -- results on stdout ----------------------------------------------------------------------------
 
 
+PLAINLY = "kahnban.plainly"
+_PLAIN = str.maketrans("✓✗–↻∅▶⏱■○●◆…→─│", "+x-=0>~#oo#~>-|")
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    """Give a sign of ours that the terminal lacks as one that it has, as wide as the sign."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end].translate(_PLAIN)
+    return lacking.encode("ascii", "backslashreplace").decode("ascii"), error.end
+
+
 def prepare_streams() -> None:
     """Make printing safe: no character that a terminal lacks, and no missing stream, raises."""
+    codecs.register_error(PLAINLY, _plainly)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open for the whole command
         elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=PLAINLY)
 
 
 def shown(text: str) -> str:
@@ -265,7 +280,7 @@ def complain(error: EngineError, mask: Callable[[str], str]) -> None:
     """Print what is wrong, each fault with its hint, masked and harmless: it may quote anything."""
     coloured = wants_colour(sys.stderr, os.environ)
     for message, hint in error.complaints():
-        for word, code, text in (("error", 31, message), ("hint", 36, hint)):
+        for word, code, text in (("error", 31, message), ("hint", 36, pasteable(hint))):
             if text:
                 head = f"\x1b[{code}m{word}:\x1b[0m" if coloured else f"{word}:"
                 sys.stderr.write(f"{head} {shown(mask(text))}\n")
@@ -309,13 +324,15 @@ def _discard_stdout() -> None:
 def say_undelivered(count: int) -> None:
     """Say, beside a result, that alerts wait to be sent."""
     if count:
-        sys.stderr.write(f"{count} alert{'s' if count > 1 else ''} undelivered: see `alerts`\n")
+        said = f"{count} alert{'s' if count > 1 else ''} undelivered: see `alerts`"
+        sys.stderr.write(f"{pasteable(said)}\n")
 
 
 def say_lost(told: str) -> None:
     """Say, beside a result, that the store has lost what was recorded in it."""
     if told:
-        sys.stderr.write(f"the store has lost what was recorded: {told}; see `db verify`\n")
+        see = pasteable("see `db verify`")
+        sys.stderr.write(f"the store has lost what was recorded: {told}; {see}\n")
 
 
 def width() -> int:

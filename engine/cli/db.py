@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine.cli import project
 from engine.cli.console import print_json, print_result, say_lost
+from engine.cli.pasted import pasteable
 from engine.text import human_size, printable
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ def _say_damaged(found: tuple[str, ...]) -> None:
     for text in found[:DAMAGED_SHOWN_MAX]:
         sys.stderr.write(f"{printable(text)}\n")
     if len(found) > DAMAGED_SHOWN_MAX:
-        sys.stderr.write(f"and {len(found) - DAMAGED_SHOWN_MAX:,} more: see `db verify`\n")
+        more = f"and {len(found) - DAMAGED_SHOWN_MAX:,} more: see `db verify`"
+        sys.stderr.write(f"{pasteable(more)}\n")
 
 
 def _path(path: Path) -> str:

@@ -7,8 +7,9 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from engine.cli.mistakes import Parser
 from engine.errors import UsageError
 
 _EPILOG = """\
@@ -16,19 +17,7 @@ exit codes: 0 all ok or nothing to do · 1 a step failed or the run was cancelle
   · 2 usage or definition error · 3 the machine, the store or the engine failed
   · 75 already running · 130/143 interrupted"""
 
-_RUN_TEXT = """\
-run a workflow; by hand, go on from the newest run of these parameters if that
-failed or was interrupted lately: done work is reused, and it says what and why"""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Raises our own error instead of printing usage; no option may be shortened."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options, allow_abbrev=False)
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint=f"see `{self.prog} --help`")
+_RUN_TEXT = "run a workflow; by hand, go on from where it failed or was interrupted lately"
 
 
 def _globals(parser: Any, *, default: str | None = argparse.SUPPRESS, told: bool = True) -> None:
@@ -54,15 +43,15 @@ def _adder(commands: Any) -> Callable[..., argparse.ArgumentParser]:
         )
         if name != "run":  # has so many options that they share one list
             _globals(sub.add_argument_group("where (before or after the command)"))
-        sub.set_defaults(call=call)
+        sub.set_defaults(call=call, parser=sub)
         return sub
 
     return add
 
 
-def build() -> argparse.ArgumentParser:
+def build() -> Parser:
     """Make the parser of the whole command line."""
-    parser = _Parser(
+    parser = Parser(
         prog="kahnban" if Path(sys.argv[0]).name == "kahnban" else "python -m engine",
         usage="%(prog)s [--store URL] [--home DIR] [--pipelines DIR] COMMAND ...",
         description="Run workflows of steps with dependencies; all is recorded in one SQLite file.",
@@ -75,8 +64,7 @@ def build() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         title="commands",
         metavar="COMMAND ...",  # makes room beside the longest of them
-        required=True,
-        parser_class=_Parser,
+        parser_class=Parser,
         prog=parser.prog,
     )
 
@@ -272,7 +260,7 @@ set of parameters the row stays."""
 
 
 def _database(database: argparse.ArgumentParser) -> None:
-    add = _adder(database.add_subparsers(metavar="WHAT", required=True, parser_class=_Parser))
+    add = _adder(database.add_subparsers(metavar="WHAT", required=True, parser_class=Parser))
     add("upgrade", "db:upgrade", "bring the store's tables up to date, after taking a copy")
     _json(add("verify", "verifying:verify", "say what is wrong with the store; change nothing"))
     backup = add("backup", "db:backup", "copy the store, also while runs go on, and read it back")
@@ -316,7 +304,14 @@ def _whole(text: str) -> int:
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse a command line. Raises `UsageError`; `--help` prints and raises `SystemExit`."""
-    return build().parse_args(arguments)
+    parser = build()
+    parsed, rest = parser.parse_known_args(arguments)
+    command: Parser = getattr(parsed, "parser", parser)
+    if rest:
+        command.refuse(rest, arguments, parser)
+    if command is parser:
+        raise UsageError("no command is given", hint="see `--help`")
+    return parsed
 
 
 def resolve(parsed: argparse.Namespace) -> Callable[[argparse.Namespace], int]:

@@ -15,6 +15,7 @@ from engine.definitions.python_faults import raised_by
 from engine.errors import DefinitionError, EngineError, UsageError
 from engine.model import Definition
 from engine.naming import BACKFILL_SUFFIX, check_name, did_you_mean
+from engine.paths import PIPELINES
 from engine.workflow import Workflow
 
 ATTRIBUTE = "workflow"
@@ -43,6 +44,7 @@ def load(name: str, folder: Path) -> Definition:
 
 def find(name: str, folder: Path) -> Path:
     """Find the file of a workflow. Raises `UsageError` if there is none."""
+    _refuse_a_file(name, folder)
     try:
         check_name("workflow", name)
     except DefinitionError as error:
@@ -51,18 +53,56 @@ def find(name: str, folder: Path) -> Path:
         whole = name.removesuffix(BACKFILL_SUFFIX)
         raise UsageError(
             f"'{name}' is no workflow: its runs are the backfills of '{whole}'",
-            hint=f"backfill {whole} --param … --from … --to … does what is left; `show {name}` has"
-            " the whole command",
+            hint=f"`backfill {whole} --param … --from … --to …` does what is left; `show"
+            f" {name}` tells with what parameters",
         )
     path = file_of(name, folder)
     if path is None:
-        names = list(dict.fromkeys(path.stem for path in files_of(folder)))
-        there = f"it has: {', '.join(names) or 'none'}"
         raise UsageError(
-            f"there is no workflow '{name}' in '{folder}'",
-            hint=f"{did_you_mean(name, names)} {there}".lstrip(),
+            f"there is no workflow '{name}' in '{folder}'", hint=there_is(name, folder)
         )
     return path
+
+
+def _refuse_a_file(name: str, folder: Path) -> None:
+    """Say what is wanted in place of the path of a file."""
+    if not name.endswith(SUFFIXES) and os.sep not in name:
+        return
+    if called := _called_by(name, folder):
+        hint = f"write {called}"
+    elif Path(name).is_file():
+        hint = f"move it into '{folder}', or name its folder with --pipelines"
+    elif name.endswith(SUFFIXES):
+        hint = there_is(Path(name).stem, folder)
+    else:
+        return
+    raise UsageError(f"'{name}' is a file's name; a workflow goes by its own", hint=hint)
+
+
+def _missing_file(name: str, folder: Path) -> UsageError:
+    """Make the error for the path of a file that is not there."""
+    called = _called_by(name, folder)
+    hint = f"write {called}, the workflow's name" if called else "name a workflow or its file"
+    return UsageError(f"there is no file '{name}'", hint=hint)
+
+
+def _called_by(name: str, folder: Path) -> str:
+    """Give the workflow that somebody means who names its file, wherever and whatever its kind."""
+    stem = Path(name).name
+    for suffix in SUFFIXES:
+        stem = stem.removesuffix(suffix)
+    return (
+        stem if stem and any((folder / f"{stem}{suffix}").is_file() for suffix in SUFFIXES) else ""
+    )
+
+
+def there_is(name: str, folder: Path) -> str:
+    """Say which workflows there are, the one first that `name` may have meant."""
+    names = list(dict.fromkeys(path.stem for path in files_of(folder)))
+    guess = did_you_mean(name, names)
+    if not guess and (folder / PIPELINES).is_dir():
+        return f"the workflows may be in the folder below it: --pipelines {folder / PIPELINES}"
+    return f"{guess} it has: {', '.join(names) or 'none'}".lstrip()
 
 
 def file_of(name: str, folder: Path) -> Path | None:
@@ -76,7 +116,7 @@ def file_of(name: str, folder: Path) -> Path | None:
     return found[0] if found else None
 
 
-def named_file(named: str) -> Path | None:
+def named_file(named: str, folder: Path) -> Path | None:
     """Give the file that is named; None if it is a workflow, by neither an ending nor a folder.
 
     Raises `UsageError` if it is not there, or no file of a workflow by its ending.
@@ -85,7 +125,7 @@ def named_file(named: str) -> Path | None:
         return None
     path = Path(named)
     if not path.is_file():
-        raise UsageError(f"there is no file '{path}'", hint="name a workflow or its file")
+        raise _missing_file(named, folder)
     if path.suffix not in SUFFIXES:
         raise UsageError(
             f"'{path}' is no file of a workflow", hint=f"these end in {', '.join(SUFFIXES)}"
@@ -103,11 +143,12 @@ def _loaded(path: Path, *, in_folder: bool) -> Definition:
     if found.error is not None:
         raise found.error
     if found.definition is None:
-        raise _no_workflow(path)
+        raise no_workflow(path)
     return found.definition
 
 
-def _no_workflow(path: Path) -> DefinitionError:
+def no_workflow(path: Path) -> DefinitionError:
+    """Make the error for a Python file that defines none."""
     return DefinitionError(
         f"{path}: there is no workflow in this file",
         hint=f'define one at the top level: {ATTRIBUTE} = Workflow("{path.stem}").add(…)',

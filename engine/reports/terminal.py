@@ -1,7 +1,7 @@
 """What people read in a terminal: tables of a run, of runs and of plans, and what failed.
 
 All texts that come from steps are made printable; every line is cut to the given width, except
-paths, errors and commands, which must stay whole to be of use.
+paths, parameters, sums, errors and commands, which must stay whole to be of use.
 """
 
 from __future__ import annotations
@@ -250,7 +250,7 @@ def show(
         "continues": f"run {report['resumed_from']}" if report.get("resumed_from") else "",
         "report": report.get("report") or "",
     }
-    whole = {"report"}
+    whole = {"parameters", "report"}
     head = printable(f"{report['workflow']}, run {report['run_id']}{_bound(report)}")
     lines = [paint(head, "bold", on=colour)]
     for name, text in facts.items():
@@ -303,7 +303,7 @@ def preview(rows: Sequence[Row], *, width: int = 80, colour: bool = False) -> st
         shown = [row for row in rows if row["what"] != "reuse"][:ROWS_MAX]
     cells = [[row["step"], _what(row["what"]), row.get("why") or ""] for row in shown]
     lines = grid(PREVIEW_HEAD, cells, width=width, colour=colour) if cells else []
-    return "\n".join([*lines, _plan_summary(rows, len(shown), width)])
+    return "\n".join([*lines, _plan_summary(rows, len(shown))])
 
 
 def plan_table(rows: Sequence[Row], *, width: int = 80, colour: bool = False) -> str:
@@ -318,7 +318,7 @@ def plan_table(rows: Sequence[Row], *, width: int = 80, colour: bool = False) ->
         shown = first[:ROWS_MAX] or rows[:ROWS_MAX]
     cells = [_plan_row(row) for row in shown]
     lines = grid(PLAN_HEAD, cells, width=width, colour=colour) if cells else []
-    return "\n".join([*lines, _plan_summary(rows, len(shown), width)])
+    return "\n".join([*lines, _plan_summary(rows, len(shown))])
 
 
 def _plan_row(row: Row) -> list[str | Cell]:
@@ -331,7 +331,7 @@ def _plan_row(row: Row) -> list[str | Cell]:
     ]
 
 
-def _plan_summary(rows: Sequence[Row], shown: int, width: int) -> str:
+def _plan_summary(rows: Sequence[Row], shown: int) -> str:
     kinds = _counted(Counter(_kind(row["what"]) for row in rows))
     text = f"{len(rows)} step{'' if len(rows) == 1 else 's'}" + (f": {kinds}" if kinds else "")
     known = [row["expected_s"] for row in rows if row.get("expected_s") is not None]
@@ -339,4 +339,4 @@ def _plan_summary(rows: Sequence[Row], shown: int, width: int) -> str:
         text += f"; {human_duration(sum(known))} of work expected"
     if shown < len(rows):
         text += f" ({len(rows) - shown} not listed)"
-    return cut(printable(text), width)
+    return printable(text)

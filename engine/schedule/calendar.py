@@ -32,6 +32,15 @@ class CronCannot(Exception):
     """The schedule says something that cron's five fields cannot; the text names what."""
 
 
+def _how_to_give(definition: Definition) -> str:
+    kind = definition.source.suffix if definition.source else ".py"
+    if kind == ".json":
+        return 'write "schedule": "*-*-* 08:00:00"'
+    if kind == ".py":
+        return f'write Workflow("{definition.name}", …, schedule="*-*-* 08:00:00")'
+    return 'write schedule: "*-*-* 08:00:00"'
+
+
 def on_calendar(definition: Definition) -> str:
     """Give the workflow's schedule as OnCalendar= takes it, with its time zone at the end.
 
@@ -40,10 +49,7 @@ def on_calendar(definition: Definition) -> str:
     """
     what = f"workflow '{definition.name}'"
     if not definition.schedule or not definition.schedule.strip():
-        raise UsageError(
-            f"{what} has no schedule",
-            hint=f'write Workflow("{definition.name}", …, schedule="*-*-* 08:00:00")',
-        )
+        raise UsageError(f"{what} has no schedule", hint=_how_to_give(definition))
     hint = 'write it as systemd does, for example schedule="Mon..Fri *-*-* 08:00:00"'
     if not _TEXT.match(definition.schedule):
         raise UsageError(f"{what}: schedule {definition.schedule!r} is no calendar", hint=hint)

@@ -117,23 +117,23 @@ def _resume(compiled: Compiled, asked: Asked, history: History) -> Decision:
     if past.workflow != name:
         raise UsageError(
             f"run {past.run_id} is one of workflow '{past.workflow}', not of '{name}'",
-            hint=f"run {past.workflow} --resume {past.run_id}",
+            hint=f"`run {past.workflow} --resume {past.run_id}`",
         )
     if past.only_steps:
         raise UsageError(
             f"run {past.run_id} was one of chosen steps (--only), which nothing goes on from",
-            hint=f"run {name} --only {','.join(json.loads(past.only_steps))}",
+            hint=f"`run {name} --only {','.join(json.loads(past.only_steps))}` runs them again",
         )
     if not past.steps:
         raise UsageError(
             f"run {past.run_id} began no step; there is nothing to go on from",
-            hint=f"start anew: run {name}",
+            hint=f"start anew: `run {name}`",
         )
     recorded = parameters.from_json(compiled.definition.params, past.params)
     if past.status == "ok":
         return Decision(f"run {past.run_id} is ok", recorded, past=past, nothing=True)
     if past.status == "running":
-        raise UsageError(f"run {past.run_id} is still on", hint=f"show {past.run_id}")
+        raise UsageError(f"run {past.run_id} is still on", hint=f"see `show {past.run_id}`")
     _check_fits(compiled, past)
     reason = f"asked for: run {past.run_id}, {past.status}"
     return _continue(compiled, asked, recorded, past, reason, history)

@@ -56,8 +56,16 @@ def unknown_step(option: str, workflow: str, step: str, names: Sequence[str]) ->
     guess = did_you_mean(step, names)
     return UsageError(
         f"{option}: '{workflow}' has no step '{step}'{f' ({guess})' if guess else ''}",
-        hint=f"its steps: {', '.join(names[:20])}",
+        hint=_each_alone(option, step, names) or f"its steps: {', '.join(names[:20])}",
     )
+
+
+def _each_alone(option: str, step: str, names: Sequence[str]) -> str:
+    """Say how several steps are marked, if that is what was meant."""
+    several = [one.strip() for one in step.split(",")]
+    if option != "--mark-done" or not set(several) <= set(names):
+        return ""
+    return "write " + " ".join(f"{option} {one}" for one in several)
 
 
 def _check_alone(request: RunRequest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import AlreadyRunning
@@ -47,6 +48,10 @@ def _is_part(run: Mapping[str, Any]) -> bool:
     return run["backfill"] not in (None, run["run_id"])
 
 
+def _local(started: str) -> str:
+    return datetime.fromisoformat(started).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
 def already_running(
     history: History, workflow: str, params: str, *, beside: bool
 ) -> AlreadyRunning:
@@ -59,6 +64,6 @@ def already_running(
         )
     first = running[0]
     return AlreadyRunning(
-        f"run {first['run_id']} of '{workflow}' is on since {first['started_at']}",
+        f"run {first['run_id']} of '{workflow}' is on since {_local(first['started_at'])}",
         hint=f"look at it with `show {first['run_id']}`, or wait until it has ended",
     )

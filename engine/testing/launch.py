@@ -75,7 +75,7 @@ def _definition(workflow: Workflow | Definition | str | Path) -> Definition:
             f"workflow is {workflow!r}", hint="give a Workflow, its name, or the path of its file"
         )
     named = str(workflow.absolute()) if isinstance(workflow, Path) else workflow
-    file = named_file(named)
+    file = named_file(named, Path(named).parent)
     if file is not None:
         path = file.absolute()
         _on_path(path.parent.parent)

@@ -123,6 +123,8 @@ class Project:
             process.kill()
             process.communicate()
             raise
+        long, short = f"`{sys.executable} -m engine", "`python -m engine"  # if not on the PATH
+        out, err = out.replace(long, short), err.replace(long, short)
         return Result(process.returncode, out, err, time.monotonic() - begun)
 
     def stopped(self, process: subprocess.Popen[str], number: signal.Signals) -> Result:

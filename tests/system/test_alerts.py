@@ -87,7 +87,7 @@ def test_undelivered_alerts_go_out_later(project: Project) -> None:
         result = project.run("run", "flow", SLACK_WEBHOOK_URL=hook.url)
     assert result.code == 0
     assert result.seconds < 8  # 5 s for alerts, and the start
-    assert "1 alert undelivered: see `alerts`" in project.run("history").err
+    assert "1 alert undelivered: see `python -m engine alerts`" in project.run("history").err
     with webhook(answer(200, "ok")) as hook:
         sent = project.run("alerts", "send", SLACK_WEBHOOK_URL=hook.url)
         assert (sent.code, sent.out) == (0, "sent 1, failed 0, given up 0\n")

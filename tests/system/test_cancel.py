@@ -105,7 +105,8 @@ def test_a_signal_ends_the_cleanup(project: Project) -> None:
     asking = project.start("cancel", "flow")
     project.wait_for_effect("tidy")
     told = project.stopped(asking, signal.SIGINT)
-    assert (told.code, told.out) == (0, "run 1 is stopping: tidy still runs; see `show 1`\n")
+    see = "see `python -m engine show 1`"
+    assert (told.code, told.out) == (0, f"run 1 is stopping: tidy still runs; {see}\n")
     process.send_signal(signal.SIGINT)
     ended = project.stopped(process, signal.SIGTERM)
     assert ended.code == 1
@@ -139,7 +140,7 @@ def test_nothing_to_cancel(project: Project) -> None:
     unknown = project.run("cancel", "7")
     assert (unknown.code, unknown.error) == (
         2,
-        "error: there is no run 7\nhint: see `history` for the runs\n",
+        "error: there is no run 7\nhint: see `python -m engine history` for the runs\n",
     )
 
 

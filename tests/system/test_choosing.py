@@ -211,7 +211,7 @@ def test_killed_before_anything_ran(project: Project) -> None:
         (
             ["--output", "a=1", "--mark-done", "end"],
             (
-                "error: argument --output: give the step first: --mark-done STEP --output K=V\n"
+                "error: --output: give the step first: --mark-done STEP --output K=V\n"
                 "hint: see `python -m engine run --help`\n"
             ),
         ),

@@ -249,7 +249,7 @@ def test_each_has_its_own_help(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):
             options.parse(["db", command, "--help"])
         assert f"db {command} [-h]" in capsys.readouterr().out
-    with pytest.raises(UsageError, match="required: FILE"):
+    with pytest.raises(UsageError, match="`db restore` needs FILE"):
         options.parse(["db", "restore"])
     with pytest.raises(UsageError, match="'0' is not a whole number above 0"):
         options.parse(["db", "prune", "--keep-days", "0"])

@@ -110,16 +110,13 @@ def test_set_gives_parameters(project: Project) -> None:
         (
             ["--workers", "0"],
             (
-                "error: argument --workers: '0' is not a whole number above 0\n"
+                "error: --workers: '0' is not a whole number above 0\n"
                 "hint: see `python -m engine run --help`\n"
             ),
         ),
         (
             ["--fresh", "--resume", "1"],
-            (
-                "error: argument --resume: not allowed with argument --fresh\n"
-                "hint: see `python -m engine run --help`\n"
-            ),
+            ("error: --resume does not go with --fresh\nhint: see `python -m engine run --help`\n"),
         ),
         (
             ["--scheduled", "--from", "a"],
@@ -127,7 +124,7 @@ def test_set_gives_parameters(project: Project) -> None:
         ),
         (
             ["--dry"],
-            "error: unrecognized arguments: --dry\nhint: see `python -m engine --help`\n",
+            "error: `run` has no option --dry\nhint: did you mean '--dry-run'?\n",
         ),
     ],
 )
@@ -159,7 +156,7 @@ def test_outside_a_project(project: Project, tmp_path: Path) -> None:
     assert result.code == 2
     assert result.err == (
         f"error: no folder 'pipelines' in '{elsewhere}' or above it\n"
-        "hint: go to your project's folder, or make one: mkdir pipelines\n"
+        "hint: go to your project's folder, or make one here: `python -m engine init`\n"
     )
     assert list(elsewhere.iterdir()) == []
 

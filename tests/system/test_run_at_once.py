@@ -28,7 +28,7 @@ def test_second_run_is_75_and_a_timers_is_skipped(project: Project) -> None:
         second = project.run("run", "flow")
         assert second.code == 75
         assert re.match(r"error: run 1 of 'flow' is on since \d{4}-", second.error)
-        assert "hint: look at it with `show 1`" in second.error
+        assert "hint: look at it with `python -m engine show 1`" in second.error
         timed = project.run("run", "flow", "--scheduled", "--json")
         assert timed.code == 0
         assert timed.report["status"] == "skipped"
@@ -75,7 +75,8 @@ def test_scheduled_records_what_cannot_begin(project: Project) -> None:
     result = project.run("run", "flow", "--resume", "1")
     assert result.code == 2
     assert result.error == (
-        "error: run 1 began no step; there is nothing to go on from\nhint: start anew: run flow\n"
+        "error: run 1 began no step; there is nothing to go on from\n"
+        "hint: start anew: `python -m engine run flow`\n"
     )
 
 

@@ -103,7 +103,7 @@ def test_resume_by_number(failed: Project) -> None:
     result = failed.run("run", "flow", "--resume", "1")
     assert (result.code, result.out) == (0, "nothing to do: run 3 is ok\n")
     assert failed.run("run", "flow", "--resume", "9").error == (
-        "error: there is no run 9\nhint: see `history` for the runs\n"
+        "error: there is no run 9\nhint: see `python -m engine history` for the runs\n"
     )
 
 
@@ -133,7 +133,7 @@ def test_resume_refuses_another_graph(failed: Project) -> None:
     assert result.code == 2
     assert result.error == (
         "error: run 1 cannot be resumed: the graph has changed: step 'more' is new\n"
-        "hint: a plain `run flow` takes over what still fits\n"
+        "hint: a plain `python -m engine run flow` takes over what still fits\n"
     )
     report = failed.report("flow")
     assert statuses(report) == {**DONE, "more": "ok"}
@@ -145,7 +145,8 @@ def test_resume_of_another_workflow(failed: Project) -> None:
     result = failed.run("run", "other", "--resume", "1")
     assert result.code == 2
     assert result.error == (
-        "error: run 1 is one of workflow 'flow', not of 'other'\nhint: run flow --resume 1\n"
+        "error: run 1 is one of workflow 'flow', not of 'other'\n"
+        "hint: `python -m engine run flow --resume 1`\n"
     )
 
 

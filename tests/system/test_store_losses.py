@@ -82,7 +82,8 @@ def test_a_copied_project_does_not_go_on_as_the_first(project: Project, tmp_path
     err = said(copy, 3, "run", "flow")
     assert f"error: the store '{copy.store}' is a copy or was moved: it belongs at" in err
     command = f"db restore {copy.store} --store sqlite:///{copy.store}"
-    assert f"hint: look at it with `history` and `show`; `{command}` goes on with it here" in err
+    seen = [f"`python -m engine {words}`" for words in ("history", "show", command)]
+    assert f"hint: look at it with {seen[0]} and {seen[1]}; {seen[2]} goes on with it here" in err
 
 
 def test_a_store_replaced_under_a_run_ends_it(project: Project) -> None:
@@ -140,7 +141,8 @@ def test_the_hint_for_a_store_elsewhere_can_be_pasted(project: Project) -> None:
     refused = project.run("run", "flow", "--store", "sqlite:///second.db")
     assert refused.code == 3
     command = refused.error.split("`")[5]
-    assert project.run(*shlex.split(command)).code == 0
+    pasted = shlex.split(command.removeprefix("python -m engine --store sqlite:///second.db "))
+    assert project.run(*pasted).code == 0
     again = project.report("flow", "--store", "sqlite:///second.db")
     assert again["status"] == "ok"
     assert project.rows("SELECT id FROM runs") == [(1,)]

@@ -30,12 +30,12 @@ def screens() -> dict[str, str]:
 
 
 def test_every_help_fits_one_screen() -> None:
-    """None needs to be scrolled."""
+    """None needs to be scrolled on one of 24 lines, the last of which is the shell's again."""
     found = screens()
     assert any(prog.endswith(" db prune") for prog in found)
     for prog, text in found.items():
         lines = text.splitlines()
-        assert len(lines) <= 24, f"{prog}: {len(lines)} lines"
+        assert len(lines) <= 23, f"{prog}: {len(lines)} lines"
         assert max(map(len, lines)) <= 80, prog
 
 
