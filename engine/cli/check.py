@@ -12,7 +12,7 @@ from typing import Any
 from engine.cli import project
 from engine.cli.console import complain, print_json, print_result
 from engine.definitions import Found, find_all
-from engine.definitions.loader import files_of, find, look_at, named_file, no_workflow
+from engine.definitions.loader import SUFFIXES, files_of, find, look_at, named_file, no_workflow
 from engine.errors import DefinitionError, EngineError, UsageError
 from engine.model import Definition
 from engine.reports.explain import explain, explained
@@ -48,22 +48,27 @@ def _found(names: list[str], folder: Path, root: Path) -> Iterator[Found]:
     if not names:
         yield from find_all(folder)
     for name in names:
-        if Path(name).is_dir():
-            yield from _in_folder(Path(name), folder, root)
+        if name and Path(name).is_dir():
+            yield from _in_folder(Path(name), folder, root) or [_nothing_in(Path(name))]
         else:
             yield _one(name, folder, root)
 
 
-def _in_folder(path: Path, folder: Path, root: Path) -> Iterator[Found]:
+def _in_folder(path: Path, folder: Path, root: Path) -> list[Found]:
     if path.resolve() == folder.resolve():
-        yield from find_all(folder)
-        return
-    for file in files_of(path):
-        if file.suffix == ".py" and not _DEFINES.search(file.read_bytes()):
-            continue  # some other program, which is not to be run
-        found = _file(file, folder, root)
-        if found.error or found.definition:
-            yield found
+        return list(find_all(folder))
+    found = [
+        _file(file, folder, root)
+        for file in files_of(path)
+        # Another is some other program, which is not to be run.
+        if file.suffix != ".py" or _DEFINES.search(file.read_bytes())
+    ]
+    return [one for one in found if one.error or one.definition]
+
+
+def _nothing_in(path: Path) -> Found:
+    hint = f"name the folder that holds its files: they end in {', '.join(SUFFIXES)}"
+    return Found(path.stem, path, error=UsageError(f"there is no workflow in '{path}'", hint=hint))
 
 
 def _one(name: str, folder: Path, root: Path) -> Found:
@@ -83,8 +88,7 @@ def _one(name: str, folder: Path, root: Path) -> Found:
 
 
 def _file(path: Path, folder: Path, root: Path) -> Found:
-    there = path.absolute()
-    return look_at(there, in_folder=there.parent.resolve() == folder.resolve(), root=root)
+    return look_at(path, in_folder=path.absolute().parent.resolve() == folder.resolve(), root=root)
 
 
 def _tell(found: Found, mask: Callable[[str], str], *, explaining: bool) -> None:

@@ -38,7 +38,7 @@ def graph(parsed: argparse.Namespace) -> int:
 
 def _load(name: str, folder: Path) -> Definition:
     file = named_file(name, folder)
-    return load(name, folder) if file is None else load_file(file.absolute())
+    return load(name, folder) if file is None else load_file(file)
 
 
 def _takes_unicode() -> bool:

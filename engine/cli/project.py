@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import SystemClock
+from engine.definitions.importing import add_project
 from engine.paths import find_paths, pipelines_folder
 from engine.ports import Paths
 from engine.secrets import Secrets
@@ -19,13 +20,11 @@ if TYPE_CHECKING:
 
 
 def paths_of(parsed: argparse.Namespace) -> Paths:
-    """Find root, home and store; the root goes onto `sys.path`, for workflows' own helpers."""
+    """Find root, home and store; the root goes onto `sys.path`, last, for workflows' helpers."""
     paths = find_paths(
         os.environ, store_url=parsed.store, home=parsed.home, pipelines=parsed.pipelines
     )
-    root = str(paths.root)
-    if root not in sys.path:
-        sys.path.insert(0, root)
+    add_project(paths.root)
     return paths
 
 

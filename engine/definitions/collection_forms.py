@@ -17,6 +17,7 @@ from engine.definitions.forms import (
     unique_pairs,
 )
 from engine.definitions.nodes import Kind, Node
+from engine.definitions.source import Source
 from engine.errors import DefinitionError
 
 
@@ -28,17 +29,43 @@ def _read_texts(asked: Asked, node: Node, form: Form) -> Any:
         if item.kind is Kind.TEXT:
             found.append(sound(asked, item, item))
             continue
-        quoted = item.kind in (Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN)
-        hint = f'put it in quotes: "{item.written}"' if quoted else f"give {form.words}"
+        hint = _as_text(item, form)
         asked.wrong(f"holds {'nothing' if item.value is None else item.shown()}", hint, item)
     return [value for value in found if value is not None]
 
 
+def _as_text(item: Node, form: Form) -> str:
+    """Say how to write an item of a list of texts that is none."""
+    if item.kind in (Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN):
+        return f'put it in quotes: "{item.written}"'
+    names = form is NAMES
+    if item.kind is Kind.MAPPING and item.value:
+        key, value = item.value[0]
+        if names and key.name in ("name", "step", "id") and value.kind is Kind.TEXT:
+            return f'write the name alone: "{value.value}"'
+        if not names and len(item.value) == 1 and not item.written:
+            return "put text that holds ': ' in quotes"
+    if item.kind is Kind.LIST:
+        return "take the inner brackets away" if item.written else "take the second dash away"
+    return f"give {form.words}"
+
+
 def _read_names(asked: Asked, node: Node, form: Form) -> Any:
     if node.kind is Kind.TEXT:
-        hint = f"write [{', '.join(node.value.replace(',', ' ').split())}]"
+        hint = f"write {names_in(node.value, asked.faults.source)}"
+        if node.written.startswith("-"):
+            hint = f"a space follows each dash: `- {node.value.lstrip('-')}`"
+        elif not node.value.strip():
+            hint = "leave the key out, or write []"
         return asked.wrong(f"is {node.shown()}, not {form.words}", hint)
     return _read_texts(asked, node, form)
+
+
+def names_in(text: str, source: Source) -> str:
+    """Write the names in a text as the list that is wanted."""
+    mark = '"' if source.is_json else ""
+    names = [f"{mark}{name}{mark}" for name in text.replace(",", " ").split()]
+    return f"[{', '.join(names)}]"
 
 
 def _read_words(asked: Asked, node: Node, form: Form) -> Any:
@@ -102,7 +129,10 @@ def _read_codes(asked: Asked, node: Node, form: Form) -> Any:
         return asked.wrong("is an empty list", "give at least one code, such as [0, 1]")
     for item in node.value:
         if item.kind is not Kind.INTEGER or not 0 <= item.value <= CODE_MAX:
-            asked.wrong(f"holds {item.shown()}", f"give exit codes from 0 to {CODE_MAX}", item)
+            hint = f"give exit codes from 0 to {CODE_MAX}"
+            if item.kind is Kind.TEXT and item.value.isdecimal():
+                hint = f"write {item.value} without quotes"
+            asked.wrong(f"holds {item.shown()}", hint, item)
         else:
             is_plain(asked, item, item)
     return [item.value for item in node.value]
@@ -114,9 +144,11 @@ def nested(words: str, kind: Kind, schema: dict[str, Any], example: str = "") ->
     def read(asked: Asked, node: Node, form: Form) -> Any:
         if node.kind is kind:
             return node
-        if node.kind is Kind.MAPPING and node.value and node.value[0][0].name.startswith("-"):
-            hint = "a space follows each dash: `- name: …`"
-            return asked.wrong(f"is a mapping, not {form.words}", hint)
+        first = node.value[0][0] if node.kind is Kind.MAPPING and node.value else None
+        if first is not None and first.written.startswith("-"):
+            hint = f"a space follows each dash: `- {first.name.lstrip('-')}: …`"
+            asked.faults.add(first, f"no space follows the dash of '{first.name}'", hint)
+            return None
         return asked.misfit(node, form)
 
     return Form(words, schema, read, example)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import graph
+from engine.definitions import collection_forms
 from engine.definitions.dotted_names import Names
 from engine.definitions.fields import STEP, WORKFLOW, Body
 from engine.definitions.forms import Asked, Faults
@@ -99,6 +100,9 @@ def _name_of(workflow: Mapped, faults: Faults, called: str | None) -> str:
 def _read_workflow(root: Node, faults: Faults) -> tuple[Mapped, list[Mapped]]:
     if root.kind is not Kind.MAPPING:
         hint = "put the list under `steps:`" if root.kind is Kind.LIST else "write `steps:` first"
+        if root.kind is Kind.LIST and any(_has_steps(item) for item in root.value):
+            hint = "one file holds one workflow: take the dash and the indentation away"
+            hint = "one file holds one workflow: take the [ ] away" if root.written else hint
         faults.add(root, f"the file is {root.shown()}, not a mapping with steps", hint)
         raise refusal(faults.source, faults.found)
     if faults.source.is_json:
@@ -111,6 +115,10 @@ def _read_workflow(root: Node, faults: Faults) -> tuple[Mapped, list[Mapped]]:
     if not listed.value:
         faults.add(workflow.keys["steps"], "steps is empty", "give at least one step")
     return workflow, [_read_step(node, at, faults) for at, node in enumerate(listed.value, 1)]
+
+
+def _has_steps(node: Node) -> bool:
+    return node.kind is Kind.MAPPING and any(key.name == "steps" for key, _ in node.value)
 
 
 def _read_step(node: Node, number: int, faults: Faults) -> Mapped:
@@ -158,41 +166,66 @@ def _instead(key: str) -> str:
 
 def _check_graph(steps: list[Mapped], faults: Faults) -> graph.Graph | None:
     named: dict[str, Mapped] = {}
+    misnamed: set[str] = set()  # what is wrong with these is told already
+    count = len(faults.found)
     for step in steps:
         name = step.values.get("name")
         if name is None:
+            misnamed |= {value.name for key, value in step.node.value if key.name == "name"}
             continue
         first = named.setdefault(name, step)
         if first is not step:
             message = f"two steps are named '{name}'; the first is in line {first.place.line}"
             faults.add(step.place, message, "take another name")
-    count = len(faults.found)
-    edges = {name: step.values.get("depends_on") or [] for name, step in named.items()}
-    for name, step in named.items():
-        for wanted in edges[name]:
-            if wanted not in named or wanted == name:
-                _unfit_edge(step, name, wanted, named, faults)
-    if len(faults.found) > count or len(named) < len(steps):
-        return None
-    try:
-        return graph.build(list(edges), list(edges.values()))
-    except CycleError as error:
-        faults.add(named[error.path[0]].keys["depends_on"], error.message, error.hint)
-        return None
+    for step in steps:
+        for wanted in step.values.get("depends_on") or ():
+            known = wanted in named or wanted in misnamed
+            if not known or wanted == step.values.get("name"):
+                _unfit_edge(step, wanted, named, faults)
+    edges = {name: _sound_edges(name, step, named) for name, step in named.items()}
+    ordered = _ordered(edges, named, faults)
+    return ordered if len(faults.found) == count and len(named) == len(steps) else None
 
 
-def _unfit_edge(
-    step: Mapped, name: str, wanted: str, named: dict[str, Mapped], faults: Faults
-) -> None:
-    asked = Asked(f"step '{name}'", step.keys["depends_on"], faults)
+def _sound_edges(name: str, step: Mapped, named: dict[str, Mapped]) -> list[str]:
+    wanted = step.values.get("depends_on") or ()
+    return [one for one in wanted if one in named and one != name]
+
+
+def _ordered(
+    edges: dict[str, list[str]], named: dict[str, Mapped], faults: Faults
+) -> graph.Graph | None:
+    """Order the steps; tell the cycles that share no step with one told before."""
+    for _ in range(_CYCLES_MAX):
+        try:
+            return graph.build(list(edges), list(edges.values()))
+        except CycleError as error:
+            faults.add(named[error.path[0]].keys["depends_on"], error.message, error.hint)
+            ring = set(error.path)
+            edges = {
+                name: [one for one in wanted if one not in ring]
+                for name, wanted in edges.items()
+                if name not in ring
+            }
+    return None
+
+
+_CYCLES_MAX = 10  # each costs another ordering
+
+
+def _unfit_edge(step: Mapped, wanted: str, named: dict[str, Mapped], faults: Faults) -> None:
+    asked = Asked(step.what, step.keys["depends_on"], faults)
     item = None if faults.are_many else step.item("depends_on", wanted)
-    if wanted == name:
+    if wanted == step.values.get("name"):
         asked.wrong("depends on itself", "take it out of depends_on", item)
         return
     few = len(named) <= _NAMES_COMPARED_MAX and not faults.are_many
     guess = did_you_mean(wanted, named) if few else ""
     some = ", ".join(islice(named, 20)) + (", …" if len(named) > 20 else "")
-    asked.wrong(f"depends on unknown step '{wanted}'", guess or f"the steps are {some}", item)
+    hint = guess or (f"the steps are {some}" if named else "give its name, or take it out")
+    if "," in wanted:
+        hint = f"write {collection_forms.names_in(wanted, faults.source)}: each name by itself"
+    asked.wrong(f"depends on unknown step '{wanted}'", hint, item)
 
 
 _NAMES_COMPARED_MAX = 200  # a guess among more takes too long

@@ -63,6 +63,23 @@ _STEPS = collection_forms.nested(
     {"type": "array", "minItems": 1},
     "[{name: a, command: make}]",
 )
+_ENDS = {"failure": "failed failures error errors on_failure", "always": "all any true yes on"}
+_RULES = {
+    "all_success": "success on_success all_succeeded",
+    "none_failed": "none_failed_min_one_success none_failed_or_skipped all_done_min_one_success",
+    "all_done": "always all any done cleanup",
+    "one_failed": "failure failed on_failure all_failed",
+}
+_TYPES = {
+    "str": "string text varchar char",
+    "int": "integer long number",
+    "float": "double decimal real",
+    "bool": "boolean flag",
+    "date": "day",
+    "datetime": "timestamp date_time time",
+    "path": "file folder directory dir filename filepath",
+    "choice": "enum select options list string_choice",
+}
 _VALUES = collection_forms.nested("a list of values", Kind.LIST, {"type": "array", "minItems": 1})
 
 WORKFLOW = Table.of(
@@ -82,7 +99,7 @@ WORKFLOW = Table.of(
     Field("params", _PARAMS, "names to a plain default, or to what is told below"),
     Field("overlap", forms.one_of(OVERLAP), "`params`: runs with other parameters may overlap"),
     Field("resume_within", forms.DURATION_OR_0, "how old a chain may be for `run` to go on"),
-    Field("alert_on", forms.one_of(ALERT_ON), "which ends of runs are told"),
+    Field("alert_on", forms.one_of(ALERT_ON, _ENDS), "which ends of runs are told"),
     Field("dry_run", forms.BOOLEAN, "every run only plans"),
     Field("steps", _STEPS, "the steps, each a mapping", required=True),
 )
@@ -108,7 +125,7 @@ STEP = Table.of(
     Field("depends_on", collection_forms.NAMES, "the steps that come before"),
     Field("retries", forms.integer(0, RETRIES_MAX), "further attempts after the first"),
     Field("timeout", forms.DURATION, "the limit of one attempt"),
-    Field("trigger_rule", forms.one_of(TriggerRule), "what it asks of its upstreams"),
+    Field("trigger_rule", forms.one_of(TriggerRule, _RULES), "what it asks of its upstreams"),
     Field(
         "when",
         forms.filled("a condition", "fetch.rows > 0"),
@@ -154,7 +171,7 @@ PARAMETER = Table.of(
     },
     Field(
         "type",
-        forms.one_of(TYPE_NAMES),
+        forms.one_of(TYPE_NAMES, _TYPES),
         "the type of its values; if left out, that of `default`",
     ),
     Field("default", _scalar(), "its value where none is given; without one it is required"),

@@ -14,7 +14,8 @@ from engine.definitions.nodes import Kind, Node
 from engine.definitions.source import FAULTS_SHOWN_MAX, Source
 from engine.durations import DURATION_S_MAX, parse_duration
 from engine.errors import DefinitionError, Fault
-from engine.naming import NAME_LENGTH_MAX, check_name
+from engine.model import RETRIES_MAX
+from engine.naming import NAME_LENGTH_MAX, check_name, near
 from engine.text import printable
 
 
@@ -32,6 +33,8 @@ class Faults:
 
     def add(self, node: Node, message: str, hint: str, *, lines: bool = False) -> None:
         """Note a fault at a key, or an item of a list; its message is one line, or `lines`."""
+        if self.source.is_json:
+            hint = _in_json(hint)
         if not lines:
             message, hint = printable(message[:_SAID_MAX]), printable(hint[:_SAID_MAX])
         self.found.append(Fault(message, hint, str(self.source.path), node.line, node.column))
@@ -77,6 +80,20 @@ class Form:
         return self.read(asked, node, self)
 
 
+_QUOTED_IN_HINT = re.compile(r"`([^`]*)`")
+_BARE = re.compile(r"[^\s\[\]{}:,\"…][^\[\]{}:,\"…]*")
+
+
+def _in_json(hint: str) -> str:
+    """Write what a hint quotes from YAML as JSON: `name: a` as `"name": "a"`."""
+
+    def text(match: re.Match[str]) -> str:
+        word = match[0].rstrip()
+        return match[0] if word in ("true", "false") else f'"{word}"{match[0][len(word) :]}'
+
+    return _QUOTED_IN_HINT.sub(lambda quote: f"`{_BARE.sub(text, quote[1])}`", hint)
+
+
 CURLY = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\xab")  # quotes that no format knows
 _SAID_MAX = 1_000  # whatever it quotes
 _SCALARS = (Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN)
@@ -96,10 +113,12 @@ def _rewritten(node: Node, form: Form, *, required: bool) -> str:
     if wanted == "string" and node.kind in _SCALARS:
         return f'put it in quotes: "{node.written}"'
     word = node.value.strip().lower() if node.kind is Kind.TEXT else ""
-    if wanted == "integer" and _PLAIN.match(word):
+    if (wanted == "integer" and _PLAIN.match(word)) or (
+        wanted == "boolean" and word in ("true", "false")
+    ):
         return f"write {word} without quotes"
-    if wanted == "boolean" and word in ("true", "false"):
-        return f"write {word} without quotes"
+    if wanted == "integer" and node.kind is Kind.NUMBER and node.value in range(RETRIES_MAX + 1):
+        return f"write {int(node.value)}"
     if wanted == "boolean" and word in _TRUTHS:
         return f"write {_TRUTHS[word]}"
     return f"give {form.words}" + (f", such as {form.example}" if form.example else "")
@@ -188,6 +207,8 @@ def is_dotted(asked: Asked, name: str, item: Node | None = None) -> bool:
     hint = "write package.module.name"
     if _DOTTED.match(name.replace(":", ".")):
         hint = f"write {name.replace(':', '.')}"
+    elif _DOTTED.match(name.replace("/", ".")):
+        hint = f"write {name.removesuffix('.py').replace('/', '.')}"
     elif name.isidentifier():
         hint = f"name its module too: mypackage.steps.{name}"
     elif name.endswith("()") and _DOTTED.match(name[:-2]):
@@ -232,14 +253,20 @@ WORKFLOW_NAME = _named("workflow")
 STEP_NAME = _named("step")
 
 
-def one_of(words: Iterable[str]) -> Form:
-    """One of some words."""
+def one_of(words: Iterable[str], meant: Mapping[str, str] | None = None) -> Form:
+    """One of some words; `meant` has, by word, what others call it."""
     known = list(map(str, words))
+    others = {other: word for word, said in (meant or {}).items() for other in said.split()}
 
     def read(asked: Asked, node: Node, form: Form) -> Any:
-        if node.kind is not Kind.TEXT or node.value not in known:
+        if node.kind is Kind.TEXT and node.value in known:
+            return str(node.value)
+        if node.kind is not Kind.TEXT:
             return asked.misfit(node, form)
-        return str(node.value)
+        said = node.value[:NAME_LENGTH_MAX].strip().lower().replace("-", "_")
+        guess = others.get(said) or near(said, known)
+        hint = f"did you mean '{guess}'?" if guess else f"give {form.words}"
+        return asked.wrong(f"is {node.shown()}, not {form.words}", hint)
 
     return Form(f"one of {', '.join(known)}", {"type": "string", "enum": known}, read)
 
@@ -256,7 +283,7 @@ def integer(least: int, most: int) -> Form:
         return int(node.value) if is_plain(asked, node) else None
 
     schema = {"type": "integer", "minimum": least, "maximum": most}
-    return Form(f"an integer from {least} to {most}", schema, read, str(least))
+    return Form(f"an integer from {least} to {most}", schema, read, "3")
 
 
 def _read_boolean(asked: Asked, node: Node, form: Form) -> Any:
@@ -264,10 +291,15 @@ def _read_boolean(asked: Asked, node: Node, form: Form) -> Any:
 
 
 _DURATION = r"^(?=.)([0-9]+(\.[0-9]+)?h)?([0-9]+(\.[0-9]+)?m)?([0-9]+(\.[0-9]+)?s)?$"
-_IN_WORDS = re.compile(
-    r"([0-9]+(?:\.[0-9]+)?) *(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)\Z",
-    re.IGNORECASE,
+_PART = (
+    r"([0-9]+(?:[.,][0-9]+)?) *"
+    r"(ms|msecs?|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)"
+    r"(?:[ ,]+(?:and +)?|(?=[0-9])|\Z)"
 )
+_IN_WORDS = re.compile(rf"(?:{_PART})+\Z", re.IGNORECASE)
+_PARTS = re.compile(_PART, re.IGNORECASE)
+_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_NO_LIMIT = ("none", "never", "no", "off", "unlimited", "infinite", "infinity", "inf", "forever")
 _CLOCK = re.compile(r"([0-9]+):([0-9]{2})(?::([0-9]{2}))?\Z")
 _DURATION_HINT = "give seconds, or text like 90s, 5m, 1h30m"
 
@@ -287,17 +319,37 @@ def _read_duration(asked: Asked, node: Node, form: Form) -> Any:
 
 
 def _duration_hint(text: str) -> str:
-    match = _IN_WORDS.match(text.strip())
-    clock = _CLOCK.match(text.strip())
-    if match:
-        unit = match[2][0].lower()
-        amount = f"{float(match[1]) * 24:g}h" if unit == "d" else f"{match[1]}{unit}"
-        return f"write {amount}; {_DURATION_HINT.removeprefix('give ')} are taken"
+    text = text.strip()
+    clock = _CLOCK.match(text)
+    if _IN_WORDS.match(text[:_WORDS_MAX]):
+        return f"write {_summed(text)}; {_DURATION_HINT.removeprefix('give ')} are taken"
+    if _PLAIN.match(text):
+        return f"write {text} without quotes"
+    if text.lower() in _NO_LIMIT:
+        return "leave the key out"
     if clock and clock[3]:
         return f"write {clock[1]}h{clock[2]}m{clock[3]}s"
     if clock:
         return f"write {clock[1]}m{clock[2]}s, or {clock[1]}h{clock[2]}m"
     return _DURATION_HINT
+
+
+_WORDS_MAX = 60
+
+
+def _summed(text: str) -> str:
+    """Write as a duration what is one in words."""
+    parts = [
+        (float(amount.replace(",", ".")), "ms" if unit.startswith(("ms", "milli")) else unit[0])
+        for amount, unit in _PARTS.findall(text[:_WORDS_MAX].lower())
+    ]
+    if len(parts) == 1 and parts[0][1] in "smh":
+        return f"{parts[0][0]:g}{parts[0][1]}"
+    seconds = sum(amount * _MS[unit] for amount, unit in parts) / 1_000
+    hours, rest = divmod(seconds, 3_600)
+    minutes, rest = divmod(rest, 60)
+    shown = ((hours, "h"), (minutes, "m"), (rest, "s"))
+    return "".join(f"{amount:.10g}{unit}" for amount, unit in shown if amount)
 
 
 def _duration(bounds: Mapping[str, float]) -> Form:

@@ -20,6 +20,8 @@ def no_value(text: str, at: int) -> tuple[str, str]:
         return told
     match = _WORD.match(text, at)
     word = match[0] if match else text[at]
+    if not text[:at].strip() and (word == "-" or re.compile(r"[\w-]+ *:").match(text, at)):
+        return "this is YAML, not JSON", "name the file .yaml, or write { } and double quotes"
     if word in _MEANT:
         return f"{word} is Python's word", f"write {_MEANT[word]}"
     if word in _NO_NUMBERS:
@@ -49,6 +51,8 @@ def no_key(text: str, at: int, *, first: bool) -> tuple[str, str]:
     if match:
         return f"the key {match[0][:40]} stands without quotes", f'write "{match[0][:40]}": …'
     expected = "a key or }" if first else "a key"
+    if text.startswith(("{{", "{%"), at - 1):
+        return "a template stands without quotes", "put the whole value in double quotes"
     return f"'{text[at]}' stands where {expected} is expected", 'write "key": value'
 
 

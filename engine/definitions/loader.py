@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
+from engine.definitions.importing import project_first
 from engine.definitions.python_faults import raised_by
 from engine.errors import DefinitionError, EngineError, UsageError
 from engine.model import Definition
@@ -124,6 +125,10 @@ def named_file(named: str, folder: Path) -> Path | None:
     if not named.endswith(SUFFIXES) and os.sep not in named:
         return None
     path = Path(named)
+    if os.path.lexists(path) and not path.is_file():
+        raise UsageError(
+            f"'{path}' is no plain file", hint="a link that leads nowhere, a pipe, a device"
+        )
     if not path.is_file():
         raise _missing_file(named, folder)
     if path.suffix not in SUFFIXES:
@@ -226,9 +231,12 @@ def _execute(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+        # stdout is for results
+        with contextlib.redirect_stdout(sys.stderr), project_first(path.absolute().parent.parent):
             spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         sys.modules.pop(name, None)
-        raise raised_by(error, root=path.parent.parent, file=path) from error
+        raise raised_by(error, root=path.absolute().parent.parent, file=path) from error
     return module

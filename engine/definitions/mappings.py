@@ -41,6 +41,9 @@ class Mapped:
         return named or self.node
 
 
+_LISTS = ("steps",)  # not meant by `jobs: {…}`, which has no steps yet
+
+
 @lru_cache(maxsize=1_000)  # typos come again
 def _near(wanted: str, *names: str) -> str:
     return near(wanted, names) if len(wanted) <= NAME_LENGTH_MAX else ""
@@ -54,7 +57,8 @@ def read_fields(read: Mapped, table: Table, faults: Faults) -> None:
         read.keys[key.name] = key
         if known is None:
             guess = table.elsewhere.get(key.name.lower()) or _near(key.name, *table.names)
-            read.meant.add(guess)
+            if guess not in _LISTS or value.kind is Kind.LIST:
+                read.meant.add(guess)
             hint = _hint(key, value, guess, table)
             faults.add(key, f"{lead}unknown key '{key.name}'", hint)
             continue
@@ -78,8 +82,8 @@ def _hint(key: Node, value: Node, guess: str, table: Table) -> str:
     if hidden:
         what = unicodedata.name(hidden[0], f"U+{ord(hidden[0]):04X}").lower()
         return f"take the {what} out of it"
-    if name.startswith(CURLY):
-        return "take the curly quotes away"
+    if name != name.strip() or name.startswith(CURLY):
+        return f"take the {'curly quotes away' if name.startswith(CURLY) else 'space out of it'}"
     if table is WORKFLOW and name in STEP.names:
         return "that is a key of a step"
     if table is STEP and name in WORKFLOW.names:

@@ -63,8 +63,11 @@ def _from_mapping(read: Mapped, asked: Asked) -> Param | None:
         if not read.says("type", "default"):
             asked.wrong("has neither type nor default", "add `type: str`")
         return None
-    if named == CHOICE and choices is None:
-        return asked.wrong("has no choices", "add `choices: [a, b]`")  # type: ignore[no-any-return]
+    if named == CHOICE and not (choices and choices.value):
+        if choices is not None or "choices" not in read.keys:  # else that is told
+            place = read.keys.get("choices", asked.key)
+            asked.faults.add(place, f"{asked.what} has no choices", "add `choices: [a, b]`")
+        return None
     type_name = named or _BY_DEFAULT[default.kind]
     fitting = _BY_TYPE.get(type_name, Kind.TEXT)
     at = {

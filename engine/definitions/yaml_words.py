@@ -77,7 +77,7 @@ def explain(source: Source, error: Any, last: Any) -> NoReturn:
         opened.column,
         last,
     )
-    tab = _tab(case)
+    tab = _tab(case, mark.line + 1)
     if tab:
         source.refuse("a tab indents this line, and YAML takes no tabs", "indent with spaces", *tab)
     for look in _LOOKS:
@@ -88,8 +88,8 @@ def explain(source: Source, error: Any, last: Any) -> NoReturn:
     source.refuse(message, hint, line, source.first_word(line))
 
 
-def _tab(case: _Case) -> tuple[int, int] | None:
-    for number in (case.line, case.opened):
+def _tab(case: _Case, stopped: int) -> tuple[int, int] | None:
+    for number in (stopped, case.line, case.opened):
         text = case.text(number)
         indent = text[: len(text) - len(text.lstrip(" \t-"))]
         if "\t" in indent:
@@ -179,7 +179,7 @@ def _no_dash_space(case: _Case) -> Told | None:
 
 
 def _conflict(case: _Case) -> Told | None:
-    for number in (case.line, case.opened):
+    for number in (case.above, case.line, case.opened):
         if case.text(number).startswith(("<<<<<<<", "=======", ">>>>>>>")):
             return (
                 "a merge conflict is left in this file",
@@ -212,10 +212,38 @@ def _colon(case: _Case) -> Told | None:
         value = before[key.end() :].lstrip()
         kind = "straight " if value.startswith(CURLY) else ""
         return message, f"put the whole value in {kind}quotes", case.line
+    told = _keyless(case)
+    if told:
+        return told
     fitting = case.source.first_word(case.above) - 1
     hint = f"indent it by {fitting}, as line {case.above}" if fitting else "do not indent it"
     message = f"this line is indented deeper than line {case.above}, whose text it continues"
     return message, hint, case.line
+
+
+def _keyless(case: _Case) -> Told | None:
+    """A line above that was to be a key or an item, and is text that goes on here."""
+    number, source = case.above, case.source
+    text = case.text(number).strip()
+    before = number - 1
+    while before > 0 and not case.text(before).partition("#")[0].strip():
+        before -= 1
+    if text.startswith(_DASHES):
+        hint = f"write `- {text[1:41].strip()}`"
+        return f"the dash {text[0]} is not the one that YAML knows", hint, number
+    continues = before > 0 and not case.text(before).rstrip().endswith(":")
+    if continues and source.first_word(number) > source.first_word(before):
+        return None
+    if number >= case.line or _KEY.match(text):
+        return None
+    word = text.removeprefix("- ").split(" ")[0][:40]
+    if "\N{FULLWIDTH COLON}" in word:
+        return "the colon here is not the one that YAML knows", "write a plain `: `", number
+    hint = f"write `{word}:`, and its value in this line or below it, indented"
+    return f"no colon follows '{word}'", hint, number
+
+
+_DASHES = ("\N{EN DASH}", "\N{EM DASH}", "\N{MINUS SIGN}", "\N{BULLET}", "\N{HYPHEN}", "* ")
 
 
 def _no_colon(case: _Case) -> Told | None:

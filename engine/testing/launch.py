@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
+from engine.definitions.importing import add_project
 from engine.definitions.loader import load, load_file, named_file
 from engine.errors import UsageError
 from engine.model import Definition
@@ -78,17 +78,11 @@ def _definition(workflow: Workflow | Definition | str | Path) -> Definition:
     file = named_file(named, Path(named).parent)
     if file is not None:
         path = file.absolute()
-        _on_path(path.parent.parent)
+        add_project(path.parent.parent)
         return load_file(path)
     pipelines = pipelines_folder({})
-    _on_path(pipelines.parent)
+    add_project(pipelines.parent)
     return load(named, pipelines)
-
-
-def _on_path(root: Path) -> None:
-    """Let workflows import helpers of their project, as the commands do."""
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
 
 
 def _zone(definition: Definition) -> tzinfo:

@@ -108,7 +108,7 @@ def test_every_bad_definition_in_one_go(project: Project) -> None:
     ]
     for case in wrong:
         place = f":{case['line']}:{case['column']}" if case["line"] else ""
-        assert f"error: {folder / case['file']}{place}" in result.err
+        assert f"error: drafts/{case['file']}{place}" in result.err
     assert result.err.count("error: ") == len(wrong) + 1  # one has two faults
     assert result.err.count("hint: ") == result.err.count("error: ")
     assert not (project.root / "PWNED").exists()

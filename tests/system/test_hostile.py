@@ -88,6 +88,22 @@ def test_no_home_folder_is_needed(
     assert result.code == 0, result.err
 
 
+def test_modules_of_the_project_are_not_taken_for_others(project: Project) -> None:
+    """A project may have a `store` or an `email` of its own; they are its own alone."""
+    for name in ("store", "yaml", "email", "calendar", "sqlalchemy", "json", "decimal"):
+        (project.root / f"{name}.py").write_text(f"open('effects.txt', 'a').write('{name} ')\n")
+    (project.root / "helpers.py").write_text("import later\n\ndef f(ctx): return later.N\n")
+    (project.root / "later.py").write_text("N = 3\n")
+    (project.root / "pipelines" / "flow.yaml").write_text(
+        "steps:\n"
+        "- {name: a, fn: helpers.f, isolate: true}\n"
+        "- {name: b, command: 'true', depends_on: [a], when: a == 3}\n"
+    )
+    result = project.run("run", "flow")
+    assert (result.code, project.effects()) == (0, []), result.err
+    assert statuses(project.report("flow")) == {"a": "ok", "b": "ok"}
+
+
 def test_only_the_named_file_is_loaded(project: Project) -> None:
     """Not its neighbours, nor a module or function that a parameter, a value or a name names."""
     project.write("evil", 'effect("evil"); workflow = Workflow("evil")')

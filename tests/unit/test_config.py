@@ -70,10 +70,14 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         "class OwnError(Exception): pass\n"
         "def fetch(ctx): return 1\n"
         "def two(a, b): pass\n"
+        "async def later(ctx): pass\n"
+        "def parts(ctx): yield 1\n"
         "def more(ctx, limit=3): pass\n"
         "value = 3\n"
     )
     (package / "broken.py").write_text("import os\n\nRATE = 1 / 0\n")
+    (package / "lazy.py").write_text("def __getattr__(name): raise RuntimeError(name)\n")
+    (package / "rude.py").write_text("class Rude(BaseException): pass\nraise Rude('no')\n")
     (package / "lost.py").write_text("import nothing_of_the_kind\n")
     (tmp_path / "pipelines").mkdir()
     before = list(sys.path)
@@ -177,6 +181,7 @@ def test_aliases_and_pyyaml_alone(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 STEP = {"name": "a", "command": "x"}
+LATER = "is async, or a generator: called, it has not run yet"
 LOST = """\
 'conftools.lost' cannot be imported: ROOT/conftools/lost.py:1: \
 ModuleNotFoundError: No module named 'nothing_of_the_kind'
@@ -217,8 +222,30 @@ def test_what_is_imported_is_told(folder: Path) -> None:
         ),
         ("steps.OwnError", "'conftools.steps.OwnError' is a class, not a function", "name a"),
         ("steps.two", "'conftools.steps.two' cannot be called with ctx alone", "name a"),
+        *(
+            (f"steps.{one}", f"'conftools.steps.{one}' {LATER}", "name a")
+            for one in ("later", "parts")
+        ),
         ("stepps.x", "there is no module 'conftools.stepps'", "it is looked for in '"),
         ("a.b.x", "there is no module 'conftools.a', which 'conftools.a.b' would be in", "it is"),
+        ("steps", "'conftools.steps' is a module, not a function", "name what is to be called in"),
+        (
+            "lazy.x",
+            (
+                "'conftools.lazy' cannot be imported: ROOT/conftools/lazy.py:1: RuntimeError: x\n"
+                "    def __getattr__(name): raise RuntimeError(name)\n                           ^"
+            ),
+            "mend the line shown",
+        ),
+        (
+            "rude.x",
+            (
+                "'conftools.rude' cannot be imported: ROOT/conftools/rude.py:2: "
+                "conftools.rude.Rude: no\n"
+                "    raise Rude('no')\n    ^"
+            ),
+            "mend the line shown",
+        ),
         ("lost.x", LOST, "install 'nothing_of_the_kind' into this environment, or mend the import"),
         ("broken.x", BROKEN, "mend the line shown"),
     ],

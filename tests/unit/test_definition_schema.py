@@ -36,7 +36,8 @@ CASES = re.compile(r"^===== [^\n]+ \(\.yaml\)\n(.*?)\n@ ", re.MULTILINE | re.DOT
 BEYOND = re.compile(
     r"given twice|the first is in line|depends on|cycle|is written|out of range|not a systemd|"
     r"not an IANA|looks like a secret|which is no dotted|name of a type|none of its choices|"
-    r"not a date|ends within quotes|normal form|🚀|200 bytes|NUL|anchor|many digits"
+    r"not a date|ends within quotes|normal form|🚀|200 bytes|NUL|anchor|many digits|"
+    r"number 2\.0|no module"
 )
 
 

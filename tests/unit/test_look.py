@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +48,31 @@ def test_since_when(since: str) -> None:
     with pytest.raises(UsageError) as caught:
         look._since(since, NOW)
     assert caught.value.message == f"--since {since!r} is neither an age nor a date"
+
+
+def test_a_file_is_named_as_it_was_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a terminal opens it; what is no file is said to be none, and never read."""
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds the project's root
+    for name in ("pipelines", "drafts", "empty"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "drafts")
+    Path("a.yaml").write_text("steps: []\n")
+    Path("b.py").write_text("workflow = 1 / 0\n")
+    Path("c.py").write_text("workflow = (\n")
+    os.mkfifo("d.yaml")
+    names = ["../drafts/a.yaml", "b.py", "../drafts/c.py", "d.yaml", "../empty", ""]
+    assert run_command(["check", *names, "--pipelines", str(tmp_path / "pipelines")]) == 2
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert told == [
+        "error: ../drafts/a.yaml:1:1: steps is empty",
+        "error: b.py:1: ZeroDivisionError: division by zero",
+        "error: ../drafts/c.py:1: SyntaxError: '(' was never closed",
+        "error: 'd.yaml' is no plain file",
+        "error: there is no workflow in '../empty'",
+        "error: workflow name '' is empty",
+    ]
 
 
 def test_a_limit_beyond_all_counting(

@@ -76,7 +76,7 @@ class Forks:
                 pickle.dump(self._setup, file)
                 file.seek(0)
                 self._process = subprocess.Popen(
-                    [sys.executable, *flags, "-c", _BOOT, str(theirs.fileno())],
+                    [sys.executable, "-P", *flags, "-c", _BOOT, str(theirs.fileno())],
                     env=dict(self._environ()),
                     stdin=file,
                     stdout=subprocess.DEVNULL,
