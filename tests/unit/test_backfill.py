@@ -6,6 +6,7 @@ import dataclasses
 from datetime import date
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Event as Flag
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,6 +22,7 @@ from engine.errors import (
     UsageError,
 )
 from engine.events import Event, StopRequested
+from engine.live import LEFT_MAX
 from engine.model import AttemptOutcome, Param
 from engine.ports import Job, Paths
 from engine.secrets import Secrets
@@ -35,6 +37,7 @@ from store.history import History
 from tests.fakes import FakeClock
 
 if TYPE_CHECKING:
+    from engine.workers.threads import ThreadWorkers
     from engine.workers.toolbox import Toolbox
 
 WORKFLOW = Workflow(
@@ -339,3 +342,30 @@ def test_what_the_store_refuses_one_run_ends_them_all(
         ("interrupted", "its engine stopped"),
     ]
     assert made == ["1", "2"]
+
+
+def test_threads_that_its_runs_left_behind_are_counted(tmp_path: Path) -> None:
+    """They are threads of the backfill's process; with 100 a run is stopped, and none begins."""
+    go_on = Flag()
+
+    def body(ctx: Any) -> None:
+        if ctx.params["n"] == 1:
+            go_on.wait(30.0)
+
+    workflow = Workflow("shop", params={"n": 0})
+    workflow.add(Step("a", body, retries=0, timeout=0.05))
+    request = BackfillRequest("n", "1", "2")
+    done = backfill.run_backfill(workflow.definition(), request, environment(tmp_path))
+    go_on.set()
+    assert [step["status"] for step in done["steps"]] == ["failed", "ok"]
+    assert done["threads_left"] == 1
+
+    lanes = workers(SimpleQueue())
+    running = [(0, 1)] * LEFT_MAX
+    pool = cast("ThreadWorkers", SimpleNamespace(left_running=lambda: running))
+    lanes.note_ended([pool])
+    runs = [RunAttempt(Job(step, 1, report=False), 0.0, 0, lanes) for step in (0, 1)]
+    assert runs[0].run().outcome is AttemptOutcome.OK
+    running.append((0, 1))
+    refused = runs[1].run()
+    assert refused.error == "not run: 101 threads of timed-out steps are still running"
