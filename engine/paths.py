@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +15,7 @@ PIPELINES = "pipelines"
 def find_root(start: Path) -> Path | None:
     """Give the nearest folder upwards from `start` that holds `pipelines/`."""
     for folder in (start, *start.parents):
-        if (folder / PIPELINES).is_dir():
+        if os.path.isdir(folder / PIPELINES):  # noqa: PTH112 - Path's raises where it may not look
             return folder
     return None
 

@@ -235,13 +235,15 @@ def _read_file(path: Path) -> dict[str, str]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
-        if path.is_symlink():
+        if os.path.islink(path):  # noqa: PTH114 - Path's raises where the folder may not be entered
             raise SecretError(
                 f"secrets file '{path}' is a link", hint="put the file itself there"
             ) from error
+        hint = "make it yours and readable for you alone"
+        if not os.path.lexists(path):
+            hint = f"run this as the user '{path.parent}' belongs to, or name another with --home"
         raise SecretError(
-            f"secrets file '{path}' cannot be read: {error.strerror}",
-            hint="make it yours and readable for you alone",
+            f"secrets file '{path}' cannot be read: {error.strerror}", hint=hint
         ) from error
     try:
         _check_trusted(path, os.fstat(fd))

@@ -95,7 +95,8 @@ def _tell(found: Found, mask: Callable[[str], str], *, explaining: bool) -> None
     if found.error is not None:
         complain(found.error, mask)
     elif found.definition is not None:
-        print_result(f"{printable(found.name)}: ok, {len(found.definition.steps)} steps")
+        count = len(found.definition.steps)
+        print_result(f"{printable(found.name)}: ok, {count} step{'' if count == 1 else 's'}")
         for module, place in found.imports.items():
             print_result(f"  imports {module} from {printable(place)}")
         if explaining:

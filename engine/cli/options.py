@@ -49,6 +49,14 @@ def _adder(commands: Any) -> Callable[..., argparse.ArgumentParser]:
     return add
 
 
+class _Overview(argparse.RawDescriptionHelpFormatter):
+    """Lists the commands without a line that says `COMMAND`."""
+
+    def _format_action(self, action: argparse.Action) -> str:
+        text = super()._format_action(action)
+        return text.partition("\n")[2] if isinstance(action.choices, dict) else text
+
+
 def build() -> Parser:
     """Make the parser of the whole command line."""
     parser = Parser(
@@ -56,7 +64,7 @@ def build() -> Parser:
         usage="%(prog)s [--store URL] [--home DIR] [--pipelines DIR] COMMAND ...",
         description="Run workflows of steps with dependencies; all is recorded in one SQLite file.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Overview,
         add_help=False,
     )
     parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
@@ -218,6 +226,7 @@ which there is no room."""
 def _graph(add: Callable[..., argparse.ArgumentParser]) -> None:
     text = "draw the steps of a workflow and what depends on what"
     graph = add("graph", "graph:graph", text, epilog=_GRAPH_EPILOG)
+    graph.usage = "%(prog)s NAME|FILE [OPTION]..."
     graph.add_argument("name", metavar="NAME|FILE", help="the workflow")
     how = graph.add_mutually_exclusive_group()
     how.add_argument(

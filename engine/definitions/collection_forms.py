@@ -138,6 +138,9 @@ def _read_codes(asked: Asked, node: Node, form: Form) -> Any:
     return [item.value for item in node.value]
 
 
+A_LIST_OF_STEPS = "a list of steps"
+
+
 def nested(words: str, kind: Kind, schema: dict[str, Any], example: str = "") -> Form:
     """A mapping or a list that is given as its node: whoever asked reads what is in it."""
 
@@ -149,6 +152,9 @@ def nested(words: str, kind: Kind, schema: dict[str, Any], example: str = "") ->
             hint = f"a space follows each dash: `- {first.name.lstrip('-')}: …`"
             asked.faults.add(first, f"no space follows the dash of '{first.name}'", hint)
             return None
+        if first is not None and words == A_LIST_OF_STEPS and not asked.faults.source.is_json:
+            hint = f"write `- name: {first.name}`, its keys below, and so on for each"
+            return asked.wrong(f"is a mapping, not {form.words}", hint)
         return asked.misfit(node, form)
 
     return Form(words, schema, read, example)

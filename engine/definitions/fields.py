@@ -58,7 +58,7 @@ class Table:
 _PATH = forms.filled("a path", "data/in.csv")
 _PARAMS = collection_forms.nested("a mapping of parameters", Kind.MAPPING, {"type": "object"})
 _STEPS = collection_forms.nested(
-    "a list of steps",
+    collection_forms.A_LIST_OF_STEPS,
     Kind.LIST,
     {"type": "array", "minItems": 1},
     "[{name: a, command: make}]",

@@ -51,8 +51,21 @@ def _read_param(key: Node, value: Node, faults: Faults) -> tuple[Any, dict[str, 
     if value.kind is Kind.TEXT and value.written in TYPE_NAMES:
         hint = f'write {{type: {value.value}}}, or "{value.value}" if that text is the default'
         return asked.wrong(f"has the default {value.value}, the name of a type", hint), {}
+    if _is_a_day(value):
+        return _no_text(asked, value), {}
     default = _fitting(asked, "is", value, value.kind)
     return Param(_BY_DEFAULT[value.kind], default), {}
+
+
+def _is_a_day(node: Node) -> bool:
+    """Whether it would be text, and hardly is meant so: in quotes it is."""
+    return node.kind is Kind.TEXT and node.written in ("today", "yesterday")
+
+
+def _no_text(asked: Asked, node: Node) -> Any:
+    hint = f'write {{type: date, default: {node.value}}}, or "{node.value}" if it is that text'
+    said = f"has the default {node.value}, which is a day only with a type"
+    return asked.wrong(said, hint, node)
 
 
 def _from_mapping(read: Mapped, asked: Asked) -> Param | None:
@@ -68,6 +81,8 @@ def _from_mapping(read: Mapped, asked: Asked) -> Param | None:
             place = read.keys.get("choices", asked.key)
             asked.faults.add(place, f"{asked.what} has no choices", "add `choices: [a, b]`")
         return None
+    if named is None and _is_a_day(default):
+        return _no_text(asked, default)  # type: ignore[no-any-return]
     type_name = named or _BY_DEFAULT[default.kind]
     fitting = _BY_TYPE.get(type_name, Kind.TEXT)
     at = {

@@ -112,7 +112,7 @@ def _resume(compiled: Compiled, asked: Asked, history: History) -> Decision:
     if past.workflow == name + BACKFILL_SUFFIX:
         raise UsageError(
             f"run {past.run_id} is a backfill of '{name}'; it is gone on with by `backfill`",
-            hint=f"see `show {past.run_id}` for its whole command",
+            hint=f"give it again as `show {past.run_id}` tells: `backfill {name} --param …`",
         )
     if past.workflow != name:
         raise UsageError(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
 from engine.definitions.importing import add_project
 from engine.definitions.loader import load, load_file, named_file
-from engine.errors import UsageError
+from engine.errors import EngineError, UsageError
 from engine.model import Definition
 from engine.paths import find_paths, pipelines_folder
 from engine.ports import Paths
@@ -50,19 +50,34 @@ def run(  # noqa: PLR0913 - the public form of a run in a test; all but one are 
     Attempts run one after the other, on a clock that jumps over all waiting. Raises `UsageError`
     for what cannot be run as asked; what a step raises that is no `Exception` comes out as it is.
     """
-    definition = _definition(workflow)
-    zone = _zone(definition)
-    clock = VirtualClock(_instant(at, zone))
     known = Secrets.given(secrets or {})
     request = RunRequest(
         workers=1, params=dict(params or {}), context=dict(context or {}), started_by="library"
     )
-    inline = with_standins(definition, replace or {})
-    asked, encoded = resolve_request(inline, request, clock, known, local=zone)
+    with _hints_told():
+        definition = _definition(workflow)
+        zone = _zone(definition)
+        clock = VirtualClock(_instant(at, zone))
+        inline = with_standins(definition, replace or {})
+        asked, encoded = resolve_request(inline, request, clock, known, local=zone)
     paths = _paths(definition, folder)
     with closing(memory_store(NOWHERE / "runs.db")) as database:
         wiring = Wiring(inline, asked, encoded, paths, clock, known)
         return wiring.run(database, None if folder is None else paths.root)
+
+
+@contextmanager
+def _hints_told() -> Iterator[None]:
+    """Add hints to an error, where pytest shows them: nothing else would print them."""
+    try:
+        yield
+    except EngineError as error:
+        for message, hint in error.complaints():
+            if message != error.message:  # one of several faults
+                error.add_note(message)
+            if hint:
+                error.add_note(f"hint: {hint}")
+        raise
 
 
 def _definition(workflow: Workflow | Definition | str | Path) -> Definition:
@@ -74,7 +89,7 @@ def _definition(workflow: Workflow | Definition | str | Path) -> Definition:
         raise UsageError(
             f"workflow is {workflow!r}", hint="give a Workflow, its name, or the path of its file"
         )
-    named = str(workflow.absolute()) if isinstance(workflow, Path) else workflow
+    named = str(workflow)
     file = named_file(named, Path(named).parent)
     if file is not None:
         path = file.absolute()

@@ -102,9 +102,9 @@ def test_every_bad_definition_in_one_go(project: Project) -> None:
     assert result.code == 2
     assert "Traceback" not in result.err
     assert result.out.splitlines() == [
-        "daily: ok, 1 steps",
+        "daily: ok, 1 step",
         "daily: ok, 2 steps",
-        "täglich: ok, 1 steps",
+        "täglich: ok, 1 step",
     ]
     for case in wrong:
         place = f":{case['line']}:{case['column']}" if case["line"] else ""

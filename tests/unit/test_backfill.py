@@ -355,7 +355,7 @@ def test_threads_that_its_runs_left_behind_are_counted(tmp_path: Path) -> None:
     workflow = Workflow("shop", params={"n": 0})
     workflow.add(Step("a", body, retries=0, timeout=0.05))
     request = BackfillRequest("n", "1", "2")
-    done = backfill.run_backfill(workflow.definition(), request, environment(tmp_path))
+    done = run_backfill(workflow.definition(), request, environment(tmp_path))
     go_on.set()
     assert [step["status"] for step in done["steps"]] == ["failed", "ok"]
     assert done["threads_left"] == 1

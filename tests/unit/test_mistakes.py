@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import testing
 from engine.cli import options
 from engine.cli.console import prepare_streams
 from engine.cli.main import run_command
@@ -158,3 +159,29 @@ def test_a_folder_without_workflows_is_named(
     (place.parent / "empty").mkdir()
     assert run_command(["check", "empty"]) == 0
     assert capsys.readouterr().out == "no workflow in empty\n"
+
+
+def test_steps_as_a_mapping_are_told_as_a_list(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other tools write them so: the hint names the reader's own first step."""
+    (place / "flow.yaml").write_text("steps:\n  fetch:\n    command: echo\n")
+    assert run_command(["check", "flow"]) == 2
+    hint = "hint: write `- name: fetch`, its keys below, and so on for each\n"
+    assert capsys.readouterr().err.endswith(hint)
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize(
+    ("workflow", "params", "said"),
+    [
+        ("flwo", {}, "did you mean 'flow'? it has: flow"),
+        ("flow.yaml", {}, "write flow, the workflow's name"),
+        ("flow", {"day": 1}, "it takes no parameters"),
+    ],
+)
+def test_a_test_is_told_the_hints_too(workflow: str, params: dict[str, int], said: str) -> None:
+    """Where no console prints them, pytest shows the error's notes."""
+    with pytest.raises(UsageError) as caught:
+        testing.run(workflow, params=params, replace={"a": None})
+    assert caught.value.__notes__ == [f"hint: {said}"]

@@ -241,3 +241,18 @@ def test_a_secret_that_holds_another_is_masked_whole(tmp_path: Path) -> None:
     secrets.get("A")
     secrets.get("B")
     assert secrets.mask("my-secret-too secret") == "*** ***"
+
+
+def test_a_home_that_may_not_be_entered_is_a_fault_and_no_crash(tmp_path: Path) -> None:
+    """The project of another user: `list` there ended in a traceback, from within its masking.
+
+    A name too long stands for the folder, which root may always enter: neither can be looked at.
+    """
+    home = tmp_path / ("h" * 300)
+    secrets = Secrets(home, {})
+    assert secrets.mask("as it is") == "as it is"
+    with pytest.raises(SecretError, match="cannot be read") as caught:
+        secrets.setting("ENGINE_KEEP_DAYS")
+    assert caught.value.hint == (
+        f"run this as the user '{home}' belongs to, or name another with --home"
+    )
