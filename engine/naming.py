@@ -59,8 +59,10 @@ def did_you_mean(wanted: str, names: Iterable[str]) -> str:
 
 
 def near(wanted: str, names: Iterable[str]) -> str:
-    """Give the nearest of `names`; nothing if none is near."""
+    """Give the nearest of `names`; nothing if none is near. Capitals count least."""
     import difflib  # wanted for errors only
 
-    found = difflib.get_close_matches(wanted, list(names), n=1)
+    known, folded = list(names), wanted.casefold()
+    same = [name for name in known if name.casefold() == folded]
+    found = same or difflib.get_close_matches(wanted, known, n=1)
     return found[0] if found else ""

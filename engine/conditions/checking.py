@@ -34,6 +34,9 @@ _OTHER_STATUSES = {
     "timed_out": 'write "failed": that is what a step is that ran out of time',
     "success": 'did you mean "ok"?',
     "succeeded": 'did you mean "ok"?',
+    "passed": 'did you mean "ok"?',
+    "completed": 'did you mean "ok"?',
+    "timeout": 'write "failed": that is what a step is that ran out of time',
     "done": 'did you mean "ok"?',
     "error": 'did you mean "failed"?',
     "failure": 'did you mean "failed"?',
@@ -268,8 +271,15 @@ class _Checker:
     def _unknown_step(self, word: Word) -> None:
         text = word.text
         shown = text if len(text) <= 40 else f"{text[:40]}…"
-        first = text.partition(".")[0]
-        if text in self._scope.params:
+        first, _, rest = text.partition(".")
+        known, _ = _split(rest, self._scope.steps)
+        if known:
+            shown, hint = first[:40], f"begin with the step: {rest[:40]}"
+        elif rest and rest in self._scope.params:
+            shown, hint = first[:40], f"write {PARAMS}.{rest}"
+        elif text[0].isdigit() and not _DATE.match(text):
+            hint = f'numbers are plain digits; text goes in quotes: "{shown}"'
+        elif text in self._scope.params:
             hint = f"write {PARAMS}.{text}"
         elif text in STATUSES or _DATE.match(text):
             hint = f'text goes in quotes: "{text}"'

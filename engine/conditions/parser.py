@@ -198,10 +198,25 @@ def _shown(token: Token) -> str:
     return token.text if token.text[0] in "'\"" else f"'{token.text}'"
 
 
+_RULES = {"success": "all_success", "always": "all_done", "failure": "one_failed"}
+_OTHER_WAY = 'write it the other way round: "text" in STEP.KEY'
+_INSTEAD = {
+    "is": "write == or !=",
+    "contains": _OTHER_WAY,
+    "includes": _OTHER_WAY,
+    ")": "take it out, or open it before",
+    ",": 'a list is written ["a", "b"]',
+}
+
+
 def _hint_for(token: Token, before: Token | None) -> str:
-    if token.kind is Kind.WORD and token.text == "is":
-        return "write == or !="
-    if token.text == "(" and before is not None and before.kind is Kind.WORD:
+    if token.kind is not Kind.LITERAL and token.text in _INSTEAD:
+        return _INSTEAD[token.text]
+    if before is not None and before.kind is Kind.WORD and token.text in ("(", "["):
+        if token.text == "[":
+            return "write keys with dots: STEP.KEY, STEP.0"
+        if before.text in _RULES:
+            return f"that is the step's trigger_rule: {_RULES[before.text]}"
         return "there are no functions: ask for what a step left, or for its status"
     if token.kind is Kind.LITERAL and token.text[0] == "-":
         return "conditions do not calculate: let the step before leave the figure"

@@ -318,7 +318,16 @@ CALCULATE = "conditions do not calculate: let the step before leave the figure"
         ("fetch.rows in [1 2]", 17, "'2' cannot stand here", None),
         ("fetch.rows in [fetch.n]", 15, "a list holds numbers and quoted texts", None),
         ("fetch.rows in [[1]]", 15, "a list holds numbers and quoted texts", None),
-        ("fetch.rows > 0)", 14, "')' cannot stand here", "something is missing before it"),
+        ("fetch.rows > 0)", 14, "')' cannot stand here", "take it out, or open it before"),
+        ("fetch.rows in (1, 2)", 16, "',' cannot stand here", 'a list is written ["a", "b"]'),
+        ('ctx["fetch"]', 3, "'[' cannot stand here", "write keys with dots: STEP.KEY, STEP.0"),
+        ("always()", 6, "'(' cannot stand here", "that is the step's trigger_rule: all_done"),
+        (
+            'fetch.tags contains "x"',
+            11,
+            "'contains' cannot stand here",
+            'write it the other way round: "text" in STEP.KEY',
+        ),
         ("fetch.rows == 'a", 14, "this quote is not closed", "end the text with '"),
         ('fetch.rows == "\\d"', 15, "a backslash that stands for nothing", None),
         ("fetch.rows = 1", 11, f"'=' {NOT_KNOWN}", "write =="),
@@ -353,6 +362,15 @@ CALCULATE = "conditions do not calculate: let the step before leave the figure"
         ("not " * 51 + "true", 204, "more than 50 parentheses or nots within each other", None),
         # what it refers to
         ("fecth.rows > 0", 0, "unknown step 'fecth'", "did you mean 'fetch'?"),
+        ("FETCH.rows > 0", 0, "unknown step 'FETCH'", "did you mean 'fetch'?"),
+        ("steps.fetch.rows > 0", 0, "unknown step 'steps'", "begin with the step: fetch.rows"),
+        ("param.region == 'eu'", 0, "unknown step 'param'", "write params.region"),
+        (
+            "fetch.rows > 1_000",
+            13,
+            "unknown step '1_000'",
+            'numbers are plain digits; text goes in quotes: "1_000"',
+        ),
         ("true and region == 'eu'", 9, "unknown step 'region'", "write params.region"),
         ("fetch.status == ok", 16, "unknown step 'ok'", 'text goes in quotes: "ok"'),
         (
