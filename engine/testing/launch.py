@@ -74,7 +74,7 @@ def _definition(workflow: Workflow | Definition | str | Path) -> Definition:
         raise UsageError(
             f"workflow is {workflow!r}", hint="give a Workflow, its name, or the path of its file"
         )
-    named = str(workflow.absolute()) if isinstance(workflow, Path) else workflow
+    named = str(workflow)
     file = named_file(named)
     if file is not None:
         path = file.absolute()
