@@ -12,7 +12,7 @@ from engine.definitions.importing import add_project
 from engine.definitions.loader import load, load_file, named_file
 from engine.errors import EngineError, UsageError
 from engine.model import Definition
-from engine.paths import find_paths, pipelines_folder
+from engine.paths import PIPELINES, find_paths, pipelines_folder
 from engine.ports import Paths
 from engine.secrets import Secrets
 from engine.session import RunRequest
@@ -90,7 +90,7 @@ def _definition(workflow: Workflow | Definition | str | Path) -> Definition:
             f"workflow is {workflow!r}", hint="give a Workflow, its name, or the path of its file"
         )
     named = str(workflow)
-    file = named_file(named, Path(named).parent)
+    file = named_file(named, find_paths({}, strict=False).root / PIPELINES)
     if file is not None:
         path = file.absolute()
         add_project(path.parent.parent)
