@@ -10,7 +10,7 @@ from threading import Event as Flag
 from typing import Any
 
 from engine import notes
-from engine.errors import EngineError, StoreError, SupersededError
+from engine.errors import EngineError, StoreBusy, StoreError, SupersededError
 from engine.events import AttemptFinished, Event, StopRequested
 from engine.live import LEFT_MAX
 from engine.model import AttemptOutcome, StepStatus
@@ -125,9 +125,11 @@ class RunWorkers(ThreadWorkers):
     def mind(self, fault: EngineError) -> None:
         """Take in why a run could not be made: what the store will not do for the next either.
 
-        On a full disk the next would use up what was kept free for the ends of runs.
+        On a full disk the next would use up what was kept free for the ends of runs. A store that
+        another process has locked may be free by then.
         """
-        if isinstance(fault, StoreError) and not isinstance(fault, SupersededError):
+        passes = isinstance(fault, SupersededError | StoreBusy)
+        if isinstance(fault, StoreError) and not passes:
             self._fault = self._fault or fault
 
     def wait(self, timeout_s: float | None) -> list[Event]:
