@@ -122,7 +122,8 @@ def _resume(compiled: Compiled, asked: Asked, history: History) -> Decision:
     if past.only_steps:
         raise UsageError(
             f"run {past.run_id} was one of chosen steps (--only), which nothing goes on from",
-            hint=f"`run {name} --only {','.join(json.loads(past.only_steps))}` runs them again",
+            hint=f"`run {name} --only {','.join(json.loads(past.only_steps))}`, with the parameters"
+            f" and marks of `show {past.run_id}`, runs them again",
         )
     if not past.steps:
         raise UsageError(

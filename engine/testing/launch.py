@@ -50,7 +50,7 @@ def run(  # noqa: PLR0913 - the public form of a run in a test; all but one are 
     Attempts run one after the other, on a clock that jumps over all waiting. Raises `UsageError`
     for what cannot be run as asked; what a step raises that is no `Exception` comes out as it is.
     """
-    known = Secrets.given(secrets or {})
+    known = _secrets(secrets or {})
     request = RunRequest(
         workers=1, params=dict(params or {}), context=dict(context or {}), started_by="library"
     )
@@ -98,6 +98,13 @@ def _definition(workflow: Workflow | Definition | str | Path) -> Definition:
     pipelines = pipelines_folder({})
     add_project(pipelines.parent)
     return load(named, pipelines)
+
+
+def _secrets(given: Mapping[str, str]) -> Secrets:
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise UsageError(f"secret '{name}' is no text", hint="give it as in an environment")
+    return Secrets.given(given)
 
 
 def _zone(definition: Definition) -> tzinfo:

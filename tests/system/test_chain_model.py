@@ -82,11 +82,11 @@ class Chain:
     def go(self) -> None:
         """Ask for a run of some kind, and hold what comes of it against the model."""
         names, draw = list(self.graph), self.draw
-        if draw.random() < 0.3:
+        if draw.random() < 0.2:
             name = draw.choice(names)
             self.graph[name] = replace(self.graph[name], version=self.graph[name].version + 1)
         self.bodies = {name: draw.choice(["ok"] * 6 + ["fail", "fail", "skip"]) for name in names}
-        kind = draw.choice(["run", "run", "only", "only", "from", "fresh"])
+        kind = draw.choice(["run"] * 4 + ["only"] * 3 + ["from", "fresh"])
         newest = max((number for number, run in self.runs.items() if run.whole), default=None)
         past = None if newest is None else self.runs[newest]
         only = set(draw.sample(names, draw.randint(1, 2))) if kind == "only" else set()

@@ -101,7 +101,9 @@ def test_a_run_of_chosen_steps_decides_nothing(bench: Bench) -> None:
     assert bench.run(bench.flow(), dry_run=True, from_step="end")["resumed_from"] == 1
     with pytest.raises(UsageError, match="run 2 was one of chosen steps") as raised:
         bench.run(bench.flow(), resume="2")
-    assert raised.value.hint == "run flow --only transform"
+    assert raised.value.hint == (
+        "run flow --only transform, with the parameters and marks of `show 2`"
+    )
     report = bench.run(bench.flow(), once=True)
     assert (report["resumed_from"], report["previous_status"]) == (1, "failed")
     assert bench.run(bench.flow(BAD), only=["transform"])["status"] == "failed"

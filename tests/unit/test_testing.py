@@ -256,6 +256,12 @@ def test_a_start_is_an_instant() -> None:
         run(one(nothing), at=date(2026, 3, 2))  # type: ignore[arg-type]
 
 
+def test_secrets_are_texts() -> None:
+    """As in an environment; a number is refused before anything runs."""
+    with pytest.raises(UsageError, match="secret 'TOKEN' is no text"):
+        run(one(nothing), secrets={"TOKEN": 5})  # type: ignore[dict-item]
+
+
 # -- timeouts -------------------------------------------------------------------------------------
 
 
