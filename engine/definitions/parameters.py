@@ -65,7 +65,7 @@ def _is_a_day(node: Node) -> bool:
 def _no_text(asked: Asked, node: Node) -> Any:
     hint = f'write {{type: date, default: {node.value}}}, or "{node.value}" if it is that text'
     said = f"has the default {node.value}, which is a day only with a type"
-    return asked.wrong(said, hint, node)
+    return asked.wrong(said, hint)
 
 
 def _from_mapping(read: Mapped, asked: Asked) -> Param | None:
