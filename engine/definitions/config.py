@@ -196,7 +196,7 @@ def _ordered(
     edges: dict[str, list[str]], named: dict[str, Mapped], faults: Faults
 ) -> graph.Graph | None:
     """Order the steps; tell the cycles that share no step with one told before."""
-    for _ in range(_CYCLES_MAX):
+    for _ in range(_CYCLES_MAX if len(edges) <= _LOOKED_AT_AGAIN_MAX else 1):
         try:
             return graph.build(list(edges), list(edges.values()))
         except CycleError as error:
@@ -211,6 +211,7 @@ def _ordered(
 
 
 _CYCLES_MAX = 10  # each costs another ordering
+_LOOKED_AT_AGAIN_MAX = 20_000
 
 
 def _unfit_edge(step: Mapped, wanted: str, named: dict[str, Mapped], faults: Faults) -> None:

@@ -22,6 +22,10 @@ _QUOTES = {"'": "single", '"': "double"}
 _ALIKE = "\N{NO-BREAK SPACE}\N{ZERO WIDTH SPACE}\N{IDEOGRAPHIC SPACE}"
 
 
+_LINES_LOOKED_AT = 1_000
+_KEY_LENGTH_MAX = 1_024  # of YAML's parsers
+
+
 @dataclass(frozen=True, slots=True)
 class _Case:
     """What the parser says, and where: `opened` is where the thing it was reading began."""
@@ -40,11 +44,15 @@ class _Case:
 
     @property
     def above(self) -> int:
-        """The line before this one that says something."""
-        number = self.line - 1
-        while number > 1 and not self.text(number).partition("#")[0].strip():
-            number -= 1
-        return number
+        """The line before this one that says something; 0 if there is none."""
+        return self.saying(self.line - 1)
+
+    def saying(self, number: int) -> int:
+        """Give the line that says something, from this one upwards; 0 if none near does."""
+        for near in range(number, max(0, number - _LINES_LOOKED_AT), -1):
+            if self.text(near).partition("#")[0].strip():
+                return near
+        return 0
 
     @property
     def ended(self) -> str:
@@ -65,7 +73,8 @@ def explain(source: Source, error: Any, last: Any) -> NoReturn:
     mark = error.problem_mark or error.context_mark
     opened = error.context_mark or mark
     line = mark.line + 1
-    while line > 1 and not source.line(line).strip():
+    least = max(1, line - _LINES_LOOKED_AT)
+    while line > least and not source.line(line).strip():
         line -= 1  # the end of the file, mostly
     case = _Case(
         source,
@@ -215,6 +224,8 @@ def _colon(case: _Case) -> Told | None:
     told = _keyless(case)
     if told:
         return told
+    if len(before) > _KEY_LENGTH_MAX:
+        return "a key of that length is not taken", "give it a shorter name", case.line
     fitting = case.source.first_word(case.above) - 1
     hint = f"indent it by {fitting}, as line {case.above}" if fitting else "do not indent it"
     message = f"this line is indented deeper than line {case.above}, whose text it continues"
@@ -225,16 +236,14 @@ def _keyless(case: _Case) -> Told | None:
     """A line above that was to be a key or an item, and is text that goes on here."""
     number, source = case.above, case.source
     text = case.text(number).strip()
-    before = number - 1
-    while before > 0 and not case.text(before).partition("#")[0].strip():
-        before -= 1
+    before = case.saying(number - 1)
     if text.startswith(_DASHES):
         hint = f"write `- {text[1:41].strip()}`"
         return f"the dash {text[0]} is not the one that YAML knows", hint, number
     continues = before > 0 and not case.text(before).rstrip().endswith(":")
     if continues and source.first_word(number) > source.first_word(before):
         return None
-    if number >= case.line or _KEY.match(text):
+    if number < 1 or _KEY.match(text):
         return None
     word = text.removeprefix("- ").split(" ")[0][:40]
     if "\N{FULLWIDTH COLON}" in word:

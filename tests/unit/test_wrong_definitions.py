@@ -6,6 +6,7 @@ import codecs
 import json
 import re
 import sys
+import time  # noqa: TID251 - measures how long loading takes
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,22 @@ def test_many_faults_are_cut_short(tmp_path: Path) -> None:
     assert faults[0].message == "step 's0': unknown key 'comand'"
     assert str(faults[50]) == f"{tmp_path / 'x.yaml'}: and 950 more"
     assert [one.line for one in faults[:50]] == list(range(3, 103, 2))
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        ("#\n" * 1_000_000 + "a: b: c\n", "1000001:1", "the value of 'a' holds ': '"),
+        ("\n" * 2_000_000 + "steps: [\n", "2000001:1", "this line is not YAML"),
+        (f"{'x' * 2_000}: 1\n", "1:1", "a key of that length is not taken"),
+    ],
+)
+def test_what_is_long_is_told_soon(text: str, place: str, message: str, tmp_path: Path) -> None:
+    """What stands above a fault is looked at, and not all of it."""
+    begun = time.process_time()
+    (fault,) = faults_of(tmp_path / "flow.yaml", text.encode())
+    assert (f"{fault.line}:{fault.column}", fault.message[: len(message)]) == (place, message)
+    assert time.process_time() - begun < 2
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
