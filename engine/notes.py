@@ -20,7 +20,12 @@ def cancelled(by: str) -> str:
 
 def too_many_left(count: int) -> str:
     """Say that a run was stopped because of the threads it had to leave behind."""
-    return f"stopped: {count} threads of timed-out steps are still running"
+    return f"stopped: {threads_left(count)}"
+
+
+def threads_left(count: int) -> str:
+    """Say how many threads there are of which nothing more is wanted."""
+    return f"{count} threads of timed-out steps are still running"
 
 
 def unsure(reason: str) -> str:

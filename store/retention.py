@@ -12,26 +12,30 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 _ENDED = "('ok', 'failed', 'cancelled', 'interrupted', 'skipped')"
+# A backfill makes so many runs at once that no other would be among the newest of its workflow.
+_PART = "coalesce(backfill <> id, 0)"
 
-# The index holds workflow, status, pruned_at, finished_at: what is not due is not looked at.
+# The index holds workflow, status, pruned_at, finished_at: what is not old is not looked at.
 _DUE = f"""
 SELECT id FROM run_rows INDEXED BY ix_run_rows_age WHERE workflow = ?1 AND status IN {_ENDED}
-  AND pruned_at IS NULL AND finished_at < ?2 AND id < ?3
+  AND pruned_at IS NULL AND finished_at < ?2 AND (id < ?3 OR {_PART})
 UNION ALL
 SELECT id FROM run_rows INDEXED BY ix_run_rows_age WHERE workflow = ?1 AND status IN {_ENDED}
   AND pruned_at < 0"""
 
-_NEWEST = "SELECT id FROM run_rows WHERE workflow = ? ORDER BY id DESC LIMIT 1 OFFSET ?"
+_NEWEST = f"""
+SELECT id FROM run_rows WHERE workflow = ? AND NOT {_PART} ORDER BY id DESC LIMIT 1 OFFSET ?"""
 
-_CHAIN = """
+_CHAIN = f"""
 SELECT id, workflow, status, params, context_sha256, definition_id IS NOT NULL AND only_steps = '',
        finished_at,
-       pruned_at, resumed_from
+       pruned_at, resumed_from, {_PART}
 FROM run_rows WHERE root_run = (SELECT root_run FROM run_rows WHERE id = ?) ORDER BY id"""
 
-_LAST_FAILURE = """
+_LAST_FAILURE = f"""
 SELECT id, finished_at FROM run_rows WHERE workflow = ? AND status = ? AND pruned_at IS NULL
-  AND definition_id IS NOT NULL AND only_steps = '' ORDER BY finished_at DESC LIMIT 1"""
+  AND definition_id IS NOT NULL AND only_steps = '' AND NOT {_PART}
+ORDER BY finished_at DESC LIMIT 1"""
 
 _NEWER_OK = """
 SELECT 1 FROM run_rows INDEXED BY ix_run_rows_params
@@ -45,14 +49,17 @@ WHERE workflow = ? AND params = ? AND context_sha256 = ? AND pruned_at > 0 AND i
 
 
 _ONLY = """
-SELECT id, workflow, status, params, context_sha256, 0, finished_at, pruned_at, resumed_from
+SELECT id, workflow, status, params, context_sha256, 0, finished_at, pruned_at, resumed_from, 0
 FROM run_rows INDEXED BY ix_run_rows_only WHERE workflow = ? AND only_steps <> ''"""
 
 _TAKEN_FROM = "SELECT DISTINCT source_run FROM step_rows WHERE run_id = ? AND status = 'cached'"
 
 
 class Limits(NamedTuple):
-    """A run may go if it ended before `before_us` and is not of the `newest` of its workflow."""
+    """A run may go if it ended before `before_us` and is not of the `newest` of its workflow.
+
+    The runs that a backfill is made of are none of these: they go by their age.
+    """
 
     before_us: int
     newest: int
@@ -77,6 +84,7 @@ class _Run:
     finished_at: int | None
     pruned_at: int | None
     resumed_from: int | None
+    is_part: int  # of a backfill
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -161,7 +169,8 @@ class _Bench:
         if run.pruned_at is not None:
             return True
         ended = run.finished_at
-        return ended is not None and ended < self._before_us and run.run_id < self._below
+        old = ended is not None and ended < self._before_us
+        return old and (run.run_id < self._below or bool(run.is_part))
 
     def judge(self, chain: list[_Run]) -> list[Verdict]:
         """Say what of a chain goes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 
 from engine import outputs
 from engine.model import Definition, RunStatus
@@ -28,8 +29,8 @@ def reconcile_all(
 ) -> None:
     """End every run without an engine, and what still lives of its steps.
 
-    Runs of `definition`, and its backfills, alert as it says, others by default; the runs that a
-    backfill is made of never do.
+    Runs of `definition`'s workflow, and its backfills, alert as it says, others by default; the
+    runs that a backfill is made of never do.
 
     `mine` is a lock the caller holds; `why` is the note on a run that failed in this process.
     """
@@ -42,8 +43,9 @@ def reconcile_all(
     def channels(found: Found) -> Iterable[str]:
         if found.is_part:
             return ()
-        name = found.workflow.removesuffix(BACKFILL_SUFFIX)
-        known = definition if definition and definition.name in (name, found.workflow) else None
+        known = None
+        if definition is not None and _plain(definition.name) == _plain(found.workflow):
+            known = replace(definition, name=found.workflow)  # by which the run before is found
         choose = alerting.channels_for(known, history, environment, before=found.run_id)
         return choose(RunStatus.INTERRUPTED if why else found.status)  # a failure is told anyway
 
@@ -59,3 +61,7 @@ def reconcile_all(
         text = "run %d of %s is %s: %s"
         note = found.told(why or ENGINE_DIED)
         logger.warning(text, found.run_id, found.workflow, found.status, note)
+
+
+def _plain(workflow: str) -> str:
+    return workflow.removesuffix(BACKFILL_SUFFIX)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from engine import Step, Workflow
+from engine.clock import SystemClock
 from engine.errors import AlreadyRunning
 from engine.model import RunStatus
+from engine.ports import Paths
+from engine.secrets import Secrets
+from engine.session import Environment
 from engine.session.overlap import running_now
+from engine.session.reconciling import reconcile_all
 from store import cancels, locks
 from store.connection import Database
 from store.history import History
 from store.journal import begin_run, record_ended_run
 from store.new_run import ITSELF
 from store.reconcile import open_runs
+from store.retention import Limits, due, judge
 from tests.store.filled import a_run, begun, dead_owner, end, new_run, us
 
 
@@ -63,6 +71,55 @@ def test_who_ends_a_backfill_ends_its_runs(database: Database) -> None:
     ]
     run = History(database).run(other.run_id)
     assert (run["status"], run["note"].partition(";")[0]) == ("cancelled", "cancelled by ann")
+
+
+@pytest.mark.parametrize("asking", ["flow", "flow.backfill"])
+@pytest.mark.parametrize("dead", ["flow", "flow.backfill"])
+def test_a_dead_run_is_compared_with_the_last_of_its_kind(
+    database: Database, asking: str, dead: str
+) -> None:
+    """By the workflow's rule, whichever of its commands finds it: with `change`, only a change."""
+    settings = {"SLACK_WEBHOOK_URL": "https://example.org/hook"}
+    environment = Environment(
+        paths=Paths(database.path.parent, database.path.parent, f"sqlite:///{database.path}"),
+        secrets=Secrets(database.path.parent, settings),
+        clock=SystemClock(),
+        environ=settings,
+    )
+    workflow = Workflow(asking.partition(".")[0], alert_on="change").add(Step("a", print))
+    definition = replace(workflow.definition(), name=asking)
+    for name, status in (("flow", "interrupted"), ("flow.backfill", "ok")):
+        a_run(database, status, workflow=name, backfill=ITSELF if "." in name else None)
+    begun(database, "a", workflow=dead, backfill=ITSELF if "." in dead else None)
+    reconcile_all(database, environment, definition=definition)
+    queued = [alert["run_id"] for alert in History(database).alerts()]
+    assert queued == ([3] if dead == "flow.backfill" else [])
+
+
+def test_its_runs_push_no_other_out_of_the_store(database: Database) -> None:
+    """Two runs are to be kept: those by hand, however many a backfill has made since.
+
+    These go by their age, and so does the failure among them; of each value the row stays.
+    """
+    for status in ("cancelled", "failed", "ok", "cancelled"):
+        a_run(database, status)
+    whole = a_run(database, "failed", workflow="flow.backfill", backfill=ITSELF)
+    for n in range(3):
+        a_run(database, "failed" if n == 1 else "ok", backfill=whole, params=f'{{"n": {n}}}')
+    late = a_run(database, at=50.0, backfill=whole, params='{"n": 3}')
+    limits = Limits(us(40.0), 2)
+    with database.read() as cursor:
+        found = due(cursor, "flow", limits)
+        verdicts = judge(cursor, "flow", limits, found)
+        assert due(cursor, "flow.backfill", limits) == []
+    assert found == [1, 2, 6, 7, 8]
+    assert late not in found
+    assert [(one.run_id, one.row) for one in verdicts] == [
+        (8, False),
+        (7, True),
+        (6, False),
+        (1, True),
+    ]
 
 
 # -- side by side ---------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import dataclasses
 from datetime import date
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Event as Flag
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,18 +14,32 @@ import pytest
 
 from engine import Step, Workflow
 from engine.clock import SystemClock
-from engine.errors import AlreadyRunning, DefinitionError, UsageError
+from engine.errors import (
+    AlreadyRunning,
+    DefinitionError,
+    StoreBusy,
+    StoreError,
+    StoreFull,
+    SupersededError,
+    UsageError,
+)
 from engine.events import Event, StopRequested
+from engine.live import LEFT_MAX
 from engine.model import AttemptOutcome, Param
 from engine.ports import Job, Paths
 from engine.secrets import Secrets
 from engine.session import Environment
+from engine.session.backfill import runs
+from engine.session.backfill.launch import run_backfill
 from engine.session.backfill.recorded import words
 from engine.session.backfill.resolved import VALUES_MAX, Backfill, BackfillRequest, resolve
 from engine.session.backfill.workers import RunAttempt, RunWorkers, verdict_of
+from store.database import open_reader
+from store.history import History
 from tests.fakes import FakeClock
 
 if TYPE_CHECKING:
+    from engine.workers.threads import ThreadWorkers
     from engine.workers.toolbox import Toolbox
 
 WORKFLOW = Workflow(
@@ -43,15 +58,19 @@ WORKFLOW = Workflow(
 REQUEST = BackfillRequest("n", "1", "3")
 
 
-def resolved(home: Path, request: BackfillRequest, **environ: str) -> Backfill:
-    """Resolve a backfill of the shop."""
-    environment = Environment(
+def environment(home: Path, **environ: str) -> Environment:
+    """Make a place for runs, with a clock that runs."""
+    return Environment(
         paths=Paths(home, home, f"sqlite:///{home}/runs.db"),
         secrets=Secrets(home, environ),
         clock=SystemClock(),
         environ=environ,
     )
-    return resolve(WORKFLOW.definition(), request, environment)
+
+
+def resolved(home: Path, request: BackfillRequest, **environ: str) -> Backfill:
+    """Resolve a backfill of the shop."""
+    return resolve(WORKFLOW.definition(), request, environment(home, **environ))
 
 
 def over(home: Path, param: str, first: str, last: str, **more: Any) -> list[str]:
@@ -296,3 +315,63 @@ def test_a_fault_of_ours_is_an_outcome(caplog: pytest.LogCaptureFixture) -> None
         "stopped before its run began",
     ]
     assert 'raise LookupError("lost")' in caplog.text
+
+
+@pytest.mark.parametrize("passes", [SupersededError, StoreBusy])
+def test_what_the_store_refuses_one_run_ends_them_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passes: type[StoreError]
+) -> None:
+    """The next runs would use up, on a full disk, the room that is kept for the backfill's end.
+
+    What may have passed by then costs its value alone.
+    """
+    made = []
+
+    def run_value(_filling: object, step: str, *_: object) -> dict[str, Any]:
+        made.append(step)
+        if step == "1":
+            raise passes("not now")
+        if step == "2":
+            raise StoreFull("the disk is full")
+        return report("ok")
+
+    monkeypatch.setattr(runs, "run_value", run_value)
+    with pytest.raises(StoreFull):
+        run_backfill(WORKFLOW.definition(), REQUEST, environment(tmp_path))
+    reader = open_reader(tmp_path / "runs.db")
+    history = History(reader)
+    run, steps = history.run(1), history.steps(1)
+    reader.close()
+    assert (run["status"], run["note"]) == ("interrupted", "the disk is full")
+    assert [(step["status"], step["note"] or "") for step in steps[:2]] == [
+        ("failed", "not now"),
+        ("interrupted", "its engine stopped"),
+    ]
+    assert made == ["1", "2"]
+
+
+def test_threads_that_its_runs_left_behind_are_counted(tmp_path: Path) -> None:
+    """They are threads of the backfill's process; with 100 a run is stopped, and none begins."""
+    go_on = Flag()
+
+    def body(ctx: Any) -> None:
+        if ctx.params["n"] == 1:
+            go_on.wait(30.0)
+
+    workflow = Workflow("shop", params={"n": 0})
+    workflow.add(Step("a", body, retries=0, timeout=0.05))
+    request = BackfillRequest("n", "1", "2")
+    done = run_backfill(workflow.definition(), request, environment(tmp_path))
+    go_on.set()
+    assert [step["status"] for step in done["steps"]] == ["failed", "ok"]
+    assert done["threads_left"] == 1
+
+    lanes = workers(SimpleQueue())
+    running = [(0, 1)] * LEFT_MAX
+    pool = cast("ThreadWorkers", SimpleNamespace(left_running=lambda: running))
+    lanes.note_ended([pool])
+    runs = [RunAttempt(Job(step, 1, report=False), 0.0, 0, lanes) for step in (0, 1)]
+    assert runs[0].run().outcome is AttemptOutcome.OK
+    running.append((0, 1))
+    refused = runs[1].run()
+    assert refused.error == "not run: 101 threads of timed-out steps are still running"

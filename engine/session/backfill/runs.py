@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Any
 
+from engine.events import EndRun
 from engine.logs import LogLine, value_of_backfill
 from engine.session import alerting
 from engine.session.asked import resolve_request
@@ -19,7 +20,7 @@ from engine.session.live import LiveRun
 from engine.session.observe import Progress
 from engine.session.overlap import lane_lock_name
 from engine.session.record import Going
-from engine.workers.threads import BeginMark
+from engine.workers.threads import BeginMark, ThreadWorkers
 from engine.workers.toolbox import Toolbox
 from store import locks
 from store.connection import Database
@@ -65,6 +66,13 @@ class _BackfillDrive(Drive):
     ) -> None:
         super().__init__(*wiring)
         self._filling = filling
+        self._lanes: RunWorkers | None = None
+
+    def run(self, channels: alerting.ChannelsFor) -> tuple[EndRun, int]:
+        """Run to the end; counts what its runs have left behind, too."""
+        end, left = super().run(channels)
+        assert self._lanes is not None
+        return end, left + self._lanes.threads_left()
 
     def _progress(self) -> Progress:
         return Progress(self._going.compiled.graph.names, self._run_id, ends_only=True)
@@ -81,9 +89,12 @@ class _BackfillDrive(Drive):
                 return run_value(filling, name, part, _inner(env, name, value.inbox))
             finally:
                 value_of_backfill.reset(token)
+                lanes.note_ended(part.pools)
 
         workers = self._going.asked.request.workers
-        return RunWorkers(tools, start, workers=workers, inbox=env.inbox, mark=mark)
+        lanes = RunWorkers(tools, start, workers=workers, inbox=env.inbox, mark=mark)
+        self._lanes = lanes
+        return lanes
 
 
 def _inner(env: Environment, name: str, inbox: SimpleQueue[Any]) -> Environment:
@@ -104,10 +115,29 @@ def _inner(env: Environment, name: str, inbox: SimpleQueue[Any]) -> Environment:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Where a value's run belongs: the backfill's run, and the lane of it that it runs in."""
+    """Where a value's run belongs: the backfill's run, and the lane of it that it runs in.
+
+    `pools` gets the workers of the run's own.
+    """
 
     backfill: int
     lane: int
+    pools: list[ThreadWorkers] = field(default_factory=list)
+
+
+class _ValueDrive(Drive):
+    """Drives a value's run, and shows its workers to the backfill."""
+
+    def __init__(
+        self, part: Part, wiring: tuple[Going, Decision, Database, locks.RunLock, int]
+    ) -> None:
+        super().__init__(*wiring)
+        self._part = part
+
+    def _pool(self, tools: Toolbox, mark: BeginMark) -> ThreadWorkers:
+        pool = super()._pool(tools, mark)
+        self._part.pools.append(pool)
+        return pool
 
 
 def run_value(filling: Backfill, step: str, part: Part, environment: Environment) -> dict[str, Any]:
@@ -152,6 +182,11 @@ class ValueRun(LiveRun):
 
     def _new_run(self, decision: Decision, owner: str, after: int) -> NewRun:
         return replace(super()._new_run(decision, owner, after), backfill=self._part.backfill)
+
+    def _drive(
+        self, decision: Decision, database: Database, lock: locks.RunLock, run_id: int
+    ) -> Drive:
+        return _ValueDrive(self._part, (self._going, decision, database, lock, run_id))
 
     def _finish(self, database: Database, history: History, *, interrupted: bool) -> None:
         """Leave alerts and cleaning up to the backfill's end."""

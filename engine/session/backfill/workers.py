@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from threading import Event as Flag
 from typing import Any
 
 from engine import notes
-from engine.errors import EngineError
+from engine.errors import EngineError, StoreBusy, StoreError, SupersededError
 from engine.events import AttemptFinished, Event, StopRequested
+from engine.live import LEFT_MAX
 from engine.model import AttemptOutcome, StepStatus
 from engine.ports import Clock, Job
 from engine.session.backfill.recorded import ok_in
@@ -51,6 +52,7 @@ class RunAttempt:
             error = "stopped before its run began"
         except EngineError as fault:
             error = fault.message
+            self._workers.mind(fault)
         except Exception as fault:
             error = f"the engine failed: {type(fault).__name__}: {fault}"
             logger.exception("the engine failed: please report it with these lines")
@@ -116,11 +118,28 @@ class RunWorkers(ThreadWorkers):
         self.start = start
         self.clock: Clock = tools.clock
         self._stops: list[StopRequested] = []  # signals, as they came
+        self._fault: StoreError | None = None
         self._asked: dict[tuple[int, int], str] = {}
+        self._ended_with: list[ThreadWorkers] = []
+
+    def mind(self, fault: EngineError) -> None:
+        """Take in why a run could not be made: what the store will not do for the next either.
+
+        On a full disk the next would use up what was kept free for the ends of runs. A store that
+        another process has locked may be free by then.
+        """
+        passes = isinstance(fault, SupersededError | StoreBusy)
+        if isinstance(fault, StoreError) and not passes:
+            self._fault = self._fault or fault
 
     def wait(self, timeout_s: float | None) -> list[Event]:
-        """Pass a second signal on at once: runs that are being stopped are not asked again."""
+        """Pass a second signal on at once: runs that are being stopped are not asked again.
+
+        Raises the `StoreError` that a run has met.
+        """
         events = super().wait(timeout_s)
+        if self._fault is not None:
+            raise self._fault
         for event in events:
             if isinstance(event, StopRequested):
                 self._stops.append(event)
@@ -140,8 +159,25 @@ class RunWorkers(ThreadWorkers):
             return StopRequested(reason.removeprefix(notes.CANCELLED_BY), cancel=True)
         return self._stops[-1] if self._stops else StopRequested("the end of its backfill")
 
+    def note_ended(self, pools: Iterable[ThreadWorkers]) -> None:
+        """Take in the threads that an ended run has left behind in its pools."""
+        self._ended_with += [pool for pool in pools if pool.left_running()]
+
+    def threads_left(self) -> int:
+        """Count what still runs of ended runs."""
+        return sum(len(pool.left_running()) for pool in self._ended_with)
+
     def remind(self, run: RunAttempt) -> None:
-        """Tell a run that begins what was asked while it was not there to be told."""
+        """Tell a run that begins what was asked while it was not there to be told.
+
+        Raises the `StoreError` that an earlier run has met, and `EngineError` where earlier runs
+        have left as many threads as would stop one.
+        """
+        if self._fault is not None:
+            raise self._fault
+        left = self.threads_left()
+        if left > LEFT_MAX:
+            raise EngineError(f"not run: {notes.threads_left(left)}")
         reason = self._asked.get((run.step, run.number))
         if reason is not None:
             run.stop(reason)
