@@ -34,7 +34,8 @@ FROM run_rows WHERE root_run = (SELECT root_run FROM run_rows WHERE id = ?) ORDE
 
 _LAST_FAILURE = f"""
 SELECT id, finished_at FROM run_rows WHERE workflow = ? AND status = ? AND pruned_at IS NULL
-  AND definition_id IS NOT NULL AND only_steps = '' AND NOT {_PART} ORDER BY finished_at DESC LIMIT 1"""
+  AND definition_id IS NOT NULL AND only_steps = '' AND NOT {_PART}
+ORDER BY finished_at DESC LIMIT 1"""
 
 _NEWER_OK = """
 SELECT 1 FROM run_rows INDEXED BY ix_run_rows_params
