@@ -37,7 +37,7 @@ def _leave_current_folder() -> None:
     if sys.flags.safe_path or sys.path[0] not in ("", here) or here in named:
         return
     del sys.path[0]
-    if os.path.dirname(os.path.dirname(os.path.abspath(__file__))) == here:  # noqa: PTH100, PTH120
+    if __file__.startswith(f"{here}{os.sep}engine{os.sep}"):
         sys.path.append(here)
 
 

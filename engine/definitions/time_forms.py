@@ -51,6 +51,8 @@ def _read_schedule(asked: Asked, node: Node, form: Form) -> Any:
     hint = _HINT
     if len(given.split()) in (5, 6) and "*" in given:
         hint = "cron's fields are not taken; " + hint
+    elif given.startswith("@") and given[1:].lower() in SHORTHANDS:
+        hint = f"write {given[1:].lower()}"
     return asked.wrong(f'is "{given}", not {form.words}', hint)
 
 

@@ -15,7 +15,7 @@ from engine.definitions.source import Source
 Told = tuple[str, str, int]  # what is wrong, a hint, and the line
 
 _NO_SPACE = re.compile(r"[ ]*(?:- +)*([A-Za-z_]\w*):([^\s:/].*)")
-_KEY = re.compile(r"[ ]*(?:- +)*([^\s:#][^:]*):(?: |$)")
+_KEY = re.compile(r"[ ]*(?:- +)*([^\s:#](?:[^:]|:(?! |$))*):(?: |$)")
 _VALUE = re.compile(r"[ ]*(?:- +)*(?:[^\s:#][^:]*: +)?(.)")
 _CLOSING = {"[": "]", "{": "}"}
 _QUOTES = {"'": "single", '"': "double"}
@@ -149,6 +149,9 @@ def _first_char(case: _Case) -> Told | None:
     char = case.text(case.line)[case.column : case.column + 1]
     if "cannot start any token" in case.problem:
         return _begins_with(char, case.line) if char.strip() else None
+    item = case.text(case.opened).lstrip()
+    if "alias" in case.context and item.startswith("* "):
+        return _other_dash(item, case.opened)
     if "anchor" in case.context or "alias" in case.context or "tag" in case.context:
         value = _VALUE.match(case.text(case.opened))
         return _begins_with(value[1] if value and value[1] in "&*!" else "& * or !", case.opened)
@@ -238,8 +241,7 @@ def _keyless(case: _Case) -> Told | None:
     text = case.text(number).strip()
     before = case.saying(number - 1)
     if text.startswith(_DASHES):
-        hint = f"write `- {text[1:41].strip()}`"
-        return f"the dash {text[0]} is not the one that YAML knows", hint, number
+        return _other_dash(text, number)
     continues = before > 0 and not case.text(before).rstrip().endswith(":")
     if continues and source.first_word(number) > source.first_word(before):
         return None
@@ -248,8 +250,18 @@ def _keyless(case: _Case) -> Told | None:
     word = text.removeprefix("- ").split(" ")[0][:40]
     if "\N{FULLWIDTH COLON}" in word:
         return "the colon here is not the one that YAML knows", "write a plain `: `", number
+    if "=" in word:
+        name, _, value = text.partition("=")
+        return f"no colon follows '{name[:40]}'", f"write `{name[:40]}: {value[:40]}`", number
+    if text.startswith("- "):
+        return f"no colon follows '{word}'", f"write `- name: {word}`", number
     hint = f"write `{word}:`, and its value in this line or below it, indented"
     return f"no colon follows '{word}'", hint, number
+
+
+def _other_dash(text: str, line: int) -> Told:
+    hint = f"write `- {text[1:41].strip()}`"
+    return f"{text[0]} begins no item of a list: a plain dash does", hint, line
 
 
 _DASHES = ("\N{EN DASH}", "\N{EM DASH}", "\N{MINUS SIGN}", "\N{BULLET}", "\N{HYPHEN}", "* ")
