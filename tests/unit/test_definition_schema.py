@@ -37,7 +37,7 @@ BEYOND = re.compile(
     r"given twice|the first is in line|depends on|cycle|is written|out of range|not a systemd|"
     r"not an IANA|looks like a secret|which is no dotted|name of a type|none of its choices|"
     r"not a date|ends within quotes|normal form|🚀|200 bytes|NUL|anchor|many digits|"
-    r"number 2\.0|no module|when: unknown"
+    r"number 2\.0|no module|when: unknown|only with a type"
 )
 
 

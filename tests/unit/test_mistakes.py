@@ -157,8 +157,8 @@ def test_a_folder_without_workflows_is_named(
 ) -> None:
     """And not the project's own, which has some."""
     (place.parent / "empty").mkdir()
-    assert run_command(["check", "empty"]) == 0
-    assert capsys.readouterr().out == "no workflow in empty\n"
+    assert run_command(["check", "empty"]) == 2
+    assert "error: there is no workflow in 'empty'\n" in capsys.readouterr().err
 
 
 def test_steps_as_a_mapping_are_told_as_a_list(
