@@ -7,7 +7,10 @@ Whose fault it is decides the class and with it the exit code: the user's defini
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+FAULTS_TOLD_MAX = 20  # in one message
 
 
 class EngineError(Exception):
@@ -68,6 +71,15 @@ class DefinitionError(UsageError, ValueError):
     def __init__(self, message: str, *, hint: str = "", faults: tuple[Fault, ...] = ()) -> None:
         super().__init__(message, hint=hint)
         self.faults = faults
+
+    @classmethod
+    def of(cls, faults: Sequence[Fault], hint: str = "") -> DefinitionError:
+        """Make one error of faults; its message has the first few, its hint is theirs or `hint`."""
+        told = [fault.message for fault in faults[:FAULTS_TOLD_MAX]]
+        if len(faults) > len(told):
+            told.append(f"and {len(faults) - len(told)} more")
+        each = tuple(faults) if len(faults) > 1 else ()
+        return cls("; ".join(told), hint=faults[0].hint or hint, faults=each)
 
     def complaints(self) -> list[tuple[str, str]]:
         """One for each fault."""

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.errors import CycleError, DefinitionError, Fault
+from engine.errors import FAULTS_TOLD_MAX, CycleError, DefinitionError, Fault
 from engine.naming import did_you_mean
 
-FAULTS_SHOWN_MAX = 20
+_UNFIT_HINT = "every name in depends_on must be a step of this workflow, and every name unique"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,11 @@ def build(names: Sequence[str], depends_on: Sequence[Iterable[str]]) -> Graph:
             if name in position:
                 found.add(position[name])
             else:
-                near = names if len(faults) < FAULTS_SHOWN_MAX else ()
+                near = names if len(faults) < FAULTS_TOLD_MAX else ()
                 faults.append(_unknown(names[index], name, near))
         upstreams.append(tuple(sorted(found)) if len(found) > 1 else tuple(found))
     if faults:
-        raise _several(faults)
+        raise DefinitionError.of([Fault(fault) for fault in faults], _UNFIT_HINT)
     downstreams: list[list[int]] = [[] for _ in names]
     for index, ups in enumerate(upstreams):
         for up in ups:
@@ -140,15 +140,6 @@ def _unknown(step: str, wanted: str, names: Sequence[str]) -> str:
     guess = did_you_mean(str(wanted), names)
     hint = f" ({guess})" if guess else ""
     return f"step '{step}' depends on unknown step '{wanted}'{hint}"
-
-
-def _several(faults: list[str]) -> DefinitionError:
-    shown = faults[:FAULTS_SHOWN_MAX]
-    if len(faults) > len(shown):
-        shown.append(f"and {len(faults) - len(shown)} more")
-    hint = "every name in depends_on must be a step of this workflow, and every name unique"
-    told = tuple(Fault(fault) for fault in faults) if len(faults) > 1 else ()
-    return DefinitionError("; ".join(shown), hint=hint, faults=told)
 
 
 def order_steps(steps: Mapping[str, object]) -> list[str]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path, PurePath
 from typing import Any
 
 from engine.command_options import checked_codes, checked_cwd, checked_env
 from engine.conditions import checked_when
+from engine.durations import Duration, parse_duration
 from engine.errors import DefinitionError
-from engine.naming import name_fault
+from engine.naming import check_name
 
 # -- statuses -------------------------------------------------------------------------------------
 
@@ -82,65 +81,6 @@ ENDED_STEP = frozenset(
         StepStatus.INTERRUPTED,
     }
 )
-
-# -- names and durations --------------------------------------------------------------------------
-
-
-def check_name(kind: str, name: object) -> str:
-    """Give back `name` if it can name a workflow or a step, else raise `DefinitionError`.
-
-    Letters and digits of any script, then also `_ . -`; NFC; at most 100 characters and 200 bytes.
-    """
-    fault = name_fault(name)
-    if fault:
-        raise DefinitionError(
-            f"{kind} name {name!r} {fault}",
-            hint="start with a letter or digit, go on with letters, digits, '_', '.' or '-'",
-        )
-    assert isinstance(name, str)
-    return name
-
-
-_DURATION = re.compile(
-    r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?\Z", re.ASCII
-)
-DURATION_S_MAX = 366 * 86_400.0
-
-Duration = float | int | str | timedelta
-
-
-def parse_duration(what: str, value: object, *, zero: bool = False) -> float:
-    """Seconds in `value`: a number of seconds, text like "90s" "5m" "1h30m", or a timedelta.
-
-    Raises `DefinitionError` naming `what` if it is anything else, negative, not finite, over a
-    year, or zero where `zero` is not allowed.
-    """
-    seconds = _seconds(value)
-    if seconds is None:
-        raise DefinitionError(
-            f"{what} is {value!r}, not a duration",
-            hint='give seconds, or text like "90s", "5m", "1h30m"',
-        )
-    if not (0 <= seconds <= DURATION_S_MAX) or (seconds == 0 and not zero):
-        least = "0" if zero else "more than 0"
-        raise DefinitionError(
-            f"{what} is {value!r}, out of range", hint=f"give {least} and at most 366 days"
-        )
-    return seconds
-
-
-def _seconds(value: object) -> float | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, int | float):
-        return float(min(value, 2 * DURATION_S_MAX))  # a whole number may be too big for a float
-    if isinstance(value, str) and value and (match := _DURATION.match(value)) and match[0]:
-        hours, minutes, seconds = (float(part or 0) for part in match.groups())
-        return hours * 3600 + minutes * 60 + seconds
-    return None
-
 
 # -- what the user writes -------------------------------------------------------------------------
 

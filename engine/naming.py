@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from engine.errors import DefinitionError
+
 NAME_LENGTH_MAX = 100
 NAME_BYTES_MAX = 200  # a file name holds 255 bytes, and logs add a suffix
 
@@ -33,6 +35,21 @@ def name_fault(name: object) -> str:
         if not (word or inner):
             return f"holds {char!r} at position {position + 1}"
     return ""
+
+
+def check_name(kind: str, name: object) -> str:
+    """Give back `name` if it can name a workflow or a step, else raise `DefinitionError`.
+
+    Letters and digits of any script, then also `_ . -`; NFC; at most 100 characters and 200 bytes.
+    """
+    fault = name_fault(name)
+    if fault:
+        raise DefinitionError(
+            f"{kind} name {name!r} {fault}",
+            hint="start with a letter or digit, go on with letters, digits, '_', '.' or '-'",
+        )
+    assert isinstance(name, str)
+    return name
 
 
 def did_you_mean(wanted: str, names: Iterable[str]) -> str:

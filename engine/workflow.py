@@ -9,20 +9,18 @@ from typing import Any, Self, TypeVar
 
 from engine import graph
 from engine.conditions import Condition
+from engine.durations import Duration, parse_duration
 from engine.errors import DefinitionError
 from engine.model import (
     ALERT_ON,
     OVERLAP,
     RESUME_WITHIN_S,
     Definition,
-    Duration,
     Param,
     Shell,
     Step,
-    check_name,
-    parse_duration,
 )
-from engine.naming import BACKFILL_SUFFIX
+from engine.naming import BACKFILL_SUFFIX, check_name
 from engine.params import check_param
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -123,7 +121,7 @@ class Workflow:
     def _tied(self, ordered: graph.Graph) -> tuple[Step, ...]:
         if not any(isinstance(step.when, Condition) for step in self.steps):
             return tuple(self.steps)
-        from engine.tied import tie
+        from engine.workflow_conditions import tie
 
         return tie(self.steps, ordered, self.params)
 

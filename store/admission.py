@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
 
 from engine.errors import AlreadyRunning, SupersededError
 from engine.model import StepStatus
-
-if TYPE_CHECKING:
-    from store.journal import NewRun
+from store.new_run import NewRun
 
 
 def check(cursor: sqlite3.Cursor, run: NewRun) -> None:

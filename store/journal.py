@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from engine.errors import SupersededError
 from engine.events import (
@@ -22,87 +22,17 @@ from engine.events import (
     StopAttempt,
 )
 from engine.failpoints import failpoint
-from engine.model import Encoded, OutputFile, RunStatus, StepStatus
+from engine.model import Encoded, OutputFile, RunStatus
 from store import admission, statements
 from store.cancels import Watch
 from store.connection import Database
+from store.new_run import ITSELF, OWN_KEY, NewRun
 from store.tables import AlertStatus
 
 INITIAL = -1  # the position under which a run's initial context is kept
 BLOCK_SIZES = (128, 32, 8)  # rows a statement, where many are at hand
-ITSELF = -1  # as `backfill`: the number of the run that is being begun
-OWN_KEY = -1  # as `key_run`: the number of the run that is being begun
 
 _ENDED_HINT = "another process has ended this run; look at it with `show`"
-
-
-class NewStep(NamedTuple):
-    """A step of a definition as it is recorded."""
-
-    name: str
-    fingerprint: str
-    parts: dict[str, str]
-    upstreams: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TakenOver:
-    """A step that a run does not start afresh.
-
-    Either it has ended as the run begins (`status`, with `source_run` for a cached one), or `used`
-    attempts of its budget are spent and its retry is due at `retry_at` (microseconds). `key_run`
-    stands for the run in its idempotency key; `lost` counts attempts lost with their engine; `why`
-    says why a step that had ended well is redone.
-    """
-
-    position: int
-    status: StepStatus | None = None
-    note: str = ""
-    source_run: int | None = None
-    used: int = 0
-    retry_at: int | None = None
-    key_run: int = 0
-    lost: int = 0
-    why: str = ""
-
-
-class Marked(NamedTuple):
-    """A step that a person marked as done, with the values it is given."""
-
-    position: int
-    by: str
-    outputs: Sequence[tuple[str, Encoded]]
-
-
-@dataclass(frozen=True, slots=True)
-class NewRun:
-    """All that is recorded when a run begins. Times in microseconds since 1970 UTC.
-
-    `only_steps` is a JSON list of step names, or empty; `backfill` the run it is a part of, or
-    `ITSELF`. What was decided holds for a workflow whose newest run was `after`: a later one of
-    these parameters, or of any (unless `beside`), that is on refuses it.
-    """
-
-    workflow: str
-    params: str
-    started_at: int
-    started_by: str
-    user: str
-    host: str
-    owner: str
-    workers: int
-    context_sha256: str = ""
-    resumed_from: int | None = None
-    root_run: int | None = None
-    note: str = ""
-    only_steps: str = ""
-    backfill: int | None = None
-    after: int | None = None
-    beside: bool = False
-    steps: Sequence[NewStep] = ()
-    taken_over: Sequence[TakenOver] = ()
-    marked: Sequence[Marked] = ()
-    context: Sequence[tuple[str, Encoded]] = ()
 
 
 def begin_run(database: Database, run: NewRun) -> int:

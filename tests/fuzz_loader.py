@@ -21,7 +21,7 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine.definitions import callables, config, load_file
+from engine.definitions import config, dotted_names, load_file
 from engine.definitions.source import Source
 from engine.errors import DefinitionError, UsageError
 from engine.workers import commands
@@ -43,7 +43,7 @@ def watched() -> Iterator[list[str]]:
         raise AssertionError("executed")
 
     with (
-        mock.patch.object(callables, "importlib", SimpleNamespace(import_module=import_module)),
+        mock.patch.object(dotted_names, "importlib", SimpleNamespace(import_module=import_module)),
         mock.patch.object(builtins, "eval", forbidden),
         mock.patch.object(os, "system", forbidden),
         mock.patch.object(subprocess, "Popen", forbidden),

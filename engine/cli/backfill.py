@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 
 from engine.cli import project
-from engine.cli.console import setup, step_output, under_journald
-from engine.cli.run import exit_code, given, print_report
-from engine.cli.signals import Stopped, stops_to
-from engine.clock import SystemClock
+from engine.cli.console import setup, under_journald
+from engine.cli.run import carry_out, given
 from engine.definitions import load
 from engine.naming import BACKFILL_SUFFIX
-from engine.session import Environment
-from engine.session.backfill import BackfillRequest, run_backfill
+from engine.session.backfill.launch import run_backfill
+from engine.session.backfill.resolved import BackfillRequest
 
 
 def backfill(parsed: argparse.Namespace) -> int:
@@ -44,21 +41,7 @@ def backfill(parsed: argparse.Namespace) -> int:
         params=params,
         dry_run=dry,
     )
-    environment = Environment(
-        paths=paths,
-        secrets=secrets,
-        clock=SystemClock(),
-        environ=os.environ,
-        command=project.command_words(parsed, paths),
-        forward=console.line,
+    environment = project.environment_in(parsed, paths, secrets, forward=console.line)
+    return carry_out(
+        parsed, console, environment, lambda: run_backfill(definition, request, environment)
     )
-    try:
-        with stops_to(environment.inbox) as stops:
-            with step_output(secrets.mask):
-                report = run_backfill(definition, request, environment)
-            print_report(parsed, report)
-    except KeyboardInterrupt:
-        raise Stopped(stops.number or signal.SIGINT) from None
-    finally:
-        console.close()
-    return exit_code(report, stops)

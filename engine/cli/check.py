@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,7 +12,7 @@ from typing import Any
 from engine.cli import project
 from engine.cli.console import complain, print_json, print_result
 from engine.definitions import Found, find_all
-from engine.definitions.loader import SUFFIXES, files_of, find, look_at, missing_file, no_workflow
+from engine.definitions.loader import SUFFIXES, files_of, find, look_at, named_file, no_workflow
 from engine.errors import DefinitionError, EngineError, UsageError
 from engine.model import Definition
 from engine.reports.explain import explain, explained
@@ -49,15 +48,10 @@ def _found(names: list[str], folder: Path, root: Path) -> Iterator[Found]:
     if not names:
         yield from find_all(folder)
     for name in names:
-        path = Path(name)
-        if name and path.is_dir():
-            yield from _in_folder(path, folder, root) or [_nothing_in(path)]
-        elif name.endswith(SUFFIXES) or os.sep in name:
-            file = _file(path, folder, root)
-            nothing = no_workflow(path) if not (file.error or file.definition) else file.error
-            yield replace(file, error=nothing)
+        if name and Path(name).is_dir():
+            yield from _in_folder(Path(name), folder, root) or [_nothing_in(Path(name))]
         else:
-            yield _called(name, folder)
+            yield _one(name, folder, root)
 
 
 def _in_folder(path: Path, folder: Path, root: Path) -> list[Found]:
@@ -77,25 +71,24 @@ def _nothing_in(path: Path) -> Found:
     return Found(path.stem, path, error=UsageError(f"there is no workflow in '{path}'", hint=hint))
 
 
-def _file(path: Path, folder: Path, root: Path) -> Found:
-    if not path.is_file():
-        error: UsageError = missing_file(str(path), folder)
-        if os.path.lexists(path):
-            hint = "a link that leads nowhere, a pipe, a device"
-            error = UsageError(f"'{path}' is no plain file", hint=hint)
-        return Found(path.stem, path, error=error)
-    if path.suffix not in SUFFIXES:
-        known = ", ".join(SUFFIXES)
-        odd = UsageError(f"'{path}' is no file of a workflow", hint=f"these end in {known}")
-        return Found(path.stem, path, error=odd)
-    return look_at(path, in_folder=path.absolute().parent.resolve() == folder.resolve(), root=root)
-
-
-def _called(name: str, folder: Path) -> Found:
+def _one(name: str, folder: Path, root: Path) -> Found:
+    """Load a workflow or a file."""
+    try:
+        file = named_file(name, folder)
+    except UsageError as error:
+        return Found(Path(name).stem, Path(name), error=error)
+    if file is not None:
+        found = _file(file, folder, root)
+        is_empty = found.error is None and found.definition is None
+        return replace(found, error=no_workflow(file)) if is_empty else found
     try:
         return look_at(find(name, folder), in_folder=True)
     except EngineError as error:
         return Found(name, folder / name, error=error)
+
+
+def _file(path: Path, folder: Path, root: Path) -> Found:
+    return look_at(path, in_folder=path.absolute().parent.resolve() == folder.resolve(), root=root)
 
 
 def _tell(found: Found, mask: Callable[[str], str], *, explaining: bool) -> None:

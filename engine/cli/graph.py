@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from engine import graph as graphs
 from engine.cli import project
 from engine.cli.console import colour, print_json, print_result, width
-from engine.definitions.loader import SUFFIXES, load, load_file, missing_file
+from engine.definitions.loader import load, load_file, named_file
 from engine.model import Definition
 from engine.reports import diagrams
 from engine.reports.drawing import drawing
@@ -38,11 +37,8 @@ def graph(parsed: argparse.Namespace) -> int:
 
 
 def _load(name: str, folder: Path) -> Definition:
-    if not name.endswith(SUFFIXES) and os.sep not in name:
-        return load(name, folder)
-    if not Path(name).is_file():
-        raise missing_file(name, folder)
-    return load_file(Path(name))
+    file = named_file(name, folder)
+    return load(name, folder) if file is None else load_file(file)
 
 
 def _takes_unicode() -> bool:

@@ -73,14 +73,21 @@ def command_words(parsed: argparse.Namespace, paths: Paths) -> list[str]:
     return words
 
 
-def environment_of(parsed: argparse.Namespace, **more: Any) -> Environment:
-    """Give the environment that a command works in; `more` are its other fields."""
+def environment_of(parsed: argparse.Namespace) -> Environment:
+    """Give the environment that a command works in."""
+    paths = paths_of(parsed)
+    return environment_in(parsed, paths, secrets_of(paths))
+
+
+def environment_in(
+    parsed: argparse.Namespace, paths: Paths, secrets: Secrets, **more: Any
+) -> Environment:
+    """Give the environment with these paths and secrets; `more` are its other fields."""
     from engine.session import Environment
 
-    paths = paths_of(parsed)
     return Environment(
         paths=paths,
-        secrets=secrets_of(paths),
+        secrets=secrets,
         clock=SystemClock(),
         environ=os.environ,
         command=command_words(parsed, paths),

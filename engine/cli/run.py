@@ -6,12 +6,14 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from engine.cli import project
 from engine.cli.console import (
+    Console,
     colour,
     print_json,
     print_result,
@@ -23,14 +25,13 @@ from engine.cli.console import (
     width,
 )
 from engine.cli.signals import Stopped, Stops, stops_to
-from engine.clock import SystemClock
 from engine.definitions import file_of, load
 from engine.errors import UsageError
 from engine.ports import Paths
 from engine.reports import terminal
 from engine.secrets import Secrets
 from engine.session import Environment, RunRequest, run_workflow
-from engine.session.decide import Decision
+from engine.session.decision import Decision
 from engine.text import printable
 
 
@@ -76,25 +77,30 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
         mark_done=parsed.mark_done,
         started_by="timer" if parsed.scheduled else "hand",
     )
-    environment = Environment(
-        paths=paths,
-        secrets=secrets,
-        clock=SystemClock(),
-        environ=os.environ,
-        command=project.command_words(parsed, paths),
-        forward=console.line,
-        show=None if parsed.quiet or parsed.json else _show_preview,
+    show = None if parsed.quiet or parsed.json else _show_preview
+    environment = project.environment_in(parsed, paths, secrets, forward=console.line, show=show)
+    return carry_out(
+        parsed, console, environment, lambda: run_workflow(definition, request, environment)
     )
+
+
+def carry_out(
+    parsed: argparse.Namespace,
+    console: Console,
+    environment: Environment,
+    run_all: Callable[[], dict[str, Any]],
+) -> int:
+    """Run, stopped by signals, and print what came of it; gives the exit code."""
     try:
         with stops_to(environment.inbox) as stops:
-            with step_output(secrets.mask):
-                report = run_workflow(definition, request, environment)
-            print_report(parsed, report)  # a signal now stops nothing: the run's outcome stands
+            with step_output(environment.secrets.mask):
+                report = run_all()
+            _print_report(parsed, report)  # a signal now stops nothing: the outcome stands
     except KeyboardInterrupt:
         raise Stopped(stops.number or signal.SIGINT) from None
     finally:
         console.close()
-    return exit_code(report, stops)
+    return _exit_code(report, stops)
 
 
 def _mind_dry_definition(name: str, folder: Path) -> None:
@@ -128,7 +134,7 @@ def _show_preview(decision: Decision, rows: list[dict[str, Any]]) -> None:
     sys.stderr.write(f"{head}: {printable(decision.reason)}\n{preview}\n")
 
 
-def print_report(parsed: argparse.Namespace, report: dict[str, Any]) -> None:
+def _print_report(parsed: argparse.Namespace, report: dict[str, Any]) -> None:
     """Print what came of a command, as its options ask for it."""
     if parsed.json:
         print_json(report)
@@ -159,7 +165,7 @@ def _plan_text(report: dict[str, Any]) -> str:
     return f"{head}\n{table}"
 
 
-def exit_code(report: dict[str, Any], stops: Stops) -> int:
+def _exit_code(report: dict[str, Any], stops: Stops) -> int:
     """Give what the command ends with."""
     if "nothing_to_do" in report:
         return 0

@@ -49,6 +49,7 @@ def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: U
     from store import journal
     from store.database import open_writer, path_of
     from store.history import History
+    from store.new_run import NewRun
 
     environment = project.environment_of(parsed)
     clock = environment.clock
@@ -58,7 +59,7 @@ def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: U
     try:
         history = History(database)
         reconcile_all(database, environment)
-        new = journal.NewRun(
+        new = NewRun(
             workflow=parsed.name,
             params="{}",
             started_at=clock.stamp(clock.now()),

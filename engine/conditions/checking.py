@@ -152,7 +152,7 @@ class _Checker:
                 self._choice(literal, other if literal is one else one)
 
     def _reads(self, literal: Literal, kind: str) -> bool:
-        """Mind a quoted text that is to be read as a date."""
+        """Tell whether a text is one of the kind beside it, such as a date; note it if not."""
         try:
             kinds.in_kind(literal.value, kind)
         except Undecided as why:
@@ -161,7 +161,7 @@ class _Checker:
         return True
 
     def _choice(self, literal: Literal, against: Node) -> None:
-        """Mind a value that a parameter never has."""
+        """Note a value that is none of the choices of the parameter beside it."""
         choices = self._scope.choices.get(against.name) if isinstance(against, Parameter) else None
         if not choices or not isinstance(against, Parameter) or literal.value is None:
             return
@@ -187,7 +187,7 @@ class _Checker:
             self._possible(word, status, {text.value for text in texts})
 
     def _possible(self, word: str, status: Status, wanted: set[Any]) -> None:
-        """Mind a status that its trigger rule keeps the step from ever seeing."""
+        """Note a comparison that the step's trigger rule lets never be true."""
         known = self._scope.statuses(status.step)
         if any((one in wanted) is (word in ("==", "in")) for one in known):
             return
@@ -220,7 +220,7 @@ class _Checker:
         if step is None:
             self._unknown_step(word)
             return word, None
-        self._mind_ancestor(step, offset)
+        self._check_ancestor(step, offset)
         if "" in path:
             self.add(offset, f"'{text}' has nothing between two dots", "name a key after each dot")
             return word, None
@@ -252,7 +252,7 @@ class _Checker:
         guess = did_you_mean(name, names) if name else ""
         return guess or f"write {PARAMS}.{names[0]}" + (", …" if len(names) > 1 else "")
 
-    def _mind_ancestor(self, step: str, offset: int) -> None:
+    def _check_ancestor(self, step: str, offset: int) -> None:
         own, is_ancestor = self._scope.step, self._scope.is_ancestor
         if step == own:
             message = "a condition is asked before its own step has run"

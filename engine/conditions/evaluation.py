@@ -73,7 +73,7 @@ class Evaluation:
         for word, right in zip(node.words, node.operands[1:], strict=True):
             second = self._value(right)
             try:
-                kinds.mind(word, first, second)
+                kinds.check_comparable(word, first, second)
                 if not kinds.compare(word, first, second):
                     return False
             except Undecided as why:

@@ -90,7 +90,7 @@ def why_not(word: str, first: str, second: str) -> str:
     return ""
 
 
-def mind(word: str, first: Any, second: Any) -> None:
+def check_comparable(word: str, first: Any, second: Any) -> None:
     """Raise `Undecided` if two values cannot be compared by `word`."""
     why = why_not(word, kind_of(first), kind_of(second))
     if why:

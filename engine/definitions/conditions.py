@@ -11,7 +11,7 @@ from engine.definitions.forms import Faults
 from engine.definitions.nodes import Node
 from engine.graph import Graph
 from engine.model import Param, TriggerRule
-from engine.tied import ScopeOf, choices_of, guesser, scopes, types_of
+from engine.workflow_conditions import ScopeOf, choices_of, guesser, scopes, types_of
 
 
 def scopes_of(

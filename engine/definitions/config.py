@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from engine import graph
-from engine.definitions import several
-from engine.definitions.callables import Names
+from engine.definitions import collection_forms
+from engine.definitions.dotted_names import Names
 from engine.definitions.fields import STEP, WORKFLOW, Body
 from engine.definitions.forms import Asked, Faults
-from engine.definitions.mapped import Mapped, read_fields
+from engine.definitions.mappings import Mapped, read_fields
 from engine.definitions.nodes import Kind, Node
 from engine.definitions.parameters import read_params
 from engine.definitions.source import Source, read_source, refusal
@@ -225,7 +225,7 @@ def _unfit_edge(step: Mapped, wanted: str, named: dict[str, Mapped], faults: Fau
     some = ", ".join(islice(named, 20)) + (", …" if len(named) > 20 else "")
     hint = guess or (f"the steps are {some}" if named else "give its name, or take it out")
     if "," in wanted:
-        hint = f"write {several.names_in(wanted, faults.source)}: each name by itself"
+        hint = f"write {collection_forms.names_in(wanted, faults.source)}: each name by itself"
     asked.wrong(f"depends on unknown step '{wanted}'", hint, item)
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from engine.definitions import forms, several, times
+from engine.definitions import collection_forms, forms, time_forms
 from engine.definitions.forms import Asked, Form
 from engine.definitions.nodes import Kind, Node
 from engine.model import ALERT_ON, OVERLAP, RETRIES_MAX, OnOverrun, TriggerRule
-from engine.params import TYPE_NAMES
+from engine.param_values import TYPE_NAMES
 
 
 class Body(StrEnum):
@@ -56,9 +56,9 @@ class Table:
 
 
 _PATH = forms.filled("a path", "data/in.csv")
-_PARAMS = several.anything("a mapping of parameters", Kind.MAPPING, {"type": "object"})
-_STEPS = several.anything(
-    several.A_LIST_OF_STEPS,
+_PARAMS = collection_forms.nested("a mapping of parameters", Kind.MAPPING, {"type": "object"})
+_STEPS = collection_forms.nested(
+    collection_forms.A_LIST_OF_STEPS,
     Kind.LIST,
     {"type": "array", "minItems": 1},
     "[{name: a, command: make}]",
@@ -80,7 +80,7 @@ _TYPES = {
     "path": "file folder directory dir filename filepath",
     "choice": "enum select options list string_choice",
 }
-_VALUES = several.anything("a list of values", Kind.LIST, {"type": "array", "minItems": 1})
+_VALUES = collection_forms.nested("a list of values", Kind.LIST, {"type": "array", "minItems": 1})
 
 WORKFLOW = Table.of(
     {
@@ -94,8 +94,8 @@ WORKFLOW = Table.of(
     },
     Field("name", forms.WORKFLOW_NAME, "the file's name; may be left out"),
     Field("description", forms.text(), "shown by `list`"),
-    Field("schedule", times.SCHEDULE, 'when a timer runs it: `"*-*-* 08:00:00"`'),
-    Field("timezone", times.ZONE, "what the schedule and `today` follow: `Europe/Berlin`"),
+    Field("schedule", time_forms.SCHEDULE, 'when a timer runs it: `"*-*-* 08:00:00"`'),
+    Field("timezone", time_forms.ZONE, "what the schedule and `today` follow: `Europe/Berlin`"),
     Field("params", _PARAMS, "names to a plain default, or to what is told below"),
     Field("overlap", forms.one_of(OVERLAP), "`params`: runs with other parameters may overlap"),
     Field("resume_within", forms.DURATION_OR_0, "how old a chain may be for `run` to go on"),
@@ -121,8 +121,8 @@ STEP = Table.of(
     },
     Field("name", forms.STEP_NAME, "unique in its workflow", required=True),
     Field("fn", forms.DOTTED, "a Python function, called as `fn(ctx)`: `mypackage.steps.fetch`"),
-    Field("command", several.COMMAND, "text for bash, or a list of words run as it is"),
-    Field("depends_on", several.NAMES, "the steps that come before"),
+    Field("command", collection_forms.COMMAND, "text for bash, or a list of words run as it is"),
+    Field("depends_on", collection_forms.NAMES, "the steps that come before"),
     Field("retries", forms.integer(0, RETRIES_MAX), "further attempts after the first"),
     Field("timeout", forms.DURATION, "the limit of one attempt"),
     Field("trigger_rule", forms.one_of(TriggerRule, _RULES), "what it asks of its upstreams"),
@@ -133,11 +133,13 @@ STEP = Table.of(
     ),
     Field("backoff", forms.DURATION_OR_0, "upper bound of the first wait before a retry"),
     Field("backoff_max", forms.DURATION_OR_0, "where the doubling of waits ends"),
-    Field("retry_on", several.EXCEPTIONS, "what is worth a retry: `OSError`, `pkg.mod.Error`"),
+    Field(
+        "retry_on", collection_forms.EXCEPTIONS, "what is worth a retry: `OSError`, `pkg.mod.Error`"
+    ),
     Field("output", _PATH, "the command's one declared file", body=Body.COMMAND),
-    Field("env", several.ENV, "variables set for the command", body=Body.COMMAND),
+    Field("env", collection_forms.ENV, "variables set for the command", body=Body.COMMAND),
     Field("cwd", _PATH, "where the command runs", body=Body.COMMAND),
-    Field("ok_codes", several.CODES, "exit codes that mean success", body=Body.COMMAND),
+    Field("ok_codes", collection_forms.CODES, "exit codes that mean success", body=Body.COMMAND),
     Field("version", forms.text(), "changed, it makes a continued run do the step again"),
     Field(
         "on_overrun",
@@ -170,7 +172,7 @@ PARAMETER = Table.of(
     Field(
         "type",
         forms.one_of(TYPE_NAMES, _TYPES),
-        "of what kind its values are; if left out, `default` tells",
+        "the type of its values; if left out, that of `default`",
     ),
     Field("default", _scalar(), "its value where none is given; without one it is required"),
     Field("choices", _VALUES, "all the values it may have"),

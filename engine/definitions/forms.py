@@ -12,9 +12,10 @@ from typing import Any
 
 from engine.definitions.nodes import Kind, Node
 from engine.definitions.source import FAULTS_SHOWN_MAX, Source
+from engine.durations import DURATION_S_MAX, parse_duration
 from engine.errors import DefinitionError, Fault
-from engine.model import DURATION_S_MAX, RETRIES_MAX, check_name, parse_duration
-from engine.naming import NAME_LENGTH_MAX, near
+from engine.model import RETRIES_MAX
+from engine.naming import NAME_LENGTH_MAX, check_name, near
 from engine.text import printable
 
 
@@ -134,7 +135,30 @@ def is_plain(asked: Asked, node: Node, item: Node | None = None) -> bool:
     return False
 
 
+def unique_pairs(node: Node, what: str, faults: Faults) -> list[tuple[Node, Node]]:
+    """Give a mapping's pairs; a key that comes again is a fault, and left out."""
+    first: dict[str, Node] = {}
+    found = []
+    for pair in node.value:
+        key = pair[0]
+        before = first.setdefault(key.name, key)
+        if before is key:
+            found.append(pair)
+            continue
+        lead = f"{what}: " if what else ""
+        message = f"{lead}'{key.name}' is given twice, first in line {before.line}"
+        faults.add(key, message, "keep one of the two")
+    return found
+
+
 # -- text -----------------------------------------------------------------------------------------
+
+_SECRET = re.compile(r"(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY)\Z", re.IGNORECASE)
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether a name says that its value is a secret."""
+    return _SECRET.search(name) is not None
 
 
 def sound(asked: Asked, node: Node, item: Node | None = None) -> Any:

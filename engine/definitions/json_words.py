@@ -73,7 +73,7 @@ def after_value(text: str, at: int, bracket: str, closing: str, line: int) -> tu
 
 
 def _anywhere(text: str, at: int) -> tuple[str, str] | None:
-    """What JSON knows nowhere."""
+    """Say what is wrong with a character that JSON allows in no place; None of any other."""
     char = text[at]
     if text.startswith(("//", "/*", "#"), at):
         return "JSON has no comments", "take it out, or write the workflow in YAML"

@@ -12,10 +12,10 @@ from pathlib import Path
 from types import ModuleType
 
 from engine.definitions.importing import project_first
-from engine.definitions.raised import raised_by
+from engine.definitions.python_faults import raised_by
 from engine.errors import DefinitionError, EngineError, UsageError
-from engine.model import Definition, check_name
-from engine.naming import BACKFILL_SUFFIX, did_you_mean
+from engine.model import Definition
+from engine.naming import BACKFILL_SUFFIX, check_name, did_you_mean
 from engine.paths import PIPELINES
 from engine.workflow import Workflow
 
@@ -80,7 +80,7 @@ def _refuse_a_file(name: str, folder: Path) -> None:
     raise UsageError(f"'{name}' is a file's name; a workflow goes by its own", hint=hint)
 
 
-def missing_file(name: str, folder: Path) -> UsageError:
+def _missing_file(name: str, folder: Path) -> UsageError:
     """Make the error for the path of a file that is not there."""
     called = _called_by(name, folder)
     hint = f"write {called}, the workflow's name" if called else "name a workflow or its file"
@@ -115,6 +115,27 @@ def file_of(name: str, folder: Path) -> Path | None:
             f"{folder}: {names} both define the workflow '{name}'", hint="keep one of them"
         )
     return found[0] if found else None
+
+
+def named_file(named: str, folder: Path) -> Path | None:
+    """Give the file that is named; None if it is a workflow, by neither an ending nor a folder.
+
+    Raises `UsageError` if it is not there, or no file of a workflow by its ending.
+    """
+    if not named.endswith(SUFFIXES) and os.sep not in named:
+        return None
+    path = Path(named)
+    if os.path.lexists(path) and not path.is_file():
+        raise UsageError(
+            f"'{path}' is no plain file", hint="a link that leads nowhere, a pipe, a device"
+        )
+    if not path.is_file():
+        raise _missing_file(named, folder)
+    if path.suffix not in SUFFIXES:
+        raise UsageError(
+            f"'{path}' is no file of a workflow", hint=f"these end in {', '.join(SUFFIXES)}"
+        )
+    return path
 
 
 def load_file(path: Path) -> Definition:

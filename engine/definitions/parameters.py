@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from engine.definitions.fields import PARAMETER
-from engine.definitions.forms import Asked, Faults, is_plain
-from engine.definitions.mapped import Mapped, read_fields
+from engine.definitions.forms import Asked, Faults, is_plain, is_secret, unique_pairs
+from engine.definitions.mappings import Mapped, read_fields
 from engine.definitions.nodes import DIGITS_MAX, Kind, Node
-from engine.definitions.several import is_secret, unique_pairs
 from engine.errors import DefinitionError
 from engine.model import REQUIRED, Param
-from engine.params import CHOICE, TYPE_NAMES, check_param
+from engine.param_values import CHOICE, TYPE_NAMES
+from engine.params import check_param
 
 
 def read_params(workflow: Mapped, faults: Faults) -> dict[str, Param]:
@@ -44,7 +44,7 @@ def _read_param(key: Node, value: Node, faults: Faults) -> tuple[Any, dict[str, 
     if value.kind is Kind.MAPPING:
         read = Mapped(asked.what, value)
         read_fields(read, PARAMETER, faults)
-        return _told(read, asked), read.keys
+        return _from_mapping(read, asked), read.keys
     if value.kind in (Kind.NOTHING, Kind.LIST):
         hint = "write a default, {type: str} for one that must be given, or {choices: […], …}"
         return asked.wrong(f"is {value.shown()}", hint), {}
@@ -68,7 +68,7 @@ def _no_text(asked: Asked, node: Node) -> Any:
     return asked.wrong(said, hint)
 
 
-def _told(read: Mapped, asked: Asked) -> Param | None:
+def _from_mapping(read: Mapped, asked: Asked) -> Param | None:
     """Make a parameter of what its mapping says."""
     default: Any = read.values.get("default")
     choices, named = read.values.get("choices"), read.values.get("type")

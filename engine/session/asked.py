@@ -18,7 +18,7 @@ from engine.secrets import Secrets
 from engine.session.request import RunRequest
 
 if TYPE_CHECKING:
-    from engine.session.choosing import Mark
+    from engine.session.named_steps import Mark
 
 WORKERS_MAX = 1_000
 
@@ -118,10 +118,10 @@ def resolve_request(
 def _marks(definition: Definition, request: RunRequest, secrets: Secrets) -> dict[str, Mark]:
     if not request.only and not request.mark_done:
         return {}
-    from engine.session import choosing
+    from engine.session import named_steps
 
-    choosing.check(definition, request)
-    return choosing.marks(request, secrets)
+    named_steps.check(definition, request)
+    return named_steps.marks(request, secrets)
 
 
 def today_of(definition: Definition, clock: Clock, local: tzinfo | None = None) -> date:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from engine import notes, resume
 from engine import params as parameters
+from engine import resume
 from engine.errors import StoreError, UsageError
 from engine.fingerprint import difference
-from engine.model import StepStatus
-from engine.naming import BACKFILL_SUFFIX, did_you_mean
+from engine.naming import BACKFILL_SUFFIX
 from engine.outputs import matches
-from engine.resume import Choice
+from engine.session.decision import Decision, old_steps
 from engine.text import human_duration
 
 if TYPE_CHECKING:
@@ -23,25 +22,6 @@ if TYPE_CHECKING:
     from store.history import History
     from store.past import PastRun
     from store.readback import ValueFaults
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What this invocation does.
-
-    `past` is the run continued, None to start anew; `nothing` says that there is nothing to do.
-    `choices` is by position; `gone` names steps that the definition no longer has, `only` the steps
-    that the run is bound to.
-    """
-
-    reason: str
-    params: Mapping[str, Any]
-    past: PastRun | None = None
-    choices: Sequence[Choice] = ()
-    gone: tuple[str, ...] = ()
-    nothing: bool = False
-    unfinished: int | None = None
-    only: tuple[str, ...] = ()
 
 
 def decide(compiled: Compiled, asked: Asked, history: History | None) -> Decision:
@@ -111,11 +91,11 @@ def _from_step(
     compiled: Compiled, asked: Asked, past: PastRun | None, history: History
 ) -> Decision:
     step = asked.request.from_step
+    assert step is not None
     if step not in compiled.graph.names:
-        raise UsageError(
-            f"--from: '{compiled.definition.name}' has no step '{step}'{_near(step, compiled)}",
-            hint=f"its steps: {', '.join(compiled.graph.names[:20])}",
-        )
+        from engine.session.named_steps import unknown_step
+
+        raise unknown_step("--from", compiled.definition.name, step, compiled.graph.names)
     if past is None:
         raise UsageError(
             "--from redoes a step of an earlier run, and there is none with these parameters",
@@ -123,11 +103,6 @@ def _from_step(
         )
     reason = f"step '{step}' and all after it are redone on run {past.run_id}"
     return _continue(compiled, asked, asked.params, past, reason, history)
-
-
-def _near(step: str | None, compiled: Compiled) -> str:
-    guess = did_you_mean(step or "", compiled.graph.names)
-    return f" ({guess})" if guess else ""
 
 
 def _resume(compiled: Compiled, asked: Asked, history: History) -> Decision:
@@ -230,27 +205,3 @@ def _continue(
     names = set(compiled.graph.names)
     gone = tuple(step.name for step in past.steps if step.name not in names)
     return Decision(reason, recorded, past=past, choices=choices, gone=gone)
-
-
-def old_steps(past: PastRun | None) -> dict[str, resume.Past]:
-    """Give the steps of an earlier run, if there is one, by name."""
-    return {
-        step.name: resume.Past(
-            status=step.status,
-            note=step.note,
-            parts=step.parts,
-            fingerprint=step.fingerprint,
-            source_run=step.source_run,
-            used=step.used,
-            retry_at=step.retry_at,
-            key_run=step.key_run,
-            lost=step.lost,
-            files=step.files,
-            own_skip=step.own_skip,
-            failed_above=step.status is StepStatus.SKIPPED
-            and not step.own_skip
-            and step.note.startswith(notes.DEPENDENCY_FAILED),
-            marked=step.marked,
-        )
-        for step in (past.steps if past is not None else ())
-    }

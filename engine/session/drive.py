@@ -19,7 +19,7 @@ from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.session import alerting
 from engine.session.budgets import Budgets, budgets_of
-from engine.session.decide import Decision
+from engine.session.decision import Decision
 from engine.session.environment import Environment
 from engine.session.observe import Progress, run_order
 from engine.session.record import Going

@@ -18,7 +18,7 @@ from engine.secrets import Secrets
 
 if TYPE_CHECKING:
     from engine.logs import LogLine
-    from engine.session.decide import Decision
+    from engine.session.decision import Decision
 
 
 @dataclass(frozen=True, slots=True)

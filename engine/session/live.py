@@ -11,7 +11,9 @@ from engine.failpoints import failpoint
 from engine.model import RunStatus
 from engine.paths import make_home
 from engine.session import alerting, reporting
-from engine.session.decide import Decision, decide
+from engine.session.again import resume_command
+from engine.session.decide import decide
+from engine.session.decision import Decision
 from engine.session.drive import Drive
 from engine.session.overlap import already_running, lock_name, running_now
 from engine.session.preview import plan_rows, preview_rows
@@ -22,6 +24,7 @@ from store import journal, locks, reserve
 from store.connection import Database
 from store.database import open_writer, path_of
 from store.history import History
+from store.new_run import NewRun
 
 logger = logging.getLogger("engine.run")
 
@@ -30,7 +33,7 @@ class LiveRun:
     """One invocation of `run`, from the lock to the exit.
 
     A backfill and the runs that it is made of do some of the steps in another way: see
-    `engine.session.backfill_runs`.
+    `engine.session.backfill.runs`.
     """
 
     def __init__(self, going: Going) -> None:
@@ -154,7 +157,7 @@ class LiveRun:
     ) -> Drive:
         return Drive(self._going, decision, database, lock, run_id)
 
-    def _new_run(self, decision: Decision, owner: str, after: int) -> journal.NewRun:
+    def _new_run(self, decision: Decision, owner: str, after: int) -> NewRun:
         new = new_run(self._going, decision, owner=owner)
         return replace(new, after=after, beside=self._beside)
 
@@ -242,7 +245,7 @@ class LiveRun:
     def _announce(self, history: History, decision: Decision) -> None:
         if decision.unfinished is not None:
             run = history.run(decision.unfinished)
-            command = reporting.resume_command(self._env, run)
+            command = resume_command(self._env, run)
             logger.warning(
                 "run %d did not end well; to go on from it: %s", decision.unfinished, command
             )

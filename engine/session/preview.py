@@ -9,7 +9,7 @@ from engine.conditions import proviso
 from engine.model import StepStatus, TriggerRule
 from engine.resume import MARKED, NOT_CHOSEN, Choice
 from engine.session.compiled import Compiled
-from engine.session.decide import Decision
+from engine.session.decision import Decision
 
 Row = dict[str, Any]
 

@@ -11,9 +11,9 @@ from engine.model import Encoded
 from engine.resume import MARKED
 from engine.session.asked import Asked
 from engine.session.compiled import Compiled
-from engine.session.decide import Decision
+from engine.session.decision import Decision
 from engine.session.environment import Environment
-from store import journal
+from store.new_run import OWN_KEY, Marked, NewRun, NewStep, TakenOver
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class Going:
     environment: Environment
 
 
-def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> journal.NewRun:
+def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> NewRun:
     """Say what is recorded of a run as it begins."""
     compiled, asked, env, past = going.compiled, going.asked, going.environment, decision.past
     rows = zip(compiled.graph.names, compiled.graph.upstreams, compiled.fingerprints, strict=True)
-    steps = [journal.NewStep(name, mark.digest, mark.parts, ups) for name, ups, mark in rows]
-    return journal.NewRun(
+    steps = [NewStep(name, mark.digest, mark.parts, ups) for name, ups, mark in rows]
+    return NewRun(
         workflow=compiled.definition.name,
         params=parameters.to_json(decision.params),
         started_at=env.clock.stamp(env.clock.now()),
@@ -55,24 +55,22 @@ def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> 
     )
 
 
-def _marked(going: Going) -> list[journal.Marked]:
+def _marked(going: Going) -> list[Marked]:
     position, by = going.compiled.graph.names.index, going.environment.user
-    return [
-        journal.Marked(position(step), by, mark.outputs) for step, mark in going.asked.marks.items()
-    ]
+    return [Marked(position(step), by, mark.outputs) for step, mark in going.asked.marks.items()]
 
 
-def _taken_over(decision: Decision, marked: str) -> list[journal.TakenOver]:
+def _taken_over(decision: Decision, marked: str) -> list[TakenOver]:
     root = decision.past.root_run if decision.past else 0
     return [
-        journal.TakenOver(
+        TakenOver(
             position=position,
             status=choice.status,
             note=marked if choice.what == MARKED else choice.note,
             source_run=choice.source_run,
             used=choice.used,
             retry_at=choice.retry_at,
-            key_run=journal.OWN_KEY if choice.own_key else _unless(choice.key_run, root),
+            key_run=OWN_KEY if choice.own_key else _unless(choice.key_run, root),
             lost=choice.lost,
             why=choice.why if choice.own_key else "",
         )

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import StoreError
 from engine.logs import tail
 from engine.reports import Surroundings, build, write_json
-from engine.text import shell_line
+from engine.session.again import command_again, resume_command
 
 if TYPE_CHECKING:
     from engine.session.environment import Environment
@@ -40,7 +37,7 @@ def build_report(
 
     log, written = home / "logs" / f"{workflow}.log", report_path(environment, run_id, workflow)
     around = Surroundings(
-        resume_command=_again(history, environment, run)
+        resume_command=command_again(history, environment, run)
         if run["only_steps"]
         else resume_command(environment, run),
         log=str(log) if log.exists() else None,
@@ -70,43 +67,6 @@ def _names_in(folder: Path) -> frozenset[str]:
 def report_path(environment: Environment, run_id: int, workflow: str) -> Path:
     """Where the JSON report of a run lies."""
     return environment.paths.home / "reports" / f"run-{run_id}-{workflow}.json"
-
-
-def resume_command(environment: Environment, run: dict[str, Any]) -> str:
-    """Give the complete command that goes on from a run, as the user it must be run as.
-
-    Who reads of a timer's run is seldom logged in as its user.
-    """
-    words = ["run", run["workflow"], "--resume", str(run["run_id"])]
-    if run["backfill"] == run["id"]:
-        from engine.session import backfill
-
-        words = backfill.words(run)
-    words = [*environment.command, *words]
-    if run["started_by"] == "timer":
-        words = ["sudo", "-u", run["user"], *words]
-    return shell_line(words)
-
-
-def _again(history: History, environment: Environment, run: dict[str, Any]) -> str:
-    """Give the complete command that runs the chosen steps of a run again."""
-    from engine.session.choosing import as_text
-    from store.values import decode
-
-    only = ",".join(json.loads(run["only_steps"]))
-    words = [*environment.command, "run", run["workflow"], "--only", only]
-    for name, value in json.loads(run["params"]).items():
-        words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
-    keys = history.keys(run["run_id"])
-    for row in history.steps(run["run_id"]):
-        if row["marked_by"] is None:
-            continue
-        words += ["--mark-done", row["step"]]
-        for key in keys.get(row["step"], []):
-            with suppress(StoreError):  # damaged: then it has to be given anew
-                value = decode(history.load(run["run_id"], row["step"], key))
-                words += ["--output", f"{key}={as_text(value)}"]
-    return shell_line(words)
 
 
 def write_report(report: dict[str, Any], environment: Environment) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import DefinitionError
-from engine.model import check_name
+from engine.naming import check_name
 
 _REPORT = re.compile(r"run-(\d+)-")
 _REPORT_ENDINGS = ("json", "html")

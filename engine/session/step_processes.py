@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.session.budgets import Budgets
-from engine.session.decide import Decision
+from engine.session.decision import Decision
 from engine.session.record import Going
 from engine.workers.isolation.orders import Order, Setup
 from engine.workers.isolation.pickled import pickled

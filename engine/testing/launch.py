@@ -8,12 +8,11 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
-from engine.definitions import load, load_file
 from engine.definitions.importing import add_project
-from engine.definitions.loader import SUFFIXES, missing_file
+from engine.definitions.loader import load, load_file, named_file
 from engine.errors import EngineError, UsageError
 from engine.model import Definition
-from engine.paths import find_paths, pipelines_folder
+from engine.paths import PIPELINES, find_paths, pipelines_folder
 from engine.ports import Paths
 from engine.secrets import Secrets
 from engine.session import RunRequest
@@ -90,15 +89,15 @@ def _definition(workflow: Workflow | Definition | str | Path) -> Definition:
         raise UsageError(
             f"workflow is {workflow!r}", hint="give a Workflow, its name, or the path of its file"
         )
-    if isinstance(workflow, Path) or "/" in workflow or workflow.endswith(SUFFIXES):
-        path = Path(workflow).absolute()
-        if not path.is_file():
-            raise missing_file(str(workflow), pipelines_folder({}))
+    named = str(workflow)
+    file = named_file(named, find_paths({}, strict=False).root / PIPELINES)
+    if file is not None:
+        path = file.absolute()
         add_project(path.parent.parent)
         return load_file(path)
     pipelines = pipelines_folder({})
     add_project(pipelines.parent)
-    return load(workflow, pipelines)
+    return load(named, pipelines)
 
 
 def _secrets(given: Mapping[str, str]) -> Secrets:

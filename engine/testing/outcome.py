@@ -11,7 +11,7 @@ from engine.errors import ContextKeyError
 from engine.graph import Graph
 from engine.model import Encoded
 from engine.reports.terminal import table
-from engine.testing.held import HeldValues
+from engine.testing.in_memory import HeldValues
 from engine.text import cut, printable
 
 NOTE_WIDTH = 80

@@ -22,7 +22,7 @@ from engine.secrets import Secrets
 from engine.session.asked import Asked
 from engine.session.compiled import plan_of
 from engine.testing.clock import VirtualClock
-from engine.testing.held import HeldFiles, HeldLogs, HeldOutputs, HeldValues
+from engine.testing.in_memory import HeldFiles, HeldLogs, HeldOutputs, HeldValues
 from engine.testing.inline import Escaped, InlineWorkers
 from engine.testing.outcome import FinalContext, Outcome, StepOutcome
 from engine.text import printable_lines
@@ -30,6 +30,7 @@ from engine.workers.toolbox import Toolbox, codec_for
 from store import journal
 from store.connection import Database
 from store.history import History
+from store.new_run import NewRun, NewStep
 
 logger = logging.getLogger("engine.testing")
 
@@ -82,10 +83,10 @@ class Wiring:
             files=MappingProxyType(files.published),
         )
 
-    def _new_run(self, ordered: graph.Graph) -> journal.NewRun:
+    def _new_run(self, ordered: graph.Graph) -> NewRun:
         asked = self.asked
         rows = zip(ordered.names, ordered.upstreams, strict=True)
-        return journal.NewRun(
+        return NewRun(
             workflow=self.definition.name,
             params=asked.params_text,
             started_at=asked.now_us,
@@ -95,7 +96,7 @@ class Wiring:
             owner="",
             workers=asked.request.workers,
             context_sha256=asked.context_sha256,
-            steps=[journal.NewStep(name, "", {}, upstreams) for name, upstreams in rows],
+            steps=[NewStep(name, "", {}, upstreams) for name, upstreams in rows],
             context=self.context,
         )
 

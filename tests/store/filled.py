@@ -17,7 +17,8 @@ from engine.events import BackOff, Claim, EndAttempt, EndRun, EndStep
 from engine.model import AttemptOutcome, Encoded, OutputFile, RunStatus, StepStatus
 from store import locks
 from store.connection import Database
-from store.journal import Journal, NewRun, NewStep, begin_run
+from store.journal import Journal, begin_run
+from store.new_run import NewRun, NewStep
 from tests.builders import graph_of
 from tests.fakes import FakeClock
 

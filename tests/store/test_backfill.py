@@ -19,7 +19,8 @@ from engine.session.reconciling import reconcile_all
 from store import cancels, locks
 from store.connection import Database
 from store.history import History
-from store.journal import ITSELF, begin_run, record_ended_run
+from store.journal import begin_run, record_ended_run
+from store.new_run import ITSELF
 from store.reconcile import open_runs
 from store.retention import Limits, due, judge
 from tests.store.filled import a_run, begun, dead_owner, end, new_run, us

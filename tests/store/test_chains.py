@@ -12,7 +12,7 @@ from engine.model import AttemptOutcome, OutputFile, StepStatus
 from store import locks
 from store.connection import Database
 from store.history import History
-from store.journal import OWN_KEY, TakenOver
+from store.new_run import OWN_KEY, TakenOver
 from store.past import PastRun, PastStep
 from store.reconcile import reconcile
 from tests.store.filled import (

@@ -11,7 +11,8 @@ from engine.events import Claim
 from engine.model import StepStatus
 from store import locks
 from store.connection import Database
-from store.journal import Journal, TakenOver, events_of
+from store.journal import Journal, events_of
+from store.new_run import TakenOver
 from store.reconcile import reconcile
 from tests.store.filled import CLOCK, begun, dead_owner, did, end, settle
 

@@ -15,7 +15,8 @@ from store import locks
 from store.connection import Database
 from store.database import open_reader
 from store.history import History
-from store.journal import TakenOver, begin_run, record_ended_run
+from store.journal import begin_run, record_ended_run
+from store.new_run import TakenOver
 from tests.store.filled import (
     a_run,
     begun,

@@ -16,7 +16,8 @@ from store import prune, retention
 from store.connection import Database
 from store.database import open_writer
 from store.history import History
-from store.journal import Marked, TakenOver, begin_run, queue_alerts, record_ended_run
+from store.journal import begin_run, queue_alerts, record_ended_run
+from store.new_run import Marked, TakenOver
 from store.reconcile import reconcile
 from store.retention import Limits, Verdict
 from store.tables import VIEWS

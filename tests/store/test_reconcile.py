@@ -16,7 +16,8 @@ from store import locks
 from store.connection import Database
 from store.database import open_writer
 from store.history import History
-from store.journal import Journal, TakenOver
+from store.journal import Journal
+from store.new_run import TakenOver
 from store.reconcile import Found, reconcile
 from tests.store.filled import a_run, begun, dead_owner, did, end, journal_of, settle, us
 

@@ -14,7 +14,7 @@ import pytest
 from engine import RetryAfter, Step, Workflow
 from engine.model import AttemptOutcome, RunStatus, StepStatus
 from store.database import open_writer
-from store.journal import ITSELF, Marked, TakenOver
+from store.new_run import ITSELF, Marked, TakenOver
 from store.tables import VIEWS, AlertStatus
 from tests.store.filled import CHECKOUT, begun, did, end, settle, value
 

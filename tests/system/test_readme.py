@@ -168,7 +168,7 @@ def test_guide_runs_as_a_library(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "tests"), [("README.md", 1), ("docs/writing-workflows.md", 6)], ids=["readme", "guide"]
+    ("page", "tests"), [("README.md", 1), ("docs/testing-workflows.md", 6)], ids=["readme", "guide"]
 )
 def test_tests_that_are_shown_pass(page: str, tests: int, tmp_path: Path) -> None:
     """Each test of a workflow that a document shows passes as it stands there, by pytest alone."""

@@ -28,9 +28,12 @@ from engine.live import LEFT_MAX
 from engine.model import AttemptOutcome, Param
 from engine.ports import Job, Paths
 from engine.secrets import Secrets
-from engine.session import Environment, backfill, value_runs
-from engine.session.backfill import BackfillRequest
-from engine.session.run_workers import RunAttempt, RunWorkers, verdict_of
+from engine.session import Environment
+from engine.session.backfill import runs
+from engine.session.backfill.launch import run_backfill
+from engine.session.backfill.recorded import words
+from engine.session.backfill.resolved import VALUES_MAX, Backfill, BackfillRequest, resolve
+from engine.session.backfill.workers import RunAttempt, RunWorkers, verdict_of
 from store.database import open_reader
 from store.history import History
 from tests.fakes import FakeClock
@@ -65,9 +68,9 @@ def environment(home: Path, **environ: str) -> Environment:
     )
 
 
-def resolved(home: Path, request: BackfillRequest, **environ: str) -> backfill.Backfill:
+def resolved(home: Path, request: BackfillRequest, **environ: str) -> Backfill:
     """Resolve a backfill of the shop."""
-    return backfill.resolve(WORKFLOW.definition(), request, environment(home, **environ))
+    return resolve(WORKFLOW.definition(), request, environment(home, **environ))
 
 
 def over(home: Path, param: str, first: str, last: str, **more: Any) -> list[str]:
@@ -83,7 +86,7 @@ def test_both_ends_are_included(tmp_path: Path) -> None:
     assert over(tmp_path, "n", "7", "7") == ["7"]
     assert over(tmp_path, "grade", "1", "5") == ["1", "3", "5"]
     assert len(over(tmp_path, "day", "yesterday", "today")) == 2
-    assert len(over(tmp_path, "n", "1", "10000")) == backfill.VALUES_MAX
+    assert len(over(tmp_path, "n", "1", "10000")) == VALUES_MAX
 
 
 def test_a_values_run_has_all_parameters(tmp_path: Path) -> None:
@@ -112,12 +115,12 @@ def test_the_command_that_goes_on_is_complete(tmp_path: Path) -> None:
     request = BackfillRequest("n", "1", "3", parallel=2, params={"day": "2011-11-14", "dry": "on"})
     found = resolved(tmp_path, request)
     run = {"workflow": "shop.backfill", "workers": 2, "params": found.asked.params_text}
-    assert backfill.words(run) == [
+    assert words(run) == [
         *("backfill", "shop", "--param", "n", "--from", "1", "--to", "3"),
         *("--parallel", "2", "--workers", "4", "--set", "at=in", "--set", "day=2011-11-14"),
         *("--set", "dry=true", "--set", "grade=1", "--set", "rate=0.5", "--set", "region=eu"),
     ]
-    assignments = [word.partition("=") for word in backfill.words(run)[13::2]]
+    assignments = [word.partition("=") for word in words(run)[13::2]]
     params = {name: value for name, _, value in assignments}
     again = resolved(tmp_path, dataclasses.replace(request, params=params))
     assert again.asked.params_text == found.asked.params_text
@@ -332,9 +335,9 @@ def test_what_the_store_refuses_one_run_ends_them_all(
             raise StoreFull("the disk is full")
         return report("ok")
 
-    monkeypatch.setattr(value_runs, "run_value", run_value)
+    monkeypatch.setattr(runs, "run_value", run_value)
     with pytest.raises(StoreFull):
-        backfill.run_backfill(WORKFLOW.definition(), REQUEST, environment(tmp_path))
+        run_backfill(WORKFLOW.definition(), REQUEST, environment(tmp_path))
     reader = open_reader(tmp_path / "runs.db")
     history = History(reader)
     run, steps = history.run(1), history.steps(1)
@@ -358,7 +361,7 @@ def test_threads_that_its_runs_left_behind_are_counted(tmp_path: Path) -> None:
     workflow = Workflow("shop", params={"n": 0})
     workflow.add(Step("a", body, retries=0, timeout=0.05))
     request = BackfillRequest("n", "1", "2")
-    done = backfill.run_backfill(workflow.definition(), request, environment(tmp_path))
+    done = run_backfill(workflow.definition(), request, environment(tmp_path))
     go_on.set()
     assert [step["status"] for step in done["steps"]] == ["failed", "ok"]
     assert done["threads_left"] == 1

@@ -12,7 +12,7 @@ from engine.choosing import Chosen, Missing, choose, missing
 from engine.errors import UsageError
 from engine.model import StepStatus, TriggerRule
 from engine.resume import Choice, Fresh, Past
-from engine.session import choosing
+from engine.session import named_steps
 from engine.session.request import RunRequest
 from store.values import decode
 from tests.builders import definition
@@ -195,7 +195,7 @@ FLOW = definition("fetch load>fetch report>load", name="flow")
 def test_what_makes_no_sense_is_refused(request_: RunRequest, said: str) -> None:
     """Unknown and twice named steps, and options that do not go together."""
     with pytest.raises(UsageError) as raised:
-        choosing.check(FLOW, request_)
+        named_steps.check(FLOW, request_)
     assert raised.value.message == said
     assert raised.value.hint
 
@@ -231,11 +231,11 @@ class NoSecrets:
 def test_outputs_are_json_where_they_read_as_such(text: str, value: Any) -> None:
     """Anything else is text; and what is printed again reads the same."""
     request = RunRequest(mark_done=[("load", [f"rows={text}"])])
-    ((key, encoded),) = choosing.marks(request, NoSecrets())["load"].outputs  # type: ignore[arg-type]
+    ((key, encoded),) = named_steps.marks(request, NoSecrets())["load"].outputs  # type: ignore[arg-type]
     found = decode(encoded)
     assert (key, found, type(found)) == ("rows", value, type(value))
-    again = RunRequest(mark_done=[("load", [f"rows={choosing.as_text(found)}"])])
-    assert choosing.marks(again, NoSecrets())["load"].outputs == [(key, encoded)]  # type: ignore[arg-type]
+    again = RunRequest(mark_done=[("load", [f"rows={named_steps.as_text(found)}"])])
+    assert named_steps.marks(again, NoSecrets())["load"].outputs == [(key, encoded)]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_outputs_are_json_where_they_read_as_such(text: str, value: Any) -> None
 def test_wrong_outputs(assignment: list[str], said: str) -> None:
     """What is no assignment, comes twice, or has a key that no step could write."""
     with pytest.raises(UsageError) as raised:
-        choosing.marks(RunRequest(mark_done=[("load", assignment)]), NoSecrets())  # type: ignore[arg-type]
+        named_steps.marks(RunRequest(mark_done=[("load", assignment)]), NoSecrets())  # type: ignore[arg-type]
     assert raised.value.message == said
 
 
@@ -259,12 +259,12 @@ def test_a_secret_is_refused_and_not_told() -> None:
     """An output is recorded as it is, so it may hold no secret."""
     request = RunRequest(mark_done=[("load", ["token=hunter2"])])
     with pytest.raises(UsageError, match="token") as raised:
-        choosing.marks(request, NoSecrets())  # type: ignore[arg-type]
+        named_steps.marks(request, NoSecrets())  # type: ignore[arg-type]
     assert "hunter2" not in f"{raised.value.message}{raised.value.hint}"
 
 
 def test_long_values_are_shown_in_part() -> None:
     """A preview has room for a few words."""
     request = RunRequest(mark_done=[("load", ["text=" + "x" * 100])])
-    shown = choosing.marks(request, NoSecrets())["load"].shown  # type: ignore[arg-type]
+    shown = named_steps.marks(request, NoSecrets())["load"].shown  # type: ignore[arg-type]
     assert shown == 'text="' + "x" * 53 + "…"

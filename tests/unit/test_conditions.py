@@ -18,8 +18,8 @@ from engine.definitions import load_file
 from engine.errors import ConditionError, DefinitionError
 from engine.fingerprint import fingerprint
 from engine.model import ENDED_STEP, Param, Step, StepStatus, TriggerRule
-from engine.tied import scopes
 from engine.workflow import Workflow
+from engine.workflow_conditions import scopes
 from tests.builders import graph_of, nothing
 
 GRAPH = graph_of(

@@ -24,7 +24,7 @@ from engine.conditions.checking import Scope
 from engine.conditions.parser import LENGTH_MAX
 from engine.conditions.tree import Both, Compare, Either, Items, Literal, Node, Not, Word, text_of
 from engine.errors import ConditionError
-from engine.tied import guesser
+from engine.workflow_conditions import guesser
 
 FUZZ = int(os.environ.get("KAHNBAN_FUZZ", "0"))
 HANG_S = 1.0

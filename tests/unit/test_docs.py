@@ -37,6 +37,7 @@ PAGES = sorted(
 )
 README_LINES_MAX = 200
 WRITING = "docs/writing-workflows.md"
+TESTING = "docs/testing-workflows.md"
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
@@ -241,9 +242,9 @@ def test_statuses_are_told_in_full(number: int, words: type[StrEnum]) -> None:
 
 def test_options_of_a_run_in_a_test_are_told_in_full() -> None:
     """The tables have every option of `engine.testing.run`, in order, and all of its outcome."""
-    options_told = names(block(WRITING, "`run(workflow, …)`"))
+    options_told = names(block(TESTING, "`run(workflow, …)`"))
     assert options_told == list(inspect.signature(testing.run).parameters)[1:]
-    told = names([row[:1] for row in block(WRITING, "`run(workflow, …)`", 1)])
+    told = names([row[:1] for row in block(TESTING, "`run(workflow, …)`", 1)])
     own = {field.name for field in fields(testing.Outcome)} | {"status", "statuses"}
     assert {name.partition("[")[0] for name in told} == own
 
@@ -277,7 +278,7 @@ def test_exit_codes_are_told_alike() -> None:
 @pytest.mark.parametrize(("number", "table"), [(0, WORKFLOW), (1, STEP), (2, PARAMETER)])
 def test_keys_of_files_are_told_in_full(number: int, table: Table) -> None:
     """The tables for YAML and JSON are those that the loader reads by."""
-    told = block(WRITING, "## In YAML or JSON", number)
+    told = block("docs/yaml-and-json.md", "## Keys", number)
     for (name, value, meaning), field in zip(told, table.fields.values(), strict=True):
         assert name == f"`{field.name}`" + " (required)" * field.required
         assert value == field.form.words

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.durations import parse_duration
 from engine.errors import DefinitionError
 from engine.model import (
     ENDED_STEP,
@@ -18,10 +19,9 @@ from engine.model import (
     Step,
     StepStatus,
     TriggerRule,
-    check_name,
-    parse_duration,
     shell,
 )
+from engine.naming import check_name
 
 NAME_HINT = "start with a letter or digit, go on with letters, digits, '_', '.' or '-'"
 

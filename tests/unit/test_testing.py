@@ -26,7 +26,7 @@ from engine.errors import (
 from engine.model import Shell
 from engine.ports import Paths
 from engine.testing import Outcome, run, times_out
-from engine.testing.held import HeldFiles, HeldOutputs
+from engine.testing.in_memory import HeldFiles, HeldOutputs
 
 
 def nothing(_: Any) -> None:

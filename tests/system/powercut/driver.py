@@ -24,6 +24,7 @@ from engine.events import Action, Claim, EndAttempt, EndRun, EndStep
 from engine.session import live
 from store import connection, journal
 from store import database as opening
+from store.new_run import NewRun
 from tests.system.powercut.shape import GRAPH
 
 FOLDER = Path(sys.argv[1])
@@ -45,7 +46,7 @@ def watch() -> None:
         journal.Journal.mark_published,
     )
 
-    def begin_and_mark(database: connection.Database, run: journal.NewRun) -> int:
+    def begin_and_mark(database: connection.Database, run: NewRun) -> int:
         run_id = begin_run(database, run)
         mark(fact="run", run=run_id, status="running")
         for step in run.taken_over:

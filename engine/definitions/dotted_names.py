@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.definitions.importing import project_first
-from engine.definitions.raised import raised_by
+from engine.definitions.python_faults import raised_by
 from engine.errors import DefinitionError
 from engine.naming import did_you_mean
 

@@ -22,7 +22,7 @@ def raised_by(error: BaseException, *, root: Path, file: Path) -> DefinitionErro
         caret = " " * max(0, (error.offset or 1) - 1 - indent) + "^"
         text = f"{type(error).__name__}: {error.msg}"
         excerpt = f"    {line.strip()}\n    {caret}" if line.strip() else ""
-        return _told(Fault(text, hint, error.filename, error.lineno, excerpt=excerpt), file)
+        return _error(Fault(text, hint, error.filename, error.lineno, excerpt=excerpt), file)
     text = traceback.format_exception_only(error)[-1].strip()
     if isinstance(error, EngineError):
         text = error.message
@@ -30,11 +30,11 @@ def raised_by(error: BaseException, *, root: Path, file: Path) -> DefinitionErro
         hint = f"install '{error.name}' into this environment, or mend the import"
     frame = _own_frame(root, error)
     if frame is None:
-        return _told(Fault(text, hint, str(file), 1), file)
-    return _told(Fault(text, hint, frame.filename, frame.lineno, excerpt=_pointed_at(frame)), file)
+        return _error(Fault(text, hint, str(file), 1), file)
+    return _error(Fault(text, hint, frame.filename, frame.lineno, excerpt=_pointed_at(frame)), file)
 
 
-def _told(fault: Fault, given: Path) -> DefinitionError:
+def _error(fault: Fault, given: Path) -> DefinitionError:
     """Make it an error; the file at fault is named as it was given."""
     file = str(given) if Path(fault.file) == given.absolute() else fault.file
     fault = replace(fault, file=file, hint=fault.hint or "mend the line shown")

@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from engine.command_options import CODE_MAX, checked_env
 from engine.definitions.forms import (
     Asked,
-    Faults,
     Form,
     is_dotted,
     is_plain,
+    is_secret,
     read_filled,
     sound,
     text,
+    unique_pairs,
 )
 from engine.definitions.nodes import Kind, Node
 from engine.definitions.source import Source
 from engine.errors import DefinitionError
-
-_SECRET = re.compile(r"(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY)\Z", re.IGNORECASE)
-
-
-def unique_pairs(node: Node, what: str, faults: Faults) -> list[tuple[Node, Node]]:
-    """Give a mapping's pairs; a key that comes again is a fault, and left out."""
-    first: dict[str, Node] = {}
-    found = []
-    for pair in node.value:
-        key = pair[0]
-        before = first.setdefault(key.name, key)
-        if before is key:
-            found.append(pair)
-            continue
-        lead = f"{what}: " if what else ""
-        message = f"{lead}'{key.name}' is given twice, first in line {before.line}"
-        faults.add(key, message, "keep one of the two")
-    return found
-
-
-def is_secret(name: str) -> bool:
-    """Tell whether a name says that its value is a secret."""
-    return _SECRET.search(name) is not None
 
 
 def _read_texts(asked: Asked, node: Node, form: Form) -> Any:
@@ -164,8 +141,8 @@ def _read_codes(asked: Asked, node: Node, form: Form) -> Any:
 A_LIST_OF_STEPS = "a list of steps"
 
 
-def anything(words: str, kind: Kind, schema: dict[str, Any], example: str = "") -> Form:
-    """A collection that its owner reads."""
+def nested(words: str, kind: Kind, schema: dict[str, Any], example: str = "") -> Form:
+    """A mapping or a list that is given as its node: whoever asked reads what is in it."""
 
     def read(asked: Asked, node: Node, form: Form) -> Any:
         if node.kind is kind:

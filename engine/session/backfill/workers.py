@@ -15,7 +15,7 @@ from engine.events import AttemptFinished, Event, StopRequested
 from engine.live import LEFT_MAX
 from engine.model import AttemptOutcome, StepStatus
 from engine.ports import Clock, Job
-from engine.session.backfill import ok_in
+from engine.session.backfill.recorded import ok_in
 from engine.stopping import STOP_GRACE_S
 from engine.workers.threads import BeginMark, ThreadWorkers
 from engine.workers.toolbox import Toolbox

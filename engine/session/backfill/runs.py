@@ -8,37 +8,40 @@ from typing import Any
 
 from engine.events import EndRun
 from engine.logs import LogLine, value_of_backfill
-from engine.session import alerting, backfill
+from engine.session import alerting
 from engine.session.asked import resolve_request
-from engine.session.decide import Decision
+from engine.session.backfill.decide import decide_values, nothing_report
+from engine.session.backfill.resolved import PARALLEL_MAX, Backfill
+from engine.session.backfill.workers import RunAttempt, RunWorkers
+from engine.session.decision import Decision
 from engine.session.drive import Drive
 from engine.session.environment import Environment
 from engine.session.live import LiveRun
 from engine.session.observe import Progress
 from engine.session.overlap import lane_lock_name
 from engine.session.record import Going
-from engine.session.run_workers import RunAttempt, RunWorkers
 from engine.workers.threads import BeginMark, ThreadWorkers
 from engine.workers.toolbox import Toolbox
-from store import journal, locks
+from store import locks
 from store.connection import Database
 from store.history import History
+from store.new_run import ITSELF, NewRun
 from store.reconcile import open_runs
 
 
 class BackfillRun(LiveRun):
     """A backfill as a run: what it does and leaves out is decided value by value."""
 
-    def __init__(self, filling: backfill.Backfill, environment: Environment) -> None:
+    def __init__(self, filling: Backfill, environment: Environment) -> None:
         """Nothing is touched yet."""
         super().__init__(Going(filling.itself, filling.asked, (), environment))
         self._filling = filling
 
     def _decide(self, history: History) -> Decision:
-        return backfill.decide_values(self._filling, history)
+        return decide_values(self._filling, history)
 
-    def _new_run(self, decision: Decision, owner: str, after: int) -> journal.NewRun:
-        return replace(super()._new_run(decision, owner, after), backfill=journal.ITSELF)
+    def _new_run(self, decision: Decision, owner: str, after: int) -> NewRun:
+        return replace(super()._new_run(decision, owner, after), backfill=ITSELF)
 
     def _drive(
         self, decision: Decision, database: Database, lock: locks.RunLock, run_id: int
@@ -47,7 +50,7 @@ class BackfillRun(LiveRun):
 
     def _nothing(self, database: Database, history: History, decision: Decision) -> dict[str, Any]:
         alerting.deliver_due(database, history, self._env, hint=False)
-        return backfill.nothing_report(self._filling, decision)
+        return nothing_report(self._filling, decision)
 
     def _prunes(self) -> list[str]:
         return [self._name, self._filling.workflow.definition.name]
@@ -58,7 +61,7 @@ class _BackfillDrive(Drive):
 
     def __init__(
         self,
-        filling: backfill.Backfill,
+        filling: Backfill,
         wiring: tuple[Going, Decision, Database, locks.RunLock, int],
     ) -> None:
         super().__init__(*wiring)
@@ -137,9 +140,7 @@ class _ValueDrive(Drive):
         return pool
 
 
-def run_value(
-    filling: backfill.Backfill, step: str, part: Part, environment: Environment
-) -> dict[str, Any]:
+def run_value(filling: Backfill, step: str, part: Part, environment: Environment) -> dict[str, Any]:
     """Do what `run NAME --once` with this value would do, as a part of the backfill."""
     compiled, env = filling.workflow, environment
     request = filling.request(step)
@@ -164,7 +165,7 @@ class ValueRun(LiveRun):
 
     def _acquire(self, database: Database) -> locks.RunLock | None:
         lane = self._part.lane
-        for number in (lane, lane + backfill.PARALLEL_MAX):  # another may just look at the first
+        for number in (lane, lane + PARALLEL_MAX):  # another may just look at the first
             lock = locks.acquire(database.path, lane_lock_name(self._name, number + 1))
             if lock is not None:
                 return lock
@@ -179,7 +180,7 @@ class ValueRun(LiveRun):
     def _channels(self, _history: History) -> alerting.ChannelsFor:
         return lambda _status: ()
 
-    def _new_run(self, decision: Decision, owner: str, after: int) -> journal.NewRun:
+    def _new_run(self, decision: Decision, owner: str, after: int) -> NewRun:
         return replace(super()._new_run(decision, owner, after), backfill=self._part.backfill)
 
     def _drive(

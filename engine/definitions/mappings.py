@@ -8,9 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 from engine.definitions.fields import PYTHON_ONLY, STEP, WORKFLOW, Table
-from engine.definitions.forms import CURLY, Asked, Faults
+from engine.definitions.forms import CURLY, Asked, Faults, unique_pairs
 from engine.definitions.nodes import Kind, Node
-from engine.definitions.several import unique_pairs
 from engine.naming import NAME_LENGTH_MAX, near
 
 

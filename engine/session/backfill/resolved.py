@@ -1,12 +1,7 @@
-"""A backfill: a run of one workflow for each value of one parameter, and itself a run of these.
-
-It is recorded as a run of the workflow `NAME.backfill`, of which each value is a step. So order,
-parallelism, going on after failures, record, report, alert, stops and crashes are those of any run.
-"""
+"""What a backfill is asked for, and what that comes to: its values, each the step of a workflow."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -14,26 +9,20 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from engine import params as parameters
-from engine.errors import ParameterError, UsageError
-from engine.model import Definition, Param, Step, StepStatus, check_name
-from engine.naming import BACKFILL_SUFFIX, did_you_mean
-from engine.resume import Choice
+from engine.errors import UsageError
+from engine.model import Definition, Param, Step
+from engine.naming import BACKFILL_SUFFIX, check_name
 from engine.session.asked import Asked, resolve_request, today_of
+from engine.session.backfill.recorded import FIRST, LAST, PARAM, WORKERS
 from engine.session.compiled import Compiled, compile_definition
-from engine.session.decide import Decision, decide
-from engine.session.launch import look
-from engine.session.preview import dry_report
 from engine.session.request import RunRequest
 
 if TYPE_CHECKING:
     from engine.session.environment import Environment
-    from store.history import History
 
 VALUES_MAX = 10_000
 PARALLEL_MAX = 32
 THREADS_MAX = 256  # runs at once, times the steps at once of each
-# How the range is recorded, and shown, among the parameters: no parameter has such a name.
-PARAM, FIRST, LAST, WORKERS = "--param", "--from", "--to", "--workers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +99,10 @@ def resolve(definition: Definition, request: BackfillRequest, environment: Envir
 
 def _param(definition: Definition, request: BackfillRequest) -> Param:
     """Give the parameter that the backfill goes over."""
-    name, workflow = request.param, definition.name
+    name = request.param
     found = definition.params.get(name)
     if found is None:
-        there = ", ".join(definition.params)
-        hint = f"its parameters are {there}" if there else "it takes no parameters"
-        raise ParameterError(
-            f"workflow '{workflow}' has no parameter '{name}'",
-            hint=f"{did_you_mean(name, definition.params)} {hint}".lstrip(),
-        )
+        raise parameters.unknown_param(name, definition.params, definition.name)
     if found.type not in (date, int):
         raise UsageError(
             f"a backfill goes over dates or whole numbers, and parameter '{name}' is neither",
@@ -198,91 +182,5 @@ def _compiled(definition: Definition, names: Sequence[str], environment: Environ
 
 
 def _a_run(_ctx: object) -> None:
-    """Stand for a value's run, which `engine.session.value_runs` makes."""
+    """Stand for a value's run, which `engine.session.backfill.runs` makes."""
     raise AssertionError
-
-
-# -- what is left to do ---------------------------------------------------------------------------
-
-
-def words(run: Mapping[str, Any]) -> list[str]:
-    """Give the command, without its program, that a recorded backfill is gone on with."""
-    recorded = dict(json.loads(run["params"]))
-    ranged = [(option, recorded.pop(option)) for option in (PARAM, FIRST, LAST, WORKERS)]
-    given = [*ranged[:3], ("--parallel", run["workers"]), ranged[3]]
-    given += [
-        ("--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}")
-        for name, value in recorded.items()
-    ]
-    workflow = str(run["workflow"]).removesuffix(BACKFILL_SUFFIX)
-    return ["backfill", workflow, *(str(word) for pair in given for word in pair)]
-
-
-def decide_values(backfill: Backfill, history: History) -> Decision:
-    """Decide what is left out: each value for which a run of equal parameters is ok."""
-    name, told = backfill.workflow.definition.name, backfill.told()
-    choices = []
-    for step in backfill.values:
-        run = history.succeeded(name, backfill.params_text(step), "")
-        if run is None:
-            choices.append(Choice("new", ""))
-        else:
-            note = ok_in(run)
-            choices.append(Choice("reuse", note, status=StepStatus.SKIPPED, note=note))
-    done = sum(choice.status is not None for choice in choices)
-    if done == len(choices):
-        return Decision(f"{told}: ok already", backfill.asked.params, nothing=True)
-    reason = f"{told}" + (f", {done} of them ok already" if done else "")
-    return Decision(reason, backfill.asked.params, choices=choices)
-
-
-def ok_in(run_id: int) -> str:
-    """Say why a value is left out."""
-    return f"ok in run {run_id}"
-
-
-def nothing_report(backfill: Backfill, decision: Decision) -> dict[str, Any]:
-    """Give the report of a backfill that has nothing left to do, of which nothing is recorded."""
-    params = parameters.as_text(decision.params)
-    report = dry_report(backfill.itself, decision, [], params)
-    return report | {"status": "ok", "dry_run": False, "nothing_to_do": decision.reason}
-
-
-def plan(backfill: Backfill, history: History | None) -> dict[str, Any]:
-    """Give the dry run's report: what each value's run would do."""
-    rows = [_planned(backfill, step, history) for step in backfill.values]
-    left = sum(row["what"].startswith("would") for row in rows)
-    reason = f"{backfill.told()}, {left} to do"
-    decision = Decision(reason, backfill.asked.params)
-    params = parameters.as_text(backfill.asked.params)
-    return dry_report(backfill.itself, decision, rows, params)
-
-
-def _planned(backfill: Backfill, step: str, history: History | None) -> dict[str, Any]:
-    row = {"step": step, "what": "would run", "why": "", "expected_s": None}
-    if history is None:
-        return row
-    workflow = backfill.workflow
-    done = history.succeeded(workflow.definition.name, backfill.params_text(step), "")
-    if done is not None:
-        return row | {"what": ok_in(done)}
-    request = backfill.request(step)
-    asked = replace(backfill.asked, request=request, params=request.params)
-    decision = decide(workflow, asked, history)
-    what = f"would go on from run {decision.past.run_id}" if decision.past else "would run"
-    return row | {"what": what, "why": decision.reason}
-
-
-def run_backfill(
-    definition: Definition, request: BackfillRequest, environment: Environment
-) -> dict[str, Any]:
-    """Do what one invocation of `backfill` does; gives the report of the whole.
-
-    Raises `UsageError`, `StoreError` or `AlreadyRunning` as the command's exit codes say.
-    """
-    backfill = resolve(definition, request, environment)
-    if request.dry_run or definition.dry_run:
-        return look(environment, lambda history: plan(backfill, history))
-    from engine.session.value_runs import BackfillRun
-
-    return BackfillRun(backfill, environment).go()

@@ -1,4 +1,4 @@
-"""The conditions of a workflow's steps, tied to its steps, parameters and graph."""
+"""The conditions of a workflow: what each may speak of, and each tied to that."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.conditions import STATUSES, Condition, told_of
 from engine.errors import DefinitionError, Fault
-from engine.graph import FAULTS_SHOWN_MAX, Graph
+from engine.graph import Graph
 from engine.model import Param, Step, StepStatus, TriggerRule
 from engine.naming import did_you_mean
 from engine.trigger import Decision, decide
@@ -108,14 +108,5 @@ def tie(steps: Sequence[Step], graph: Graph, params: Mapping[str, Param]) -> tup
         tied.append(replace(step, when=condition))
         faults += [Fault(told_of(step.name, step.when.written, one), one.hint) for one in wrong]
     if faults:
-        raise several(faults)
+        raise DefinitionError.of(faults)
     return tuple(tied)
-
-
-def several(faults: Sequence[Fault]) -> DefinitionError:
-    """Make one error of several faults."""
-    shown = "; ".join(fault.message for fault in faults[:FAULTS_SHOWN_MAX])
-    if len(faults) > FAULTS_SHOWN_MAX:
-        shown += f"; and {len(faults) - FAULTS_SHOWN_MAX} more"
-    told = tuple(faults) if len(faults) > 1 else ()
-    return DefinitionError(shown, hint=faults[0].hint, faults=told)
