@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine.model import ENDED_STEP, StepStatus, TriggerRule
-from engine.resume import NOT_CHOSEN, Choice, Fresh, Past, mark
+from engine.resume import NOT_CHOSEN, Choice, Fresh, Past, done_in, mark
 
 _S = StepStatus
 _KEPT = (_S.OK, _S.CACHED)
@@ -52,7 +52,7 @@ def _choose_one(name: str, chosen: Chosen) -> Choice:
         return Choice(NOT_CHOSEN, "", status=_S.SKIPPED, note=NOT_CHOSEN)
     source = chosen.run_id if old.source_run is None else old.source_run
     if old.status in _KEPT and not (fault := chosen.values_fault(source, name)):
-        note = f"{NOT_CHOSEN}; ok in run {source}"
+        note = f"{NOT_CHOSEN}; {done_in(old, source)}"
         return Choice("keep", note, status=_S.CACHED, note=note, source_run=source)
     why = fault if old.status in _KEPT else _told(old, chosen.run_id)
     return Choice(

@@ -144,14 +144,20 @@ def _choose_one(step: Fresh, old: Past, again: str | None, rules: Rules) -> Choi
             note=old.note,
             source_run=source,
         )
+    done = done_in(old, source)
     return Choice(
         "reuse",
-        f"ok in run {source}",
+        done,
         status=StepStatus.CACHED,
-        note=f"ok in run {source}",
+        note=done,
         source_run=source,
         key_run=old.key_run,
     )
+
+
+def done_in(step: Past, run_id: int) -> str:
+    """Say in which run a reused step was done, and how."""
+    return f"{MARKED if step.marked else StepStatus.OK} in run {run_id}"
 
 
 def _why_again(step: Fresh, old: Past, again: str | None, rules: Rules) -> str:

@@ -107,7 +107,7 @@ def report(ctx: StepContext) -> dict[str, str]:
 
 
 def backup(ctx: StepContext) -> dict[str, Any]:
-    """Archive the day's lines, figures and page, read the archive back, keep the last 30."""
+    """Archive the day's lines, figures and page, and read the archive back."""
     day = ctx.params["date"]
     paths = [Path(ctx["fetch"]["raw"]), Path(ctx["transform"]), Path(ctx["report"]["html"])]
     contents = {path.name: path.read_bytes() for path in paths}
@@ -121,20 +121,11 @@ def backup(ctx: StepContext) -> dict[str, Any]:
     digest = hashlib.sha256(data).hexdigest()
     with ctx.output(archive.with_name(archive.name + ".sha256")) as file:
         file.write(f"{digest}  {archive.name}\n")  # what `sha256sum -c` reads
-    for old in superseded(folder, day):
-        # The raw lines go with the archive that holds them, never those of a run still under way.
-        for path in (
-            folder / f"sales-{old}.tar.gz",
-            folder / f"sales-{old}.tar.gz.sha256",
-            ctx.paths.home / "sales" / f"raw-{old}.csv",
-        ):
-            path.unlink(missing_ok=True)
-        ctx.log.info("removed the archive of %s: the last %d days are kept", old, KEPT_DAYS)
     return {"archive": _home_path(ctx, f"backups/{archive.name}"), "sha256": digest}
 
 
 def deliver(ctx: StepContext) -> list[str]:
-    """Put copies of the page, the digest and the figures into the outbox."""
+    """Put copies of the page, the digest and the figures into the outbox; keep 30 archives."""
     delivered = []
     for path in (ctx["report"]["html"], ctx["report"]["text"], ctx["transform"]):
         name = Path(path).name
@@ -142,6 +133,7 @@ def deliver(ctx: StepContext) -> list[str]:
             file.write(Path(path).read_bytes())
         delivered.append(_home_path(ctx, f"outbox/{name}"))
     ctx.log.info("delivered %s", ", ".join(delivered))
+    _let_old_archives_go(ctx)
     return delivered
 
 
@@ -155,6 +147,22 @@ def _drop_of(ctx: StepContext, day: date) -> Drop | None:
 
 def _home_path(ctx: StepContext, name: str) -> str:
     return str(ctx.paths.home / name)
+
+
+def _let_old_archives_go(ctx: StepContext) -> None:
+    """Keep the last 30, with their raw lines.
+
+    By now this run's own archive is at its place: of runs side by side the last one sees them all.
+    """
+    folder = ctx.paths.home / "backups"
+    for old in superseded(folder, ctx.params["date"]):
+        for path in (
+            folder / f"sales-{old}.tar.gz",
+            folder / f"sales-{old}.tar.gz.sha256",
+            ctx.paths.home / "sales" / f"raw-{old}.csv",
+        ):
+            path.unlink(missing_ok=True)
+        ctx.log.info("removed the archive of %s: the last %d days are kept", old, KEPT_DAYS)
 
 
 def _named(source: str) -> str:

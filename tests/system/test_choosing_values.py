@@ -102,7 +102,7 @@ def test_a_run_of_chosen_steps_decides_nothing(bench: Bench) -> None:
     with pytest.raises(UsageError, match="run 2 was one of chosen steps") as raised:
         bench.run(bench.flow(), resume="2")
     assert raised.value.hint == (
-        "run flow --only transform, with the parameters and marks of `show 2`"
+        "`run flow --only transform`, with the parameters and marks of `show 2`, runs them again"
     )
     report = bench.run(bench.flow(), once=True)
     assert (report["resumed_from"], report["previous_status"]) == (1, "failed")
@@ -233,8 +233,8 @@ def test_a_mark_holds_until_the_step_changes(bench: Bench) -> None:
     """Later runs of the chain reuse it; another version of the step makes it run."""
     blank = [("transform", ())]
     assert bench.run(bench.flow(BAD), mark_done=blank)["status"] == "failed"  # `end` finds nothing
-    assert notes(bench.run(bench.flow(BAD)))["transform"] == "ok in run 1"
-    assert notes(bench.run(bench.flow(BAD)))["transform"] == "ok in run 1"
+    assert notes(bench.run(bench.flow(BAD)))["transform"] == "marked as done in run 1"
+    assert notes(bench.run(bench.flow(BAD)))["transform"] == "marked as done in run 1"
     report = bench.run(bench.flow("t", version="2"))
     assert notes(report)["transform"].startswith("redone: ")
     assert (report["resumed_from"], bench.ran) == (3, ["transform", "end"])

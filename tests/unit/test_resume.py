@@ -231,7 +231,7 @@ def test_a_mark_holds_within_the_chain() -> None:
     choices = chosen({"a": FAILED, "b": marked, "c": OK})
     assert whys(choices) == [
         ("redo", "failed in run 7"),
-        ("reuse", "ok in run 7"),
+        ("reuse", "marked as done in run 7"),
         ("redo", "'a' runs again"),
     ]
     changed = replace(marked, fingerprint="x")
