@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from engine.model import ENDED_STEP, StepStatus, TriggerRule
+from engine.model import DONE_STEP, ENDED_STEP, StepStatus, TriggerRule
 from engine.resume import NOT_CHOSEN, Choice, Fresh, Past, done_in, mark
 
 _S = StepStatus
-_KEPT = (_S.OK, _S.CACHED)
 _ASKS_FOR_SUCCESS = (TriggerRule.ALL_SUCCESS, TriggerRule.NONE_FAILED)
 
 
@@ -51,10 +50,10 @@ def _choose_one(name: str, chosen: Chosen) -> Choice:
     if old is None:
         return Choice(NOT_CHOSEN, "", status=_S.SKIPPED, note=NOT_CHOSEN)
     source = chosen.run_id if old.source_run is None else old.source_run
-    if old.status in _KEPT and not (fault := chosen.values_fault(source, name)):
+    if old.status in DONE_STEP and not (fault := chosen.values_fault(source, name)):
         note = f"{NOT_CHOSEN}; {done_in(old, source)}"
         return Choice("keep", note, status=_S.CACHED, note=note, source_run=source)
-    why = fault if old.status in _KEPT else _told(old, chosen.run_id)
+    why = fault if old.status in DONE_STEP else _told(old, chosen.run_id)
     return Choice(
         NOT_CHOSEN,
         why,
@@ -73,7 +72,7 @@ def _told(old: Past, run_id: int) -> str:
 
 def _counts_as(old: Past) -> StepStatus:
     """Say what the steps after it take it for: as it ended."""
-    if old.status in _KEPT or old.status not in ENDED_STEP:
+    if old.status in DONE_STEP or old.status not in ENDED_STEP:
         return _S.CANCELLED  # nothing of it can be used
     return old.status
 
@@ -113,7 +112,7 @@ def _above(step: Fresh, steps: Sequence[Fresh], sound: set[int]) -> Iterator[int
 
 
 def _was_kept(name: str, chosen: Chosen) -> bool:
-    return name in chosen.past and chosen.past[name].status in _KEPT
+    return name in chosen.past and chosen.past[name].status in DONE_STEP
 
 
 def _why_missing(name: str, rule: TriggerRule, up: Choice, chosen: Chosen) -> str:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from engine import notes
 from engine.graph import Graph
-from engine.model import StepStatus, TriggerRule
+from engine.model import DONE_STEP, StepStatus, TriggerRule
 from engine.trigger import Decision, decide
 
-_PLAIN = frozenset({StepStatus.OK, StepStatus.CACHED})
 _NONE = -1
 
 
@@ -28,7 +27,7 @@ class Frontier:
 
     def end(self, step: int, status: StepStatus) -> list[int]:
         """Count an ended step; give the downstream steps about which can be decided now."""
-        root = _NONE if status in _PLAIN else self._root_of(step, status)
+        root = _NONE if status in DONE_STEP else self._root_of(step, status)
         return self._end(step, status, root)
 
     def end_as(self, step: int, status: StepStatus, *, is_failure: bool) -> list[int]:
@@ -40,7 +39,7 @@ class Frontier:
         return self._end(step, status, step if is_root else _NONE)
 
     def _end(self, step: int, status: StepStatus, root: int) -> list[int]:
-        plain = status in _PLAIN
+        plain = status in DONE_STEP
         self._root[step] = root
         unended = self._unended
         due = []

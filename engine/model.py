@@ -82,6 +82,9 @@ ENDED_STEP = frozenset(
     }
 )
 
+# Done, here or in the chain: what it left can be read.
+DONE_STEP = frozenset({StepStatus.OK, StepStatus.CACHED})
+
 # -- what the user writes -------------------------------------------------------------------------
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from engine.model import StepStatus
+from engine.model import DONE_STEP, StepStatus
 
 MARKED = "marked as done"
 NOT_CHOSEN = "not chosen"
 LOST_MAX = 3  # attempts lost with their engine in a row, before the step is held responsible
-
-_KEPT = (StepStatus.OK, StepStatus.CACHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +124,7 @@ def choose(
 
 
 def _choose_one(step: Fresh, old: Past, again: str | None, rules: Rules) -> Choice:
-    settled = old.status in _KEPT
+    settled = old.status in DONE_STEP
     own_skip = old.status is StepStatus.SKIPPED and old.own_skip
     if not settled and not own_skip:
         return _unsettled(old, rules, again)
