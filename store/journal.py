@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +14,7 @@ from engine.model import RunStatus, StepStatus
 from store import admission, statements
 from store.cancels import Watch
 from store.connection import Database
+from store.definition import define
 from store.new_run import ITSELF, OWN_KEY, NewRun
 from store.tables import AlertStatus
 from store.tick import Tick, encoded, standing_of
@@ -33,7 +32,7 @@ def begin_run(database: Database, run: NewRun) -> int:
     """
     with database.write() as cursor:
         admission.check(cursor, run)
-        definition = _define(cursor, run) if run.steps else None
+        definition = define(cursor, run.workflow, run.steps) if run.steps else None
         settled = [step for step in run.taken_over if step.status is not None]
         tally = Counter(step.status for step in settled)
         run_id = _insert_run(cursor, run, RunStatus.RUNNING, definition, tally)
@@ -127,27 +126,6 @@ def _insert_run(
     if run.backfill == ITSELF:
         cursor.execute("UPDATE run_rows SET backfill = id WHERE id = ?", (run_id,))
     return run_id
-
-
-def _define(cursor: sqlite3.Cursor, run: NewRun) -> int:
-    """Give the id of the run's definition, recording it if no earlier run had the same."""
-    digest = hashlib.sha256(run.workflow.encode())
-    rows = []
-    encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
-    for position, step in enumerate(run.steps):
-        upstreams = f"[{','.join(map(str, step.upstreams))}]"
-        rows.append((position, step.name, step.fingerprint, encode(step.parts), upstreams))
-        digest.update(f"\0{step.name}\0{step.fingerprint}\0{upstreams}".encode())
-    sha256 = digest.hexdigest()
-    found = cursor.execute("SELECT id FROM definition_rows WHERE sha256 = ?", (sha256,)).fetchone()
-    if found:
-        return int(found[0])
-    cursor.execute(statements.define(), (sha256, run.workflow))
-    definition = cursor.lastrowid
-    assert definition is not None
-    defined: list[tuple[object, ...]] = [(definition, *row) for row in rows]
-    _blocks(cursor, statements.define_step, statements.define_steps, defined)
-    return definition
 
 
 def queue_alerts(cursor: sqlite3.Cursor, run_id: int, channels: Iterable[str], at_us: int) -> None:
