@@ -281,8 +281,7 @@ SELECT step, duration_us FROM (
         with self._database.read() as cursor:
             past, owner = read_past(cursor, run_id)
         if past.status == "running" and not locks.alive(self._database.path, run_id, owner):
-            statuses = [row["status"] for row in self.steps(run_id)]
-            return past.as_of_dead(self.run(run_id)["status"], statuses)
+            return past.as_of_dead(self.run(run_id)["status"])
         return past
 
     def value_faults(self) -> ValueFaults:

@@ -139,21 +139,29 @@ def _aside(cursor: sqlite3.Cursor, run_id: int, live: list[list[Any]]) -> _Aside
 def _merged(rows: Iterable[tuple[Any, ...]], aside: _Aside) -> Iterator[StepRun]:
     """Make one of the rows of each step, which come together, in the order of its attempts.
 
-    A step that was ok at once is told here: of a big run nearly all are such.
+    Nearly all steps of a big run were ok at once or never tried. Those are told here, in 1.5 µs;
+    `_told`, which tells any, takes 6.
     """
-    texts, odd = aside.texts, aside.carried.keys() | aside.marked.keys()
+    texts = aside.texts
+    odd = aside.live.keys() | aside.carried.keys() | aside.marked.keys()
     held: list[tuple[Any, ...]] = []
     for row in rows:
-        position, name, settled, _, _, _, number, outcome, begun, ended, _, _ = row
+        position, name, settled, end_us, note, source, number, outcome, begun, ended, _, _ = row
         if held and held[0][0] != position:
             yield _told(held, aside)
             held = []
-        is_done = outcome == _OK and number == 1 and settled is None and position not in odd
-        if is_done and begun is not None and ended is not None:
-            began_at, ended_at = texts[begun // 1000], texts[ended // 1000]
+        if position in odd:
+            held.append(row)
+        elif settled is None and outcome == _OK and number == 1 and begun and ended:
+            at, ended_at = texts[begun // 1000], texts[ended // 1000]
             took_s = (ended - begun) / 1e6
-            told = (name, position, _OK, began_at, ended_at, took_s, "", None, 1, None, None)
+            told = (name, position, _OK, at, ended_at, took_s, "", None, 1, None, None)
             yield StepRun(*told, 1, "", 1, None)
+        elif settled is not None and number is None:
+            ended_at = None if end_us is None else texts[end_us // 1000]
+            yield StepRun(
+                name, position, intern(settled), None, ended_at, 0.0, intern(note), source
+            )
         else:
             held.append(row)
     if held:
@@ -184,7 +192,7 @@ def _told(rows: Sequence[tuple[Any, ...]], aside: _Aside) -> StepRun:
         aside.text(begun_us),
         aside.text(ended_us),
         _took_s(status, begun_us, ended_us),
-        intern(note) if note else f"redone: {why}" if why else "",
+        note or (f"redone: {why}" if why else ""),
         source_run,
         len(tries) + (live is not None),
         aside.text(retry_us) if status == StepStatus.BACKING_OFF else None,
@@ -225,5 +233,10 @@ def _came_to(
 
 def as_left(step: StepRun) -> StepRun:
     """Give a step of a run whose engine is dead as the next writing command will record it."""
-    status, note = _LEFT.get(step.status, (step.status, step.note))
-    return step._replace(status=status, note=note, next_attempt_at=None)
+    note = _LEFT[step.status][1] if step.status in _LEFT else step.note
+    return step._replace(status=status_as_left(step.status), note=note, next_attempt_at=None)
+
+
+def status_as_left(status: str) -> str:
+    """Give what becomes of a step's status by the death of its engine."""
+    return _LEFT[status][0] if status in _LEFT else status
