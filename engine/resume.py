@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
 from engine.model import DONE_STEP, StepStatus
 
@@ -12,8 +14,7 @@ NOT_CHOSEN = "not chosen"
 LOST_MAX = 3  # attempts lost with their engine in a row, before the step is held responsible
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(NamedTuple):
     """A step as the run before left it; see `store.history.PastStep`.
 
     `own_skip` tells a skip by its own condition or `Skip` from one that its upstreams caused,
@@ -35,8 +36,7 @@ class Past:
     marked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fresh:
+class Fresh(NamedTuple):
     """A step as the definition has it now."""
 
     name: str
@@ -45,8 +45,7 @@ class Fresh:
     parts: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """What becomes of a step, and `why`: `what` is reuse, redo, new, or marked as done.
 
     Of a run of chosen steps it is run, keep, or not chosen; then `counts_as` is what the steps
@@ -107,8 +106,13 @@ def choose(
     for position in order:
         step = steps[position]
         old = past.get(step.name)
-        above = next((anew[up] for up in step.upstreams if anew[up]), None)
-        forced[position] = step.name == rules.forced or any(forced[up] for up in step.upstreams)
+        above = None
+        for up in step.upstreams:
+            if anew[up]:
+                above = anew[up]
+                break
+        if rules.forced is not None:
+            forced[position] = step.name == rules.forced or any(forced[up] for up in step.upstreams)
         if step.name in rules.marked:
             choice = mark(rules.marked[step.name])
             above = f"'{step.name}' is marked as done"
@@ -142,14 +146,13 @@ def _choose_one(step: Fresh, old: Past, again: str | None, rules: Rules) -> Choi
             note=old.note,
             source_run=source,
         )
-    done = done_in(old, source)
+    return _reuse(done_in(old, source), source, old.key_run)
+
+
+@lru_cache(maxsize=64)  # of a hundred thousand steps that are reused nearly all are for one reason
+def _reuse(done: str, source: int, key_run: int) -> Choice:
     return Choice(
-        "reuse",
-        done,
-        status=StepStatus.CACHED,
-        note=done,
-        source_run=source,
-        key_run=old.key_run,
+        "reuse", done, status=StepStatus.CACHED, note=done, source_run=source, key_run=key_run
     )
 
 

@@ -37,7 +37,7 @@ def begin_run(database: Database, run: NewRun) -> int:
         tally = Counter(step.status for step in settled)
         run_id = _insert_run(cursor, run, RunStatus.RUNNING, definition, tally)
         at = {step.position: run.started_at for step in run.marked}
-        ended = [
+        ended: list[tuple[object, ...]] = [
             (run_id, s.position, s.status, at.get(s.position), s.note, s.source_run, seq)
             for seq, s in enumerate(settled, 1)
         ]
@@ -54,7 +54,7 @@ def begin_run(database: Database, run: NewRun) -> int:
             for step in run.taken_over
             if step.used or step.retry_at or step.key_run or step.lost
         ]
-        cursor.executemany(statements.end_step(), ended)
+        _blocks(cursor, statements.end_step, statements.end_steps, ended)
         cursor.executemany(statements.carry(), carried)
         cursor.executemany(
             "INSERT INTO marked_rows (run_id, position, marked_by) VALUES (?, ?, ?)",

@@ -32,6 +32,7 @@ from engine.reports import terminal
 from engine.secrets import Secrets
 from engine.session import Environment, RunRequest, run_workflow
 from engine.session.decision import Decision
+from engine.session.garbage import no_collections
 from engine.text import printable
 
 
@@ -56,7 +57,8 @@ def run(parsed: argparse.Namespace) -> int:
 def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
     params = given(parsed.set)
     _mind_dry_definition(parsed.name, project.folder_of(parsed))
-    definition = load(parsed.name, project.folder_of(parsed))
+    with no_collections():
+        definition = load(parsed.name, project.folder_of(parsed))
     dry = parsed.dry_run or definition.dry_run
     console = setup(
         log_file=None if dry else paths.home / "logs" / f"{definition.name}.log",
