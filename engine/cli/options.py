@@ -249,6 +249,8 @@ def _read_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     ):
         sub = add(name, call, text)
         sub.add_argument("run", metavar="RUN", nargs="?", default="latest", help=run_help)
+        most = "at most N steps, those that did not go well first (50; with --json all)"
+        sub.add_argument("--limit", metavar="N", type=_whole, help=most)
         _json(sub)
     logs = add("logs", "look:logs", "what the steps of a run logged and printed")
     logs.add_argument("run", metavar="RUN", nargs="?", default="latest", help=run_help)

@@ -35,7 +35,7 @@ LOOKS: dict[str, Callable[[History], object]] = {
     "history --since": lambda history: history.runs(since="2011-11-14T00:00:00", limit=20),
     "the run": lambda history: history.run(history.find("latest")),
     "its steps": lambda history: history.steps(RUNS),
-    "its attempts": lambda history: history.attempts(RUNS),
+    "its page": lambda history: history.page(RUNS, 50),
     "usual durations": lambda history: history.medians("flow", before=RUNS),
     "what to go on from": lambda history: history.newest("flow", params="{}", context_sha256=""),
     "nothing to go on from": lambda history: history.newest(
