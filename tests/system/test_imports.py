@@ -69,3 +69,22 @@ def test_run_imports_the_store_but_no_migrations(project: Project) -> None:
     found = imported(project, MAIN, "run", "flow", "-q")
     assert "sqlalchemy" in found
     assert not {"alembic", "tenacity", "slack_sdk", "psutil", "engine.testing"} & set(found)
+
+
+UNTIDY = """
+import gc
+class Untidy:
+    file = open("left-open.txt", "w")
+Untidy.file.write(f"collected {gc.isenabled()}, store loaded {'sqlalchemy' in sys.modules}")
+workflow = Workflow("flow").add(Step("a", does("a")))
+"""
+
+
+@pytest.mark.parametrize("words", [["run", "flow", "-q"], ["run", "flow", "--dry-run"], ["list"]])
+def test_what_a_workflow_leaves_open_is_written_out(project: Project, words: list[str]) -> None:
+    """What the collector is kept away from is ours alone: it was loaded before the workflow."""
+    project.write("flow", UNTIDY)
+    assert project.run(*words).code == 0
+    loaded = words == ["run", "flow", "-q"]
+    left = (project.root / "left-open.txt").read_text("utf-8")
+    assert left == f"collected True, store loaded {loaded}"
