@@ -9,15 +9,15 @@ Source: A. B. Kahn, "Topological sorting of large networks", Communications of t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from engine.errors import FAULTS_TOLD_MAX, CycleError, DefinitionError, Fault
 from engine.naming import did_you_mean
+from engine.records import record
 
 _UNFIT_HINT = "every name in depends_on must be a step of this workflow, and every name unique"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Graph:
     """An acyclic graph, compiled.
 

@@ -13,6 +13,7 @@ from engine.conditions import checked_when
 from engine.durations import Duration, parse_duration
 from engine.errors import DefinitionError
 from engine.naming import check_name
+from engine.records import record
 
 # -- statuses -------------------------------------------------------------------------------------
 
@@ -308,7 +309,7 @@ class Definition:
 # -- what an attempt produces, what an alert tells ----------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Encoded:
     """A context value as it is stored: `codec` names how `data` reads, `sha256` guards it."""
 
@@ -317,7 +318,7 @@ class Encoded:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutputFile:
     """A file a step wrote: `temporary` is renamed to `target` once the success is committed."""
 
@@ -327,7 +328,7 @@ class OutputFile:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AlertRow:
     """One alert for one channel (`slack` or `email`); `payload` is a run report's dict."""
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from engine.model import DONE_STEP, StepStatus
+from engine.records import record
 
 MARKED = "marked as done"
 NOT_CHOSEN = "not chosen"
 LOST_MAX = 3  # attempts lost with their engine in a row, before the step is held responsible
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Past:
     """A step as the run before left it; see `store.history.PastStep`.
 
@@ -35,7 +36,7 @@ class Past:
     marked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fresh:
     """A step as the definition has it now."""
 
@@ -45,7 +46,7 @@ class Fresh:
     parts: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Choice:
     """What becomes of a step, and `why`: `what` is reuse, redo, new, or marked as done.
 
@@ -70,7 +71,7 @@ class Choice:
     failed_above: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rules:
     """How to judge: `file_matches(target, sha256)`, how parts differ, what must be redone.
 

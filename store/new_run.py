@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine.model import Encoded, StepStatus
+from engine.records import record
 
 ITSELF = -1  # as `backfill`: the number of the run that is being begun
 OWN_KEY = -1  # as `key_run`: the number of the run that is being begun
@@ -21,7 +21,7 @@ class NewStep(NamedTuple):
     upstreams: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TakenOver:
     """A step that a run does not start afresh.
 
@@ -50,7 +50,7 @@ class Marked(NamedTuple):
     outputs: Sequence[tuple[str, Encoded]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NewRun:
     """All that is recorded when a run begins. Times in microseconds since 1970 UTC.
 

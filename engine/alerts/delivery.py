@@ -9,7 +9,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from engine.alerts import content as contents
 from engine.alerts.content import Content
@@ -18,6 +17,7 @@ from engine.errors import EngineError
 from engine.failpoints import failpoint
 from engine.model import AlertRow
 from engine.ports import Clock, Outbox
+from engine.records import record
 
 DEADLINE_S = 5.0
 TRIES_MAX = 10
@@ -30,7 +30,7 @@ Sender = Callable[[Content, float], tuple[str, ...]]
 _BAD = frozenset({"failed", "interrupted"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DeliveryResult:
     """What a delivery came to: counts of alerts, and sentences for the console.
 
@@ -43,14 +43,14 @@ class DeliveryResult:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Job:
     id: int
     channel: str
     content: Callable[[], Content]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Outcome:
     """How a job ended; `tried` is false where the channel was found blocked before its turn."""
 
@@ -267,7 +267,7 @@ def _outcomes(
         yield _Outcome(job, error="timed out", tried=job.id in begun)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Lane:
     """One channel's jobs, sent one after another in a thread of its own."""
 

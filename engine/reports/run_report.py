@@ -10,12 +10,12 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from engine.model import AttemptOutcome, StepStatus
+from engine.records import record
 from engine.text import printable_json
 
 LINES_MAX = 20
@@ -30,7 +30,7 @@ def _no_log(_step: str, _number: int) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Surroundings:
     """What a report says beyond the store's rows: paths, commands, the run before.
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine import graph
 from engine.fingerprint import Fingerprint, Fingerprints
 from engine.model import Definition, OnOverrun, Step, TriggerRule
 from engine.plan import Plan
+from engine.records import record
 from engine.resume import Fresh
 
 THREAD_STOP_S = 0.1  # how long a thread gets to end after its limit, before it is left behind
 PROCESS_STOP_S = 2.0  # beyond its grace: KILL, and time to be reaped
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Compiled:
     """A definition with all that is derived from it."""
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine import notes, resume
 from engine.model import StepStatus
+from engine.records import record
 from engine.resume import Choice
 
 if TYPE_CHECKING:
     from store.past import PastRun
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Decision:
     """What this invocation does.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from engine import graph
 from engine.context import INITIAL, ContextIndex, RunScope
 from engine.model import Definition, Encoded
 from engine.ports import Paths
+from engine.records import record
 from engine.reports import Surroundings, build
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
@@ -38,7 +38,7 @@ LINES_MAX = 60  # of a failed attempt's log
 NOBODY = "test"  # as user and host: a report says nothing of the machine
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Wiring:
     """One run that is to be made: what, with what, where and when."""
 
