@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.system.alert_servers import answer
+from tests.system.alert_servers import hook as webhook
 from tests.system.project import Project
 
 HEAVY = ["sqlalchemy", "alembic", "tenacity", "slack_sdk", "psutil", "email.message", "asyncio"]
@@ -88,3 +90,34 @@ def test_what_a_workflow_leaves_open_is_written_out(project: Project, words: lis
     loaded = words == ["run", "flow", "-q"]
     left = (project.root / "left-open.txt").read_text("utf-8")
     assert left == f"collected True, store loaded {loaded}"
+
+
+SETTLED = """
+import atexit, json
+
+def settled(ctx):
+    global before
+    before = set(sys.modules)
+
+def told():
+    print(json.dumps(sorted(set(sys.modules) - before)))
+
+atexit.register(told)
+workflow = Workflow("flow").add(Step("a", does("a"))).add(Step("b", settled, depends_on=["a"]))
+"""
+
+
+def _package(name: str) -> str:
+    return name.partition(".")[0]
+
+
+@pytest.mark.parametrize("alerting", [False, True])
+def test_a_run_imports_nothing_at_its_end(project: Project, *, alerting: bool) -> None:
+    """Whoever upgrades the program under a live run mixes no versions: all is there by then."""
+    project.write("flow", SETTLED)
+    with webhook(answer(200, "ok")) as hook:
+        done = project.run("run", "flow", "-q", SLACK_WEBHOOK_URL=hook.url if alerting else "")
+        assert (done.code, done.err) == (0, "")
+        assert len(hook.bodies) == alerting
+    later = [name for name in json.loads(done.out) if _package(name) not in sys.stdlib_module_names]
+    assert later == []
