@@ -7,7 +7,6 @@ engine is dead is *shown* as that will be recorded, which only a writing command
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
 from typing import Any
 
 from engine.errors import StoreError, UsageError
@@ -190,7 +189,7 @@ SELECT step, duration_us FROM (
         durations: dict[str, list[float]] = {}
         for row in rows:
             durations.setdefault(row["step"], []).append(row["duration_us"] / 1e6)
-        return {step: median(found) for step, found in durations.items()}
+        return {step: _median(found) for step, found in durations.items()}
 
     def values(self, run_id: int) -> list[Row]:
         """Context values written in a run: step ('' for the initial context), key, codec, size."""
@@ -331,3 +330,10 @@ def _tell_dead_step(row: Row) -> None:
     elif row["status"] == "waiting":
         row["status"], row["note"] = "cancelled", "not started"
     row["next_attempt_at"] = None
+
+
+def _median(found: list[float]) -> float:
+    """Give the median; `statistics` takes 2 ms to import, at the start of each run."""
+    ordered = sorted(found)
+    middle = len(ordered) // 2
+    return (ordered[middle] + ordered[~middle]) / 2

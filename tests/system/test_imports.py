@@ -12,8 +12,14 @@ from tests.system.alert_servers import answer
 from tests.system.alert_servers import hook as webhook
 from tests.system.project import Project
 
-HEAVY = ["sqlalchemy", "alembic", "tenacity", "slack_sdk", "psutil", "email.message", "asyncio"]
+HEAVY = ["sqlalchemy", "alembic", "tenacity", "slack_sdk", "psutil", "yaml", "asyncio"]
+HEAVY += ["concurrent", "email", "html", "http", "multiprocessing", "ssl", "statistics", "xml"]
 HEAVY += ["engine.testing"]  # of use to tests alone
+
+# What `run` of a workflow in Python loads that importing SQLAlchemy does not.
+OF_A_RUN = {"argparse", "concurrent", "encodings", "getpass", "gettext", "mmap", "pwd"}
+OF_A_RUN |= {"queue", "resource", "shlex", "sqlite3", "termios", "unicodedata"}
+OWN = {"engine", "pipelines", "store"}
 
 PROBE = """
 import json, sys
@@ -65,12 +71,61 @@ def test_light(project: Project, what: str, arguments: list[str]) -> None:
     assert imported(project, what, *arguments) == []
 
 
-def test_run_imports_the_store_but_no_migrations(project: Project) -> None:
-    """A run needs SQLAlchemy (so the probe sees it), but no other heavy package of ours."""
-    project.write("flow", 'workflow = Workflow("flow").add(Step("a", does("a")))')
-    found = imported(project, MAIN, "run", "flow", "-q")
-    assert "sqlalchemy" in found
-    assert not {"alembic", "tenacity", "slack_sdk", "psutil", "engine.testing"} & set(found)
+TOLD_AT_EXIT = """
+import atexit, json, sys
+atexit.register(lambda: print(json.dumps(sorted(sys.modules))))
+"""
+
+
+def loaded(project: Project, program: str) -> set[str]:
+    """Give all that is loaded at the end of a program."""
+    done = project.python("-c", TOLD_AT_EXIT + program)
+    assert done.code == 0, done.err
+    return set(json.loads(done.out.rstrip().rpartition("\n")[2]))
+
+
+def test_a_run_imports_little_but_sqlalchemy(project: Project) -> None:
+    """Beyond what SQLAlchemy loads itself: few parts of the standard library, no other package."""
+    project.write("flow", FIVE, prelude="")
+    arguments = ["engine", "run", "flow", "-q"]
+    found = loaded(project, f"sys.argv = {arguments!r}\n{MAIN}")
+    more = found - loaded(project, "import sqlalchemy")
+    packages = {_package(name) for name in more if not _package(name).startswith("_")}
+    assert packages <= OF_A_RUN | OWN | {"sqlalchemy"}
+    assert {name for name in more if f"{name}.".startswith(OF_OTHER_RUNS)} == set()
+
+
+FIVE = """
+from engine import Step, Workflow
+
+def nothing(ctx):
+    pass
+
+workflow = Workflow("flow")
+for at in range(5):
+    workflow.add(Step(f"s{at}", nothing, depends_on=[f"s{at - 1}"] if at else []))
+"""
+
+# Rooms of ours that such a run does not enter.
+OF_OTHER_RUNS = (
+    "engine.alerts.delivery.",
+    "engine.alerts.message.",
+    "engine.conditions.parser.",
+    "engine.definitions.config.",
+    "engine.definitions.fields.",
+    "engine.schedule.",
+    "engine.session.backfill.",
+    "engine.session.orphans.",
+    "engine.testing.",
+    "engine.workers.commands.",
+    "engine.workers.isolation.",
+    "engine.workers.processes.",
+    "migrations.",
+    "sqlalchemy.orm.",
+    "store.migrate.",
+    "store.restore.",
+    "store.verify.",
+)
 
 
 UNTIDY = """
