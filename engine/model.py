@@ -55,6 +55,15 @@ class RunStatus(StrEnum):
     SKIPPED = "skipped"  # began no step: another run was on
 
 
+class AlertStatus(StrEnum):
+    """How an alert stands."""
+
+    PENDING = "pending"
+    SENDING = "sending"  # claimed by a process; due again if that process has died
+    SENT = "sent"
+    GIVEN_UP = "given_up"
+
+
 class TriggerRule(StrEnum):
     """What a step asks of its direct upstreams before it starts (see `engine.trigger`)."""
 

@@ -7,7 +7,8 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
-from store import statements
+from store import prepared
+from store.blocks import times
 from store.new_run import NewStep
 
 _BLOCK = 128  # rows a statement
@@ -26,13 +27,15 @@ def define(cursor: sqlite3.Cursor, workflow: str, steps: Sequence[NewStep]) -> i
     found = cursor.execute("SELECT id FROM definition_rows WHERE sha256 = ?", (sha256,)).fetchone()
     if found:
         return int(found[0])
-    cursor.execute(statements.define(), (sha256, workflow))
+    cursor.execute(prepared.DEFINE, (sha256, workflow))
     definition = cursor.lastrowid
     assert definition is not None
     defined: list[tuple[object, ...]] = [(definition, *row) for row in rows]
     whole = len(defined) - len(defined) % _BLOCK
     for at in range(0, whole, _BLOCK):
         block = defined[at : at + _BLOCK]
-        cursor.execute(statements.define_steps(_BLOCK), [value for row in block for value in row])
-    cursor.executemany(statements.define_step(), defined[whole:])
+        cursor.execute(
+            times(prepared.DEFINE_STEP, _BLOCK), [value for row in block for value in row]
+        )
+    cursor.executemany(prepared.DEFINE_STEP, defined[whole:])
     return definition

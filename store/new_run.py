@@ -10,6 +10,7 @@ from engine.records import record
 
 ITSELF = -1  # as `backfill`: the number of the run that is being begun
 OWN_KEY = -1  # as `key_run`: the number of the run that is being begun
+TALLIED = ("ok", "failed", "skipped", "cached")  # of a run's row: what has ended as it begins
 
 
 class NewStep(NamedTuple):

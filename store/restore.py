@@ -16,8 +16,9 @@ from engine.errors import AlreadyRunning, StoreError, UsageError
 from engine.records import record
 from store import copies, locks, place
 from store.connection import BUSY_TIMEOUT_MS, Database, connect, translated
-from store.database import check_owner, version_of
+from store.database import check_owner
 from store.reconcile import Found, interrupt, open_runs
+from store.version import version_of
 
 DROPPED = "dropped: the store was restored"
 

@@ -87,7 +87,8 @@ def loaded(project: Project, program: str) -> set[str]:
 def test_a_run_imports_little_but_sqlalchemy(project: Project) -> None:
     """Beyond what SQLAlchemy loads itself: few parts of the standard library, no other package."""
     project.write("flow", FIVE, prelude="")
-    arguments = ["engine", "run", "flow", "-q"]
+    arguments = ["engine", "run", "flow", "-q", "--fresh"]
+    assert project.run(*arguments[1:]).code == 0  # the first one makes the store, of its tables
     found = loaded(project, f"sys.argv = {arguments!r}\n{MAIN}")
     more = found - loaded(project, "import sqlalchemy")
     packages = {_package(name) for name in more if not _package(name).startswith("_")}
@@ -124,6 +125,8 @@ OF_OTHER_RUNS = (
     "sqlalchemy.orm.",
     "store.migrate.",
     "store.restore.",
+    "store.statements.",
+    "store.tables.",
     "store.verify.",
 )
 
