@@ -12,6 +12,7 @@ from engine.command_options import checked_codes, checked_cwd, checked_env
 from engine.conditions import checked_when
 from engine.durations import Duration, parse_duration
 from engine.errors import DefinitionError
+from engine.graph import Graph, build
 from engine.naming import check_name
 
 # -- statuses -------------------------------------------------------------------------------------
@@ -288,9 +289,17 @@ OVERLAP = ("workflow", "params")
 RESUME_WITHIN_S = 12 * 3600.0
 
 
+def graph_of(steps: Sequence[Step]) -> Graph:
+    """Compile and validate the graph of steps (see `engine.graph.build` for what it raises)."""
+    return build([step.name for step in steps], [step.depends_on for step in steps])
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A workflow as the engine runs it: checked, immutable; `source` is the file it came from."""
+    """A workflow as the engine runs it: checked, immutable; `source` is the file it came from.
+
+    `graph` is that of its steps, compiled here where it is not given.
+    """
 
     name: str
     steps: tuple[Step, ...]
@@ -303,6 +312,12 @@ class Definition:
     dry_run: bool = False
     description: str = ""
     source: Path | None = None
+    graph: Graph = field(default=REQUIRED, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Compile the graph, once for all that asks for it."""
+        if self.graph is REQUIRED:
+            object.__setattr__(self, "graph", graph_of(self.steps))
 
 
 # -- what an attempt produces, what an alert tells ----------------------------------------------
