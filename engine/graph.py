@@ -71,6 +71,9 @@ class Edges(Sequence[tuple[int, ...]]):
         return [end - begin for begin, end in pairwise(self.ends)]
 
 
+NO_EDGES = Edges.of(())
+
+
 @dataclass(frozen=True, slots=True)
 class Graph:
     """An acyclic graph, compiled.

@@ -24,6 +24,7 @@ class Past:
     note: str = ""
     parts: Mapping[str, str] | None = None
     fingerprint: str = ""
+    depends_on: Sequence[str] = ()
     source_run: int | None = None
     used: int = 0
     retry_at: int | None = None
@@ -43,6 +44,7 @@ class Fresh:
     upstreams: tuple[int, ...]
     fingerprint: str
     parts: Mapping[str, str]
+    depends_on: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,13 @@ def _why_again(step: Fresh, old: Past, again: str | None, rules: Rules) -> str:
     if again is not None:
         return again
     if step.fingerprint != old.fingerprint:
-        return rules.difference(old.parts or {}, step.parts) or "it changed"
+        parts = dict(old.parts or {})
+        covered = parts.pop("upstreams", None)  # as in stores of earlier versions
+        changed = rules.difference(parts, step.parts)
+        if changed or covered is None:
+            return changed or "it changed"
+    if set(step.depends_on) != set(old.depends_on):
+        return "upstreams changed"
     for target, sha256 in old.files:
         if not rules.file_matches(target, sha256):
             return f"its file '{target}' is gone or altered"

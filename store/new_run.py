@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from engine.graph import NO_EDGES, Edges
 from engine.model import Encoded, StepStatus
 
 ITSELF = -1  # as `backfill`: the number of the run that is being begun
 OWN_KEY = -1  # as `key_run`: the number of the run that is being begun
 
 
-class NewStep(NamedTuple):
-    """A step of a definition as it is recorded."""
+@dataclass(frozen=True, slots=True)
+class NewSteps:
+    """The steps of a definition as they are recorded; sequences are by position.
 
-    name: str
-    fingerprint: str
-    parts: dict[str, str]
-    upstreams: tuple[int, ...]
+    Steps that are made alike share their `parts`, as one object.
+    """
+
+    names: Sequence[str] = ()
+    fingerprints: Sequence[str] = ()
+    parts: Sequence[Mapping[str, str]] = ()
+    upstreams: Edges = NO_EDGES
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,7 @@ class NewRun:
     backfill: int | None = None
     after: int | None = None
     beside: bool = False
-    steps: Sequence[NewStep] = ()
+    steps: NewSteps = NewSteps()
     taken_over: Sequence[TakenOver] = ()
     marked: Sequence[Marked] = ()
     context: Sequence[tuple[str, Encoded]] = ()

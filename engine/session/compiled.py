@@ -31,8 +31,10 @@ class Compiled:
 
     def fresh_steps(self) -> list[Fresh]:
         """Steps in the form in which a resume compares them."""
-        rows = zip(self.graph.names, self.graph.upstreams, self.fingerprints, strict=True)
-        return [Fresh(name, ups, print_.digest, print_.parts) for name, ups, print_ in rows]
+        rows = zip(self.definition.steps, self.graph.upstreams, self.fingerprints, strict=True)
+        return [
+            Fresh(step.name, ups, one.digest, one.parts, step.depends_on) for step, ups, one in rows
+        ]
 
 
 def compile_definition(definition: Definition, root: Path) -> Compiled:

@@ -29,7 +29,7 @@ from engine.workers.toolbox import Toolbox, codec_for
 from store import journal
 from store.connection import Database
 from store.history import History
-from store.new_run import NewRun, NewStep
+from store.new_run import NewRun, NewSteps
 
 logger = logging.getLogger("engine.testing")
 
@@ -83,7 +83,7 @@ class Wiring:
 
     def _new_run(self) -> NewRun:
         asked, ordered = self.asked, self.definition.graph
-        rows = zip(ordered.names, ordered.upstreams, strict=True)
+        count = len(ordered.names)
         return NewRun(
             workflow=self.definition.name,
             params=asked.params_text,
@@ -94,7 +94,7 @@ class Wiring:
             owner="",
             workers=asked.request.workers,
             context_sha256=asked.context_sha256,
-            steps=[NewStep(name, "", {}, upstreams) for name, upstreams in rows],
+            steps=NewSteps(ordered.names, [""] * count, [{}] * count, ordered.upstreams),
             context=self.context,
         )
 
