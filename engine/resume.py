@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
 from engine.model import DONE_STEP, StepStatus
 
@@ -12,7 +14,7 @@ NOT_CHOSEN = "not chosen"
 LOST_MAX = 3  # attempts lost with their engine in a row, before the step is held responsible
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Past:
     """A step as the run before left it; see `store.history.PastStep`.
 
@@ -36,8 +38,7 @@ class Past:
     marked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fresh:
+class Fresh(NamedTuple):
     """A step as the definition has it now."""
 
     name: str
@@ -144,14 +145,19 @@ def _choose_one(step: Fresh, old: Past, again: str | None, rules: Rules) -> Choi
             note=old.note,
             source_run=source,
         )
-    done = done_in(old, source)
+    return _reused(done_in(old, source), source, old.key_run)
+
+
+@lru_cache(maxsize=64)
+def _reused(done: str, source: int, key_run: int) -> Choice:
+    """Reuse a step; in a long run many share one choice, which takes time and memory to make."""
     return Choice(
         "reuse",
         done,
         status=StepStatus.CACHED,
         note=done,
         source_run=source,
-        key_run=old.key_run,
+        key_run=key_run,
     )
 
 

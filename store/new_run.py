@@ -30,8 +30,7 @@ class NewSteps:
         return len(self.names)
 
 
-@dataclass(frozen=True, slots=True)
-class TakenOver:
+class TakenOver(NamedTuple):
     """A step that a run does not start afresh.
 
     Either it has ended as the run begins (`status`, with `source_run` for a cached one), or `used`

@@ -68,15 +68,15 @@ def _taken_over(decision: Decision, marked: str) -> list[TakenOver]:
     root = decision.past.root_run if decision.past else 0
     return [
         TakenOver(
-            position=position,
-            status=choice.status,
-            note=marked if choice.what == MARKED else choice.note,
-            source_run=choice.source_run,
-            used=choice.used,
-            retry_at=choice.retry_at,
-            key_run=OWN_KEY if choice.own_key else _unless(choice.key_run, root),
-            lost=choice.lost,
-            why=choice.why if choice.own_key else "",
+            position,
+            choice.status,
+            marked if choice.what == MARKED else choice.note,
+            choice.source_run,
+            choice.used,
+            choice.retry_at,
+            OWN_KEY if choice.own_key else _unless(choice.key_run, root),
+            choice.lost,
+            choice.why if choice.own_key else "",
         )
         for position, choice in enumerate(decision.choices)
     ]
