@@ -18,7 +18,7 @@ from engine.errors import FAULTS_TOLD_MAX, CycleError, DefinitionError, Fault
 from engine.naming import did_you_mean
 
 _UNFIT_HINT = "every name in depends_on must be a step of this workflow, and every name unique"
-_GUESSES_NAMES_MAX = 100_000  # looked at for all guesses about one graph
+_GUESSES_NAMES_MAX = 100_000  # looked at for all guesses in one graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ def _unfit(
         if name in seen:
             faults.append(f"two steps are named '{name}'")
         seen.add(name)
-    guesses = min(FAULTS_TOLD_MAX, 1 + _GUESSES_NAMES_MAX // max(1, len(names)))
+    guesses = min(FAULTS_TOLD_MAX, _GUESSES_NAMES_MAX // len(names))  # 6 µs for each name
     for name, wanted in zip(names, depends_on, strict=True):
         for other in dict.fromkeys(wanted):
             if other not in position:
