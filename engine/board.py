@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
@@ -42,8 +43,8 @@ class Board:
         self._counts_as: dict[int, StepStatus] = {}
         self._failed_above: set[int] = set()  # of those
         self._cleanup = False
-        self._by_rank = graph.ranked()
-        self._rank = sorted(range(count), key=self._by_rank.__getitem__)  # the inverse
+        self._by_rank = array("i", graph.ranked())
+        self._rank = array("i", sorted(range(count), key=self._by_rank.__getitem__))  # the inverse
         self._restore(states)
 
     # -- what is ready, what is due ---------------------------------------------------------------

@@ -19,11 +19,12 @@ class Frontier:
         """Start with nothing ended."""
         self._graph = graph
         self._rules = rules
-        self._unended = [len(ups) for ups in graph.upstreams]
+        self._unended = graph.upstreams.counts()
+        self._row, self._ends = graph.downstreams.row, graph.downstreams.ends
         # Positions of upstreams; the lowest counts, so that the timing of ends changes no reason.
-        self._failed = [_NONE] * len(graph.names)
-        self._skipped = [_NONE] * len(graph.names)
-        self._root = [_NONE] * len(graph.names)  # of an ended step: the failure it comes from
+        self._failed: dict[int, int] = {}
+        self._skipped: dict[int, int] = {}
+        self._root: dict[int, int] = {}  # of an ended step: the failure it comes from
 
     def end(self, step: int, status: StepStatus) -> list[int]:
         """Count an ended step; give the downstream steps about which can be decided now."""
@@ -40,10 +41,11 @@ class Frontier:
 
     def _end(self, step: int, status: StepStatus, root: int) -> list[int]:
         plain = status in DONE_STEP
-        self._root[step] = root
+        if root != _NONE:
+            self._root[step] = root
         unended = self._unended
         due = []
-        for down in self._graph.downstreams[step]:
+        for down in self._row[self._ends[step] : self._ends[step + 1]]:
             unended[down] -= 1
             if not plain:
                 self._taint(step, down, status)
@@ -57,7 +59,7 @@ class Frontier:
 
     def decide(self, step: int) -> tuple[Decision, str]:
         """Apply the step's trigger rule; a skip comes with its reason."""
-        failed, skipped = self._failed[step], self._skipped[step]
+        failed, skipped = self._failed.get(step, _NONE), self._skipped.get(step, _NONE)
         decision = decide(
             self._rules[step],
             unended=self._unended[step],
@@ -79,16 +81,15 @@ class Frontier:
         if status is StepStatus.FAILED:
             return step
         skips_on_failure = self._rules[step] in (TriggerRule.ALL_SUCCESS, TriggerRule.NONE_FAILED)
-        if status is StepStatus.SKIPPED and skips_on_failure and self._failed[step] != _NONE:
+        if status is StepStatus.SKIPPED and skips_on_failure and step in self._failed:
             return self._root[self._failed[step]]
         return _NONE
 
     def _taint(self, up: int, down: int, status: StepStatus) -> None:
-        if self._root[up] != _NONE:
+        if up in self._root:
             lowest = self._failed
         elif status is StepStatus.SKIPPED:
             lowest = self._skipped
         else:
             return
-        if lowest[down] == _NONE or up < lowest[down]:
-            lowest[down] = up
+        lowest[down] = min(up, lowest.get(down, up))

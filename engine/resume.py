@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
 from engine.model import DONE_STEP, StepStatus
 from engine.records import record
@@ -13,7 +15,7 @@ NOT_CHOSEN = "not chosen"
 LOST_MAX = 3  # attempts lost with their engine in a row, before the step is held responsible
 
 
-@record
+@dataclass(slots=True)
 class Past:
     """A step as the run before left it; see `store.history.PastStep`.
 
@@ -25,6 +27,7 @@ class Past:
     note: str = ""
     parts: Mapping[str, str] | None = None
     fingerprint: str = ""
+    depends_on: Sequence[str] = ()
     source_run: int | None = None
     used: int = 0
     retry_at: int | None = None
@@ -36,14 +39,14 @@ class Past:
     marked: bool = False
 
 
-@record
-class Fresh:
+class Fresh(NamedTuple):
     """A step as the definition has it now."""
 
     name: str
     upstreams: tuple[int, ...]
     fingerprint: str
     parts: Mapping[str, str]
+    depends_on: Sequence[str] = ()
 
 
 @record
@@ -143,14 +146,19 @@ def _choose_one(step: Fresh, old: Past, again: str | None, rules: Rules) -> Choi
             note=old.note,
             source_run=source,
         )
-    done = done_in(old, source)
+    return _reused(done_in(old, source), source, old.key_run)
+
+
+@lru_cache(maxsize=64)
+def _reused(done: str, source: int, key_run: int) -> Choice:
+    """Reuse a step; in a long run many share one choice, which takes time and memory to make."""
     return Choice(
         "reuse",
         done,
         status=StepStatus.CACHED,
         note=done,
         source_run=source,
-        key_run=old.key_run,
+        key_run=key_run,
     )
 
 
@@ -165,7 +173,13 @@ def _why_again(step: Fresh, old: Past, again: str | None, rules: Rules) -> str:
     if again is not None:
         return again
     if step.fingerprint != old.fingerprint:
-        return rules.difference(old.parts or {}, step.parts) or "it changed"
+        parts = dict(old.parts or {})
+        covered = parts.pop("upstreams", None)  # as in stores of earlier versions
+        changed = rules.difference(parts, step.parts)
+        if changed or covered is None:
+            return changed or "it changed"
+    if set(step.depends_on) != set(old.depends_on):
+        return "upstreams changed"
     for target, sha256 in old.files:
         if not rules.file_matches(target, sha256):
             return f"its file '{target}' is gone or altered"

@@ -35,12 +35,16 @@ class Decision:
 
 def old_steps(past: PastRun | None) -> dict[str, resume.Past]:
     """Give the steps of an earlier run, if there is one, by name."""
+    if past is None:
+        return {}
+    names = [step.name for step in past.steps]
     return {
         step.name: resume.Past(
             status=step.status,
             note=step.note,
             parts=step.parts,
             fingerprint=step.fingerprint,
+            depends_on=[names[up] for up in step.upstreams],
             source_run=step.source_run,
             used=step.used,
             retry_at=step.retry_at,
@@ -53,5 +57,5 @@ def old_steps(past: PastRun | None) -> dict[str, resume.Past]:
             and step.note.startswith(notes.DEPENDENCY_FAILED),
             marked=step.marked,
         )
-        for step in (past.steps if past is not None else ())
+        for step in past.steps
     }
