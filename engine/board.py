@@ -49,18 +49,20 @@ class Board:
     # -- what is ready, what is due ---------------------------------------------------------------
 
     @property
-    def has_ready(self) -> bool:
-        """Whether a step is ready."""
-        return bool(self._ready)
-
-    @property
     def next_due(self) -> float | None:
         """When the next retry is due; None if none is waited for."""
         return self._due[0][0] if self._due else None
 
-    def pop_ready(self) -> int:
-        """Give the most urgent ready step, which is about to be claimed."""
-        return self._by_rank[heappop(self._ready)]
+    def ready(self) -> int:
+        """Count the ready steps."""
+        return len(self._ready)
+
+    def claim(self) -> tuple[int, int]:
+        """Give the most urgent ready step, which runs from now on, and its attempt's number."""
+        step = self._by_rank[heappop(self._ready)]
+        self.move(step, _S.RUNNING)
+        number = self.numbers[step] = self.numbers[step] + 1
+        return step, number
 
     def make_ready(self, step: int) -> None:
         """Let a step start as soon as a worker is free."""

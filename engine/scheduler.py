@@ -107,14 +107,16 @@ class Scheduler:
         actions: list[Action] = []
         self._board.decide_fresh(now, actions)
         for event in events:
-            self._handle(event, now, actions)
+            if type(event) is AttemptFinished:
+                self._finished(event, now, actions)
+            else:
+                self._handle(event, now, actions)
         for step, live in self._live.due(now):
             live.late = True
             self._stopping.ask(step, now, notes.timed_out(self.plan.timeout_s[step]), actions)
         self._stopping.pass_grace(now, actions)
         self._pass_due(now, actions)
-        if self._board.has_ready:
-            self._claim(now, ahead, actions)
+        self._claim(now, ahead, actions)
         if not self._live.by_step and not self._board.open:
             self._ended = True
             actions.append(self._stopping.end_run(now))
@@ -142,16 +144,14 @@ class Scheduler:
                 assert_never(event)
 
     def _finished(self, event: AttemptFinished, now: float, actions: list[Action]) -> None:
-        step = event.step
-        live = self._live.take(step, event.number)
+        step, number, outcome, begun, ended, *_ = event
+        live = self._live.take(step, number)
         if live is None:
             if step not in self._live.left:
                 self._board.let_go(step)
             return
-        outcome = event.outcome
-        begun, ended = event.started_at, event.finished_at
         if outcome is AttemptOutcome.OK:
-            actions.append(EndAttempt(step, event.number, outcome, begun, ended))
+            actions.append(EndAttempt(step, number, outcome, begun, ended))
             if event.skip is not None:
                 self._board.end(step, _S.SKIPPED, event.skip, ended, actions)
             else:
@@ -163,7 +163,7 @@ class Scheduler:
             outcome = AttemptOutcome.INTERRUPTED
         elif live.late and outcome is AttemptOutcome.INTERRUPTED:
             outcome = AttemptOutcome.TIMED_OUT
-        actions.append(EndAttempt(step, event.number, outcome, begun, ended, event.error))
+        actions.append(EndAttempt(step, number, outcome, begun, ended, event.error))
         why = notes.last_line(event.error)
         failure = (outcome, event.retryable, event.delay_s, why)
         self._after_failure(step, now, failure, actions)
@@ -235,16 +235,13 @@ class Scheduler:
                 self._board.end(step, _S.FAILED, note, now, actions)
 
     def _claim(self, now: float, ahead: int, actions: list[Action]) -> None:
-        board, live, timeouts = self._board, self._live.by_step, self.plan.timeout_s
-        room = self.workers + ahead - len(live)
-        while room > 0 and board.has_ready:
-            step = board.pop_ready()
-            number = board.numbers[step] = board.numbers[step] + 1
-            free = self._live.queued == 0 and len(live) < self.workers
-            if not free:
-                self._live.queued += 1
+        board, attempts, timeouts = self._board, self._live, self.plan.timeout_s
+        live = attempts.by_step
+        for _ in range(min(board.ready(), self.workers + ahead - len(live))):
+            free = attempts.queued == 0 and len(live) < self.workers
             started_at = now if free else None
+            if not free:
+                attempts.queued += 1
+            step, number = board.claim()
             live[step] = Live(number, started_at)
-            board.move(step, _S.RUNNING)
             actions.append(Claim(step, number, started_at, timeouts[step] is not None))
-            room -= 1
