@@ -82,13 +82,11 @@ class Scheduler:
 
     def next_wakeup(self, now: float) -> float | None:
         """When `tick` is due even if nothing happens; None if only an event can move things."""
-        times = (
-            self._board.next_due,
-            self._live.next_limit,
-            self._stopping.grace_at,
-            now + PROBE_S if self._live.queued > 0 else None,
-        )
-        return min((at for at in times if at is not None), default=None)
+        due, limit, grace = self._board.next_due, self._live.next_limit, self._stopping.grace_at
+        probe = now + PROBE_S if self._live.queued > 0 else None
+        if due is limit is grace is probe is None:
+            return None
+        return min(at for at in (due, limit, grace, probe) if at is not None)
 
     def overran(self, now: float) -> list[tuple[int, int]]:
         """(step, number) of attempts asked to stop that are still alive past the time for it.
@@ -111,11 +109,11 @@ class Scheduler:
                 self._finished(event, now, actions)
             else:
                 self._handle(event, now, actions)
-        for step, live in self._live.due(now):
-            live.late = True
-            self._stopping.ask(step, now, notes.timed_out(self.plan.timeout_s[step]), actions)
+        if self._live.next_limit is not None:
+            self._pass_limits(now, actions)
         self._stopping.pass_grace(now, actions)
-        self._pass_due(now, actions)
+        if self._board.next_due is not None:
+            self._pass_due(now, actions)
         self._claim(now, ahead, actions)
         if not self._live.by_step and not self._board.open:
             self._ended = True
@@ -222,6 +220,11 @@ class Scheduler:
             self._board.end(event.step, _S.CANCELLED, notes.NOT_STARTED, now, actions)
 
     # -- time and claims --------------------------------------------------------------------------
+
+    def _pass_limits(self, now: float, actions: list[Action]) -> None:
+        for step, live in self._live.due(now):
+            live.late = True
+            self._stopping.ask(step, now, notes.timed_out(self.plan.timeout_s[step]), actions)
 
     def _pass_due(self, now: float, actions: list[Action]) -> None:
         while (step := self._board.pop_due(now)) is not None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
@@ -88,15 +87,15 @@ class ThreadWorkers:
         """Block until something happened; give all pending events."""
         if self._withdrawn:
             self._withdraw()
-        events: list[Event] = []
         inbox = self._inbox
-        with suppress(Empty):
-            events.append(inbox.get(timeout=timeout_s))
+        try:
+            events = [inbox.get(timeout=timeout_s)]
+        except Empty:
+            events = []
         if self._tools.halts is not None:
             self._tools.halts.look()  # before anybody's limit is found to have passed
-        with suppress(Empty):
-            while True:
-                events.append(inbox.get_nowait())
+        while pending := inbox.qsize():  # nobody else takes from it
+            events += [inbox.get() for _ in range(pending)]
         return events
 
     def begun(self) -> list[AttemptStarted]:
