@@ -37,6 +37,7 @@ from engine.stopping import Stopping
 
 _S = StepStatus
 
+FIRST_MAX = 128  # steps queued before a less urgent one: of 30 µs, they last as long as a commit
 PROBE_S = 0.25  # how long a queued claim's start may stay unknown before it is asked for
 
 
@@ -53,6 +54,7 @@ class Scheduler:
         self._board = Board(plan, states)
         self._live = LiveAttempts(plan.timeout_s, plan.gentle)
         self._stopping = Stopping(plan, self._board, self._live)
+        self._queued_to = -1  # no queued claim has a higher rank
         self._ended = False
 
     # -- what the caller sees ---------------------------------------------------------------------
@@ -61,6 +63,11 @@ class Scheduler:
     def status(self) -> list[StepStatus]:
         """Each step's status."""
         return self._board.status
+
+    @property
+    def ranks(self) -> Sequence[int]:
+        """Each step's rank, once it is ready: the lowest goes first."""
+        return self._board.ranks
 
     @property
     def ended(self) -> bool:
@@ -98,7 +105,9 @@ class Scheduler:
     def tick(self, now: float, events: Sequence[Event], *, ahead: int = 0) -> list[Action]:
         """Take what happened, give what to do.
 
-        `ahead` is how many attempts may be claimed beyond those that a worker is free for.
+        `ahead` is how many attempts may be claimed beyond those that a worker is free for. If that
+        is one for each worker, or less, they are such that nothing can become ready that would have
+        gone before them.
         """
         if self._ended:
             return []
@@ -240,11 +249,27 @@ class Scheduler:
     def _claim(self, now: float, ahead: int, actions: list[Action]) -> None:
         board, attempts, timeouts = self._board, self._live, self.plan.timeout_s
         live = attempts.by_step
-        for _ in range(min(board.ready(), self.workers + ahead - len(live))):
+        places = self.workers + (ahead if ahead > self.workers else 0)
+        while board.ready() and (len(live) < places or self._may_queue(ahead)):
             free = attempts.queued == 0 and len(live) < self.workers
             started_at = now if free else None
             if not free:
+                rank = board.next_rank()
+                self._queued_to = max(rank, self._queued_to) if attempts.queued else rank
                 attempts.queued += 1
             step, number = board.claim()
             live[step] = Live(number, started_at)
             actions.append(Claim(step, number, started_at, timeouts[step] is not None))
+
+    def _may_queue(self, ahead: int) -> bool:
+        """Whether the most urgent ready step may be claimed although no place is left for it.
+
+        It may if it is to go before a queued one: were it not claimed, a worker would take that.
+        Else it may if it loses nobody's priority.
+        """
+        live, ranks, rank = self._live.by_step, self._board.ranks, self._board.next_rank()
+        if self._live.queued and rank < self._queued_to:
+            after = sum(1 for step, one in live.items() if not one.known and ranks[step] > rank)
+            if after:
+                return len(live) - after < self.workers + max(ahead, FIRST_MAX)
+        return len(live) < self.workers + ahead and self._board.stays_next(live)

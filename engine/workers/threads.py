@@ -58,19 +58,36 @@ class ThreadWorkers:
         # All that run when the bound is passed may be left behind too.
         self._pool = ThreadPoolExecutor(LEFT_MAX + 2 * workers, thread_name_prefix="lane")
         self._ended: list[int] = []  # attempts, by lane
+        self._queued_to = 0  # no queued attempt has a higher rank
         self._given = 0  # attempts that a lane is to end
         self._gone = 0  # lanes whose attempt was left behind
         self._withdrawn: set[tuple[int, int]] = set()
         self._closed = False
 
     def dispatch(self, jobs: Sequence[Job]) -> None:
-        """Queue attempts, in order, and see that there are lanes for them."""
+        """Queue attempts, the most urgent first, and see that there are lanes for them."""
+        self._given += len(jobs)
+        if not jobs:
+            return
+        if self._jobs.qsize() and jobs[0].rank < self._queued_to:
+            jobs = sorted((*self._take_back(), *jobs), key=lambda job: job.rank)
+        self._queued_to = jobs[-1].rank
         put = self._jobs.put
         for job in jobs:
             put(job)
-        self._given += len(jobs)
         if len(self._ended) - self._gone < self._workers:
             self._staff()
+
+    def _take_back(self) -> list[Job]:
+        """Empty the queue; lanes wait meanwhile."""
+        jobs: list[Job] = []
+        try:
+            while True:
+                job = self._jobs.get_nowait()
+                assert job is not None  # nothing is asked of who is closed
+                jobs.append(job)
+        except Empty:
+            return jobs
 
     def _staff(self) -> None:
         """See that there are lanes for what is queued or runs, as many as workers at most.
@@ -149,20 +166,13 @@ class ThreadWorkers:
 
     def _withdraw(self) -> None:
         """Empty the queue of what is to be taken back; what began meanwhile goes on."""
-        kept: list[Job | None] = []
-        try:
-            while True:
-                job = self._jobs.get_nowait()
-                if job is not None and (job.step, job.number) in self._withdrawn:
-                    self._given -= 1
-                    self._inbox.put(AttemptWithdrawn(job.step, job.number))
-                else:
-                    kept.append(job)
-        except Empty:
-            pass
+        for job in self._take_back():
+            if (job.step, job.number) in self._withdrawn:
+                self._given -= 1
+                self._inbox.put(AttemptWithdrawn(job.step, job.number))
+            else:
+                self._jobs.put(job)
         self._withdrawn.clear()
-        for job in kept:
-            self._jobs.put(job)
 
     def _serve(self, lane: int) -> None:
         """One lane, in its own thread."""
