@@ -177,9 +177,10 @@ class Drive:
             command=env.command,
         )
 
+        put, stamp = lock.mark, clock.stamp
+
         def mark(lane: int, job: Job, started_at: float) -> None:
-            begun = locks.Mark(run_id, job.step, job.number, clock.stamp(started_at))
-            lock.mark(lane, begun)
+            put(lane, (run_id, job.step, job.number, stamp(started_at)))
 
         return self._pool(tools, mark)
 
