@@ -8,7 +8,7 @@ from heapq import heapify, heappop, heappush
 from engine import notes
 from engine.events import Action, EndStep
 from engine.frontier import Frontier
-from engine.model import ENDED_STEP, StepStatus, TriggerRule
+from engine.model import ENDED_STEP, Order, StepStatus, TriggerRule
 from engine.plan import TRANSITIONS, InvariantViolation, Plan, StepState
 from engine.trigger import Decision
 
@@ -35,15 +35,15 @@ class Board:
         self._graph = graph
         self._frontier = Frontier(graph, plan.rules)
         self._due: list[tuple[float, int]] = []  # backing off
-        self._ready: list[int] = []  # ranks
+        self._ready: list[int] = []  # ranks: see `Graph.ranks`
         self._held: set[int] = set()  # due, but an attempt left behind still runs
         self._fresh: list[int] = []  # restored, and not yet decided about
         self._ahead: set[int] = set()  # restored as ended, above which something has not
         self._counts_as: dict[int, StepStatus] = {}
         self._failed_above: set[int] = set()  # of those
         self._cleanup = False
-        self._by_rank = graph.ranked()
-        self._rank = sorted(range(count), key=self._by_rank.__getitem__)  # the inverse
+        self._ranks = graph.ranks(plan.weights) if plan.order is Order.LONGEST_PATH else []
+        self._arrivals = 0  # of ready steps, where the first in is the first out
         self._restore(states)
 
     # -- what is ready, what is due ---------------------------------------------------------------
@@ -60,12 +60,16 @@ class Board:
 
     def pop_ready(self) -> int:
         """Give the most urgent ready step, which is about to be claimed."""
-        return self._by_rank[heappop(self._ready)]
+        return self._graph.step_of(heappop(self._ready))
 
     def make_ready(self, step: int) -> None:
         """Let a step start as soon as a worker is free."""
         self.move(step, _S.READY)
-        heappush(self._ready, self._rank[step])
+        if self._ranks:
+            heappush(self._ready, self._ranks[step])
+        else:
+            self._arrivals += 1
+            heappush(self._ready, self._arrivals * len(self.status) + step)
 
     def back_off(self, step: int, until: float) -> None:
         """Let a step wait for its retry."""
@@ -99,7 +103,7 @@ class Board:
         rules = self._plan.rules
         kept = {step for step, rule in enumerate(rules) if rule is TriggerRule.ALL_DONE}
         waiting = {step for step, status in enumerate(self.status) if status in _UNSTARTED}
-        self._ready = [rank for rank in self._ready if self._by_rank[rank] in kept]
+        self._ready = [rank for rank in self._ready if self._graph.step_of(rank) in kept]
         self._due = [(at, step) for at, step in self._due if step in kept]
         heapify(self._ready)
         heapify(self._due)

@@ -31,18 +31,33 @@ class Graph:
     order: tuple[int, ...]
     generations: tuple[int, ...]
 
-    def remaining(self) -> list[int]:
-        """Longest path from each step to an end, in steps, itself included."""
-        longest = [0] * len(self.names)
+    def remaining(self, weights: Sequence[int] = ()) -> list[int]:
+        """Longest path from each step to an end, itself included: in `weights`, else in steps."""
+        own = weights or [1] * len(self.names)
+        longest = [0] * len(own)
         downstreams = self.downstreams
         for step in reversed(self.order):
-            longest[step] = 1 + max((longest[down] for down in downstreams[step]), default=0)
+            after = 0
+            for down in downstreams[step]:
+                after = max(after, longest[down])
+            longest[step] = own[step] + after
         return longest
 
-    def ranked(self) -> list[int]:
-        """Steps, the most urgent first: longest remaining path, then declaration order."""
-        remaining = self.remaining()
-        return sorted(range(len(self.names)), key=lambda step: (-remaining[step], step))
+    def ranks(self, weights: Sequence[int] = ()) -> list[int]:
+        """Give each step a number of its own, lower for the more urgent; `step_of` leads back.
+
+        Urgent is what has the longest remaining path: in `weights`, of equal ones in steps, then in
+        declaration order. Linear: nothing is sorted.
+        """
+        count = len(self.names)
+        # A step more on the path never outweighs a weight: no path has more than `count`.
+        longest = self.remaining([weight * (count + 1) + 1 for weight in weights])
+        top = max(longest, default=0)
+        return [(top - path) * count + step for step, path in enumerate(longest)]
+
+    def step_of(self, rank: int) -> int:
+        """Give the step that a rank belongs to."""
+        return rank % len(self.names)
 
 
 def build(names: Sequence[str], depends_on: Sequence[Iterable[str]]) -> Graph:

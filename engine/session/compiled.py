@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine import graph
 from engine.fingerprint import Fingerprint, Fingerprints
-from engine.model import Definition, OnOverrun, Step, TriggerRule
+from engine.model import Definition, OnOverrun, Order, Step, TriggerRule
 from engine.plan import Plan
 from engine.resume import Fresh
 
@@ -43,11 +43,11 @@ def compile_definition(definition: Definition, root: Path) -> Compiled:
         from engine.workers.isolation.pickled import check_importable
 
         check_importable(steps)
-    plan = plan_of(steps, ordered)
+    plan = plan_of(steps, ordered, Order(definition.order))
     return Compiled(definition, ordered, tuple(prints.of(step) for step in steps), plan)
 
 
-def plan_of(steps: Sequence[Step], ordered: graph.Graph) -> Plan:
+def plan_of(steps: Sequence[Step], ordered: graph.Graph, order: Order = Order.LONGEST_PATH) -> Plan:
     """Give what the core needs to know of steps."""
     return Plan(
         graph=ordered,
@@ -59,4 +59,5 @@ def plan_of(steps: Sequence[Step], ordered: graph.Graph) -> Plan:
         ],
         gentle=[step.in_process for step in steps],
         on_overrun=[OnOverrun(step.on_overrun) for step in steps],
+        order=order,
     )
