@@ -335,6 +335,10 @@ class OutputFile:
     size: int
 
 
+Usual = tuple[float, int]
+"""How long a step usually takes: the median in seconds of its last successes, and how many."""
+
+
 @dataclass(frozen=True, slots=True)
 class AlertRow:
     """One alert for one channel (`slack` or `email`); `payload` is a run report's dict."""

@@ -38,7 +38,7 @@ class Plan:
     that it runs in a process: a stop leaves that a way to clean up (TERM), so that it is asked for
     at once, and it runs on while the engine is halted;
     `on_overrun` what a retry does while the attempt before it still runs; `weights` how long each
-    step is expected to take, in milliseconds: empty where nothing is known.
+    step is expected to take, in microseconds: empty where nothing is known.
     """
 
     graph: Graph

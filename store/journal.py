@@ -67,6 +67,9 @@ def begin_run(database: Database, run: NewRun) -> int:
             for key, value in values
         ]
         cursor.executemany(statements.write_output(), outputs)
+        if run.weights:
+            weights = f"[{','.join(map(str, run.weights))}]"
+            cursor.execute("INSERT INTO order_rows VALUES (?, ?)", (run_id, weights))
         return run_id
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from engine import graph
 from engine.context import INITIAL, ContextIndex, RunScope
-from engine.model import Definition, Encoded
+from engine.model import Definition, Encoded, Order
 from engine.ports import Paths
 from engine.reports import Surroundings, build
 from engine.runner import Ports, Runner
@@ -69,7 +69,8 @@ class Wiring:
             observe=values.observe,
             look_s=math.inf,  # nobody else can know of this run
         )
-        scheduler = Scheduler(plan_of(steps, ordered), workers=1)
+        plan = plan_of(steps, ordered, Order(self.definition.order))
+        scheduler = Scheduler(plan, workers=1)
         try:
             Runner(scheduler, steps, ports).run()
         except Escaped as escaped:
