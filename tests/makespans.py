@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from math import exp, log
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class Recorded:
         """Give how long each step took in one of the runs."""
         return [taken[run] for taken in self.runs_s]
 
-    def plan(self, weights_ms: Sequence[int] = (), order: Order = Order.LONGEST_PATH) -> Plan:
+    def plan(self, weights_us: Sequence[int] = (), order: Order = Order.LONGEST_PATH) -> Plan:
         """Plan it: steps without retries or limits, in an order."""
         count = len(self.graph.names)
         return Plan(
@@ -47,7 +48,7 @@ class Recorded:
             gentle=[False] * count,
             on_overrun=[OnOverrun.FAIL] * count,
             order=order,
-            weights=weights_ms,
+            weights=weights_us,
         )
 
 
@@ -97,6 +98,11 @@ def makespan(scheduler: Scheduler, durations: Sequence[float]) -> float:
             events.append(AttemptFinished(step, number, AttemptOutcome.OK, now, now))
 
 
-def milliseconds(durations: Sequence[float]) -> list[int]:
+def microseconds(durations: Sequence[float]) -> list[int]:
     """Give durations as the core takes its weights."""
-    return [round(seconds * 1000) for seconds in durations]
+    return [round(seconds * 1e6) for seconds in durations]
+
+
+def geometric_mean(ratios: Sequence[float]) -> float:
+    """Give the mean of ratios that does not depend on which of the two is divided by which."""
+    return exp(sum(map(log, ratios)) / len(ratios))

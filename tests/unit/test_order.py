@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import exp, log
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,13 @@ from engine.model import Order
 from engine.plan import Plan
 from engine.scheduler import Scheduler
 from tests.builders import graph_of, plan
-from tests.makespans import makespan, milliseconds, read_all, references
+from tests.makespans import (
+    geometric_mean,
+    makespan,
+    microseconds,
+    read_all,
+    references,
+)
 from tests.unit.ticks import bad, ok
 
 # Two ways of two steps, and one that is longer than both.
@@ -90,15 +95,10 @@ def test_real_graphs_are_as_quick_as_the_reference(shared: Path) -> None:
     for found in read_all(folder):
         durations = found.durations()
         expected = known[found.name]["16"]
-        planned = found.plan(milliseconds(durations))
+        planned = found.plan(microseconds(durations))
         by_path.append(makespan(Scheduler(planned, workers=16), durations) / expected["cp"])
         planned = found.plan(order=Order.FIFO)
         fifo.append(makespan(Scheduler(planned, workers=16), durations) / expected["fifo"])
     assert len(by_path) == 22
     assert geometric_mean(by_path) < 1.02
     assert geometric_mean(fifo) == pytest.approx(1.0, abs=0.002)
-
-
-def geometric_mean(ratios: list[float]) -> float:
-    """Give the mean of ratios."""
-    return exp(sum(map(log, ratios)) / len(ratios))
