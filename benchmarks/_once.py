@@ -1,55 +1,25 @@
 """One measurement in a process of its own: `python _once.py engine|bare SHAPE STEPS WORKERS`.
 
-Prints, as JSON, the seconds spent inside the run and how many steps the store says are done. Works
-in the current folder, which should be empty.
+Prints, as JSON, the seconds spent inside the run and the most memory the process has held. Fails
+where the store does not say that all steps are done. Works in the current folder, which should be
+empty.
 """
 
 from __future__ import annotations
 
 import json
-import random
 import sqlite3
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from graphlib import TopologicalSorter
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from _graphs import SHAPES, Graph
+
 AHEAD_MAX = 512
-LAYER_WIDTH = 100
-LAYER_UPSTREAMS = 3
-SEED = 1962  # A. B. Kahn, "Topological sorting of large networks"
-
-Graph = dict[str, list[str]]
-
-
-def chain(count: int) -> Graph:
-    """Each step waits for the one before: nothing can be grouped."""
-    return {f"s{at}": [f"s{at - 1}"] if at else [] for at in range(count)}
-
-
-def wide(count: int) -> Graph:
-    """No step waits for any other."""
-    return {f"s{at}": [] for at in range(count)}
-
-
-def layered(count: int) -> Graph:
-    """Layers of 100 steps, each step waiting for 3 of the layer above."""
-    draw = random.Random(SEED)
-    graph: Graph = {}
-    above: list[str] = []
-    layer: list[str] = []
-    for at in range(count):
-        name = f"s{at}"
-        graph[name] = draw.sample(above, min(LAYER_UPSTREAMS, len(above)))
-        layer.append(name)
-        if len(layer) == LAYER_WIDTH:
-            above, layer = layer, []
-    return graph
-
-
-SHAPES = {"chain": chain, "wide": wide, "layered": layered}
 
 
 def nothing(_ctx: Any) -> None:
@@ -129,12 +99,18 @@ def _count(query: str) -> int:
         return int(connection.execute(query).fetchone()[0])
 
 
+def _peak_mb() -> float:
+    # Not by getrusage, which counts the parent's memory at the fork too.
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
 def main() -> None:
     what, shape, count, workers = sys.argv[1:]
     graph = SHAPES[shape](int(count))
     seconds, ok = (engine if what == "engine" else bare)(graph, int(workers))
     assert ok == len(graph), f"{ok} of {len(graph)} steps are recorded as done"
-    print(json.dumps({"seconds": seconds}))
+    print(json.dumps({"seconds": seconds, "peak_mb": _peak_mb()}))
 
 
 if __name__ == "__main__":
