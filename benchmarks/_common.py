@@ -9,11 +9,14 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import floor, log10
 from pathlib import Path
@@ -25,7 +28,28 @@ ROOT = HERE.parent
 ONCE = str(HERE / "_once.py")
 WORKERS = 4
 FEW = 5  # steps of the run whose time is taken off: what starting and ending a run costs
-OURS = ("ENGINE_", "KAHNBAN_", "SLACK_", "SMTP_", "PYTHONDONTWRITE")
+OURS = ("ENGINE_", "KAHNBAN_", "SLACK_", "SMTP_", "PYTHONDONTWRITE", "PYTHONPATH")
+BIG = """\
+from pathlib import Path
+
+from benchmarks._graphs import layered
+from engine import Step, Workflow
+
+
+def nothing(ctx):
+    pass
+
+
+def last(ctx):
+    if not Path("WANTED").exists():
+        raise RuntimeError("not yet")
+
+
+workflow = Workflow("big")
+for name, upstreams in layered(STEPS - 1).items():
+    workflow.add(Step(name, nothing, depends_on=upstreams))
+workflow.add(Step("last", last, depends_on=[name], retries=0))
+"""
 
 Case = TypeVar("Case")
 Figure = float | str | None
@@ -83,31 +107,57 @@ def fresh(
     words: Sequence[str],
     folder: Path,
     *,
-    python: str = sys.executable,
+    python: str | None = None,
+    environ: Mapping[str, str] | None = None,
     limit_s: float | None = None,
-    fails: bool = False,
+    code: int = 0,
 ) -> str:
-    """Run Python anew in a folder, with none of our settings; gives what it printed."""
-    environ = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
-    done = subprocess.run(
-        [python, *words],
+    """Run Python anew in a folder, ours or another, with none of our settings; gives its output."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    process = subprocess.Popen(
+        [python or sys.executable, *words],
         cwd=folder,
-        env=environ | {"PYTHONPATH": str(ROOT)},
-        check=not fails,
+        env=kept | ({} if python else {"PYTHONPATH": str(ROOT)}) | dict(environ or {}),
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE if fails else None,
-        timeout=limit_s,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
         text=True,
     )
-    return done.stdout
+    try:
+        out, err = process.communicate(timeout=limit_s)
+    finally:
+        with suppress(ProcessLookupError):  # what it leaves behind goes too: one peer's server
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if process.returncode != code:
+        raise RuntimeError(f"'{' '.join(words)}' ended with {process.returncode}: {err[-2000:]}")
+    return out
 
 
-def once(what: str, shape: str, steps: int, place: str) -> dict[str, Any]:
+def seconds_of(words: Sequence[str], folder: Path, *, code: int = 0) -> float:
+    """Measure a whole process of ours, its start included."""
+    begun = time.perf_counter()
+    fresh(words, folder, code=code)
+    return time.perf_counter() - begun
+
+
+def once(what: str, shape: str, steps: int, place: str, *more: str) -> dict[str, Any]:
     """Measure one run by `_once.py`, in an empty folder."""
     with tempfile.TemporaryDirectory(dir=place, prefix="bench-") as folder:
-        words = [ONCE, what, shape, str(steps), str(WORKERS)]
+        words = [ONCE, what, shape, str(steps), str(WORKERS), *more]
         found: dict[str, Any] = json.loads(fresh(words, Path(folder)))
     return found
+
+
+def write_workflow(folder: Path, name: str, text: str) -> None:
+    """Make a project with one workflow."""
+    (folder / "pipelines").mkdir(parents=True)
+    (folder / "pipelines" / f"{name}.py").write_text(text, "utf-8")
+
+
+def write_big(folder: Path, steps: int, wanted: str = ".") -> None:
+    """Make a project with a layered workflow, whose last step fails where no file `wanted` is."""
+    write_workflow(folder, "big", BIG.replace("STEPS", str(steps)).replace("WANTED", wanted))
 
 
 def in_turn(repeat: int, cases: Mapping[Case, Callable[[], float]]) -> dict[Case, list[float]]:
@@ -156,10 +206,10 @@ def main(
     found: list[Row] = []
     for row in rows(options):
         if not found:
-            print(_line(["", *row.figures, "bar"]))
-        print(_line(row.cells()), flush=True)
+            print(_line(row, ["", *row.figures, "bar"]))
+        print(_line(row, row.cells()), flush=True)
         found.append(row)
-    if options.json:
+    if options.json and found:
         told = {
             "question": question.partition("\n")[0],
             "machine": machine(options.dir),
@@ -179,6 +229,8 @@ def main(
     return int(any(row.missed() for row in found))
 
 
-def _line(cells: Sequence[str]) -> str:
+def _line(row: Row, cells: Sequence[str]) -> str:
     case, *figures, bars = cells
-    return f"{case:<30}{''.join(f'{one:>13}' for one in figures)}  {bars}"
+    widths = [max(11, len(head) + 2) for head in row.figures]
+    shown = [f"{one:>{width}}" for one, width in zip(figures, widths, strict=True)]
+    return f"{case:<28}{''.join(shown)}  {bars}"

@@ -2,7 +2,8 @@
 
 Microseconds a step inside the run, beyond those of a five-step run. The baseline (`bare` in
 `_once.py`) is graphlib, a thread pool and plain sqlite3: write-ahead log, FULL, one row a step, up
-to 512 ready steps a transaction. Both take turns, each in a fresh process and an empty folder.
+to 512 ready steps a transaction. `threads` is the same with plain threads for the pool, for
+comparison. They take turns, each in a fresh process and an empty folder.
 """
 
 from __future__ import annotations
@@ -31,29 +32,36 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
             yield measured(shape, steps, options.repeat, options.dir)
 
 
-def seconds(what: str, shape: str, steps: int, place: str) -> float:
-    """Measure one run, inside it."""
-    found = _common.once(what, shape, steps, place)["seconds"]
-    assert isinstance(found, float)
-    return found
-
-
 def measured(shape: str, steps: int, repeat: int, place: str) -> Row:
-    """Engine and baseline in turn, by few steps and by many."""
-    cases = [(what, size) for size in (FEW, steps) for what in ("bare", "engine")]
+    """All in turn, by few steps and by many; on a chain threads for the pool change nothing."""
+    kinds = ("bare", "engine") if shape == "chain" else ("bare", "engine", "threads")
     taken = _common.in_turn(
-        repeat, {(what, size): partial(seconds, what, shape, size, place) for what, size in cases}
+        repeat,
+        {
+            (what, size): partial(seconds, what, shape, size, place)
+            for size in (FEW, steps)
+            for what in kinds
+        },
     )
-    bare, engine = (
-        _common.per_step_us(taken[what, FEW], taken[what, steps], steps)
-        for what in ("bare", "engine")
-    )
+    each = {
+        what: _common.per_step_us(taken[what, FEW], taken[what, steps], steps) for what in kinds
+    }
     return Row(
         f"{shape} {steps:,}",
-        {"bare µs": bare, "engine µs": engine, "ratio": engine / bare},
+        {
+            "threads µs": each.get("threads"),
+            "bare µs": each["bare"],
+            "engine µs": each["engine"],
+            "ratio": each["engine"] / each["bare"],
+        },
         [Bar("ratio", BARS[shape])],
         {"seconds": {f"{what} {size}": found for (what, size), found in taken.items()}},
     )
+
+
+def seconds(what: str, shape: str, steps: int, place: str) -> float:
+    """Measure one run, inside it."""
+    return float(_common.once(what, shape, steps, place)["seconds"])
 
 
 if __name__ == "__main__":
