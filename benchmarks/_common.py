@@ -184,7 +184,20 @@ def machine(place: str) -> dict[str, str]:
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "file system": next(kinds[path] for path in (where, *where.parents) if path in kinds),
+        "sync": f"{figure(1000 * sync_s(place))} ms",
     }
+
+
+def sync_s(place: str) -> float:
+    """Measure what no durable commit can go below: a page appended and synced."""
+    taken = []
+    with tempfile.TemporaryFile(dir=place, buffering=0) as file:
+        for _ in range(50):
+            begun = time.perf_counter()
+            file.write(bytes(4096))
+            os.fdatasync(file)
+            taken.append(time.perf_counter() - begun)
+    return median(taken)
 
 
 def main(
