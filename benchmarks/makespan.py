@@ -17,8 +17,9 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from itertools import islice
 from math import exp
 from pathlib import Path
 from statistics import median
@@ -36,10 +37,11 @@ from engine.weights import weights
 from tests.conftest import SHARED
 from tests.makespans import Recorded, geometric_mean, makespan, read, read_all, references
 
-WORKERS = (2, 4, 16, 64)
+WORKERS = [2, 4, 16, 64]
 SEEDS = 5
 NOISES = (0.5, 1.0)
 MANY = 10  # runs that are sure
+REPEATED_WORKERS = (4, 16)
 REAL = ("1000genome-chameleon-8ch-250k-001", "montage-chameleon-dss-10d-001", "bwa-chameleon-small")
 REAL_S = 2.0  # how long a real run takes at best
 REAL_WORKERS = 16
@@ -52,15 +54,21 @@ Past = Callable[[Recorded, random.Random], list[int]]  # gives what a run would 
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=int, nargs="+", default=WORKERS, help="how many")
+    parser.add_argument("--graphs", type=int, help="so many of each set, not all")
     parser.add_argument("--virtual", action="store_true", help="no real runs")
-    parser.set_defaults(repeat=SEEDS)
 
 
 def rows(options: argparse.Namespace) -> Iterator[Row]:
     data = SHARED / "data"
-    yield from recorded_rows(data / "dags", options.repeat)
-    for path in sorted((data / "history").iterdir()):
-        yield from repeated_rows(read(path))
+    graphs = list(islice(read_all(data / "dags"), options.graphs))
+    reference = references(data / "dags")
+    for workers in options.workers:
+        best = {name: expected[str(workers)]["cp"] for name, expected in reference.items()}
+        yield from recorded_rows(graphs, best, workers, options.repeat)
+    for found in islice(read_all(data / "history"), options.graphs):
+        for workers in REPEATED_WORKERS:
+            yield from repeated_rows(found, workers)
     if not options.virtual:
         for found in map(partial(find, data), REAL):
             yield from real_rows(found, options.dir)
@@ -70,9 +78,15 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def weights_of(found: Recorded, usual: Sequence[Usual]) -> list[int]:
-    """Weigh by what a store would tell of each step; a step's kind is its program."""
-    steps = [Step(f"s{at}", shell([kind])) for at, kind in enumerate(found.kinds)]
+    """Weigh by what a store would tell of each step."""
+    steps = steps_of(found.kinds)
     return weights(steps, {step.name: told for step, told in zip(steps, usual, strict=True)})
+
+
+@cache
+def steps_of(kinds: tuple[str, ...]) -> list[Step]:
+    """Make steps; a step's kind is its program."""
+    return [Step(f"s{at}", shell([kind])) for at, kind in enumerate(kinds)]
 
 
 def known(found: Recorded, _: random.Random, *, run: int = 0) -> list[int]:
@@ -122,49 +136,39 @@ def fifo(found: Recorded, workers: int, run: int = 0) -> float:
     return makespan(Scheduler(plan, workers=workers), found.durations(run))
 
 
-def recorded_rows(folder: Path, seeds: int) -> Iterator[Row]:
-    graphs = list(read_all(folder))
-    reference = references(folder)
-    gone_by = {
-        told: [
-            (found, past(found, random.Random(seed)))
-            for found in graphs
-            for seed in range(seeds if "off" in told else 1)
-        ]
-        for told, (past, _) in PASTS.items()
-    }
-    for workers in WORKERS:
-        best = {name: expected[str(workers)]["cp"] for name, expected in reference.items()}
-        first_in = {found.name: fifo(found, workers) for found in graphs}
-        for told, (_, bar) in PASTS.items():
-            to_cp, to_fifo = list[float](), list[float]()
-            for found, ordered in gone_by[told]:
-                took = takes(found, ordered, workers)
+def recorded_rows(
+    graphs: Sequence[Recorded], best: Mapping[str, float], workers: int, seeds: int
+) -> Iterator[Row]:
+    first_in = {found.name: fifo(found, workers) for found in graphs}
+    for told, (past, bar) in PASTS.items():
+        to_cp, to_fifo = list[float](), list[float]()
+        for found in graphs:
+            for seed in range(seeds if "off" in told else 1):
+                took = takes(found, past(found, random.Random(seed)), workers)
                 to_cp.append(took / best[found.name])
                 to_fifo.append(took / first_in[found.name])
-            of_goal = bar is NOISY or workers == 16
-            yield row(f"{workers} workers, {told}", to_cp, to_fifo, bar if of_goal else None)
-        to_cp = [took / best[name] for name, took in first_in.items()]
-        yield row(f"{workers} workers, fifo", to_cp, [1.0])
+        of_goal = bar is NOISY or workers == 16
+        yield row(f"{workers} workers, {told}", to_cp, to_fifo, bar if of_goal else None)
+    to_cp = [took / best[name] for name, took in first_in.items()]
+    yield row(f"{workers} workers, fifo", to_cp, [1.0])
 
 
-def repeated_rows(found: Recorded) -> Iterator[Row]:
+def repeated_rows(found: Recorded, workers: int) -> Iterator[Row]:
     """Order each of five real runs by one of the others, and by all of them."""
     runs = range(len(found.runs_s[0]))
-    for workers in (4, 16):
-        for count in (1, len(runs) - 1):
-            to_cp, to_fifo = list[float](), list[float]()
-            for run in runs:
-                others = [other for other in runs if other != run]
-                best = takes(found, known(found, random.Random(), run=run), workers, run)
-                first_in = fifo(found, workers, run)
-                for past in [others] if count > 1 else [[other] for other in others]:
-                    usual = [(median(took[at] for at in past), count) for took in found.runs_s]
-                    took = takes(found, weights_of(found, usual), workers, run)
-                    to_cp.append(took / best)
-                    to_fifo.append(took / first_in)
-            told = "1 run" if count == 1 else f"{count} runs"
-            yield row(f"{short(found)}, {workers} workers, {told}", to_cp, to_fifo)
+    for count in (1, len(runs) - 1):
+        to_cp, to_fifo = list[float](), list[float]()
+        for run in runs:
+            others = [other for other in runs if other != run]
+            best = takes(found, known(found, random.Random(), run=run), workers, run)
+            first_in = fifo(found, workers, run)
+            for past in [others] if count > 1 else [[other] for other in others]:
+                usual = [(median(took[at] for at in past), count) for took in found.runs_s]
+                took = takes(found, weights_of(found, usual), workers, run)
+                to_cp.append(took / best)
+                to_fifo.append(took / first_in)
+        told = "1 run" if count == 1 else f"{count} runs"
+        yield row(f"{short(found)}, {workers} workers, {told}", to_cp, to_fifo)
 
 
 # -- for real -------------------------------------------------------------------------------------

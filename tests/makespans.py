@@ -29,7 +29,7 @@ class Recorded:
 
     name: str
     graph: Graph
-    kinds: Sequence[str]
+    kinds: tuple[str, ...]
     runs_s: Sequence[Sequence[float]]
 
     def durations(self, run: int = 0) -> list[float]:
@@ -60,7 +60,7 @@ def read(path: Path) -> Recorded:
     return Recorded(
         found["name"],
         build([task["name"] for task in tasks], [task["deps"] for task in tasks]),
-        [task["kind"] for task in tasks],
+        tuple(task["kind"] for task in tasks),
         [task.get("runs_s") or [task["runtime_s"]] for task in tasks],
     )
 
