@@ -9,7 +9,7 @@ from heapq import heapify, heappop, heappush
 from engine import notes
 from engine.events import Action, EndStep
 from engine.frontier import Frontier
-from engine.model import ENDED_STEP, StepStatus, TriggerRule
+from engine.model import ENDED_STEP, Order, StepStatus, TriggerRule
 from engine.plan import TRANSITIONS, InvariantViolation, Plan, StepState
 from engine.trigger import Decision
 
@@ -36,15 +36,20 @@ class Board:
         self._graph = graph
         self._frontier = Frontier(graph, plan.rules)
         self._due: list[tuple[float, int]] = []  # backing off
-        self._ready: list[int] = []  # ranks
+        self._ready: list[int] = []  # ranks: see `Graph.ranks`
         self._held: set[int] = set()  # due, but an attempt left behind still runs
         self._fresh: list[int] = []  # restored, and not yet decided about
         self._ahead: set[int] = set()  # restored as ended, above which something has not
         self._counts_as: dict[int, StepStatus] = {}
         self._failed_above: set[int] = set()  # of those
         self._cleanup = False
-        self._by_rank = array("i", graph.ranked())
-        self.ranks = array("i", sorted(range(count), key=self._by_rank.__getitem__))  # the inverse
+        # Of the ready steps the lowest rank goes first. First in, first out, ranks are given as
+        # steps become ready; else they are there from the start.
+        self._is_fifo = plan.order is Order.FIFO
+        self._by_rank = array("i", () if self._is_fifo else graph.ranked(plan.weights))
+        self.ranks = array("i", [0]) * count
+        for rank, step in enumerate(self._by_rank):
+            self.ranks[step] = rank
         self._after: dict[int, int] = {}  # the lowest rank of the steps below one
         self._restore(states)
 
@@ -76,6 +81,8 @@ class Board:
         What is after a step has a shorter path to go, and what is after that a shorter one still,
         so that only the steps right below need a look.
         """
+        if self._is_fifo:
+            return True
         if self._due or self._held:
             return False
         rank = self._ready[0]
@@ -90,6 +97,9 @@ class Board:
     def make_ready(self, step: int) -> None:
         """Let a step start as soon as a worker is free."""
         self.move(step, _S.READY)
+        if self._is_fifo:
+            self.ranks[step] = len(self._by_rank)
+            self._by_rank.append(step)
         heappush(self._ready, self.ranks[step])
 
     def back_off(self, step: int, until: float) -> None:

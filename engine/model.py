@@ -75,6 +75,13 @@ class TriggerRule(StrEnum):
     ONE_FAILED = "one_failed"
 
 
+class Order(StrEnum):
+    """Which of the ready steps start first."""
+
+    LONGEST_PATH = "longest_path"  # that with the longest remaining path
+    FIFO = "fifo"  # that which became ready first
+
+
 class OnOverrun(StrEnum):
     """What becomes of a retry while the timed-out attempt's thread still runs."""
 
@@ -356,6 +363,7 @@ class Definition:
     overlap: str = "workflow"
     resume_within_s: float = RESUME_WITHIN_S
     alert_on: str = "always"
+    order: str = Order.LONGEST_PATH
     dry_run: bool = False
     description: str = ""
     source: Path | None = None
@@ -387,6 +395,10 @@ class OutputFile:
     target: str
     sha256: str
     size: int
+
+
+Usual = tuple[float, int]
+"""How long a step usually takes: the median in seconds of its last successes, and how many."""
 
 
 @record

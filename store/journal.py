@@ -65,6 +65,9 @@ def begin_run(database: Database, run: NewRun) -> int:
             for key, value in values
         ]
         cursor.executemany(prepared.WRITE_OUTPUT, outputs)
+        if run.weights:
+            weights = f"[{','.join(map(str, run.weights))}]"
+            cursor.execute("INSERT INTO order_rows VALUES (?, ?)", (run_id, weights))
         return run_id
 
 

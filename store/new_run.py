@@ -65,7 +65,8 @@ class NewRun:
 
     `only_steps` is a JSON list of step names, or empty; `backfill` the run it is a part of, or
     `ITSELF`. What was decided holds for a workflow whose newest run was `after`: a later one of
-    these parameters, or of any (unless `beside`), that is on refuses it.
+    these parameters, or of any (unless `beside`), that is on refuses it. `weights` is by what its
+    ready steps are ordered: microseconds by position, or nothing.
     """
 
     workflow: str
@@ -88,3 +89,4 @@ class NewRun:
     taken_over: Sequence[TakenOver] = ()
     marked: Sequence[Marked] = ()
     context: Sequence[tuple[str, Encoded]] = ()
+    weights: Sequence[int] = ()

@@ -7,7 +7,7 @@ from typing import cast
 
 from engine.fingerprint import Fingerprint, Fingerprints
 from engine.graph import Graph
-from engine.model import Definition, OnOverrun, TriggerRule
+from engine.model import Definition, OnOverrun, Order, TriggerRule
 from engine.plan import Plan
 from engine.records import record
 from engine.resume import Fresh
@@ -67,4 +67,5 @@ def plan_of(definition: Definition) -> Plan:
         ],
         gentle=gentle,
         on_overrun=cast("list[OnOverrun]", [step.on_overrun for step in steps]),
+        order=Order(definition.order),
     )

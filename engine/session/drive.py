@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,9 @@ class Drive:
         if any(limit is not None for limit in compiled.plan.timeout_s):
             import ctypes  # noqa: F401 - wanted to stop a thread, when a busy one slows imports
         scheduler = Scheduler(
-            compiled.plan, _states(decision, clock), workers=self._going.asked.request.workers
+            replace(compiled.plan, weights=decision.weights),
+            _states(decision, clock),
+            workers=self._going.asked.request.workers,
         )
         progress = self._progress()
         ports = Ports(

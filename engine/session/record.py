@@ -56,6 +56,7 @@ def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> 
         taken_over=_taken_over(decision, f"{MARKED} by {env.user}"),
         marked=_marked(going),
         context=[] if past else going.context,
+        weights=decision.weights,
     )
 
 
