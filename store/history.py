@@ -157,9 +157,15 @@ SELECT a.run_id, d.name AS step, a.number, a.outcome,
        strftime('%Y-%m-%dT%H:%M:%S', a.finished_at / 1000000, 'unixepoch')
          || printf('.%03dZ', a.finished_at / 1000 % 1000) AS finished_at,
        (a.finished_at - a.started_at) / 1e6 AS duration_s, a.error
-FROM attempt_rows a JOIN run_rows r ON r.id = a.run_id
+FROM (
+  SELECT run_id, position, number, outcome, started_at, finished_at, error
+  FROM attempt_rows WHERE run_id = ?1
+  UNION ALL
+  SELECT run_id, position, number, NULL, started_at, NULL, NULL
+  FROM live_rows WHERE run_id = ?1
+) a JOIN run_rows r ON r.id = a.run_id
 JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = a.position
-WHERE a.run_id = ? ORDER BY a.position, a.number""",
+ORDER BY a.position, a.number""",
             [run_id],
         )
 

@@ -75,19 +75,22 @@ def read_past(cursor: sqlite3.Cursor, run_id: int) -> tuple[PastRun, str]:
 
 
 _PAST_STEPS = """
-SELECT d.position, d.name, coalesce(s.status, 'waiting'), coalesce(s.note, ''), d.fingerprint,
-       d.parts, d.upstreams, CASE s.status WHEN 'ok' THEN r.id ELSE s.source_run END,
+SELECT d.position, d.name, coalesce(s.status, o.outcome, 'waiting'), coalesce(s.note, ''),
+       d.fingerprint, d.parts, d.upstreams,
+       CASE coalesce(s.status, o.outcome) WHEN 'ok' THEN r.id ELSE s.source_run END,
        s.status = 'skipped' AND (s.source_run IS NOT NULL OR EXISTS (
          SELECT 1 FROM attempt_rows a WHERE a.run_id = r.id AND a.position = d.position)),
        EXISTS (SELECT 1 FROM marked_rows m JOIN run_rows q ON q.id = m.run_id
                JOIN definition_steps e ON e.definition_id = q.definition_id
                  AND e.position = m.position
                WHERE e.name = d.name
-                 AND m.run_id = CASE s.status WHEN 'ok' THEN r.id ELSE s.source_run END),
+                 AND m.run_id = CASE coalesce(s.status, o.outcome)
+                                WHEN 'ok' THEN r.id ELSE s.source_run END),
        coalesce(c.used, 0), c.retry_at, coalesce(c.key_run, 0), coalesce(c.lost, 0)
 FROM run_rows r
 JOIN definition_steps d ON d.definition_id = r.definition_id
 LEFT JOIN step_rows s ON s.run_id = r.id AND s.position = d.position
+LEFT JOIN attempt_rows o ON o.run_id = r.id AND o.position = d.position AND o.outcome = 'ok'
 LEFT JOIN carried_rows c ON c.run_id = r.id AND c.position = d.position
 WHERE r.id = ? ORDER BY d.position"""
 
@@ -96,8 +99,10 @@ def _past_steps(cursor: sqlite3.Cursor, run_id: int, root_run: int) -> Iterable[
     attempts: dict[int, list[tuple[str | None, int | None, int | None]]] = {}
     unsettled = """
 SELECT a.position, a.outcome, a.started_at, a.retry_at FROM attempt_rows a
-WHERE a.run_id = ? AND NOT EXISTS (SELECT 1 FROM step_rows s WHERE s.run_id = a.run_id
+WHERE a.run_id = ?1 AND NOT EXISTS (SELECT 1 FROM step_rows s WHERE s.run_id = a.run_id
   AND s.position = a.position AND s.status IN ('ok', 'skipped', 'failed'))
+  AND NOT EXISTS (SELECT 1 FROM attempt_rows o WHERE o.run_id = a.run_id
+    AND o.position = a.position AND o.outcome = 'ok')
 ORDER BY a.position, a.number"""
     for position, *rest in cursor.execute(unsettled, (run_id,)).fetchall():
         attempts.setdefault(position, []).append(tuple(rest))

@@ -24,6 +24,7 @@ _KEYS = {
     "file_rows": "position, target",
     "carried_rows": "position",
     "marked_rows": "position",
+    "order_rows": "run_id",
     "attempt_rows": "position, number",
     "step_rows": "position",
     "alert_rows": "id",

@@ -16,7 +16,26 @@ SELECT claimed_seq FROM attempt_rows WHERE run_id = ?1 AND claimed_seq > 0
 UNION ALL
 SELECT ended_seq FROM attempt_rows WHERE run_id = ?1 AND ended_seq > 0
 UNION ALL
-SELECT seq FROM step_rows WHERE run_id = ?1 AND seq > 0"""
+SELECT seq FROM step_rows WHERE run_id = ?1 AND seq > 0
+UNION ALL
+SELECT a.ended_seq + 1 FROM attempt_rows a WHERE a.run_id = ?1 AND a.outcome = 'ok'
+  AND a.ended_seq > 0 AND NOT EXISTS (
+    SELECT 1 FROM step_rows s WHERE s.run_id = a.run_id AND s.position = a.position)"""
+
+_OF_LIVE = " UNION ALL SELECT claimed_seq FROM live_rows WHERE run_id = ?1"
+
+_COUNTED = ("ok", "failed", "skipped", "cached", "attempts", "retries")
+_STEPS = "(SELECT count(*) FROM step_rows s WHERE s.run_id = r.id AND s.status = '{}')"
+_ATTEMPTS = "(SELECT count(*) FROM {} WHERE run_id = r.id AND number > {})"
+_COUNTS = f"""
+SELECT r.id, r.workflow,
+  r.ok <> {_STEPS.format("ok")} + (
+    SELECT count(*) FROM attempt_rows a WHERE a.run_id = r.id AND a.outcome = 'ok'
+    AND NOT EXISTS (SELECT 1 FROM step_rows s WHERE s.run_id = r.id AND s.position = a.position)),
+  {", ".join(f"r.{status} <> {_STEPS.format(status)}" for status in _COUNTED[1:4])},
+  r.attempts <> {_ATTEMPTS.format("attempt_rows", 0)} + {_ATTEMPTS.format("live_rows", 0)},
+  r.retries <> {_ATTEMPTS.format("attempt_rows", 1)} + {_ATTEMPTS.format("live_rows", 1)}
+FROM run_rows r WHERE r.pruned_at IS NULL ORDER BY r.id"""
 
 _VALUES = """
 SELECT o.run_id, coalesce(d.name, ''), o.key, o.sha256, o.data
@@ -48,15 +67,25 @@ def event_faults(cursor: sqlite3.Cursor) -> Iterator[str]:
     columns = [row[1] for row in cursor.execute("PRAGMA table_info(run_rows)").fetchall()]
     if "events" not in columns:
         return
+    numbers = _NUMBERS + _OF_LIVE if "live" in columns else _NUMBERS
     runs = cursor.execute(
         "SELECT id, workflow, events, status FROM run_rows WHERE pruned_at IS NULL ORDER BY id"
     ).fetchall()
     for run_id, workflow, events, status in runs:
-        found = sorted(row[0] for row in cursor.execute(_NUMBERS, (run_id,)))
+        found = sorted(row[0] for row in cursor.execute(numbers, (run_id,)))
         if events and status != "running":
             found.append(events)  # the end of the run itself is always its last
         if found != list(range(1, events + 1)):
             yield f"run {run_id} of '{workflow}': {events} events, and not all of them are there"
+
+
+def count_faults(cursor: sqlite3.Cursor) -> Iterator[str]:
+    """Runs whose counts, kept beside their rows, are not those of the rows."""
+    for run_id, workflow, *differ in cursor.execute(_COUNTS).fetchall():
+        wrong = [name for name, is_wrong in zip(_COUNTED, differ, strict=True) if is_wrong]
+        if wrong:
+            told = ", ".join(wrong)
+            yield f"run {run_id} of '{workflow}': its counts are not those of its rows ({told})"
 
 
 def value_faults(cursor: sqlite3.Cursor) -> Iterator[str]:
@@ -74,6 +103,7 @@ def _is_damaged(data: object, sha256: str) -> bool:
 CHECKS: dict[str, Callable[[sqlite3.Cursor], Iterator[str]]] = {
     "structure": sqlites_faults,
     "events": event_faults,
+    "counts": count_faults,
     "values": value_faults,
 }
 

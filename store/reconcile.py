@@ -24,10 +24,6 @@ _MAY_NOT_HAVE_STARTED = "; may not have started"
 ENGINE_DIED = "its engine died"
 ENGINE_STOPPED = "its engine stopped"  # it says itself why
 
-_END_ATTEMPT = """
-UPDATE attempt_rows SET outcome = ?, started_at = ?, error = ?, ended_seq = ?
-WHERE run_id = ? AND position = ? AND number = ? AND outcome IS NULL"""
-
 _INTERRUPT_STEPS = """
 INSERT INTO step_rows (run_id, position, status, ended_at, note, seq)
 SELECT r.id, d.position,
@@ -48,7 +44,9 @@ SELECT r.id, d.position,
        ?2 + row_number() OVER (ORDER BY d.position)
 FROM run_rows r JOIN definition_steps d ON d.definition_id = r.definition_id
 WHERE r.id = ?3 AND NOT EXISTS (SELECT 1 FROM step_rows s
-                               WHERE s.run_id = r.id AND s.position = d.position)"""
+                               WHERE s.run_id = r.id AND s.position = d.position)
+  AND NOT EXISTS (SELECT 1 FROM attempt_rows a WHERE a.run_id = r.id
+                  AND a.position = d.position AND a.outcome = 'ok')"""
 
 _LAST_SIGN = """
 SELECT max(r.started_at,
@@ -100,11 +98,11 @@ def live_attempts(database: Database, run_id: int) -> dict[str, str]:
     """Attempts of a run without an outcome, as its step processes name them, and their steps."""
     with database.read() as cursor:
         rows = cursor.execute(
-            """SELECT a.position, a.number, d.name FROM attempt_rows a
-               JOIN run_rows r ON r.id = a.run_id
+            """SELECT l.position, l.number, d.name FROM live_rows l
+               JOIN run_rows r ON r.id = l.run_id
                JOIN definition_steps d ON d.definition_id = r.definition_id
-                                      AND d.position = a.position
-               WHERE a.run_id = ? AND a.outcome IS NULL""",
+                                      AND d.position = l.position
+               WHERE l.run_id = ?""",
             (run_id,),
         )
         return {f"{run_id}/{step}/{number}": name for step, number, name in rows}
@@ -191,31 +189,19 @@ def interrupt(
     if status != RunStatus.RUNNING:
         return None
     live = cursor.execute(
-        "SELECT position, number FROM attempt_rows WHERE run_id = ? AND outcome IS NULL"
-        " ORDER BY claimed_seq",
+        "SELECT position, number, claimed_seq FROM live_rows WHERE run_id = ? ORDER BY claimed_seq",
         (run_id,),
     ).fetchall()
     outcome = AttemptOutcome.ABANDONED if died == ENGINE_DIED else AttemptOutcome.INTERRUPTED
-    cursor.executemany(
-        _END_ATTEMPT,
-        [
-            (
-                outcome,
-                begun.get((step, number)),
-                died if (step, number) in begun else died + _MAY_NOT_HAVE_STARTED,
-                seq,
-                run_id,
-                step,
-                number,
-            )
-            for seq, (step, number) in enumerate(live, events + 1)
-        ],
-    )
+    for seq, (step, number, claimed) in enumerate(live, events + 1):
+        at_us = begun.get((step, number))
+        told = died + _MAY_NOT_HAVE_STARTED if at_us is None else died
+        row = (run_id, step, number, at_us, None, outcome, None, told, claimed, seq)
+        cursor.execute(statements.end_attempt(), row)
     cursor.execute(_INTERRUPT_STEPS, (died, events + len(live), run_id))
     total = int(events + len(live) + cursor.rowcount + 1)
-    cursor.execute(statements.count_events(), (total, run_id, events))
     last_us = cursor.execute(_LAST_SIGN, (run_id,)).fetchone()[0]
-    cursor.execute(statements.end_run(), (found.status, last_us, found.told(note), run_id))
+    cursor.execute(statements.end_run(), (found.status, last_us, found.told(note), total, run_id))
     return total
 
 

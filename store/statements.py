@@ -10,18 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import (
-    CTE,
-    Table,
-    bindparam,
-    column,
-    exists,
-    insert,
-    literal_column,
-    select,
-    update,
-    values,
-)
+from sqlalchemy import Table, bindparam, insert, literal_column, update
 from sqlalchemy.dialects import sqlite
 
 from store import tables as t
@@ -37,100 +26,34 @@ def _insert(table: Table, *columns: str) -> str:
     return _text(insert(table).values({name: bindparam(name) for name in columns}))
 
 
-def _block(columns: tuple[str, ...]) -> CTE:
-    """One row of bound values, as a table `v`; `_times` makes it many."""
-    typed: list[Any] = [column(name) for name in columns]
-    row: tuple[Any, ...] = tuple(bindparam(name) for name in columns)
-    return values(*typed, name="v").data([row]).cte("v")
-
-
-def _times(text: str, width: int, count: int) -> str:
-    """Let the statement's one row of `width` values be `count` rows."""
-    row = f"({', '.join('?' * width)})"
-    assert text.count(row) == 1
-    return text.replace(row, ", ".join([row] * count))
-
-
-def _exactly(cte: CTE, name: str) -> Any:
-    """A value of the block as an expression, so that no plan can loop over the table first."""
-    return cte.c[name] + literal_column("0")
-
-
-@cache
-def begin_attempt() -> str:
-    """(run, position, number, started_at, seq, run, position), leaves a step that has not ended."""
-    names = ("run_id", "position", "number", "started_at", "claimed_seq")
-    s = t.step_rows.c
-    ended = exists().where(s.run_id == bindparam("r"), s.position == bindparam("p"))
-    row: Any = select(*(bindparam(name) for name in names)).where(~ended)
-    return _text(insert(t.attempt_rows).from_select(names, row))
-
-
-@cache
-def begin_attempts(count: int) -> str:
-    """As `begin_attempt`, for `count` rows."""
-    v = _block(("r", "p", "n", "s", "e", "r2", "p2"))
-    s = t.step_rows.c
-    ended = exists().where(s.run_id == _exactly(v, "r2"), s.position == _exactly(v, "p2"))
-    names = ("run_id", "position", "number", "started_at", "claimed_seq")
-    row: Any = select(v.c.r, v.c.p, v.c.n, v.c.s, v.c.e).where(~ended)
-    return _times(_text(insert(t.attempt_rows).from_select(names, row)), 7, count)
-
-
-@cache
-def record_start() -> str:
-    """(started_at, run, position, number), leaves a live attempt."""
-    a = t.attempt_rows.c
-    return _text(
-        update(t.attempt_rows)
-        .values(started_at=bindparam("s"))
-        .where(a.run_id == bindparam("r"), a.position == bindparam("p"))
-        .where(a.number == bindparam("n"), a.outcome.is_(None))
-    )
+def _times(text: str, count: int) -> str:
+    """Let the statement's one row of values be `count` rows."""
+    head, values, row = text.partition(" VALUES ")
+    assert row.startswith("(")
+    assert row.endswith(")")
+    return head + values + ", ".join([row] * count)
 
 
 @cache
 def end_attempt() -> str:
-    """(started_at, finished_at, outcome, error, seq, run, position, number), leaves a live one."""
-    a = t.attempt_rows.c
-    return _text(
-        update(t.attempt_rows)
-        .values(
-            started_at=bindparam("s"),
-            finished_at=bindparam("f"),
-            outcome=bindparam("o"),
-            error=bindparam("e"),
-            ended_seq=bindparam("q"),
-        )
-        .where(a.run_id == bindparam("r"), a.position == bindparam("p"))
-        .where(a.number == bindparam("n"), a.outcome.is_(None))
-    )
+    """(run, position, number, started_at, finished_at, outcome, retry_at, error, claimed, seq)."""
+    names = ("run_id", "position", "number", "started_at", "finished_at", "outcome", "retry_at")
+    return _insert(t.attempt_rows, *names, "error", "claimed_seq", "ended_seq")
 
 
 @cache
-def end_attempts(count: int) -> str:
-    """As `end_attempt`, for `count` rows."""
-    v = _block(("s", "f", "o", "e", "q", "r", "p", "n"))
-    a = t.attempt_rows.c
-    statement = (
-        update(t.attempt_rows)
-        .values(started_at=v.c.s, finished_at=v.c.f, outcome=v.c.o, error=v.c.e, ended_seq=v.c.q)
-        .where(a.run_id == _exactly(v, "r"), a.position == _exactly(v, "p"))
-        .where(a.number == _exactly(v, "n"), a.outcome.is_(None))
-    )
-    return _times(_text(statement), 8, count)
+def end_attempt_well() -> str:
+    """(run, position, number, started_at, finished_at, claimed, seq), of one that was ok."""
+    names = ("run_id", "position", "number", "started_at", "finished_at")
+    counters = ("claimed_seq", "ended_seq")
+    row: dict[str, Any] = {name: bindparam(name) for name in (*names, *counters)}
+    return _text(insert(t.attempt_rows).values(row | {"outcome": literal_column("'ok'")}))
 
 
 @cache
-def back_off() -> str:
-    """(retry_at, run, position, number), leaves an ended attempt."""
-    a = t.attempt_rows.c
-    return _text(
-        update(t.attempt_rows)
-        .values(retry_at=bindparam("t"))
-        .where(a.run_id == bindparam("r"), a.position == bindparam("p"))
-        .where(a.number == bindparam("n"), a.outcome.is_not(None))
-    )
+def end_attempts_well(count: int) -> str:
+    """As `end_attempt_well`, for `count` rows."""
+    return _times(end_attempt_well(), count)
 
 
 @cache
@@ -143,7 +66,7 @@ def end_step() -> str:
 @cache
 def end_steps(count: int) -> str:
     """As `end_step`, for `count` rows."""
-    return _times(end_step(), 7, count)
+    return _times(end_step(), count)
 
 
 @cache
@@ -174,13 +97,17 @@ def published() -> str:
     )
 
 
+COUNTERS = ("ok", "failed", "skipped", "attempts", "retries")
+
+
 @cache
-def count_events() -> str:
-    """(events, run, events before), leaves a running run of which nobody else has written."""
+def record_tick() -> str:
+    """(events, `COUNTERS`…, live, run, events before), of a run that nobody else has written of."""
     r = t.run_rows.c
+    names = ("events", *COUNTERS, "live")
     return _text(
         update(t.run_rows)
-        .values(events=bindparam("e"))
+        .values({name: bindparam(f"new_{name}") for name in names})
         .where(r.id == bindparam("r"), r.status == literal_column("'running'"))
         .where(r.events == bindparam("b"))
     )
@@ -188,11 +115,16 @@ def count_events() -> str:
 
 @cache
 def end_run() -> str:
-    """(status, finished_at, note, run), leaves a running run."""
+    """(status, finished_at, note, events, run), leaves a running run."""
     r = t.run_rows.c
+    ended: dict[str, Any] = {
+        "status": bindparam("s"),
+        "finished_at": bindparam("f"),
+        "note": bindparam("n"),
+    }
     return _text(
         update(t.run_rows)
-        .values(status=bindparam("s"), finished_at=bindparam("f"), note=bindparam("n"))
+        .values({**ended, "events": bindparam("e"), "live": literal_column("'[]'")})
         .where(r.id == bindparam("r"), r.status == literal_column("'running'"))
     )
 
@@ -227,8 +159,10 @@ def define_step() -> str:
 @cache
 def define_steps(count: int) -> str:
     """As `define_step`, for `count` rows."""
-    return _times(define_step(), 6, count)
+    return _times(define_step(), count)
 
+
+TALLIED = ("ok", "failed", "skipped", "cached")  # of the steps that have ended as a run begins
 
 RUN_COLUMNS = (
     "workflow",
@@ -249,6 +183,8 @@ RUN_COLUMNS = (
     "events",
     "only_steps",
     "backfill",
+    "steps",
+    *TALLIED,
 )
 
 

@@ -1,8 +1,9 @@
-"""The tables (Core), compact, and the views over them that are the public interface.
+"""The tables (Core), compact; the views over them are the public interface.
 
 Base tables end in `_rows`, count time in whole microseconds since 1970 UTC and name steps by
-position; the views give words, step names and UTC ISO-8601 text. What can be derived is not
-stored: a step without a row of its own is running, backing off or waiting, which its attempts tell.
+position; the views (`store.views`) give words, step names and UTC ISO-8601 text. What can be
+derived is not stored: a step without a row of its own is ok if an attempt of it was, else running,
+backing off or waiting. An attempt has a row once it has ended; until then its run names it as live.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from engine.model import ENDED_STEP, AttemptOutcome, RunStatus
 
-REVISIONS = ("0001", "0002", "0003")  # the migrations, oldest first
+REVISIONS = ("0001", "0002", "0003", "0004")  # the migrations, oldest first
 APPLICATION_ID = 0x4B41484E  # "KAHN", in the file's header
 
 metadata = MetaData(
@@ -102,6 +103,10 @@ run_rows = Table(
     # JSON list of the steps it was bound to (`--only`), empty for a whole run
     Column("only_steps", Text, nullable=False, server_default=text("''")),
     Column("backfill", BigInteger),  # the run of the backfill that it is a part of
+    # Counted as they come, so that a list of runs counts no rows.
+    *map(_counter, ("steps", "ok", "failed", "skipped", "cached", "attempts", "retries")),
+    # JSON list of the attempts that are claimed: [position, number, event, started_at or null]
+    Column("live", Text, nullable=False, server_default=text("'[]'")),
     _one_of("status", list(RunStatus)),
     _one_of("started_by", ["hand", "timer", "library"]),
     CheckConstraint("(status = 'running') = (finished_at IS NULL)", name="ended"),
@@ -116,6 +121,7 @@ Index(
     "ix_run_rows_params",
     *(run_rows.c.workflow, run_rows.c.params, run_rows.c.context_sha256, run_rows.c.pruned_at),
 )
+Index("ix_run_rows_running", run_rows.c.id, sqlite_where=run_rows.c.status == "running")
 Index("ix_run_rows_only", run_rows.c.workflow, sqlite_where=run_rows.c.only_steps != "")
 Index("ix_run_rows_root_run", run_rows.c.root_run)
 Index("ix_run_rows_resumed_from", run_rows.c.resumed_from)
@@ -149,6 +155,13 @@ carried_rows = Table(
     sqlite_with_rowid=False,
 )
 
+order_rows = Table(
+    "order_rows",  # by what a run ordered its ready steps, where that was not the graph alone
+    metadata,
+    Column("run_id", _Key, ForeignKey("run_rows.id"), primary_key=True),
+    Column("weights", Text, nullable=False),  # JSON list by position, in microseconds
+)
+
 marked_rows = Table(
     "marked_rows",  # steps of a run that were not run: a person said that they are done
     metadata,
@@ -166,7 +179,7 @@ attempt_rows = Table(
     Column("number", Integer, primary_key=True),
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),
-    Column("outcome", Text),
+    Column("outcome", Text),  # never null since attempts that are live have no row
     Column("retry_at", BigInteger),
     Column("error", Text),
     _counter("claimed_seq"),
@@ -238,135 +251,17 @@ place_rows = Table(
 )
 
 
-def _iso(column: str) -> str:
-    return (
-        f"strftime('%Y-%m-%dT%H:%M:%S', {column} / 1000000, 'unixepoch')"
-        f" || printf('.%03dZ', {column} / 1000 % 1000)"
-    )
-
-
-VIEWS: dict[str, str] = {
-    "runs": f"""
-CREATE VIEW runs AS
-SELECT id, workflow, status, params, {_iso("started_at")} AS started_at,
-       {_iso("finished_at")} AS finished_at,
-       (finished_at - started_at) / 1e6 AS duration_s,
-       resumed_from, root_run, note, started_by, user, host, workers, events,
-       {_iso("abs(pruned_at)")} AS pruned_at, only_steps, backfill
-FROM run_rows""",
-    "attempts": f"""
-CREATE VIEW attempts AS
-SELECT a.run_id AS run_id, d.name AS step, a.number AS number, a.outcome AS outcome,
-       {_iso("a.started_at")} AS started_at, {_iso("a.finished_at")} AS finished_at,
-       (a.finished_at - a.started_at) / 1e6 AS duration_s, a.error AS error,
-       {_iso("a.retry_at")} AS retry_at
-FROM attempt_rows a
-JOIN run_rows r ON r.id = a.run_id
-JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = a.position""",
-    "step_runs": f"""
-CREATE VIEW step_runs AS
-SELECT run_id, step, position, status, {_iso("started_us")} AS started_at,
-       {_iso("ended_us")} AS finished_at,
-       CASE WHEN started_us IS NULL AND status NOT IN ('waiting', 'running', 'backing_off') THEN 0.0
-            ELSE (ended_us - started_us) / 1e6 END AS duration_s,
-       note, source_run, attempts, {_iso("retry_us")} AS next_attempt_at, marked_by
-FROM (
-  SELECT r.id AS run_id, d.name AS step, d.position AS position,
-         CASE WHEN s.status IS NOT NULL THEN s.status
-              WHEN EXISTS (SELECT 1 FROM attempt_rows a WHERE a.run_id = r.id
-                           AND a.position = d.position AND a.outcome IS NULL) THEN 'running'
-              WHEN (SELECT a.retry_at FROM attempt_rows a WHERE a.run_id = r.id
-                    AND a.position = d.position ORDER BY a.number DESC LIMIT 1) IS NOT NULL
-              THEN 'backing_off'
-              WHEN c.retry_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM attempt_rows a
-                WHERE a.run_id = r.id AND a.position = d.position)
-              THEN 'backing_off' ELSE 'waiting' END AS status,
-         CASE WHEN s.status = 'cached' THEN NULL ELSE
-           (SELECT min(a.started_at) FROM attempt_rows a
-            WHERE a.run_id = r.id AND a.position = d.position) END AS started_us,
-         s.ended_at AS ended_us,
-         coalesce(nullif(s.note, ''), 'redone: ' || nullif(c.why, ''), '') AS note,
-         s.source_run AS source_run,
-         (SELECT count(*) FROM attempt_rows a
-          WHERE a.run_id = r.id AND a.position = d.position) AS attempts,
-         CASE WHEN s.status IS NOT NULL THEN NULL
-              WHEN EXISTS (SELECT 1 FROM attempt_rows a
-                           WHERE a.run_id = r.id AND a.position = d.position)
-              THEN (SELECT a.retry_at FROM attempt_rows a WHERE a.run_id = r.id
-                    AND a.position = d.position ORDER BY a.number DESC LIMIT 1)
-              ELSE c.retry_at END AS retry_us,
-         (SELECT m.marked_by FROM marked_rows m
-          WHERE m.run_id = r.id AND m.position = d.position) AS marked_by
-  FROM run_rows r
-  JOIN definition_steps d ON d.definition_id = r.definition_id
-  LEFT JOIN step_rows s ON s.run_id = r.id AND s.position = d.position
-  LEFT JOIN carried_rows c ON c.run_id = r.id AND c.position = d.position
-)""",
-    "outputs": """
-CREATE VIEW outputs AS
-SELECT o.run_id AS run_id, coalesce(d.name, '') AS step, o.key AS key, o.codec AS codec,
-       length(o.data) AS size, o.sha256 AS sha256, o.data AS data
-FROM output_rows o
-JOIN run_rows r ON r.id = o.run_id
-LEFT JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = o.position""",
-    "events": """
-CREATE VIEW events AS
-SELECT e.run_id AS run_id, e.seq AS seq, e.event AS event, d.name AS step, e.number AS number,
-       e.outcome AS outcome
-FROM (
-  SELECT run_id, claimed_seq AS seq, 'claimed' AS event, position, number, NULL AS outcome
-  FROM attempt_rows
-  UNION ALL
-  SELECT run_id, ended_seq, 'attempt', position, number, outcome
-  FROM attempt_rows WHERE outcome IS NOT NULL
-  UNION ALL
-  SELECT run_id, seq, 'step', position, NULL, status FROM step_rows
-  UNION ALL
-  SELECT id, events, 'run', NULL, NULL, status FROM run_rows WHERE status <> 'running'
-) e
-JOIN run_rows r ON r.id = e.run_id
-LEFT JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = e.position
-WHERE e.seq > 0""",
-    "alerts": f"""
-CREATE VIEW alerts AS
-SELECT id, run_id, channel, status, {_iso("created_at")} AS created_at,
-       {_iso("sent_at")} AS sent_at, tries, error
-FROM alert_rows""",
-    "run_summary": f"""
-CREATE VIEW run_summary AS
-SELECT r.id AS run_id, r.workflow AS workflow, r.status AS status,
-       {_iso("r.started_at")} AS started_at, (r.finished_at - r.started_at) / 1e6 AS duration_s,
-       (SELECT count(*) FROM definition_steps d WHERE d.definition_id = r.definition_id) AS steps,
-       (SELECT count(*) FROM step_rows s WHERE s.run_id = r.id AND s.status = 'ok') AS ok,
-       (SELECT count(*) FROM step_rows s WHERE s.run_id = r.id AND s.status = 'cached') AS cached,
-       (SELECT count(*) FROM step_rows s WHERE s.run_id = r.id AND s.status = 'failed') AS failed,
-       (SELECT count(*) FROM step_rows s WHERE s.run_id = r.id AND s.status = 'skipped') AS skipped,
-       (SELECT count(*) FROM attempt_rows a WHERE a.run_id = r.id) AS attempts,
-       (SELECT count(*) FROM attempt_rows a WHERE a.run_id = r.id AND a.number > 1) AS retries
-FROM run_rows r""",
-    "step_stats": f"""
-CREATE VIEW step_stats AS
-SELECT r.workflow AS workflow, d.name AS step, count(*) AS attempts,
-       sum(a.outcome = 'ok') AS ok, sum(a.outcome IN ('failed', 'timed_out')) AS failed,
-       avg(CASE WHEN a.outcome = 'ok' THEN (a.finished_at - a.started_at) / 1e6 END) AS mean_s,
-       min(CASE WHEN a.outcome = 'ok' THEN (a.finished_at - a.started_at) / 1e6 END) AS min_s,
-       max(CASE WHEN a.outcome = 'ok' THEN (a.finished_at - a.started_at) / 1e6 END) AS max_s,
-       {_iso("max(a.started_at)")} AS last_started_at
-FROM attempt_rows a
-JOIN run_rows r ON r.id = a.run_id
-JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = a.position
-GROUP BY r.workflow, d.name""",
-}
-
-
 def schema() -> Iterator[str]:
     """All that makes a store of the newest version of an empty file, in order."""
+    from store.views import LIVE_ROWS, VIEWS
+
     dialect = sqlite.dialect()
     yield f"PRAGMA application_id = {APPLICATION_ID}"
     for table in metadata.sorted_tables:
         yield str(CreateTable(table).compile(dialect=dialect))
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             yield str(CreateIndex(index).compile(dialect=dialect))
+    yield LIVE_ROWS
     yield from VIEWS.values()
     yield (
         "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "

@@ -7,16 +7,20 @@ import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 
 from engine.errors import AlreadyRunning, StoreBusy, StoreError
-from store import connection, locks
+from store import connection, locks, migrate
 from store.connection import Database
 from store.database import open_reader, open_writer
 from store.history import History
+from store.reconcile import reconcile
 from store.tables import APPLICATION_ID, REVISIONS
+from store.verify import verify
 from tests.store.filled import a_run, begun, finished, python
 
 
@@ -186,6 +190,45 @@ def test_an_older_store_is_upgraded_after_a_copy(path: Path) -> None:
     tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     connection.close()
     assert tables == [("alembic_version",)]
+
+
+BEFORE_LIVE = """
+INSERT INTO definition_rows VALUES (1, 'x', 'flow');
+INSERT INTO definition_steps VALUES (1, 0, 'a', '', '{}', '[]'), (1, 1, 'b', '', '{}', '[0]'),
+  (1, 2, 'c', '', '{}', '[0]'), (1, 3, 'd', '', '{}', '[0]');
+INSERT INTO run_rows (workflow, status, params, context_sha256, definition_id, started_at,
+  root_run, started_by, note, user, host, owner, workers, events)
+  VALUES ('flow', 'running', '{}', '', 1, 1000000, 1, 'hand', '', 'ann', 'here', '', 4, 8);
+INSERT INTO attempt_rows VALUES (1, 0, 1, 2000000, 3000000, 'ok', NULL, NULL, 1, 2),
+  (1, 1, 1, 3000000, 4000000, 'failed', 5000000, 'boom', 4, 6),
+  (1, 1, 2, 5000000, NULL, NULL, NULL, NULL, 7, NULL),
+  (1, 2, 1, NULL, NULL, NULL, NULL, NULL, 5, NULL);
+INSERT INTO step_rows VALUES (1, 0, 'ok', 3000000, '', NULL, 3), (1, 3, 'skipped', 1, '', NULL, 8);
+"""
+
+
+def test_attempts_that_were_live_stay_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store from when each had a row tells the same after its upgrade, and can be reconciled."""
+    path.parent.mkdir()
+    monkeypatch.setenv("ENGINE_STORE", f"sqlite:///{path}")
+    command.upgrade(migrate.config(), "0003")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(BEFORE_LIVE)
+        views = ("attempts", "step_runs", "events", "run_summary")
+        told = {v: sorted(connection.execute(f"SELECT * FROM {v}"), key=repr) for v in views}
+    database = open_writer(path)
+    now = {v: sorted(database.raw.execute(f"SELECT * FROM {v}"), key=repr) for v in views}
+    assert now == told
+    assert [finding.text for finding in verify(database) if finding.fault] == []
+    reconcile(database, mine=None, channels=lambda _: (), now_us=0, publish=lambda _: None)
+    assert [(step["step"], step["status"]) for step in History(database).steps(1)] == [
+        ("a", "ok"),
+        ("b", "interrupted"),
+        ("c", "interrupted"),
+        ("d", "skipped"),
+    ]
+    assert [finding.text for finding in verify(database) if finding.fault] == []
+    database.close()
 
 
 def test_an_older_copy_is_kept(path: Path) -> None:

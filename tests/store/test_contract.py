@@ -69,7 +69,9 @@ class LookReal:
         """Rows, in order."""
         rows = self._raw.execute(
             "SELECT position, number, outcome, started_at, finished_at, error, retry_at"
-            " FROM attempt_rows ORDER BY 1, 2"
+            " FROM attempt_rows UNION ALL"
+            " SELECT position, number, NULL, started_at, NULL, NULL, NULL FROM live_rows"
+            " ORDER BY 1, 2"
         )
         return [
             (step, number, outcome, self._at(s), self._at(f), error or "", self._at(due))
@@ -78,7 +80,9 @@ class LookReal:
 
     def steps(self) -> dict[int, tuple[str, str]]:
         """Rows, by position."""
-        rows = self._raw.execute("SELECT position, status, note FROM step_rows")
+        rows = self._raw.execute(
+            "SELECT position, status, note FROM step_runs WHERE finished_at IS NOT NULL"
+        )
         return {step: (status, note) for step, status, note in rows}
 
     def outputs(self) -> dict[tuple[int, str], bytes]:

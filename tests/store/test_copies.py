@@ -118,7 +118,7 @@ def test_nothing_is_overwritten(database: Database, tmp_path: Path) -> None:
             "UPDATE attempt_rows SET ended_seq = 1",
             "run 1 of 'flow': 4 events, and not all of them are there",
         ),
-        ("DELETE FROM step_rows", "run 1 of 'flow': 4 events, and not all of them are there"),
+        ("DELETE FROM attempt_rows", "run 1 of 'flow': 4 events, and not all of them are there"),
         ("DELETE FROM definition_rows", "SQLite: a row of 'run_rows' names one that is not there"),
     ],
 )

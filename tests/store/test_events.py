@@ -11,9 +11,10 @@ from engine.events import Claim
 from engine.model import StepStatus
 from store import locks
 from store.connection import Database
-from store.journal import Journal, events_of
+from store.journal import Journal
 from store.new_run import TakenOver
 from store.reconcile import reconcile
+from store.tick import standing_of
 from tests.store.filled import CLOCK, begun, dead_owner, did, end, settle
 
 
@@ -38,7 +39,7 @@ def test_the_log_tells_a_run_from_end_to_end(database: Database) -> None:
         (6, "step", "b", None, "skipped"),
         (7, "run", None, None, "ok"),
     ]
-    assert events_of(database, 1) == 7
+    assert standing_of(database, 1).events == 7
 
 
 def test_what_is_taken_over_comes_first(database: Database) -> None:
@@ -67,7 +68,7 @@ def test_a_dead_engines_log_goes_on_where_it_stopped(database: Database) -> None
         (7, "step", "c", None, "cancelled"),
         (8, "run", None, None, "interrupted"),
     ]
-    assert events_of(database, 1) == 8
+    assert standing_of(database, 1).events == 8
 
 
 def test_two_writers_of_one_run_cannot_interleave(database: Database) -> None:

@@ -6,17 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import SupersededError
-from engine.events import Action, Claim, EndAttempt, EndStep
+from engine.errors import StoreBusy, SupersededError
+from engine.events import Action, BackOff, Claim, EndAttempt, EndStep
 from engine.model import AttemptOutcome, StepStatus
-from store import cancels, journal, locks, mounts, statements
+from store import cancels, journal, locks, mounts
 from store.connection import Database
 from store.database import open_writer
 from store.journal import Journal
 from tests.store.filled import CLOCK, begun
 
 OK = AttemptOutcome.OK
-STEPS = 200  # one block of each size, and a rest
+STEPS = 700  # one block of each size, and a rest
+
+
+FAILED: list[Action] = [
+    EndAttempt(1, 1, AttemptOutcome.FAILED, 1.0, 2.0, "boom"),
+    BackOff(1, 1, 9.0),
+]
 
 
 def ended(step: int, number: int = 1) -> list[Action]:
@@ -46,11 +52,14 @@ def test_many_rows_are_those_of_one_by_one(database: Database, written: Journal)
     ).fetchall()
     stamp = CLOCK.stamp
     assert rows == [(s, 1, "ok", stamp(1.0), stamp(2.0 + s), None) for s in range(STEPS)]
-    rows = database.raw.execute("SELECT position, status, ended_at FROM step_rows").fetchall()
-    assert rows == [(s, "ok", stamp(2.0 + s)) for s in range(STEPS)]
+    assert database.raw.execute("SELECT count(*) FROM step_rows").fetchone() == (0,)
+    rows = database.raw.execute(
+        "SELECT position, status, attempts, duration_s FROM step_runs ORDER BY position"
+    ).fetchall()
+    assert rows == [(s, "ok", 1, 1.0 + s) for s in range(STEPS)]
 
 
-@pytest.mark.parametrize("wrong", [0, 130, 165, STEPS - 1])
+@pytest.mark.parametrize("wrong", [0, 600, 650, STEPS - 1])
 def test_one_row_in_a_wrong_state_undoes_all(
     database: Database, written: Journal, wrong: int
 ) -> None:
@@ -58,29 +67,41 @@ def test_one_row_in_a_wrong_state_undoes_all(
     actions = [a for s in range(STEPS) for a in ended(s, number=2 if s == wrong else 1)]
     with pytest.raises(SupersededError) as caught:
         written.commit_tick(actions)
-    assert caught.value.message == f"1 of {STEPS} rows were not in the state to be left"
-    count = "SELECT count(*) FROM attempt_rows WHERE outcome IS NOT NULL"
-    assert database.raw.execute(count).fetchone() == (0,)
+    assert caught.value.message == f"attempt 2 of step {wrong} cannot be ended as the run stands"
+    assert database.raw.execute("SELECT count(*) FROM attempt_rows").fetchone() == (0,)
+    written.commit_tick([action for step in range(STEPS) for action in ended(step)])
 
 
-def test_a_step_that_has_ended_is_not_claimed_in_a_block(
+def test_a_tick_that_fails_on_the_way_can_be_given_again(
+    database: Database, written: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the journal knows of the run goes back with the transaction."""
+    tick: list[Action] = [*ended(0), *FAILED, Claim(1, 2, 9.0, report=False)]
+
+    def full(_: str) -> None:
+        raise StoreBusy("no")
+
+    monkeypatch.setattr(journal, "failpoint", full)
+    with pytest.raises(StoreBusy):
+        written.commit_tick(tick)
+    monkeypatch.undo()
+    assert database.raw.execute("SELECT count(*) FROM attempt_rows").fetchone() == (0,)
+    written.commit_tick(tick)
+    summary = "SELECT ok, attempts, retries FROM run_summary"
+    assert database.raw.execute(summary).fetchone() == (1, STEPS + 1, 1)
+
+
+def test_another_journal_goes_on_where_the_first_stands(
     database: Database, written: Journal
 ) -> None:
-    """The guard of a claim holds for each row."""
-    written.commit_tick(ended(7))
-    with pytest.raises(SupersededError):
-        written.commit_tick([Claim(step, 2, None, report=False) for step in range(STEPS)])
-    count = "SELECT count(*) FROM attempt_rows WHERE number = 2"
-    assert database.raw.execute(count).fetchone() == (0,)
-
-
-def test_a_block_is_looked_up_by_key(database: Database) -> None:
-    """No plan loops over the attempts of all runs, whatever SQLite thinks of the sizes."""
-    for size in journal.BLOCK_SIZES:
-        sql = f"EXPLAIN QUERY PLAN {statements.end_attempts(size)}"
-        plan = [row[3] for row in database.raw.execute(sql, [1] * 8 * size)]
-        key = "(run_id=? AND position=? AND number=?)"
-        assert f"SEARCH attempt_rows USING PRIMARY KEY {key}" in plan
+    """What is live, tried and ended is read from the store; the guards hold as before."""
+    written.commit_tick([*ended(0), *FAILED])
+    other = Journal(database, written.run_id, stamp=CLOCK.stamp, channels=lambda _: ())
+    for wrong in (Claim(0, 2, 3.0, report=False), Claim(1, 1, 9.0, report=False), ended(0)[0]):
+        with pytest.raises(SupersededError):
+            other.commit_tick([wrong])
+    other.commit_tick([*ended(2), Claim(1, 2, 9.0, report=False)])
+    assert database.raw.execute("SELECT ok FROM run_summary").fetchone() == (2,)
 
 
 @pytest.mark.parametrize("mapped", [True, False], ids=["mapped", "written"])

@@ -20,7 +20,7 @@ from store.journal import begin_run, queue_alerts, record_ended_run
 from store.new_run import Marked, TakenOver
 from store.reconcile import reconcile
 from store.retention import Limits, Verdict
-from store.tables import VIEWS
+from store.views import VIEWS
 from tests.store.filled import (
     NO_SHA,
     a_run,
@@ -375,10 +375,10 @@ def check_kept(database: Database, before: list[tuple[Any, ...]], limits: Limits
 
 @pytest.fixture
 def wide(database: Database) -> Database:
-    """Give a store with an old run of 1,500 steps, 3 rows each, and a newer one."""
+    """Give a store with an old run of 2,200 steps, 2 rows each, and a newer one."""
     database.raw.execute("PRAGMA synchronous = OFF")
-    journal = begun(database, " ".join(f"s{at}" for at in range(1_500)))
-    for step in range(1_500):
+    journal = begun(database, " ".join(f"s{at}" for at in range(2_200)))
+    for step in range(2_200):
         did(journal, step, writes=[("k", value())])
     end(journal, "cancelled")
     database.raw.execute("PRAGMA synchronous = FULL")
@@ -398,7 +398,7 @@ def test_a_transaction_is_small(wide: Database, monkeypatch: pytest.MonkeyPatch)
     with wide.read() as cursor:
         due = retention.due(cursor, "flow", ALL)
         verdicts = retention.judge(cursor, "flow", ALL, due)
-        assert prune.weigh(cursor, verdicts[0]) == prune.Weight(4_501, 1_500)
+        assert prune.weigh(cursor, verdicts[0]) == prune.Weight(4_401, 2_200)
     verdicts = prune.mark(wide, "flow", ALL, due, NOW_US)
     assert prune.take_away(wide, verdicts, lambda: len(gaps) < 2) == []
     assert rows(wide, "SELECT count(*) FROM run_rows") == [(2,)]

@@ -15,7 +15,8 @@ from engine import RetryAfter, Step, Workflow
 from engine.model import AttemptOutcome, RunStatus, StepStatus
 from store.database import open_writer
 from store.new_run import ITSELF, Marked, TakenOver
-from store.tables import VIEWS, AlertStatus
+from store.tables import AlertStatus
+from store.views import VIEWS
 from tests.store.filled import CHECKOUT, begun, did, end, settle, value
 
 PAGE = (CHECKOUT / "docs" / "sql.md").read_text(encoding="utf-8")

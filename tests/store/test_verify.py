@@ -87,19 +87,27 @@ def test_a_flipped_byte_of_a_value(filled: Path, key: str, text: str) -> None:
 def test_missing_rows_leave_a_gap(filled: Path) -> None:
     """Whatever took them."""
     change(filled, "DELETE FROM attempt_rows WHERE number = 2")
-    gap = ["run 1 of 'flow': 9 events, and not all of them are there"]
-    assert findings(filled, fault=True) == gap
+    gap = "run 1 of 'flow': 9 events, and not all of them are there"
+    counts = "its counts are not those of its rows (ok, attempts, retries)"
+    assert findings(filled, fault=True) == [gap, f"run 1 of 'flow': {counts}"]
 
 
 def test_numbers_given_twice_leave_a_gap(filled: Path) -> None:
     """As many rows as there should be are not enough."""
-    change(filled, "UPDATE step_rows SET seq = 1 WHERE position = 1")
+    change(filled, "UPDATE attempt_rows SET claimed_seq = 1 WHERE position = 1")
     gap = ["run 1 of 'flow': 9 events, and not all of them are there"]
     assert findings(filled, fault=True) == gap
 
 
+def test_counts_that_are_not_those_of_the_rows(filled: Path) -> None:
+    """They are kept beside the rows, and must say the same."""
+    change(filled, "UPDATE run_rows SET ok = 7, retries = 0")
+    told = "run 1 of 'flow': its counts are not those of its rows (ok, retries)"
+    assert findings(filled, fault=True) == [told]
+
+
 def test_a_pruned_run_has_no_events_to_check(filled: Path) -> None:
-    """Only its row is left."""
+    """Only its row is left, and what it counted."""
     change(filled, "DELETE FROM attempt_rows", "UPDATE run_rows SET pruned_at = 1")
     assert findings(filled, fault=True) == []
 
