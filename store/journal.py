@@ -35,7 +35,7 @@ def begin_run(database: Database, run: NewRun) -> int:
         tally = Counter(step.status for step in settled)
         run_id = _insert_run(cursor, run, RunStatus.RUNNING, definition, tally)
         at = {step.position: run.started_at for step in run.marked}
-        ended = [
+        ended: list[tuple[object, ...]] = [
             (run_id, s.position, s.status, at.get(s.position), s.note, s.source_run, seq)
             for seq, s in enumerate(settled, 1)
         ]
@@ -52,7 +52,7 @@ def begin_run(database: Database, run: NewRun) -> int:
             for step in run.taken_over
             if step.used or step.retry_at or step.key_run or step.lost
         ]
-        cursor.executemany(prepared.END_STEP, ended)
+        insert_many(cursor, prepared.END_STEP, ended)
         cursor.executemany(prepared.CARRY, carried)
         cursor.executemany(
             "INSERT INTO marked_rows (run_id, position, marked_by) VALUES (?, ?, ?)",

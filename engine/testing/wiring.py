@@ -122,14 +122,15 @@ class Wiring:
 
 
 def _report(history: History, run_id: int, logs: HeldLogs) -> dict[str, Any]:
-    return build(
-        history.run(run_id),
-        history.steps(run_id),
-        history.attempts(run_id),
-        expected={},
-        logs=lambda step, number: logs.lines.get((step, number), []),
-        around=Surroundings(),
-    )
+    run = history.run(run_id)
+    with history.told(run_id) as steps:
+        return build(
+            run,
+            steps,
+            expected={},
+            logs=lambda step, number: logs.lines.get((step, number), []),
+            around=Surroundings(),
+        )
 
 
 def _step(row: Mapping[str, Any], logs: HeldLogs) -> StepOutcome:
