@@ -57,15 +57,6 @@ class RunStatus(StrEnum):
     SKIPPED = "skipped"  # began no step: another run was on
 
 
-class AlertStatus(StrEnum):
-    """How an alert stands."""
-
-    PENDING = "pending"
-    SENDING = "sending"  # claimed by a process; due again if that process has died
-    SENT = "sent"
-    GIVEN_UP = "given_up"
-
-
 class TriggerRule(StrEnum):
     """What a step asks of its direct upstreams before it starts (see `engine.trigger`)."""
 
@@ -375,7 +366,7 @@ class Definition:
             object.__setattr__(self, "graph", graph_of(self.steps))
 
 
-# -- what an attempt produces, what an alert tells ----------------------------------------------
+# -- what an attempt produces ---------------------------------------------------------------------
 
 
 @record
@@ -399,14 +390,3 @@ class OutputFile:
 
 Usual = tuple[float, int]
 """How long a step usually takes: the median in seconds of its last successes, and how many."""
-
-
-@record
-class AlertRow:
-    """One alert for one channel (`slack` or `email`); `payload` is a run report's dict."""
-
-    id: int
-    channel: str
-    payload: dict[str, Any]
-    tries: int
-    repeat: bool = False

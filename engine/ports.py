@@ -7,9 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from engine.alert import AlertRow
 from engine.errors import ContextKeyError
 from engine.events import Action, Event
-from engine.model import AlertRow, Encoded, OutputFile
+from engine.model import Encoded, OutputFile
 from engine.records import record
 
 

@@ -6,10 +6,11 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
+from engine.alert import AlertStatus
 from engine.errors import SupersededError
 from engine.events import Action
 from engine.failpoints import failpoint
-from engine.model import AlertStatus, RunStatus, StepStatus
+from engine.model import RunStatus, StepStatus
 from store import admission, prepared
 from store.blocks import insert_each, insert_many
 from store.cancels import Watch
