@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import NamedTuple
 
 from engine.model import DONE_STEP, StepStatus
+from engine.records import record
 
 MARKED = "marked as done"
 NOT_CHOSEN = "not chosen"
@@ -25,6 +26,7 @@ class Past(NamedTuple):
     note: str = ""
     parts: Mapping[str, str] | None = None
     fingerprint: str = ""
+    depends_on: Sequence[str] = ()
     source_run: int | None = None
     used: int = 0
     retry_at: int | None = None
@@ -43,6 +45,7 @@ class Fresh(NamedTuple):
     upstreams: tuple[int, ...]
     fingerprint: str
     parts: Mapping[str, str]
+    depends_on: Sequence[str] = ()
 
 
 class Choice(NamedTuple):
@@ -69,7 +72,7 @@ class Choice(NamedTuple):
     failed_above: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rules:
     """How to judge: `file_matches(target, sha256)`, how parts differ, what must be redone.
 
@@ -167,7 +170,13 @@ def _why_again(step: Fresh, old: Past, again: str | None, rules: Rules) -> str:
     if again is not None:
         return again
     if step.fingerprint != old.fingerprint:
-        return rules.difference(old.parts or {}, step.parts) or "it changed"
+        parts = dict(old.parts or {})
+        covered = parts.pop("upstreams", None)  # as in stores of earlier versions
+        changed = rules.difference(parts, step.parts)
+        if changed or covered is None:
+            return changed or "it changed"
+    if set(step.depends_on) != set(old.depends_on):
+        return "upstreams changed"
     for target, sha256 in old.files:
         if not rules.file_matches(target, sha256):
             return f"its file '{target}' is gone or altered"

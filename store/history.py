@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from statistics import median
 from typing import Any
 
 from engine.errors import StoreError, UsageError
-from engine.model import Encoded
+from engine.model import Encoded, Usual
 from store import locks
 from store.connection import Database
 from store.page import Page, page
@@ -21,6 +20,7 @@ from store.past import PastRun, read_past
 from store.readback import ValueFaults
 from store.reconcile import ASKED_BY, ENGINE_DIED, Found
 from store.step_runs import StepRun, as_left, step_runs
+from store.usual import usual_durations
 
 Row = dict[str, Any]
 
@@ -31,7 +31,6 @@ _COUNTS = "definition_id IS NOT NULL AND only_steps = ''"  # began a step, and w
 _ALONE = "(backfill IS NULL OR backfill = id)"  # a backfill's runs are told of with it
 # Else SQLite would look through all runs of the workflow, from the newest back.
 _BY_PARAMS = "run_rows INDEXED BY ix_run_rows_params"
-MEDIAN_OF = 10  # the last successful attempts that tell how long a step usually takes
 
 
 class History:
@@ -187,28 +186,18 @@ class History:
                  ON d.definition_id = r.definition_id WHERE r.id = ? ORDER BY d.position LIMIT ?"""
         return [row["name"] for row in self._rows(sql, [run_id, most])]
 
-    def medians(self, workflow: str, *, before: int | None = None) -> dict[str, float]:
-        """Usual duration of each step in seconds: median of its last successful attempts.
+    def usual(self, workflow: str, *, before: int | None = None) -> dict[str, Usual]:
+        """Usual duration of each step, and how many attempts tell it.
 
         Counts runs before run `before` only, if that is given.
         """
-        rows = self._rows(
-            """
-SELECT step, duration_us FROM (
-  SELECT d.name AS step, a.finished_at - a.started_at AS duration_us,
-         row_number() OVER (PARTITION BY d.name ORDER BY a.run_id DESC) AS age
-  FROM attempt_rows a JOIN run_rows r ON r.id = a.run_id
-  JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = a.position
-  WHERE a.outcome = 'ok' AND a.started_at IS NOT NULL AND r.id IN (
-    SELECT id FROM run_rows WHERE workflow = ? AND (? IS NULL OR id < ?)
-    ORDER BY id DESC LIMIT 50)
-) WHERE age <= ?""",
-            [workflow, before, before, MEDIAN_OF],
-        )
-        durations: dict[str, list[float]] = {}
-        for row in rows:
-            durations.setdefault(row["step"], []).append(row["duration_us"] / 1e6)
-        return {step: median(found) for step, found in durations.items()}
+        with self._database.read() as cursor:
+            return usual_durations(cursor, workflow, before)
+
+    def medians(self, workflow: str, *, before: int | None = None) -> dict[str, float]:
+        """Usual duration of each step in seconds: median of its last successful attempts."""
+        found = self.usual(workflow, before=before)
+        return {step: duration_s for step, (duration_s, _) in found.items()}
 
     def values(self, run_id: int) -> list[Row]:
         """Context values written in a run: step ('' for the initial context), key, codec, size."""

@@ -11,12 +11,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.model import StepStatus
+from engine.records import record
 from engine.text import printable_json
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ ReadLog = Callable[[str, int], list[str]]
 FindLog = Callable[[str, int], str | None]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Surroundings:
     """What a report says beyond the store's rows: paths, commands, the run before.
 

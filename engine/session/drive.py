@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -83,7 +84,9 @@ class Drive:
         if any(limit is not None for limit in compiled.plan.timeout_s):
             import ctypes  # noqa: F401 - wanted to stop a thread, when a busy one slows imports
         scheduler = Scheduler(
-            compiled.plan, _states(decision, clock), workers=self._going.asked.request.workers
+            replace(compiled.plan, weights=decision.weights),
+            _states(decision, clock),
+            workers=self._going.asked.request.workers,
         )
         progress = self._progress()
         ports = Ports(
@@ -178,9 +181,10 @@ class Drive:
             command=env.command,
         )
 
+        put, stamp = lock.mark, clock.stamp
+
         def mark(lane: int, job: Job, started_at: float) -> None:
-            begun = locks.Mark(run_id, job.step, job.number, clock.stamp(started_at))
-            lock.mark(lane, begun)
+            put(lane, (run_id, job.step, job.number, stamp(started_at)))
 
         return self._pool(tools, mark)
 

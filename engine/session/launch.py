@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from engine import failpoints
+from engine import failpoints, garbage
 from engine import params as parameters
 from engine.clock import SystemClock
 from engine.model import Definition
@@ -65,7 +65,8 @@ def run_workflow(
         from engine.session.live import LiveRun
         from engine.session.record import Going
 
-    return LiveRun(Going(compiled, asked, encoded, environment)).go()
+    with garbage.left_alone():
+        return LiveRun(Going(compiled, asked, encoded, environment)).go()
 
 
 def look(

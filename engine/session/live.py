@@ -21,6 +21,7 @@ from engine.session.preview import plan_rows, preview_rows
 from engine.session.reconciling import reconcile_all
 from engine.session.record import Going, new_run
 from engine.session.run_files import highest_run
+from engine.session.weighing import weighed
 from store import journal, locks, reserve
 from store.connection import Database
 from store.database import open_writer, path_of
@@ -151,7 +152,7 @@ class LiveRun:
         reconcile_all(database, self._env, definition=self._compiled.definition, mine=lock)
 
     def _decide(self, history: History) -> Decision:
-        return decide(self._compiled, self._asked, history)
+        return weighed(decide(self._compiled, self._asked, history), self._compiled, history)
 
     def _channels(self, history: History) -> alerting.ChannelsFor:
         return alerting.channels_for(self._compiled.definition, history, self._env)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.fingerprint import difference
 from engine.model import StepStatus
 from engine.resume import Choice, Fresh, Past, Rules, choose
 
@@ -113,6 +114,24 @@ def test_parts_are_compared() -> None:
     old = OK._replace(fingerprint="e", parts={"code": "1"})
     chosen({"a": old}, [Fresh("a", (), "f", {"code": "2"})], difference=difference)
     assert seen == [({"code": "1"}, {"code": "2"})]
+
+
+def test_other_upstreams() -> None:
+    """A step that depends on others than it did is redone; in which order they stand is nothing."""
+    old = OK._replace(depends_on=["x", "y"])
+    for now, expected in (("y", "x"), "reuse"), (("x",), "redo"), (("x", "z"), "redo"):
+        (choice,) = chosen({"a": old}, [Fresh("a", (), "f", {}, now)])
+        assert choice.what == expected
+    assert choice.why == "upstreams changed"
+
+
+def test_a_fingerprint_that_covered_the_upstreams() -> None:
+    """One of an earlier version differs from today's in that alone, and is no change."""
+    parts = {"code": "1", "upstreams": "9"}
+    old = OK._replace(fingerprint="e", parts=parts, depends_on=["x"])
+    for code, why in ("1", "ok in run 7"), ("2", "code changed"):
+        now = Fresh("a", (), "f", {"code": code}, ("x",))
+        assert chosen({"a": old}, [now], difference=difference)[0].why == why
 
 
 def test_forced() -> None:
