@@ -17,5 +17,7 @@ def weighed(decision: Decision, compiled: Compiled, history: History) -> Decisio
         return decision
     definition = compiled.definition
     ended = {at for at, choice in enumerate(decision.choices) if choice.status is not None}
+    if len(definition.steps) - len(ended) < 2:
+        return decision  # nothing to order
     found = weights(definition.steps, history.usual(definition.name), ended)
     return replace(decision, weights=found)
