@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from engine.errors import UsageError
 from engine.model import StepStatus
+from engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PastStep:
     """A step of an earlier run, as a decision about resuming needs it."""
 
@@ -33,7 +34,7 @@ class PastStep:
     marked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PastRun:
     """An earlier run and its steps, by position."""
 
