@@ -89,12 +89,18 @@ class DefinitionError(UsageError, ValueError):
         return [(str(fault), fault.hint or self.hint) for fault in self.faults]
 
 
+CYCLE_TOLD_MAX = 50  # steps of its path that are named
+
+
 class CycleError(DefinitionError):
     """Steps wait for each other; `path` is closed (first == last) and made of real edges."""
 
     def __init__(self, path: tuple[str, ...]) -> None:
+        told = list(path)
+        if len(path) > CYCLE_TOLD_MAX:
+            told[CYCLE_TOLD_MAX - 1 : -1] = [f"… ({len(path) - CYCLE_TOLD_MAX} more)"]
         super().__init__(
-            "dependency cycle: " + " -> ".join(path),
+            "dependency cycle: " + " -> ".join(told),
             hint="take one of these dependencies out",
         )
         self.path = path

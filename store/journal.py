@@ -6,10 +6,11 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
+from engine.alert import AlertStatus
 from engine.errors import SupersededError
 from engine.events import Action
 from engine.failpoints import failpoint
-from engine.model import AlertStatus, RunStatus, StepStatus
+from engine.model import RunStatus, StepStatus
 from store import admission, prepared
 from store.blocks import insert_each, insert_many
 from store.cancels import Watch
@@ -35,7 +36,7 @@ def begin_run(database: Database, run: NewRun) -> int:
         tally = Counter(step.status for step in settled)
         run_id = _insert_run(cursor, run, RunStatus.RUNNING, definition, tally)
         at = {step.position: run.started_at for step in run.marked}
-        ended = [
+        ended: list[tuple[object, ...]] = [
             (run_id, s.position, s.status, at.get(s.position), s.note, s.source_run, seq)
             for seq, s in enumerate(settled, 1)
         ]
@@ -52,7 +53,7 @@ def begin_run(database: Database, run: NewRun) -> int:
             for step in run.taken_over
             if step.used or step.retry_at or step.key_run or step.lost
         ]
-        cursor.executemany(prepared.END_STEP, ended)
+        insert_many(cursor, prepared.END_STEP, ended)
         cursor.executemany(prepared.CARRY, carried)
         cursor.executemany(
             "INSERT INTO marked_rows (run_id, position, marked_by) VALUES (?, ?, ?)",
@@ -65,6 +66,9 @@ def begin_run(database: Database, run: NewRun) -> int:
             for key, value in values
         ]
         cursor.executemany(prepared.WRITE_OUTPUT, outputs)
+        if run.weights:
+            weights = f"[{','.join(map(str, run.weights))}]"
+            cursor.execute("INSERT INTO order_rows VALUES (?, ?)", (run_id, weights))
         return run_id
 
 

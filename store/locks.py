@@ -163,7 +163,7 @@ class RunLock:
             self._put(_HEAD.pack(run_id, 0), _OWNER_SIZE)
         self._put(_HEAD.pack(run_id, events), _OWNER_SIZE)
 
-    def mark(self, lane: int, mark: Mark) -> None:
+    def mark(self, lane: int, mark: Mark | tuple[int, int, int, int]) -> None:
         """Record that `lane` begins an attempt. About a microsecond; a full disk is ignored.
 
         A system call would let go of the interpreter lock, which a thread gets back only after
@@ -172,11 +172,13 @@ class RunLock:
         self._put(_MARK.pack(*mark), _HEADER_SIZE + lane * _MARK.size)
 
     def _put(self, data: bytes, at: int) -> None:
-        with contextlib.suppress(OSError, ValueError):  # ValueError: released meanwhile
+        try:  # not `suppress`: it takes longer than what is in here
             if self._map is not None and at + len(data) <= _MAPPED_SIZE:
                 self._map[at : at + len(data)] = data
             else:
                 os.pwrite(self._fd, data, at)
+        except (OSError, ValueError):  # ValueError: released meanwhile
+            return
 
     def release(self) -> None:
         """Free the lock; a second call does nothing."""

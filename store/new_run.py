@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from engine.graph import NO_EDGES, Edges
 from engine.model import Encoded, StepStatus
 from engine.records import record
 
@@ -13,17 +14,24 @@ OWN_KEY = -1  # as `key_run`: the number of the run that is being begun
 TALLIED = ("ok", "failed", "skipped", "cached")  # of a run's row: what has ended as it begins
 
 
-class NewStep(NamedTuple):
-    """A step of a definition as it is recorded."""
-
-    name: str
-    fingerprint: str
-    parts: dict[str, str]
-    upstreams: tuple[int, ...]
-
-
 @record
-class TakenOver:
+class NewSteps:
+    """The steps of a definition as they are recorded; sequences are by position.
+
+    Steps that are made alike share their `parts`, as one object.
+    """
+
+    names: Sequence[str] = ()
+    fingerprints: Sequence[str] = ()
+    parts: Sequence[Mapping[str, str]] = ()
+    upstreams: Edges = NO_EDGES
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.names)
+
+
+class TakenOver(NamedTuple):
     """A step that a run does not start afresh.
 
     Either it has ended as the run begins (`status`, with `source_run` for a cached one), or `used`
@@ -57,7 +65,8 @@ class NewRun:
 
     `only_steps` is a JSON list of step names, or empty; `backfill` the run it is a part of, or
     `ITSELF`. What was decided holds for a workflow whose newest run was `after`: a later one of
-    these parameters, or of any (unless `beside`), that is on refuses it.
+    these parameters, or of any (unless `beside`), that is on refuses it. `weights` is by what its
+    ready steps are ordered: microseconds by position, or nothing.
     """
 
     workflow: str
@@ -76,7 +85,8 @@ class NewRun:
     backfill: int | None = None
     after: int | None = None
     beside: bool = False
-    steps: Sequence[NewStep] = ()
+    steps: NewSteps = NewSteps()
     taken_over: Sequence[TakenOver] = ()
     marked: Sequence[Marked] = ()
     context: Sequence[tuple[str, Encoded]] = ()
+    weights: Sequence[int] = ()

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from engine.model import AlertRow, AlertStatus
+from engine.alert import AlertRow, AlertStatus
 from store import locks
 from store.connection import Database
 

@@ -26,7 +26,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from engine.model import ENDED_STEP, AlertStatus, AttemptOutcome, RunStatus
+from engine.alert import AlertStatus
+from engine.model import ENDED_STEP, AttemptOutcome, RunStatus
 from store.version import APPLICATION_ID, REVISIONS
 
 metadata = MetaData(

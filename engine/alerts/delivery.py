@@ -10,13 +10,13 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
+from engine.alert import AlertRow
 from engine.alerts import content as contents
 from engine.alerts.channels import Settings, channels, half_configured, setting_of
 from engine.alerts.content import Content
 from engine.alerts.fault import AlertError, reason
 from engine.errors import EngineError
 from engine.failpoints import failpoint
-from engine.model import AlertRow
 from engine.ports import Clock, Outbox
 from engine.records import record
 

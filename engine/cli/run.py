@@ -33,6 +33,7 @@ from engine.reports import terminal
 from engine.secrets import Secrets
 from engine.session import Environment, RunRequest, run_workflow
 from engine.session.decision import Decision
+from engine.session.garbage import no_collections
 from engine.text import printable
 
 
@@ -60,7 +61,8 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
     _mind_dry_definition(parsed.name, folder)
     if not parsed.dry_run and file_of(parsed.name, folder):
         load_for_good("engine.session.live", "sqlalchemy.dialects.sqlite")
-    definition = load(parsed.name, folder)
+    with no_collections():
+        definition = load(parsed.name, folder)
     dry = parsed.dry_run or definition.dry_run
     console = setup(
         log_file=None if dry else paths.home / "logs" / f"{definition.name}.log",

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from engine import RetryAfter, Step, Workflow
-from engine.model import AlertStatus, AttemptOutcome, RunStatus, StepStatus
+from engine.alert import AlertStatus
+from engine.model import AttemptOutcome, RunStatus, StepStatus
 from store.database import open_writer
 from store.new_run import ITSELF, Marked, TakenOver
 from store.views import VIEWS

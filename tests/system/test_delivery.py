@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from engine.alert import AlertRow
 from engine.alerts import channels, delivery
 from engine.alerts.delivery import DeliveryResult
 from engine.clock import SystemClock
 from engine.errors import StoreBusy
-from engine.model import AlertRow
 from tests.system.alert_servers import (
     OK,
     answer,
