@@ -8,7 +8,8 @@ Whose fault it is decides the class and with it the exit code: the user's defini
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from engine.records import record
 
 FAULTS_TOLD_MAX = 20  # in one message
 
@@ -44,7 +45,7 @@ class UsageError(EngineError):
     exit_code = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fault:
     """One thing that is wrong in a definition: a sentence, a hint, and where it stands.
 

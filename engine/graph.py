@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import overload
 
 from engine.errors import FAULTS_TOLD_MAX, CycleError, DefinitionError, Fault
 from engine.naming import did_you_mean
+from engine.records import record
 
 _UNFIT_HINT = "every name in depends_on must be a step of this workflow, and every name unique"
 _GUESSES_NAMES_MAX = 100_000  # looked at for all guesses in one graph
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Edges(Sequence[tuple[int, ...]]):
     """The neighbours of each step, ascending: those of step `i` are `row[ends[i]:ends[i + 1]]`.
 
@@ -74,7 +74,7 @@ class Edges(Sequence[tuple[int, ...]]):
 NO_EDGES = Edges.of(())
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Graph:
     """An acyclic graph, compiled.
 
@@ -88,20 +88,26 @@ class Graph:
     order: Sequence[int]
     generations: Sequence[int]
 
-    def remaining(self) -> list[int]:
-        """Longest path from each step to an end, in steps, itself included."""
-        longest = [1] * len(self.names)
+    def remaining(self, weights: Sequence[int] = ()) -> list[int]:
+        """Longest path from each step to an end, itself included: in `weights`, else in steps."""
+        longest = list(weights) or [1] * len(self.names)
         row, ends, find = self.downstreams.row, self.downstreams.ends, longest.__getitem__
         for step in reversed(self.order):
             downs = row[ends[step] : ends[step + 1]]
             if downs:
-                longest[step] = 1 + max(map(find, downs))
+                longest[step] += max(map(find, downs))
         return longest
 
-    def ranked(self) -> list[int]:
-        """Steps, the most urgent first: longest remaining path, then declaration order."""
+    def ranked(self, weights: Sequence[int] = ()) -> list[int]:
+        """Steps, the most urgent first, which have the longest remaining path.
+
+        That is in `weights`; of equal ones in steps, then in declaration order.
+        """
+        count = len(self.names)
+        # A step more on the path never outweighs a weight: no path has more than `count`.
+        longest = self.remaining([weight * (count + 1) + 1 for weight in weights])
         # Reversed, the sort still leaves steps of equal paths as they were declared.
-        return sorted(range(len(self.names)), key=self.remaining().__getitem__, reverse=True)
+        return sorted(range(count), key=longest.__getitem__, reverse=True)
 
 
 def build(names: Sequence[str], depends_on: Sequence[Collection[str]]) -> Graph:

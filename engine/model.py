@@ -15,6 +15,7 @@ from engine.durations import Duration, parse_duration
 from engine.errors import DefinitionError
 from engine.graph import Graph, build
 from engine.naming import check_name
+from engine.records import record
 
 # -- statuses -------------------------------------------------------------------------------------
 
@@ -63,6 +64,13 @@ class TriggerRule(StrEnum):
     NONE_FAILED = "none_failed"
     ALL_DONE = "all_done"
     ONE_FAILED = "one_failed"
+
+
+class Order(StrEnum):
+    """Which of the ready steps start first."""
+
+    LONGEST_PATH = "longest_path"  # that with the longest remaining path
+    FIFO = "fifo"  # that which became ready first
 
 
 class OnOverrun(StrEnum):
@@ -346,6 +354,7 @@ class Definition:
     overlap: str = "workflow"
     resume_within_s: float = RESUME_WITHIN_S
     alert_on: str = "always"
+    order: str = Order.LONGEST_PATH
     dry_run: bool = False
     description: str = ""
     source: Path | None = None
@@ -357,10 +366,10 @@ class Definition:
             object.__setattr__(self, "graph", graph_of(self.steps))
 
 
-# -- what an attempt produces, what an alert tells ----------------------------------------------
+# -- what an attempt produces ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Encoded:
     """A context value as it is stored: `codec` names how `data` reads, `sha256` guards it."""
 
@@ -369,7 +378,7 @@ class Encoded:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutputFile:
     """A file a step wrote: `temporary` is renamed to `target` once the success is committed."""
 
@@ -379,12 +388,5 @@ class OutputFile:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class AlertRow:
-    """One alert for one channel (`slack` or `email`); `payload` is a run report's dict."""
-
-    id: int
-    channel: str
-    payload: dict[str, Any]
-    tries: int
-    repeat: bool = False
+Usual = tuple[float, int]
+"""How long a step usually takes: the median in seconds of its last successes, and how many."""

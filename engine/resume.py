@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import NamedTuple
 
 from engine.model import DONE_STEP, StepStatus
+from engine.records import record
 
 MARKED = "marked as done"
 NOT_CHOSEN = "not chosen"
 LOST_MAX = 3  # attempts lost with their engine in a row, before the step is held responsible
 
 
-@dataclass(slots=True)
-class Past:
+class Past(NamedTuple):
     """A step as the run before left it; see `store.history.PastStep`.
 
     `own_skip` tells a skip by its own condition or `Skip` from one that its upstreams caused,
@@ -48,8 +48,7 @@ class Fresh(NamedTuple):
     depends_on: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """What becomes of a step, and `why`: `what` is reuse, redo, new, or marked as done.
 
     Of a run of chosen steps it is run, keep, or not chosen; then `counts_as` is what the steps
@@ -73,7 +72,7 @@ class Choice:
     failed_above: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rules:
     """How to judge: `file_matches(target, sha256)`, how parts differ, what must be redone.
 
@@ -110,8 +109,13 @@ def choose(
     for position in order:
         step = steps[position]
         old = past.get(step.name)
-        above = next((anew[up] for up in step.upstreams if anew[up]), None)
-        forced[position] = step.name == rules.forced or any(forced[up] for up in step.upstreams)
+        above = None
+        for up in step.upstreams:
+            if anew[up]:
+                above = anew[up]
+                break
+        if rules.forced is not None:
+            forced[position] = step.name == rules.forced or any(forced[up] for up in step.upstreams)
         if step.name in rules.marked:
             choice = mark(rules.marked[step.name])
             above = f"'{step.name}' is marked as done"
@@ -145,19 +149,13 @@ def _choose_one(step: Fresh, old: Past, again: str | None, rules: Rules) -> Choi
             note=old.note,
             source_run=source,
         )
-    return _reused(done_in(old, source), source, old.key_run)
+    return _reuse(done_in(old, source), source, old.key_run)
 
 
-@lru_cache(maxsize=64)
-def _reused(done: str, source: int, key_run: int) -> Choice:
-    """Reuse a step; in a long run many share one choice, which takes time and memory to make."""
+@lru_cache(maxsize=64)  # of a hundred thousand steps that are reused nearly all are for one reason
+def _reuse(done: str, source: int, key_run: int) -> Choice:
     return Choice(
-        "reuse",
-        done,
-        status=StepStatus.CACHED,
-        note=done,
-        source_run=source,
-        key_run=key_run,
+        "reuse", done, status=StepStatus.CACHED, note=done, source_run=source, key_run=key_run
     )
 
 

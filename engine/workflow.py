@@ -16,6 +16,7 @@ from engine.model import (
     OVERLAP,
     RESUME_WITHIN_S,
     Definition,
+    Order,
     Param,
     Shell,
     Step,
@@ -33,7 +34,8 @@ class Workflow:
     `schedule` is a systemd calendar expression, `timezone` an IANA name (default: the machine's
     zone). `params` maps names to `Param`, or to a plain default. `overlap="params"` lets runs with
     other parameters run beside each other. A failed run is continued by a later `run` if its chain
-    began less than `resume_within` ago. `alert_on` is always, failure or change.
+    began less than `resume_within` ago. `alert_on` is always, failure or change. Of the ready steps
+    that with the longest remaining path starts first, with `order="fifo"` the first to be ready.
 
     Raises `DefinitionError` for anything that cannot work.
     """
@@ -49,6 +51,7 @@ class Workflow:
         overlap: str = "workflow",
         resume_within: Duration = RESUME_WITHIN_S,
         alert_on: str = "always",
+        order: str = Order.LONGEST_PATH,
         description: str = "",
     ) -> None:
         self.name = _checked_name(name)
@@ -59,6 +62,7 @@ class Workflow:
         what = f"workflow '{name}': resume_within"
         self.resume_within_s = parse_duration(what, resume_within, zero=True)
         self.alert_on = _one_of(name, "alert_on", alert_on, ALERT_ON)
+        self.order = _one_of(name, "order", order, tuple(Order))
         self.description = description
         self.params: dict[str, Param] = {
             key: check_param(key, value) for key, value in (params or {}).items()
@@ -115,6 +119,7 @@ class Workflow:
             overlap=self.overlap,
             resume_within_s=self.resume_within_s,
             alert_on=self.alert_on,
+            order=self.order,
             dry_run=self.dry_run,
             description=self.description,
             graph=ordered,

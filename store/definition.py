@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import chain, islice
 
-from store import statements
+from store import prepared
+from store.blocks import times
 from store.new_run import NewSteps
 
 _BLOCK = 128  # rows a statement
@@ -21,15 +22,15 @@ def define(cursor: sqlite3.Cursor, workflow: str, steps: NewSteps) -> int:
     found = cursor.execute("SELECT id FROM definition_rows WHERE sha256 = ?", (sha256,)).fetchone()
     if found:
         return int(found[0])
-    cursor.execute(statements.define(), (sha256, workflow))
+    cursor.execute(prepared.DEFINE, (sha256, workflow))
     definition = cursor.lastrowid
     assert definition is not None
     rows = _rows(definition, steps)
     whole = len(steps) // _BLOCK
     for _ in range(whole):
         block = chain.from_iterable(islice(rows, _BLOCK))
-        cursor.execute(statements.define_steps(_BLOCK), tuple(block))
-    cursor.executemany(statements.define_step(), rows)
+        cursor.execute(times(prepared.DEFINE_STEP, _BLOCK), tuple(block))
+    cursor.executemany(prepared.DEFINE_STEP, rows)
     return definition
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine.graph import NO_EDGES, Edges
 from engine.model import Encoded, StepStatus
+from engine.records import record
 
 ITSELF = -1  # as `backfill`: the number of the run that is being begun
 OWN_KEY = -1  # as `key_run`: the number of the run that is being begun
+TALLIED = ("ok", "failed", "skipped", "cached")  # of a run's row: what has ended as it begins
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NewSteps:
     """The steps of a definition as they are recorded; sequences are by position.
 
@@ -58,13 +59,14 @@ class Marked(NamedTuple):
     outputs: Sequence[tuple[str, Encoded]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NewRun:
     """All that is recorded when a run begins. Times in microseconds since 1970 UTC.
 
     `only_steps` is a JSON list of step names, or empty; `backfill` the run it is a part of, or
     `ITSELF`. What was decided holds for a workflow whose newest run was `after`: a later one of
-    these parameters, or of any (unless `beside`), that is on refuses it.
+    these parameters, or of any (unless `beside`), that is on refuses it. `weights` is by what its
+    ready steps are ordered: microseconds by position, or nothing.
     """
 
     workflow: str
@@ -87,3 +89,4 @@ class NewRun:
     taken_over: Sequence[TakenOver] = ()
     marked: Sequence[Marked] = ()
     context: Sequence[tuple[str, Encoded]] = ()
+    weights: Sequence[int] = ()

@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import types
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +27,13 @@ from engine.fingerprint.inspection import (
     short_hash,
 )
 from engine.model import Shell, Step, TriggerRule
+from engine.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fingerprint:
     """A step's digest and the hash of each of its parts."""
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from engine.fingerprint import Fingerprint, Fingerprints
 from engine.graph import Graph
-from engine.model import Definition, OnOverrun, TriggerRule
+from engine.model import Definition, OnOverrun, Order, TriggerRule
 from engine.plan import Plan
+from engine.records import record
 from engine.resume import Fresh
 
 THREAD_STOP_S = 0.1  # how long a thread gets to end after its limit, before it is left behind
 PROCESS_STOP_S = 2.0  # beyond its grace: KILL, and time to be reaped
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Compiled:
     """A definition with all that is derived from it."""
 
@@ -67,4 +67,5 @@ def plan_of(definition: Definition) -> Plan:
         ],
         gentle=gentle,
         on_overrun=cast("list[OnOverrun]", [step.on_overrun for step in steps]),
+        order=Order(definition.order),
     )

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine import notes, resume
 from engine.model import StepStatus
+from engine.records import record
 from engine.resume import Choice
 
 if TYPE_CHECKING:
     from store.past import PastRun
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Decision:
     """What this invocation does.
 
     `past` is the run continued, None to start anew; `nothing` says that there is nothing to do.
     `choices` is by position; `gone` names steps that the definition no longer has, `only` the steps
-    that the run is bound to.
+    that the run is bound to. `weights` is what ready steps are ordered by, see `Plan`.
     """
 
     reason: str
@@ -31,6 +31,7 @@ class Decision:
     nothing: bool = False
     unfinished: int | None = None
     only: tuple[str, ...] = ()
+    weights: Sequence[int] = ()
 
 
 def old_steps(past: PastRun | None) -> dict[str, resume.Past]:

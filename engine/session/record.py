@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from engine import params as parameters
 from engine.model import Encoded
+from engine.records import record
 from engine.resume import MARKED
 from engine.session.asked import Asked
 from engine.session.compiled import Compiled
@@ -16,7 +16,7 @@ from engine.session.environment import Environment
 from store.new_run import OWN_KEY, Marked, NewRun, NewSteps, TakenOver
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Going:
     """One invocation that really runs: the definition, what is asked of it, and where.
 
@@ -56,6 +56,7 @@ def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> 
         taken_over=_taken_over(decision, f"{MARKED} by {env.user}"),
         marked=_marked(going),
         context=[] if past else going.context,
+        weights=decision.weights,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +13,7 @@ from typing import Any
 from engine.context import INITIAL, ContextIndex, RunScope
 from engine.model import Definition, Encoded
 from engine.ports import Paths
+from engine.records import record
 from engine.reports import Surroundings, build
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
@@ -37,7 +37,7 @@ LINES_MAX = 60  # of a failed attempt's log
 NOBODY = "test"  # as user and host: a report says nothing of the machine
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Wiring:
     """One run that is to be made: what, with what, where and when."""
 
@@ -122,14 +122,15 @@ class Wiring:
 
 
 def _report(history: History, run_id: int, logs: HeldLogs) -> dict[str, Any]:
-    return build(
-        history.run(run_id),
-        history.steps(run_id),
-        history.attempts(run_id),
-        expected={},
-        logs=lambda step, number: logs.lines.get((step, number), []),
-        around=Surroundings(),
-    )
+    run = history.run(run_id)
+    with history.told(run_id) as steps:
+        return build(
+            run,
+            steps,
+            expected={},
+            logs=lambda step, number: logs.lines.get((step, number), []),
+            around=Surroundings(),
+        )
 
 
 def _step(row: Mapping[str, Any], logs: HeldLogs) -> StepOutcome:
