@@ -13,6 +13,7 @@ from engine.plan import TRANSITIONS, InvariantViolation, Plan, StepState
 from engine.trigger import Decision
 
 _S = StepStatus
+_LAST = (1 << 31) - 1  # the rank of what is not yet ready, where the first in is the first out
 _UNSTARTED = (_S.READY, _S.BACKING_OFF)  # beside those that wait for an upstream
 
 
@@ -35,15 +36,18 @@ class Board:
         self._graph = graph
         self._frontier = Frontier(graph, plan.rules)
         self._due: list[tuple[float, int]] = []  # backing off
-        self._ready: list[int] = []  # ranks: see `Graph.ranks`
+        self._ready: list[int] = []  # ranks
         self._held: set[int] = set()  # due, but an attempt left behind still runs
         self._fresh: list[int] = []  # restored, and not yet decided about
         self._ahead: set[int] = set()  # restored as ended, above which something has not
         self._counts_as: dict[int, StepStatus] = {}
         self._failed_above: set[int] = set()  # of those
         self._cleanup = False
-        self._ranks = graph.ranks(plan.weights) if plan.order is Order.LONGEST_PATH else []
-        self._arrivals = 0  # of ready steps, where the first in is the first out
+        self._is_fifo = plan.order is Order.FIFO  # ranks are then given as steps become ready
+        self._by_rank = [] if self._is_fifo else graph.ranked(plan.weights)
+        self._rank = [_LAST] * count  # the inverse
+        for rank, step in enumerate(self._by_rank):
+            self._rank[step] = rank
         self._restore(states)
 
     # -- what is ready, what is due ---------------------------------------------------------------
@@ -60,16 +64,15 @@ class Board:
 
     def pop_ready(self) -> int:
         """Give the most urgent ready step, which is about to be claimed."""
-        return self._graph.step_of(heappop(self._ready))
+        return self._by_rank[heappop(self._ready)]
 
     def make_ready(self, step: int) -> None:
         """Let a step start as soon as a worker is free."""
         self.move(step, _S.READY)
-        if self._ranks:
-            heappush(self._ready, self._ranks[step])
-        else:
-            self._arrivals += 1
-            heappush(self._ready, self._arrivals * len(self.status) + step)
+        if self._is_fifo:
+            self._rank[step] = len(self._by_rank)
+            self._by_rank.append(step)
+        heappush(self._ready, self._rank[step])
 
     def back_off(self, step: int, until: float) -> None:
         """Let a step wait for its retry."""
@@ -103,7 +106,7 @@ class Board:
         rules = self._plan.rules
         kept = {step for step, rule in enumerate(rules) if rule is TriggerRule.ALL_DONE}
         waiting = {step for step, status in enumerate(self.status) if status in _UNSTARTED}
-        self._ready = [rank for rank in self._ready if self._graph.step_of(rank) in kept]
+        self._ready = [rank for rank in self._ready if self._by_rank[rank] in kept]
         self._due = [(at, step) for at, step in self._due if step in kept]
         heapify(self._ready)
         heapify(self._due)

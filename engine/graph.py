@@ -43,21 +43,15 @@ class Graph:
             longest[step] = own[step] + after
         return longest
 
-    def ranks(self, weights: Sequence[int] = ()) -> list[int]:
-        """Give each step a number of its own, lower for the more urgent; `step_of` leads back.
+    def ranked(self, weights: Sequence[int] = ()) -> list[int]:
+        """Steps, the most urgent first: what has the longest remaining path.
 
-        Urgent is what has the longest remaining path: in `weights`, of equal ones in steps, then in
-        declaration order. Linear: nothing is sorted.
+        In `weights`; of equal paths the one of more steps, then the one declared first.
         """
         count = len(self.names)
         # A step more on the path never outweighs a weight: no path has more than `count`.
         longest = self.remaining([weight * (count + 1) + 1 for weight in weights])
-        top = max(longest, default=0)
-        return [(top - path) * count + step for step, path in enumerate(longest)]
-
-    def step_of(self, rank: int) -> int:
-        """Give the step that a rank belongs to."""
-        return rank % len(self.names)
+        return sorted(range(count), key=longest.__getitem__, reverse=True)
 
 
 def build(names: Sequence[str], depends_on: Sequence[Iterable[str]]) -> Graph:

@@ -86,15 +86,13 @@ def test_of_what_is_ready_a_cancel_leaves_what_cleans_up(order: Order) -> None:
     assert [action.step for action in last if isinstance(action, Claim)] == [8 - first]
 
 
-def test_ranks_lead_back_to_steps() -> None:
-    """Every rank is another, and knows its step."""
+def test_ranked() -> None:
+    """All steps, the most urgent first."""
     graph = graph_of("a b>a c>b d>a e")
     assert graph.remaining([5, 1, 1, 4, 9]) == [9, 2, 1, 4, 9]
-    for weights in ((), (5, 1, 1, 4, 9)):
-        ranks = graph.ranks(weights)
-        assert [graph.step_of(rank) for rank in ranks] == [0, 1, 2, 3, 4]
-    assert [graph.step_of(rank) for rank in sorted(ranks)] == [0, 4, 3, 1, 2]
-    assert graph_of("").ranks() == []
+    assert graph.ranked([5, 1, 1, 4, 9]) == [0, 4, 3, 1, 2]
+    assert graph.ranked() == [0, 1, 2, 3, 4]
+    assert graph_of("").ranked() == []
 
 
 def drawn(luck: Random) -> Recorded:
