@@ -179,7 +179,8 @@ def main() -> None:
     with sqlite3.connect(STORE) as connection:
         ok, recorded_s = connection.execute(RECORDED.get(what, RECORDED["bare"])).fetchone()
     assert ok == len(graph), f"{ok} of {len(graph)} steps are recorded as done"
-    size = sum(path.stat().st_size for path in Path().glob(f"{STORE}*"))
+    files = (STORE, STORE.with_name(f"{STORE}-wal"))
+    size = sum(path.stat().st_size for path in files if path.exists())
     told = {"seconds": seconds, "recorded_s": recorded_s, "peak_mb": peak_mb, "size_bytes": size}
     print(json.dumps(told))
 

@@ -63,7 +63,9 @@ def filled(page: str, found: dict[str, dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    found = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(FIGURES.glob("*.json"))}
+    found = {
+        path.stem: json.loads(path.read_text("utf-8")) for path in sorted(FIGURES.glob("*.json"))
+    }
     PAGE.write_text(filled(PAGE.read_text("utf-8"), found), "utf-8")
 
 

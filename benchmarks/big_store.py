@@ -27,7 +27,7 @@ from store.verify import verify
 from tests.store.filled import many_old_runs
 from tests.store.test_old_runs import LOOKS
 
-BAR = Bar("seconds", 1.0)
+BAR = Bar("ms", 1000)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +49,8 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def row(what: str, taken_s: float, longest_s: float | None = None, bars: Sequence[Bar] = ()) -> Row:
-    return Row(what, {"seconds": taken_s, "a transaction": longest_s}, bars)
+    longest_ms = None if longest_s is None else 1000 * longest_s
+    return Row(what, {"ms": 1000 * taken_s, "a transaction": longest_ms}, bars)
 
 
 def ask(look: Callable[[History], object], reader: Database) -> None:

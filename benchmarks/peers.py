@@ -83,16 +83,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--install", action="store_true", help="make them, by pip; nothing else")
 
 
-def install(folder: Path) -> None:
+def install(options: argparse.Namespace) -> None:
     """Make an environment for each peer, as their requirements exclude each other."""
     for line in (HERE / "peers.txt").read_text("utf-8").splitlines():
-        if not line.startswith("#"):
-            place = folder / line.partition("==")[0]
+        package = line.partition("==")[0]
+        if not line.startswith("#") and options.only in (None, package):
+            place = Path(options.peers).resolve() / package
             subprocess.run([sys.executable, "-m", "venv", place], check=True)
-            subprocess.run(
-                [place / "bin" / "python", "-m", "pip", "install", "-q", line], check=True
-            )
-            print(f"{line} in {place}")
+            pip = [str(place / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+            subprocess.run([*pip, "install", "--quiet", line], check=True)
+            print(f"{line} is in '{place}'", flush=True)
 
 
 def run_peer(peer: Peer, graph: dict[str, list[str]], options: argparse.Namespace) -> float:
@@ -131,7 +131,7 @@ def in_turn(peer: Peer, shape: str, steps: int, options: argparse.Namespace) -> 
 
 def rows(options: argparse.Namespace) -> Iterator[Row]:
     if options.install:
-        install(options.peers)
+        install(options)
         return
     for peer in PEERS:
         if options.only in (None, peer.package):

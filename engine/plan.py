@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from engine.graph import Graph
 from engine.model import OnOverrun, Order, StepStatus, TriggerRule
+from engine.records import record
 
 _S = StepStatus
 
@@ -30,7 +31,7 @@ class InvariantViolation(AssertionError):
     """A bug of ours: the core was driven into a state that its own table forbids."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """What the core needs to know of a definition, compiled; sequences are by position.
 

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
-from engine import graph
 from engine.conditions import Condition
 from engine.durations import Duration, parse_duration
 from engine.errors import DefinitionError
+from engine.graph import Graph
 from engine.model import (
     ALERT_ON,
     OVERLAP,
@@ -20,6 +20,7 @@ from engine.model import (
     Param,
     Shell,
     Step,
+    graph_of,
 )
 from engine.naming import BACKFILL_SUFFIX, check_name
 from engine.params import check_param
@@ -103,7 +104,7 @@ class Workflow:
                 f"workflow '{self.name}' has no steps", hint="add at least one: .add(Step(…))"
             )
         try:
-            ordered = graph.build([s.name for s in self.steps], [s.depends_on for s in self.steps])
+            ordered = graph_of(self.steps)
             steps = self._tied(ordered)
             self._check_shells()
         except DefinitionError as error:
@@ -121,9 +122,10 @@ class Workflow:
             order=self.order,
             dry_run=self.dry_run,
             description=self.description,
+            graph=ordered,
         )
 
-    def _tied(self, ordered: graph.Graph) -> tuple[Step, ...]:
+    def _tied(self, ordered: Graph) -> tuple[Step, ...]:
         if not any(isinstance(step.when, Condition) for step in self.steps):
             return tuple(self.steps)
         from engine.workflow_conditions import tie

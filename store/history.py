@@ -6,7 +6,8 @@ engine is dead is *shown* as that will be recorded, which only a writing command
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from engine.errors import StoreError, UsageError
@@ -16,6 +17,7 @@ from store.connection import Database
 from store.past import PastRun, read_past
 from store.readback import ValueFaults
 from store.reconcile import ASKED_BY, ENGINE_DIED, Found
+from store.step_runs import StepRun, as_left, step_runs
 from store.usual import usual_durations
 
 Row = dict[str, Any]
@@ -136,15 +138,25 @@ class History:
 
     # -- steps ------------------------------------------------------------------------------------
 
+    @contextmanager
+    def told(
+        self, run_id: int, positions: Sequence[int] | None = None
+    ) -> Iterator[Iterator[StepRun]]:
+        """Steps in declaration order, as they are read; those of a dead engine as it left them."""
+        is_dead = any(row["status"] == "running" for row in self._status(run_id)) and bool(
+            self.run(run_id).get("dead")
+        )
+        with self._database.read() as cursor:
+            found = step_runs(cursor, run_id, positions)
+            yield map(as_left, found) if is_dead else found
+
+    def _status(self, run_id: int) -> list[Row]:
+        return self._rows("SELECT status FROM run_rows WHERE id = ?", [run_id])
+
     def steps(self, run_id: int) -> list[Row]:
-        """Steps in declaration order; those of a dead engine are shown as it left them."""
-        rows = self._rows("SELECT * FROM step_runs WHERE run_id = ? ORDER BY position", [run_id])
-        if any(row["status"] in ("running", "waiting", "backing_off") for row in rows):
-            dead = self.run(run_id).get("dead", False)
-            if dead:
-                for row in rows:
-                    _tell_dead_step(row)
-        return rows
+        """As `told`, with the columns of `step_runs`."""
+        with self.told(run_id) as found:
+            return [step.row(run_id) for step in found]
 
     def attempts(self, run_id: int) -> list[Row]:
         """Attempts of a run, by step in declaration order, then number."""
@@ -258,8 +270,7 @@ ORDER BY a.position, a.number""",
         with self._database.read() as cursor:
             past, owner = read_past(cursor, run_id)
         if past.status == "running" and not locks.alive(self._database.path, run_id, owner):
-            statuses = [row["status"] for row in self.steps(run_id)]
-            return past.as_of_dead(self.run(run_id)["status"], statuses)
+            return past.as_of_dead(self.run(run_id)["status"])
         return past
 
     def value_faults(self) -> ValueFaults:
@@ -310,13 +321,3 @@ ORDER BY a.position, a.number""",
 def _bindable(text: str) -> str:
     """Give text that SQLite takes, whatever bytes came in from a terminal."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _tell_dead_step(row: Row) -> None:
-    if row["status"] == "running":
-        row["status"], row["note"] = "interrupted", "its engine died"
-    elif row["status"] == "backing_off":
-        row["status"], row["note"] = "interrupted", "its engine died before the retry"
-    elif row["status"] == "waiting":
-        row["status"], row["note"] = "cancelled", "not started"
-    row["next_attempt_at"] = None

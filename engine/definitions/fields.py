@@ -6,7 +6,6 @@ Reading, messages, the JSON Schema and the table in the documents are made from 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +14,7 @@ from engine.definitions.forms import Asked, Form
 from engine.definitions.nodes import Kind, Node
 from engine.model import ALERT_ON, OVERLAP, RETRIES_MAX, OnOverrun, Order, TriggerRule
 from engine.param_values import TYPE_NAMES
+from engine.records import record
 
 
 class Body(StrEnum):
@@ -25,7 +25,7 @@ class Body(StrEnum):
     COMMAND = "command"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Field:
     """One key: what its value may be, and what it means."""
 
@@ -36,7 +36,7 @@ class Field:
     body: Body = Body.ANY
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Table:
     """The keys of one kind of mapping; `elsewhere` has what other tools call them."""
 

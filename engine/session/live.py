@@ -15,6 +15,7 @@ from engine.session.again import resume_command
 from engine.session.decide import decide
 from engine.session.decision import Decision
 from engine.session.drive import Drive
+from engine.session.garbage import no_collections
 from engine.session.overlap import already_running, lock_name, running_now
 from engine.session.preview import plan_rows, preview_rows
 from engine.session.reconciling import reconcile_all
@@ -107,7 +108,8 @@ class LiveRun:
         after = history.last_number(self._name)
         if running_now(history, self._name, self._params(database), beside=self._beside):
             return self._overlapping(database)  # under another lock
-        decision = self._decide(history)
+        with no_collections():
+            decision = self._decide(history)
         if decision.nothing:
             return self._nothing(database, history, decision)
         if not env.inbox.empty():
@@ -115,7 +117,8 @@ class LiveRun:
         self._announce(history, decision)
         channels = self._channels(history)
         try:
-            run_id = self._begin(database, lock, decision, after)
+            with no_collections():
+                run_id = self._begin(database, lock, decision, after)
         except AlreadyRunning:
             return self._overlapping(database)
         try:
@@ -128,8 +131,9 @@ class LiveRun:
             if isinstance(error, Exception):
                 self._tell(database, error, channels, recorded=recorded)
             raise
-        report = reporting.build_report(history, run_id, env, threads_left=left)
-        reporting.write_report(report, env)
+        with no_collections():
+            report = reporting.build_report(history, run_id, env, threads_left=left)
+            reporting.write_report(report, env)
         failpoint("report-written")
         logger.log(
             logging.INFO if end.status is RunStatus.OK else logging.ERROR,

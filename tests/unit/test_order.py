@@ -86,11 +86,12 @@ def test_of_what_is_ready_a_cancel_leaves_what_cleans_up(order: Order) -> None:
     assert [action.step for action in last if isinstance(action, Claim)] == [8 - first]
 
 
-def test_ranked() -> None:
-    """All steps, the most urgent first."""
+def test_the_longest_remaining_path_ranks_first() -> None:
+    """By weight; equal weights go by steps, and then as declared."""
     graph = graph_of("a b>a c>b d>a e")
     assert graph.remaining([5, 1, 1, 4, 9]) == [9, 2, 1, 4, 9]
     assert graph.ranked([5, 1, 1, 4, 9]) == [0, 4, 3, 1, 2]
+    assert graph.remaining() == [3, 2, 1, 1, 1]
     assert graph.ranked() == [0, 1, 2, 3, 4]
     assert graph_of("").ranked() == []
 
