@@ -1,89 +1,53 @@
-"""What is there when a run begins is left alone by collections until its end."""
+"""Garbage is not looked for where much is made that stays."""
 
 from __future__ import annotations
 
 import gc
-import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from engine.garbage import MANY_STEPS, _Collector, left_alone
+from engine.session.garbage import no_collections
 
 
 @pytest.fixture(autouse=True)
-def _thawed() -> Iterator[None]:
-    assert gc.get_freeze_count() == 0
+def _collecting() -> Iterator[None]:
+    gc.enable()
     yield
-    gc.unfreeze()
+    gc.enable()
 
 
-class Ring:
-    """Garbage, once nobody has it: it holds itself."""
-
-    def __init__(self) -> None:
-        """Close the ring."""
-        self.itself = self
-
-
-def test_runs_at_once_share_it() -> None:
-    """All is collected again when the last of them has ended."""
-    with left_alone():
-        with left_alone():
-            assert gc.get_freeze_count() > 1000
-        assert gc.get_freeze_count() > 1000
-    assert gc.get_freeze_count() == 0
-
-
-def test_what_a_run_makes_is_collected() -> None:
-    """Only what was there before is kept, until the end."""
-    before = Ring()
-    seen = weakref.ref(before)
-    with left_alone():
-        made = Ring()
-        seen_made = weakref.ref(made)
-        del before, made
-        gc.collect()
-        assert seen_made() is None
-        assert seen() is not None
-    gc.collect()
-    assert seen() is None
-
-
-def test_what_a_program_has_frozen_stays_so() -> None:
-    """Thawing ours would thaw it."""
-    gc.freeze()
-    frozen = gc.get_freeze_count()
-    with left_alone():
-        assert gc.get_freeze_count() == frozen
-    assert gc.get_freeze_count() == frozen
-
-
-def test_a_run_that_fails_thaws_too() -> None:
-    """Whatever ends it."""
-    with pytest.raises(KeyboardInterrupt), left_alone():
-        raise KeyboardInterrupt
-    assert gc.get_freeze_count() == 0
-
-
-def test_the_modules_of_a_command_stay_frozen_for_a_few_steps() -> None:
-    """A run of many steps is worth it to leave those alone, too, and thaws all at its end."""
-    collector = _Collector()
-    collector.of_a_command()
-    assert not gc.isenabled()
-    collector.for_good()
+def test_collections_come_back_as_they_were() -> None:
+    """Also from within others, and after an error; where they were off, they stay off."""
+    with no_collections():
+        with no_collections():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
     assert gc.isenabled()
-    modules = gc.get_freeze_count()
-    made = [Ring() for _ in range(100)]
-    with collector.left_alone(MANY_STEPS - 1):
-        assert gc.get_freeze_count() == modules
-    assert gc.get_freeze_count() == modules
-    with collector.left_alone(MANY_STEPS):
-        assert gc.get_freeze_count() >= modules + len(made)
+    with pytest.raises(KeyError), no_collections():
+        raise KeyError
+    assert gc.isenabled()
+    gc.disable()
+    with no_collections():
+        pass
+    assert not gc.isenabled()
+
+
+def test_what_was_made_is_old() -> None:
+    """So that the next collection of what is young does not look at it."""
+    with no_collections():
+        made = [[number] for number in range(10)]
+    assert any(one is made for one in gc.get_objects(generation=2))
     assert gc.get_freeze_count() == 0
 
 
-def test_only_a_command_freezes_for_good() -> None:
-    """A program that calls one has a collector of its own."""
-    _Collector().for_good()
-    assert gc.get_freeze_count() == 0
+def test_what_others_have_frozen_stays_so() -> None:
+    """A program that froze its objects, to fork, has them frozen afterwards."""
+    gc.freeze()
+    try:
+        count = gc.get_freeze_count()
+        with no_collections():
+            pass
+        assert gc.get_freeze_count() >= count > 0
+    finally:
+        gc.unfreeze()
