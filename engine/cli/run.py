@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from engine import garbage
 from engine.cli import project
 from engine.cli.console import (
     Console,
@@ -33,7 +34,6 @@ from engine.reports import json_text, terminal
 from engine.secrets import Secrets
 from engine.session import Environment, RunRequest, run_workflow
 from engine.session.decision import Decision
-from engine.session.garbage import no_collections
 from engine.text import printable
 
 
@@ -61,7 +61,7 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
     _mind_dry_definition(parsed.name, folder)
     if not parsed.dry_run and file_of(parsed.name, folder):
         load_for_good("engine.session.live", "sqlalchemy.dialects.sqlite")
-    with no_collections():
+    with garbage.put_off():
         definition = load(parsed.name, folder)
     dry = parsed.dry_run or definition.dry_run
     console = setup(

@@ -18,7 +18,6 @@ from engine.session.asked import Asked, resolve_request
 from engine.session.compiled import Compiled, compile_definition
 from engine.session.decide import decide
 from engine.session.environment import Environment
-from engine.session.garbage import no_collections
 from engine.session.preview import dry_report, plan_rows
 from engine.session.request import RunRequest
 
@@ -55,13 +54,13 @@ def run_workflow(
 
     Raises `UsageError`, `StoreError` or `AlreadyRunning` as the command's exit codes say.
     """
-    with no_collections():
+    with garbage.put_off():
         compiled = compile_definition(definition, environment.paths.root)
     asked, encoded = resolve_request(definition, request, environment.clock, environment.secrets)
     dry = definition.dry_run if request.dry_run is None else request.dry_run or definition.dry_run
     if dry:
         return look(environment, lambda history: _planned(compiled, asked, history))
-    with no_collections():
+    with garbage.put_off():
         from engine.session.live import LiveRun
         from engine.session.record import Going
 

@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from typing import Any
 
+from engine import garbage
 from engine.errors import AlreadyRunning, EngineError, StoreFull
 from engine.failpoints import failpoint
 from engine.model import RunStatus
@@ -15,7 +16,6 @@ from engine.session.again import resume_command
 from engine.session.decide import decide
 from engine.session.decision import Decision
 from engine.session.drive import Drive
-from engine.session.garbage import no_collections
 from engine.session.overlap import already_running, lock_name, running_now
 from engine.session.preview import plan_rows, preview_rows
 from engine.session.reconciling import reconcile_all
@@ -108,7 +108,7 @@ class LiveRun:
         after = history.last_number(self._name)
         if running_now(history, self._name, self._params(database), beside=self._beside):
             return self._overlapping(database)  # under another lock
-        with no_collections():
+        with garbage.put_off():
             decision = self._decide(history)
             if decision.nothing:
                 return self._nothing(database, history, decision)
@@ -130,7 +130,7 @@ class LiveRun:
             if isinstance(error, Exception):
                 self._tell(database, error, channels, recorded=recorded)
             raise
-        with no_collections():
+        with garbage.put_off():
             report = reporting.build_report(history, run_id, env, threads_left=left)
             reporting.write_report(report, env)
         failpoint("report-written")
