@@ -111,7 +111,7 @@ class Graph:
 
 
 def build(names: Sequence[str], depends_on: Sequence[Collection[str]]) -> Graph:
-    """Compile and validate a graph given as parallel sequences.
+    """Compile and validate a graph given as parallel sequences; a step names no other twice.
 
     Raises `DefinitionError` naming every duplicate name and unknown dependency in one go, and
     `CycleError` with a closed path of real edges.
@@ -125,7 +125,7 @@ def build(names: Sequence[str], depends_on: Sequence[Collection[str]]) -> Graph:
     try:
         for wanted in depends_on:
             if len(wanted) > 1:
-                row += sorted({*map(find, wanted)})
+                row += sorted(map(find, wanted))
             else:
                 row += map(find, wanted)
             ends.append(len(row))
@@ -242,5 +242,5 @@ def order_steps(steps: Mapping[str, object]) -> list[str]:
             raise DefinitionError(
                 f"step '{name}': depends_on is the text {wanted!r}", hint=f"write [{wanted!r}]"
             )
-    graph = build(list(steps), [tuple(wanted) for wanted in depends_on])  # type: ignore[arg-type]
+    graph = build(list(steps), [tuple(dict.fromkeys(wanted)) for wanted in depends_on])  # type: ignore[call-overload]
     return [graph.names[step] for step in graph.order]
