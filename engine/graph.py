@@ -14,11 +14,10 @@ from itertools import accumulate, pairwise
 from typing import overload
 
 from engine.errors import FAULTS_TOLD_MAX, CycleError, DefinitionError, Fault
-from engine.naming import did_you_mean
+from engine.naming import GUESSED_AMONG_MAX, did_you_mean
 from engine.records import record
 
 _UNFIT_HINT = "every name in depends_on must be a step of this workflow, and every name unique"
-_GUESSES_NAMES_MAX = 100_000  # looked at for all guesses in one graph
 
 
 @record
@@ -215,7 +214,7 @@ def _unfit(
         if name in seen:
             faults.append(f"two steps are named '{name}'")
         seen.add(name)
-    guesses = min(FAULTS_TOLD_MAX, _GUESSES_NAMES_MAX // len(names))  # 6 µs for each name
+    guesses = min(FAULTS_TOLD_MAX, GUESSED_AMONG_MAX // len(names))
     for name, wanted in zip(names, depends_on, strict=True):
         for other in dict.fromkeys(wanted):
             if other not in position:

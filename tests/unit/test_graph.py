@@ -19,6 +19,7 @@ from engine.errors import CycleError, DefinitionError
 from engine.graph import Graph, build, order_steps
 from engine.model import Step
 from engine.model import graph_of as graph_of_steps
+from engine.naming import did_you_mean
 from tests.builders import graph_of, steps
 from tests.checker import ancestors
 
@@ -223,6 +224,8 @@ def test_among_very_many_names_none_is_guessed() -> None:
     with pytest.raises(DefinitionError) as caught:
         build(names, [["stepp1"], *[()] * 100_000])
     assert str(caught.value) == "step 'step0' depends on unknown step 'stepp1'"
+    assert did_you_mean("stepp1", names) == ""
+    assert did_you_mean("STEP1", names) == "did you mean 'step1'?"
 
 
 def test_a_text_is_no_list_of_names() -> None:
