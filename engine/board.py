@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
 from engine import notes
 from engine.events import Action, EndStep
 from engine.frontier import Frontier
-from engine.model import ENDED_STEP, StepStatus, TriggerRule
+from engine.model import ENDED_STEP, Order, StepStatus, TriggerRule
 from engine.plan import TRANSITIONS, InvariantViolation, Plan, StepState
 from engine.trigger import Decision
 
@@ -20,7 +21,7 @@ class Board:
     """The steps of one run, by position; a step's end is told to those downstream of it.
 
     `open` counts the steps that have not ended, `used` the attempts of each one's budget that are
-    spent, earlier runs of the chain included.
+    spent, earlier runs of the chain included; of ready steps the one of lowest `ranks` goes first.
     """
 
     def __init__(self, plan: Plan, states: Iterable[StepState]) -> None:
@@ -35,37 +36,71 @@ class Board:
         self._graph = graph
         self._frontier = Frontier(graph, plan.rules)
         self._due: list[tuple[float, int]] = []  # backing off
-        self._ready: list[int] = []  # ranks
+        self._ready: list[int] = []  # ranks: see `Graph.ranks`
         self._held: set[int] = set()  # due, but an attempt left behind still runs
         self._fresh: list[int] = []  # restored, and not yet decided about
         self._ahead: set[int] = set()  # restored as ended, above which something has not
         self._counts_as: dict[int, StepStatus] = {}
         self._failed_above: set[int] = set()  # of those
         self._cleanup = False
-        self._by_rank = graph.ranked()
-        self._rank = sorted(range(count), key=self._by_rank.__getitem__)  # the inverse
+        # Of the ready steps the lowest rank goes first. First in, first out, ranks are given as
+        # steps become ready; else they are there from the start.
+        self._is_fifo = plan.order is Order.FIFO
+        self._by_rank = array("i", () if self._is_fifo else graph.ranked(plan.weights))
+        self.ranks = array("i", [0]) * count
+        for rank, step in enumerate(self._by_rank):
+            self.ranks[step] = rank
+        self._after: dict[int, int] = {}  # the lowest rank of the steps below one
         self._restore(states)
 
     # -- what is ready, what is due ---------------------------------------------------------------
-
-    @property
-    def has_ready(self) -> bool:
-        """Whether a step is ready."""
-        return bool(self._ready)
 
     @property
     def next_due(self) -> float | None:
         """When the next retry is due; None if none is waited for."""
         return self._due[0][0] if self._due else None
 
-    def pop_ready(self) -> int:
-        """Give the most urgent ready step, which is about to be claimed."""
-        return self._by_rank[heappop(self._ready)]
+    def ready(self) -> int:
+        """Count the ready steps."""
+        return len(self._ready)
+
+    def claim(self) -> tuple[int, int]:
+        """Give the most urgent ready step, which runs from now on, and its attempt's number."""
+        step = self._by_rank[heappop(self._ready)]
+        self.move(step, _S.RUNNING)
+        number = self.numbers[step] = self.numbers[step] + 1
+        return step, number
+
+    def next_rank(self) -> int:
+        """Tell the rank of the most urgent ready step; there must be one."""
+        return self._ready[0]
+
+    def stays_next(self, live: Iterable[int]) -> bool:
+        """Whether the most urgent ready step will be that, whichever of the live ones end.
+
+        What is after a step has a shorter path to go, and what is after that a shorter one still,
+        so that only the steps right below need a look.
+        """
+        if self._is_fifo:
+            return True
+        if self._due or self._held:
+            return False
+        rank = self._ready[0]
+        return all(self._first_after(step) > rank for step in live)
+
+    def _first_after(self, step: int) -> int:
+        if step not in self._after:
+            below = [self.ranks[down] for down in self._graph.downstreams[step]]
+            self._after[step] = min(below, default=len(self.ranks))
+        return self._after[step]
 
     def make_ready(self, step: int) -> None:
         """Let a step start as soon as a worker is free."""
         self.move(step, _S.READY)
-        heappush(self._ready, self._rank[step])
+        if self._is_fifo:
+            self.ranks[step] = len(self._by_rank)
+            self._by_rank.append(step)
+        heappush(self._ready, self.ranks[step])
 
     def back_off(self, step: int, until: float) -> None:
         """Let a step wait for its retry."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from engine.ancestry import INITIAL, ContextIndex
 from engine.errors import ContextKeyError, SecretError, SupersededError, ValueNotStorable
 from engine.outputs import Outputs
+from engine.records import record
 
 if TYPE_CHECKING:
     import logging
@@ -36,7 +36,7 @@ class _Missing:
 _MISSING: Final = _Missing()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Codec:
     """How values become bytes and back.
 
@@ -48,7 +48,7 @@ class Codec:
     decode: Callable[[Encoded], Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunScope:
     """What all contexts of one run share; `params` should be a `MappingProxyType`.
 
@@ -89,19 +89,31 @@ class StepContext(MutableMapping[str, Any]):
     is not a write. Writes can be read back at once by this attempt, by others after its success.
     """
 
+    # Those of most attempts to their end: of a no-op step, each line in `__init__` is a hundredth.
+    _outputs: Outputs | None = None
+    _logger: logging.Logger | None = None
+    _closed = ""
+
     def __init__(
-        self, scope: RunScope, step: int, attempt: int, *, idempotency_key: str, log: logging.Logger
+        self,
+        scope: RunScope,
+        step: int,
+        attempt: int,
+        *,
+        key_run: int,
+        log: Callable[[], logging.Logger],
     ) -> None:
-        """Open the context of attempt `attempt` of the step at position `step`."""
+        """Open the context of attempt `attempt` of the step at position `step`.
+
+        `key_run` is the run in its idempotency key; `log` makes its log when that is first used.
+        """
         self._scope = scope
         self._step = step
         self._read: dict[str, Any] = {}
         self._writes: dict[str, Encoded] = {}
-        self._outputs: Outputs | None = None
-        self._closed = ""
+        self._key_run = key_run
+        self._log = log
         self.attempt = attempt
-        self.idempotency_key = idempotency_key
-        self.log = log
 
     def __repr__(self) -> str:
         """Name the attempt, never the values."""
@@ -116,6 +128,18 @@ class StepContext(MutableMapping[str, Any]):
     def step(self) -> str:
         """The step's name."""
         return self._scope.index.names[self._step]
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt and continuation, for outside systems."""
+        return f"{self._key_run}/{self.step}"
+
+    @property
+    def log(self) -> logging.Logger:
+        """The attempt's logger."""
+        if self._logger is None:
+            self._logger = self._log()
+        return self._logger
 
     @property
     def workflow(self) -> str:
@@ -305,7 +329,7 @@ class StepContext(MutableMapping[str, Any]):
 
     def writes(self) -> tuple[tuple[str, Encoded], ...]:
         """Give all writes, in the order of their first writing."""
-        return tuple(self._writes.items())
+        return tuple(self._writes.items()) if self._writes else ()
 
     def files(self) -> tuple[OutputFile, ...]:
         """Give the output files that are ready to be published."""

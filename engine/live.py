@@ -17,19 +17,25 @@ def halted_s(halts: Iterable[EngineHalted], since: float) -> float:
 
 
 class Live:
-    """A claimed attempt; `started_at` is None while it may still be queued."""
+    """A claimed attempt; `started_at` is None while it may still be queued.
 
-    __slots__ = ("asked", "begun", "known", "late", "number", "started_at", "stop_by")
+    A start that is given with the claim is assumed until the worker tells its own.
+    """
+
+    begun = False  # the worker has told its start
+    asked = ""  # why it was asked to stop, or nothing
+    late = False  # asked because its own time was up, not because the run is stopped
+    stop_by: float | None = None
 
     def __init__(self, number: int, started_at: float | None) -> None:
-        """Start as claimed; a start that is given is assumed until the worker tells its own."""
+        """Start as claimed."""
         self.number = number
         self.started_at = started_at
-        self.known = started_at is not None
-        self.begun = False  # the worker has told its start
-        self.asked = ""  # why it was asked to stop, or nothing
-        self.late = False  # asked because its own time was up, not because the run is stopped
-        self.stop_by: float | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether it has surely begun."""
+        return self.started_at is not None
 
 
 class LiveAttempts:
@@ -62,7 +68,7 @@ class LiveAttempts:
             self._forget(step, number)
             return None
         del self.by_step[step]
-        if not live.known:
+        if live.started_at is None:
             self.queued -= 1
         return live
 
@@ -83,11 +89,11 @@ class LiveAttempts:
         live = self.by_step.get(event.step)
         if live is None or live.number != event.number or live.begun:
             return False
+        was_known = live.known
         live.begun = True
         live.started_at = event.at
         if self._timeout_s[event.step] is not None:
             heappush(self._limits, (self._deadline(event.step, live), event.step, event.number))
-        was_known, live.known = live.known, True
         if not was_known:
             self.queued -= 1
         return not was_known

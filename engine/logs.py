@@ -12,13 +12,12 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar, Token
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple
 
-from engine.ports import AttemptLog, Clock
+from engine.ports import AttemptLog, Clock, Logs
 from engine.text import printable
 
 FILE_BYTES_MAX = 10_000_000
@@ -47,14 +46,31 @@ class LogLine(NamedTuple):
     at: datetime
 
 
-@dataclass(slots=True, eq=False)
 class AttemptScope:
-    """The attempt that runs in this thread or task."""
+    """The attempt that runs in this thread or task.
 
-    run_id: int
-    step: str
-    number: int
-    log: AttemptLog
+    Its log is opened when it is first asked for: most steps of a big graph never log.
+    """
+
+    def __init__(self, run_id: int, step: str, number: int, logs: Logs) -> None:
+        self.run_id = run_id
+        self.step = step
+        self.number = number
+        self._logs = logs
+
+    @property
+    def log(self) -> AttemptLog:
+        """The attempt's one log, whichever threads ask for it at once."""
+        log = self.__dict__.get("_log")
+        if log is None:
+            # One operation, with nothing held that an asynchronous exception could leave held.
+            log = self.__dict__.setdefault("_log", self._logs.open(self.step, self.number))
+        return log  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Close the log, if there is one."""
+        if "_log" in self.__dict__:
+            self.log.close()
 
 
 current: ContextVar[AttemptScope | None] = ContextVar("kahnban_attempt", default=None)
@@ -80,7 +96,7 @@ class _Entered:
     def __exit__(self, *_error: object) -> None:
         if self._token is not None:
             current.reset(self._token)
-        self._scope.log.close()
+        self._scope.close()
 
 
 def attempt_scope(scope: AttemptScope) -> AbstractContextManager[AttemptScope]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from engine.alert import AlertRow
 from engine.errors import ContextKeyError
 from engine.events import Action, Event
-from engine.model import AlertRow, Encoded, OutputFile
+from engine.model import Encoded, OutputFile
+from engine.records import record
 
 
 class Clock(Protocol):
@@ -39,20 +40,25 @@ class Clock(Protocol):
 
 
 class Job(NamedTuple):
-    """An attempt handed to a worker: which, and whether its start is to be reported."""
+    """An attempt handed to a worker: which, and whether its start is to be reported.
+
+    Of those that are queued the one with the lowest `rank` goes first.
+    """
 
     step: int
     number: int
     report: bool
+    rank: int = 0
 
 
 class Workers(Protocol):
     """Where attempts run. Called from the runner's thread only."""
 
     def dispatch(self, jobs: Sequence[Job]) -> None:
-        """Queue attempts, in order; each gives exactly one `AttemptFinished` or `AttemptWithdrawn`.
+        """Queue attempts, sorted by rank, among those that are queued.
 
-        A body's exceptions never come out here: they are outcomes.
+        Each gives exactly one `AttemptFinished` or `AttemptWithdrawn`. A body's exceptions never
+        come out here: they are outcomes.
         """
 
     def wait(self, timeout_s: float | None) -> list[Event]:
@@ -160,7 +166,7 @@ class Logs(Protocol):
         """Give the log of an attempt of this run."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CommandResult:
     """How a command ended: its exit code (negative: the signal), output files, JSON-line values."""
 
@@ -170,7 +176,7 @@ class CommandResult:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Paths:
     """Where a run works: project root, home (`<root>/var`), and the store's URL."""
 

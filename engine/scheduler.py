@@ -2,7 +2,8 @@
 
 `tick(now, events)` takes what happened and gives what to do, as values; the caller commits the
 actions in one transaction and only then carries them out. Same events, same actions: nothing here
-iterates an unordered set, and ties go by rank (longest remaining path, then declaration order).
+iterates an unordered set, and ready steps go by rank (longest remaining path, then declaration
+order) or, where the plan says so, first in, first out.
 
 All times are monotonic seconds given by the caller. A step is a position in the definition.
 """
@@ -37,6 +38,7 @@ from engine.stopping import Stopping
 
 _S = StepStatus
 
+FIRST_MAX = 128  # steps queued before a less urgent one: of 30 µs, they last as long as a commit
 PROBE_S = 0.25  # how long a queued claim's start may stay unknown before it is asked for
 
 
@@ -53,6 +55,7 @@ class Scheduler:
         self._board = Board(plan, states)
         self._live = LiveAttempts(plan.timeout_s, plan.gentle)
         self._stopping = Stopping(plan, self._board, self._live)
+        self._queued_to = -1  # no queued claim has a higher rank
         self._ended = False
 
     # -- what the caller sees ---------------------------------------------------------------------
@@ -61,6 +64,11 @@ class Scheduler:
     def status(self) -> list[StepStatus]:
         """Each step's status."""
         return self._board.status
+
+    @property
+    def ranks(self) -> Sequence[int]:
+        """Each step's rank, once it is ready: the lowest goes first."""
+        return self._board.ranks
 
     @property
     def ended(self) -> bool:
@@ -82,13 +90,11 @@ class Scheduler:
 
     def next_wakeup(self, now: float) -> float | None:
         """When `tick` is due even if nothing happens; None if only an event can move things."""
-        times = (
-            self._board.next_due,
-            self._live.next_limit,
-            self._stopping.grace_at,
-            now + PROBE_S if self._live.queued > 0 else None,
-        )
-        return min((at for at in times if at is not None), default=None)
+        due, limit, grace = self._board.next_due, self._live.next_limit, self._stopping.grace_at
+        probe = now + PROBE_S if self._live.queued > 0 else None
+        if due is limit is grace is probe is None:
+            return None
+        return min(at for at in (due, limit, grace, probe) if at is not None)
 
     def overran(self, now: float) -> list[tuple[int, int]]:
         """(step, number) of attempts asked to stop that are still alive past the time for it.
@@ -100,21 +106,25 @@ class Scheduler:
     def tick(self, now: float, events: Sequence[Event], *, ahead: int = 0) -> list[Action]:
         """Take what happened, give what to do.
 
-        `ahead` is how many attempts may be claimed beyond those that a worker is free for.
+        `ahead` is how many attempts may be claimed beyond those that a worker is free for. If that
+        is one for each worker, or less, they are such that nothing can become ready that would have
+        gone before them.
         """
         if self._ended:
             return []
         actions: list[Action] = []
         self._board.decide_fresh(now, actions)
         for event in events:
-            self._handle(event, now, actions)
-        for step, live in self._live.due(now):
-            live.late = True
-            self._stopping.ask(step, now, notes.timed_out(self.plan.timeout_s[step]), actions)
+            if type(event) is AttemptFinished:
+                self._finished(event, now, actions)
+            else:
+                self._handle(event, now, actions)
+        if self._live.next_limit is not None:
+            self._pass_limits(now, actions)
         self._stopping.pass_grace(now, actions)
-        self._pass_due(now, actions)
-        if self._board.has_ready:
-            self._claim(now, ahead, actions)
+        if self._board.next_due is not None:
+            self._pass_due(now, actions)
+        self._claim(now, ahead, actions)
         if not self._live.by_step and not self._board.open:
             self._ended = True
             actions.append(self._stopping.end_run(now))
@@ -142,16 +152,14 @@ class Scheduler:
                 assert_never(event)
 
     def _finished(self, event: AttemptFinished, now: float, actions: list[Action]) -> None:
-        step = event.step
-        live = self._live.take(step, event.number)
+        step, number, outcome, begun, ended, *_ = event
+        live = self._live.take(step, number)
         if live is None:
             if step not in self._live.left:
                 self._board.let_go(step)
             return
-        outcome = event.outcome
-        begun, ended = event.started_at, event.finished_at
         if outcome is AttemptOutcome.OK:
-            actions.append(EndAttempt(step, event.number, outcome, begun, ended))
+            actions.append(EndAttempt(step, number, outcome, begun, ended))
             if event.skip is not None:
                 self._board.end(step, _S.SKIPPED, event.skip, ended, actions)
             else:
@@ -163,7 +171,7 @@ class Scheduler:
             outcome = AttemptOutcome.INTERRUPTED
         elif live.late and outcome is AttemptOutcome.INTERRUPTED:
             outcome = AttemptOutcome.TIMED_OUT
-        actions.append(EndAttempt(step, event.number, outcome, begun, ended, event.error))
+        actions.append(EndAttempt(step, number, outcome, begun, ended, event.error))
         why = notes.last_line(event.error)
         failure = (outcome, event.retryable, event.delay_s, why)
         self._after_failure(step, now, failure, actions)
@@ -223,6 +231,11 @@ class Scheduler:
 
     # -- time and claims --------------------------------------------------------------------------
 
+    def _pass_limits(self, now: float, actions: list[Action]) -> None:
+        for step, live in self._live.due(now):
+            live.late = True
+            self._stopping.ask(step, now, notes.timed_out(self.plan.timeout_s[step]), actions)
+
     def _pass_due(self, now: float, actions: list[Action]) -> None:
         while (step := self._board.pop_due(now)) is not None:
             policy = self.plan.on_overrun[step]
@@ -235,16 +248,29 @@ class Scheduler:
                 self._board.end(step, _S.FAILED, note, now, actions)
 
     def _claim(self, now: float, ahead: int, actions: list[Action]) -> None:
-        board, live, timeouts = self._board, self._live.by_step, self.plan.timeout_s
-        room = self.workers + ahead - len(live)
-        while room > 0 and board.has_ready:
-            step = board.pop_ready()
-            number = board.numbers[step] = board.numbers[step] + 1
-            free = self._live.queued == 0 and len(live) < self.workers
-            if not free:
-                self._live.queued += 1
+        board, attempts, timeouts = self._board, self._live, self.plan.timeout_s
+        live = attempts.by_step
+        places = self.workers + (ahead if ahead > self.workers else 0)
+        while board.ready() and (len(live) < places or self._may_queue(ahead)):
+            free = attempts.queued == 0 and len(live) < self.workers
             started_at = now if free else None
+            if not free:
+                rank = board.next_rank()
+                self._queued_to = max(rank, self._queued_to) if attempts.queued else rank
+                attempts.queued += 1
+            step, number = board.claim()
             live[step] = Live(number, started_at)
-            board.move(step, _S.RUNNING)
             actions.append(Claim(step, number, started_at, timeouts[step] is not None))
-            room -= 1
+
+    def _may_queue(self, ahead: int) -> bool:
+        """Whether the most urgent ready step may be claimed although no place is left for it.
+
+        It may if it is to go before a queued one: were it not claimed, a worker would take that.
+        Else it may if it loses nobody's priority.
+        """
+        live, ranks, rank = self._live.by_step, self._board.ranks, self._board.next_rank()
+        if self._live.queued and rank < self._queued_to:
+            after = sum(1 for step, one in live.items() if not one.known and ranks[step] > rank)
+            if after:
+                return len(live) - after < self.workers + max(ahead, FIRST_MAX)
+        return len(live) < self.workers + ahead and self._board.stays_next(live)

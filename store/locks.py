@@ -19,11 +19,12 @@ import struct
 import threading
 import weakref
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
 from engine.errors import StoreError
+from engine.records import record
 from store import mounts
 
 _OWNER_SIZE = 480
@@ -38,7 +39,7 @@ _ACQUIRE_TRIES = 6  # a probe by another command holds the lock for microseconds
 _ACQUIRE_PAUSE_S = 0.02
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Owner:
     """A process, told apart from any other of this machine, dead or alive."""
 
@@ -162,7 +163,7 @@ class RunLock:
             self._put(_HEAD.pack(run_id, 0), _OWNER_SIZE)
         self._put(_HEAD.pack(run_id, events), _OWNER_SIZE)
 
-    def mark(self, lane: int, mark: Mark) -> None:
+    def mark(self, lane: int, mark: Mark | tuple[int, int, int, int]) -> None:
         """Record that `lane` begins an attempt. About a microsecond; a full disk is ignored.
 
         A system call would let go of the interpreter lock, which a thread gets back only after
@@ -171,11 +172,13 @@ class RunLock:
         self._put(_MARK.pack(*mark), _HEADER_SIZE + lane * _MARK.size)
 
     def _put(self, data: bytes, at: int) -> None:
-        with contextlib.suppress(OSError, ValueError):  # ValueError: released meanwhile
+        try:  # not `suppress`: it takes longer than what is in here
             if self._map is not None and at + len(data) <= _MAPPED_SIZE:
                 self._map[at : at + len(data)] = data
             else:
                 os.pwrite(self._fd, data, at)
+        except (OSError, ValueError):  # ValueError: released meanwhile
+            return
 
     def release(self) -> None:
         """Free the lock; a second call does nothing."""

@@ -143,7 +143,7 @@ class FakeWorkers:
     def dispatch(self, jobs: Sequence[Job]) -> None:
         """Queue attempts; begin those for which a lane is free."""
         self._settle(self._clock.now())  # lanes do not wait for a commit
-        self._queue.extend(jobs)
+        self._queue = deque(sorted((*self._queue, *jobs), key=lambda job: job.rank))
         self._begin_queued(self._clock.now())
 
     def wait(self, timeout_s: float | None) -> list[Event]:

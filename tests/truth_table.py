@@ -52,11 +52,10 @@ def outcome(row: Row, rule: TriggerRule) -> str:
     board = Board(compiled, states)
     actions: list[Action] = []
     board.decide_fresh(0.0, actions)
-    while board.has_ready:
-        step = board.pop_ready()
+    while board.ready():
+        step, _ = board.claim()
         if names[step] == "it":
             return "runs"
-        board.move(step, StepStatus.RUNNING)
         if row.stopped_by == "cancel":
             board.clean_up(0.0, actions)
         elif row.stopped_by == "signal":

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from engine import failpoints
+from engine import failpoints, garbage
 from engine import params as parameters
 from engine.clock import SystemClock
 from engine.model import Definition
@@ -20,6 +18,7 @@ from engine.session.asked import Asked, resolve_request
 from engine.session.compiled import Compiled, compile_definition
 from engine.session.decide import decide
 from engine.session.environment import Environment
+from engine.session.garbage import no_collections
 from engine.session.preview import dry_report, plan_rows
 from engine.session.request import RunRequest
 
@@ -56,28 +55,18 @@ def run_workflow(
 
     Raises `UsageError`, `StoreError` or `AlreadyRunning` as the command's exit codes say.
     """
-    compiled = compile_definition(definition, environment.paths.root)
+    with no_collections():
+        compiled = compile_definition(definition, environment.paths.root)
     asked, encoded = resolve_request(definition, request, environment.clock, environment.secrets)
     dry = definition.dry_run if request.dry_run is None else request.dry_run or definition.dry_run
     if dry:
         return look(environment, lambda history: _planned(compiled, asked, history))
-    with _no_collections():
+    with no_collections():
         from engine.session.live import LiveRun
         from engine.session.record import Going
 
-    return LiveRun(Going(compiled, asked, encoded, environment)).go()
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Leave garbage alone while modules are imported: they make none, and looking costs 20 ms."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
+    with garbage.left_alone():
+        return LiveRun(Going(compiled, asked, encoded, environment)).go()
 
 
 def look(

@@ -34,9 +34,9 @@ class Progress:
 
     def observe(self, actions: Sequence[Action], now: float) -> None:
         """Take a tick's actions, committed at `now`; costs nothing where nobody listens."""
-        if not logger.isEnabledFor(logging.WARNING):
-            return
         informed = logger.isEnabledFor(logging.INFO)
+        if not informed:
+            actions = _warnings(actions) if logger.isEnabledFor(logging.WARNING) else ()
         for action in actions:
             match action:
                 case Claim(step, number, started_at, _):
@@ -91,3 +91,14 @@ class Progress:
         name = self._names[step]
         extra = {"run": self._run_id, "step": name, "attempt": number}
         logger.log(level, text, name, *rest, extra=extra)
+
+
+def _warnings(actions: Sequence[Action]) -> list[Action]:
+    """Leave out what is told to those who listen to more: all of a tick, most of the time."""
+    return [
+        action
+        for action in actions
+        if type(action) is not Claim
+        and (type(action) is not EndAttempt or action.outcome is not AttemptOutcome.OK)
+        and (type(action) is not EndStep or action.status is not StepStatus.OK)
+    ]

@@ -11,7 +11,7 @@ from engine.events import AttemptFinished, AttemptStarted, Event
 from engine.model import Step
 from engine.ports import Job
 from engine.testing.clock import VirtualClock
-from engine.workers.attempt import Attempt
+from engine.workers.attempt import Attempt, this_lane
 from engine.workers.guard import AttemptStopped, Guard
 from engine.workers.toolbox import Toolbox
 
@@ -93,7 +93,7 @@ class InlineWorkers:
 
     def _run(self, job: Job) -> AttemptFinished:
         guard = InlineGuard(self._clock, self._tools.steps[job.step])
-        return Attempt(self._tools, job, self._clock.now(), guard).run()
+        return Attempt(self._tools, job, self._clock.now(), this_lane(), guard).run()
 
     def begun(self) -> list[AttemptStarted]:
         """Nothing runs while this can be asked."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext
 from threading import Lock, get_native_id
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine import backoff
 from engine.conditions import FALSE, Condition
 from engine.context import StepContext
 from engine.errors import EngineError, RetryAfter, Skip, StepTimeout
 from engine.events import AttemptFinished
-from engine.logs import AttemptScope, attempt_scope, step_logger
+from engine.logs import AttemptScope, current, step_logger
 from engine.model import AttemptOutcome, Encoded, Shell
 from engine.workers.guard import AttemptStopped, Guard
 from engine.workers.toolbox import Toolbox
@@ -27,21 +28,19 @@ if TYPE_CHECKING:
     from engine.workers.commands import ShellCommand
 
 ERROR_LENGTH_MAX = 10_000
+_OK = AttemptOutcome.OK
 
 
-class _LazyLog:
-    """`ctx.log`, made when first used: most steps of a big graph never log."""
+class Lane(NamedTuple):
+    """The thread that an attempt runs in: its native id, and that of its process."""
 
-    __slots__ = ("_attempt", "_logger")
+    thread: int
+    pid: int
 
-    def __init__(self, attempt: Attempt) -> None:
-        self._attempt = attempt
-        self._logger: Any = None
 
-    def __getattr__(self, name: str) -> Any:
-        if self._logger is None:
-            self._logger = step_logger(self._attempt.log_scope)
-        return getattr(self._logger, name)
+def this_lane() -> Lane:
+    """Give the calling thread."""
+    return Lane(get_native_id(), os.getpid())
 
 
 class Attempt:
@@ -53,6 +52,7 @@ class Attempt:
         "_ends",
         "_guard",
         "_handed_over",
+        "_lane",
         "_stop",
         "_thread",
         "_tools",
@@ -63,24 +63,27 @@ class Attempt:
     )
 
     def __init__(
-        self, tools: Toolbox, job: Job, started_at: float, guard: Guard | None = None
+        self,
+        tools: Toolbox,
+        job: Job,
+        started_at: float,
+        lane: Lane,
+        guard: Guard | None = None,
     ) -> None:
-        """Prepare an attempt; nothing runs yet."""
+        """Prepare an attempt, to be run in the calling thread, which is `lane`."""
         self.job = job
         self.started_at = started_at
-        self.step = tools.steps[job.step]
+        self.step = step = tools.steps[job.step]
         self._tools = tools
-        self._guard = guard or Guard()
-        self._thread = 0
+        self._lane = lane
+        self._guard = guard or Guard(lane.pid)
         self._stop = ""
         self._ends = Lock()  # held to tell an attempt that hands over from one that is stopped
         self._handed_over = False
         self._thread = 0
         self._command: ShellCommand | None = None
         self._context: StepContext | None = None
-        scope = tools.scope
-        log = tools.logs.open(self.step.name, job.number)
-        self.log_scope = AttemptScope(scope.run_id, self.step.name, job.number, log)
+        self.log_scope = AttemptScope(tools.scope.run_id, step.name, job.number, tools.logs)
 
     @property
     def _log(self) -> AttemptLog:
@@ -115,20 +118,22 @@ class Attempt:
 
     def run(self) -> AttemptFinished:
         """Run the step's condition and body; never raises."""
-        started_at = self.started_at
-        self._thread = get_native_id()
-        with attempt_scope(self.log_scope):
-            result, failure = self._guard.run(self._body)
+        self._thread = self._lane.thread
+        entered = current.set(self.log_scope)
+        try:
+            skip, failure = self._guard.run(self._body)
+            finished_at = self._tools.clock.now()
+            over = self.step.timeout_s is not None and self._ran_over(finished_at)
             with self._ends:
                 self._thread = 0  # what it starts from now on is another attempt's
-            finished_at = self._tools.clock.now()
-            if failure is None and (
-                self._ran_over(started_at, finished_at) or not self._hand_over()
-            ):
-                failure = AttemptStopped()
-            if failure is None:
-                return self._succeeded(started_at, finished_at, skip=result)
-            return self._failed(failure, started_at, finished_at)
+                # A stop before this has taken its files away; one after it changes nothing.
+                well = self._handed_over = failure is None and not over and not self._stop
+            if well:
+                return self._succeeded(finished_at, skip)
+            return self._failed(failure or AttemptStopped(), finished_at)
+        finally:
+            current.reset(entered)
+            self.log_scope.close()
 
     def _hand_over(self) -> bool:
         """Whether what it wrote is complete: a stop before this has taken its files away."""
@@ -136,27 +141,27 @@ class Attempt:
             self._handed_over = not self._stop
             return self._handed_over
 
+    def _logger(self) -> Any:
+        return step_logger(self.log_scope)
+
     def _body(self) -> str | None:
         """Gives the reason if the step is to be skipped."""
-        tools, step, number = self._tools, self.step, self.job.number
+        tools, step, job = self._tools, self.step, self.job
         self._context = context = StepContext(
-            tools.scope,
-            self.job.step,
-            number,
-            idempotency_key=f"{tools.key_runs[self.job.step]}/{step.name}",
-            log=_LazyLog(self),  # type: ignore[arg-type]
+            tools.scope, job.step, job.number, key_run=tools.key_runs[job.step], log=self._logger
         )
+        run = step.run
         try:
             unmet = self._unmet(context) if step.when is not None else ""
             if unmet:
                 return unmet
-            if isinstance(step.run, Shell):
-                self._run_command(step.run, context)
+            if isinstance(run, Shell):
+                self._run_command(run, context)
                 return None
-            result = step.run(context)
+            result = run(context)
         except Skip as skip:
             return self._text_of(skip) or "skipped by the step"
-        if step.retry is not None and backoff.refuses_result(step, result, number=number):
+        if step.retry is not None and backoff.refuses_result(step, result, number=job.number):
             raise backoff.ResultRefusedError
         context.set_return(result)
         return None
@@ -187,43 +192,34 @@ class Attempt:
 
     # -- the end ----------------------------------------------------------------------------------
 
-    def _ran_over(self, started_at: float, finished_at: float) -> bool:
+    def _ran_over(self, finished_at: float) -> bool:
         """Tell as the core does; a process that ended while the engine was halted is believed."""
-        limit, halts = self.step.timeout_s, self._tools.halts
+        limit, halts, started_at = self.step.timeout_s, self._tools.halts, self.started_at
         if limit is None or finished_at < started_at + limit:
             return False
         return halts is None or finished_at >= started_at + limit + halts.halted_s(started_at)
 
-    def _succeeded(
-        self, started_at: float, finished_at: float, *, skip: str | None
-    ) -> AttemptFinished:
+    def _succeeded(self, finished_at: float, skip: str | None) -> AttemptFinished:
         context = self._context
         assert context is not None
-        job = self.job
+        step, number, started_at = self.job.step, self.job.number, self.started_at
         if skip is not None:
             context.close()
-            return AttemptFinished(
-                job.step, job.number, AttemptOutcome.OK, started_at, finished_at, skip=skip
-            )
+            return AttemptFinished(step, number, _OK, started_at, finished_at, skip=skip)
+        writes, files = context.writes(), context.files()
+        if not writes and not files:
+            return AttemptFinished(step, number, _OK, started_at, finished_at)
+        note = _note_on_size(writes)
         return AttemptFinished(
-            job.step,
-            job.number,
-            AttemptOutcome.OK,
-            started_at,
-            finished_at,
-            writes=context.writes(),
-            files=context.files(),
-            note=_note_on_size(context.writes()),
+            step, number, _OK, started_at, finished_at, writes=writes, files=files, note=note
         )
 
-    def _failed(
-        self, failure: BaseException, started_at: float, finished_at: float
-    ) -> AttemptFinished:
+    def _failed(self, failure: BaseException, finished_at: float) -> AttemptFinished:
         tools, step, job = self._tools, self.step, self.job
         if self._context is not None:
             self._context.close()
         outcome = AttemptOutcome.FAILED
-        if self._ran_over(started_at, finished_at):
+        if self._ran_over(finished_at):
             outcome = AttemptOutcome.TIMED_OUT
             failure = StepTimeout(f"timed out after {step.timeout_s:g}s")
             error = str(failure)
@@ -243,7 +239,7 @@ class Attempt:
             job.step,
             job.number,
             outcome,
-            started_at,
+            self.started_at,
             finished_at,
             error=error,
             retryable=retryable,

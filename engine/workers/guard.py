@@ -32,13 +32,14 @@ def _api() -> tuple[Any, Any]:
 class Guard:
     """One attempt's body, stoppable from another thread."""
 
-    __slots__ = ("_armed", "_begun", "_done", "_lock", "_sent", "_thread", "_wanted")
+    __slots__ = ("_armed", "_begun", "_done", "_lock", "_pid", "_sent", "_thread", "_wanted")
 
-    def __init__(self) -> None:
-        """Make a guard that has not begun."""
+    def __init__(self, pid: int = 0) -> None:
+        """Make a guard that has not begun; `pid` is this process, where the caller knows it."""
         # Re-entrant: the exception may land between taking the lock and entering its block, and
         # the second turn of `run` must get through.
         self._lock = threading.RLock()
+        self._pid = pid or os.getpid()
         self._thread = 0
         self._begun = self._armed = self._done = self._sent = self._wanted = False
 
@@ -47,8 +48,7 @@ class Guard:
 
         Safe to be interrupted at any point: a second turn of the loop finishes what is left.
         """
-        pid = os.getpid()
-        answer: list[tuple[Any, BaseException | None]] = []
+        answer: tuple[Any, BaseException | None] | None = None
         while True:
             try:
                 if not self._begun:
@@ -58,17 +58,17 @@ class Guard:
                     try:
                         if self._wanted:
                             raise AttemptStopped  # noqa: TRY301 - caught as the body's own
-                        answer.append((body(), None))
+                        answer = (body(), None)
                     except BaseException as error:  # noqa: BLE001 - a step may raise anything
-                        answer.append((None, error))
-                if os.getpid() != pid:
+                        answer = (None, error)
+                if os.getpid() != self._pid:
                     # Forked by the body, and come out of it: a copy of the engine that would go on
                     # with all that was queued.
-                    os._exit(not answer or answer[0][1] is not None)
+                    os._exit(answer is None or answer[1] is not None)
                 self._finish()
             except AttemptStopped:
                 continue
-            return answer[0] if answer else (None, AttemptStopped())
+            return answer or (None, AttemptStopped())
 
     def stop(self) -> None:
         """Make the body raise `AttemptStopped` when it next runs Python code; never blocks."""

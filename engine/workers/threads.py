@@ -9,9 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from queue import Empty, SimpleQueue
-from threading import Lock
 from typing import Protocol
 
 from engine.events import AttemptFinished, AttemptStarted, AttemptWithdrawn, Event
@@ -19,7 +17,7 @@ from engine.failpoints import failpoint
 from engine.live import LEFT_MAX
 from engine.model import AttemptOutcome
 from engine.ports import Clock, Job
-from engine.workers.attempt import Attempt
+from engine.workers.attempt import Attempt, Lane, this_lane
 from engine.workers.toolbox import Toolbox
 
 
@@ -55,70 +53,103 @@ class ThreadWorkers:
         self._mark = mark
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._live: dict[tuple[int, int], Running] = {}
+        # Who takes an attempt out of `_live` has it: its lane as it ends, or `leave_behind`.
+        self._left: dict[tuple[int, int], Running] = {}
         # All that run when the bound is passed may be left behind too.
         self._pool = ThreadPoolExecutor(LEFT_MAX + 2 * workers, thread_name_prefix="lane")
-        self._lanes = 0
-        self._ends = Lock()  # held to tell an attempt that ends from one that is left behind
-        self._left: set[tuple[int, int]] = set()
+        self._ended: list[int] = []  # attempts, by lane
+        self._queued_to = 0  # no queued attempt has a higher rank
+        self._given = 0  # attempts that a lane is to end
+        self._gone = 0  # lanes whose attempt was left behind
         self._withdrawn: set[tuple[int, int]] = set()
         self._closed = False
 
     def dispatch(self, jobs: Sequence[Job]) -> None:
-        """Queue attempts, in order, and see that there are lanes for them."""
+        """Queue attempts, the most urgent first, and see that there are lanes for them."""
+        self._given += len(jobs)
+        if not jobs:
+            return
+        if self._jobs.qsize() and jobs[0].rank < self._queued_to:
+            jobs = sorted((*self._take_back(), *jobs), key=lambda job: job.rank)
+        self._queued_to = jobs[-1].rank
         put = self._jobs.put
         for job in jobs:
             put(job)
-        self._staff()
+        if len(self._ended) - self._gone < self._workers:
+            self._staff()
+
+    def _take_back(self) -> list[Job]:
+        """Empty the queue; lanes wait meanwhile."""
+        jobs: list[Job] = []
+        try:
+            while True:
+                job = self._jobs.get_nowait()
+                assert job is not None  # nothing is asked of who is closed
+                jobs.append(job)
+        except Empty:
+            return jobs
 
     def _staff(self) -> None:
-        """See that there are lanes for what is queued, as many as workers at most."""
-        lanes = self._lanes - len(self._left)
-        wanted = min(self._workers, lanes + self._jobs.qsize())
+        """See that there are lanes for what is queued or runs, as many as workers at most.
+
+        No more: where one is enough, it is the same for each step, and its caches are warm.
+        """
+        lanes = len(self._ended) - self._gone
+        wanted = min(self._workers, self._given - sum(self._ended))
         for _ in range(wanted - lanes):
-            self._pool.submit(self._serve, self._lanes)
-            self._lanes += 1
+            self._ended.append(0)
+            self._pool.submit(self._serve, len(self._ended) - 1)
 
     def wait(self, timeout_s: float | None) -> list[Event]:
         """Block until something happened; give all pending events."""
         if self._withdrawn:
             self._withdraw()
-        events: list[Event] = []
         inbox = self._inbox
-        with suppress(Empty):
-            events.append(inbox.get(timeout=timeout_s))
+        try:
+            events = [inbox.get(timeout=timeout_s)]
+        except Empty:
+            events = []
         if self._tools.halts is not None:
             self._tools.halts.look()  # before anybody's limit is found to have passed
-        with suppress(Empty):
-            while True:
-                events.append(inbox.get_nowait())
+        while pending := inbox.qsize():  # nobody else takes from it
+            events += [inbox.get() for _ in range(pending)]
         return events
 
     def begun(self) -> list[AttemptStarted]:
         """Starts of attempts that run now."""
         return [
             AttemptStarted(step, number, attempt.started_at)
-            for (step, number), attempt in self._live.copy().items()
+            for (step, number), attempt in self._running().items()
         ]
 
     def stop(self, step: int, number: int, reason: str, *, withdraw: bool) -> None:
         """Take a queued attempt back; a begun one is stopped unless `withdraw`."""
         if withdraw:
             self._withdrawn.add((step, number))
-        attempt = self._live.get((step, number))
-        if attempt is not None and not withdraw:
+        elif (attempt := self._running().get((step, number))) is not None:
             attempt.stop(reason)
 
     def leave_behind(self, step: int, number: int) -> None:
         """Count no longer on the lane of this attempt; another may take its place."""
-        with self._ends:
-            if (step, number) not in self._live:
-                return
-            self._left.add((step, number))
+        key = (step, number)
+        attempt = self._live.get(key)
+        if attempt is None:
+            return
+        self._left[key] = attempt  # before it is taken: it is never in neither
+        if self._live.pop(key, None) is None:
+            del self._left[key]  # it has just ended
+            return
+        self._given -= 1
+        self._gone += 1
         self._staff()
+
+    def _running(self) -> dict[tuple[int, int], Running]:
+        """Attempts whose bodies run, those left behind among them."""
+        return self._live.copy() | self._left.copy()
 
     def left_running(self) -> list[tuple[int, int]]:
         """(step, number) of attempts whose bodies still run."""
-        return sorted(self._live)
+        return sorted(self._running())
 
     def close(self) -> None:
         """End idle lanes, and what bodies that still run have started; never waits for a body.
@@ -126,37 +157,32 @@ class ThreadWorkers:
         What is queued is not begun any more.
         """
         self._closed = True
-        for _ in range(self._lanes):
+        for _ in self._ended:
             self._jobs.put(None)
-        for attempt in self._live.copy().values():
+        running = self._running()
+        for attempt in running.values():
             attempt.end_children(signal.SIGKILL)
-        self._pool.shutdown(wait=not self._live, cancel_futures=True)
+        self._pool.shutdown(wait=not running, cancel_futures=True)
 
     def _withdraw(self) -> None:
         """Empty the queue of what is to be taken back; what began meanwhile goes on."""
-        kept: list[Job | None] = []
-        try:
-            while True:
-                job = self._jobs.get_nowait()
-                if job is not None and (job.step, job.number) in self._withdrawn:
-                    self._inbox.put(AttemptWithdrawn(job.step, job.number))
-                else:
-                    kept.append(job)
-        except Empty:
-            pass
+        for job in self._take_back():
+            if (job.step, job.number) in self._withdrawn:
+                self._given -= 1
+                self._inbox.put(AttemptWithdrawn(job.step, job.number))
+            else:
+                self._jobs.put(job)
         self._withdrawn.clear()
-        for job in kept:
-            self._jobs.put(job)
 
     def _serve(self, lane: int) -> None:
         """One lane, in its own thread."""
         take, put, now, mark = self._jobs.get, self._inbox.put, self._clock.now, self._mark
-        live = self._live
+        live, ended, here = self._live, self._ended, this_lane()
         while (job := take()) is not None:
             key = (job.step, job.number)
             started_at = now()
             try:
-                live[key] = attempt = self._attempt(job, started_at, lane)
+                live[key] = attempt = self._attempt(job, started_at, lane, here)
                 if self._closed:  # looked at once the attempt can be seen: `close` waits for none
                     del live[key]
                     continue
@@ -168,19 +194,18 @@ class ThreadWorkers:
                 failpoint("attempt-ended")
             except BaseException as error:  # noqa: BLE001 - each attempt gives an answer, come what may
                 event = self._broken(job, started_at, error)
-            with self._ends:
-                live.pop(key, None)
-                left = key in self._left
-            put(event)
-            if left:
+            if live.pop(key, None) is None and self._left.pop(key, None) is not None:
+                put(event)
                 return  # another lane has taken this one's place
+            ended[lane] += 1
+            put(event)
 
-    def _attempt(self, job: Job, started_at: float, _lane: int) -> Running:
+    def _attempt(self, job: Job, started_at: float, _lane: int, here: Lane) -> Running:
         if not self._tools.steps[job.step].isolate:
-            return Attempt(self._tools, job, started_at)
+            return Attempt(self._tools, job, started_at, here)
         from engine.workers.isolation.attempt import IsolatedAttempt
 
-        return IsolatedAttempt(self._tools, job, started_at)
+        return IsolatedAttempt(self._tools, job, started_at, here)
 
     def _broken(self, job: Job, started_at: float, error: BaseException) -> AttemptFinished:
         """Answer for an attempt that could not be carried out for a fault of ours."""

@@ -22,6 +22,7 @@ from engine.events import (
     EngineHalted,
     Event,
     LeaveBehind,
+    RecordStart,
     StopAttempt,
     StopRequested,
 )
@@ -221,11 +222,21 @@ def skips_give_the_true_reason(seen: RunSeen) -> Violations:
 
 
 def claims_stay_within_workers_and_ahead(seen: RunSeen) -> Violations:
-    """After a tick that claims at most workers + ahead attempts are live."""
+    """At most workers + ahead attempts are live, but for those that go before a queued one."""
+    ranks = {step: rank for rank, step in enumerate(seen.plan.graph.ranked())}
+    queued: dict[int, bool] = {}  # of those that are live, as far as the core can know
     for tick in seen.ticks:
-        claims = any(type(action) is Claim for action in tick.actions)
-        if claims and tick.live > seen.workers + tick.ahead:
-            yield f"{tick.now}: {tick.live} live, {seen.workers} workers, {tick.ahead} ahead"
+        most = seen.workers + tick.ahead
+        for action in tick.actions:
+            if type(action) is Claim:
+                least = max((ranks[step] for step, is_so in queued.items() if is_so), default=-1)
+                if len(queued) >= most and least < ranks[action.step]:
+                    yield f"{tick.now}: {tick.live} live, {most} at most"
+                queued[action.step] = action.started_at is None
+            elif type(action) is RecordStart:
+                queued[action.step] = False
+            elif type(action) is EndAttempt:
+                queued.pop(action.step, None)
 
 
 def workers_bound_what_runs(seen: RunSeen) -> Violations:

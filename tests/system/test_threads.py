@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from types import MappingProxyType
@@ -300,17 +299,11 @@ def test_a_fault_of_ours_is_an_answer_too(bench: Bencher) -> None:
     """An attempt that cannot even begin fails by name; its lane lives."""
     made = bench(quick, quick, workers=1)
 
-    class NoLogs:
-        """A folder of logs that is gone."""
+    def mark(_lane: int, job: Job, _started_at: float) -> None:
+        if job.step == 0:
+            raise OSError("no space left on device")
 
-        def open(self, step: str, number: int) -> Any:
-            """Fail for the first step."""
-            if step == "s0":
-                raise OSError("no space left on device")
-            return good.open(step, number)
-
-    good = made.tools.logs
-    made.workers._tools = replace(made.tools, logs=NoLogs())
+    made.workers._mark = mark
     made.dispatch(0, 1)
     first, second = made.events(2)
     assert isinstance(first, AttemptFinished)

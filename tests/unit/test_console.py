@@ -288,7 +288,7 @@ def run_logs(tmp_path: Path, start: Callable[..., Console]) -> RunLogs:
 @contextlib.contextmanager
 def attempt(run_logs: RunLogs, step: str = "fetch") -> Iterator[AttemptScope]:
     """Run the block as an attempt of a step."""
-    with attempt_scope(AttemptScope(7, step, 1, run_logs.open(step, 1))) as scope:
+    with attempt_scope(AttemptScope(7, step, 1, run_logs)) as scope:
         yield scope
 
 

@@ -68,7 +68,7 @@ class Graph:
         """Open a step's context."""
         log = logging.getLogger("test")
         step = self.names.index(name)
-        return StepContext(self.scope, step, attempt, idempotency_key=f"7-{name}", log=log)
+        return StepContext(self.scope, step, attempt, key_run=7, log=lambda: log)
 
     def wrote(self, name: str | None, **values: Any) -> None:
         """Commit what a step (None: whoever started the run) wrote."""
@@ -436,7 +436,7 @@ def test_what_an_attempt_knows_of_itself() -> None:
     ctx = graph.ctx("a", 3)
     ctx["x"] = "value"
     assert (ctx.step, ctx.workflow, ctx.run_id, ctx.attempt) == ("a", "daily", 7, 3)
-    assert ctx.idempotency_key == "7-a"
+    assert ctx.idempotency_key == "7/a"
     assert ctx.paths.home == Path("/nowhere/var")
     assert ctx.params["date"] == "2011-11-14"
     assert repr(ctx) == "<context of step 'a', attempt 3, run 7 of 'daily'>"

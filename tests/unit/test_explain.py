@@ -38,9 +38,8 @@ def ended(text: str, step: int, status: StepStatus) -> dict[str, tuple[str, str]
     board = Board(compiled, [])
     actions: list[Action] = []
     board.decide_fresh(0.0, actions)
-    while board.has_ready:
-        at = board.pop_ready()
-        board.move(at, StepStatus.RUNNING)
+    while board.ready():
+        at, _ = board.claim()
         board.end(at, status if at == step else StepStatus.OK, "", 0.0, actions)
     ends = [one for one in actions if isinstance(one, EndStep)]
     if not any(one.step == step and one.status is status and not one.note for one in ends):

@@ -288,7 +288,7 @@ def test_tail_of_no_file_is_empty_and_of_bytes_is_text(tmp_path: Path) -> None:
 @pytest.fixture
 def scope(run_logs: RunLogs) -> Iterator[AttemptScope]:
     """Give attempt 2 of step `fetch`, current in this thread."""
-    with attempt_scope(AttemptScope(7, "fetch", 2, run_logs.open("fetch", 2))) as scope:
+    with attempt_scope(AttemptScope(7, "fetch", 2, run_logs)) as scope:
         yield scope
 
 

@@ -13,7 +13,7 @@ from engine.errors import StoreBusy
 from engine.events import Action, Claim, EndRun, EndStep, Event, StopRequested
 from engine.model import AttemptOutcome, Encoded, OutputFile, RunStatus, Step, StepStatus
 from engine.plan import StepState
-from engine.runner import AHEAD_MAX, COMMIT_TRIES, LOOK_S, Pace, Ports, Runner
+from engine.runner import COMMIT_TRIES, LOOK_S, Ports, Runner
 from engine.scheduler import Scheduler
 from tests.builders import nothing, plan, steps
 from tests.fakes import Body, FakeClock, FakeStore, FakeWorkers
@@ -243,39 +243,3 @@ def test_a_store_that_is_busy_after_publishing_is_asked_again() -> None:
 
     wired.store.mark_published = once_busy  # type: ignore[method-assign]
     assert wired.runner.run().status is RunStatus.OK
-
-
-# -- how far ahead --------------------------------------------------------------------------------
-
-
-def test_nothing_is_known_nothing_is_claimed_ahead() -> None:
-    """Not before the first attempt has ended."""
-    pace = Pace(4)
-    pace.note_commit(1.0)
-    assert pace.ahead() == 0
-    pace.note_finished([])
-    assert pace.ahead() == 0
-
-
-def test_as_much_as_two_commits_take() -> None:
-    """Short steps lie ready for all workers; the number has a bound."""
-    pace = Pace(4)
-    pace.note_commit(0.01)  # smoothed: 2 ms
-    pace.note_finished([0.001])
-    assert pace.ahead() == 16
-    fast = Pace(4)
-    fast.note_commit(0.01)
-    fast.note_finished([1e-9])
-    assert fast.ahead() == AHEAD_MAX
-
-
-def test_one_long_step_counts_at_once() -> None:
-    """Then a free worker always finds the most urgent step; short ones win back slowly."""
-    pace = Pace(4)
-    pace.note_commit(0.01)
-    pace.note_finished([2**-11] * 10)
-    assert pace.ahead() == 32
-    pace.note_finished([1.0])
-    assert pace.ahead() == 0
-    pace.note_finished([0.0001])
-    assert pace.ahead() == 0

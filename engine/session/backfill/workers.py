@@ -17,6 +17,7 @@ from engine.model import AttemptOutcome, StepStatus
 from engine.ports import Clock, Job
 from engine.session.backfill.recorded import ok_in
 from engine.stopping import STOP_GRACE_S
+from engine.workers.attempt import Lane
 from engine.workers.threads import BeginMark, ThreadWorkers
 from engine.workers.toolbox import Toolbox
 
@@ -190,8 +191,8 @@ class RunWorkers(ThreadWorkers):
             run.ended.wait(max(0.0, until - self.clock.now()))
         super().close()
 
-    def _attempt(self, job: Job, started_at: float, lane: int) -> RunAttempt:
+    def _attempt(self, job: Job, started_at: float, lane: int, _here: Lane) -> RunAttempt:
         return RunAttempt(job, started_at, lane, self)
 
     def _on(self) -> list[RunAttempt]:
-        return [run for run in self._live.copy().values() if isinstance(run, RunAttempt)]
+        return [run for run in self._running().values() if isinstance(run, RunAttempt)]

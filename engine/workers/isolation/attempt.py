@@ -16,7 +16,7 @@ from engine.errors import EngineError
 from engine.events import AttemptFinished
 from engine.logs import attempt_scope, escape
 from engine.model import AttemptOutcome
-from engine.workers.attempt import Attempt, ProcessError
+from engine.workers.attempt import Attempt, Lane, ProcessError
 from engine.workers.family import Family
 from engine.workers.isolation.channel import Channel, Desk
 from engine.workers.isolation.frames import FrameFault
@@ -84,9 +84,9 @@ class IsolatedAttempt(Attempt):
 
     __slots__ = ("_channel", "_supervisor", "_temporaries", "_watch")
 
-    def __init__(self, tools: Toolbox, job: Job, started_at: float) -> None:
+    def __init__(self, tools: Toolbox, job: Job, started_at: float, lane: Lane) -> None:
         """Prepare an attempt; nothing runs yet."""
-        super().__init__(tools, job, started_at)
+        super().__init__(tools, job, started_at, lane)
         self._supervisor = Supervisor(self._log, self.step.grace_s)
         self._channel: Channel | None = None
         self._watch: _StatusWatch | None = None
@@ -120,7 +120,7 @@ class IsolatedAttempt(Attempt):
             self._remove_temporaries()
             if finished is None:
                 ended_at = self._tools.clock.now()
-                return self._failed(ProcessError(fault), self.started_at, ended_at)
+                return self._failed(ProcessError(fault), ended_at)
             if self._stop and finished.outcome is not AttemptOutcome.TIMED_OUT:
                 return finished._replace(outcome=AttemptOutcome.INTERRUPTED, error=self._stop)
             return finished._replace(error=self._tools.scope.secrets.mask(finished.error))

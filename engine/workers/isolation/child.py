@@ -19,7 +19,7 @@ from engine.fingerprint import difference
 from engine.logs import ScopeHandler
 from engine.model import AttemptOutcome, Step
 from engine.ports import Job
-from engine.workers.attempt import Attempt
+from engine.workers.attempt import Attempt, this_lane
 from engine.workers.guard import AttemptStopped, Guard
 from engine.workers.isolation.frames import FrameFault
 from engine.workers.isolation.orders import Order, Setup, result_frame
@@ -157,4 +157,4 @@ def _attempt(
     root = logging.getLogger()
     root.addHandler(ScopeHandler())
     root.setLevel(logging.INFO)
-    return Attempt(tools, job, start["started_at"], guard).run()
+    return Attempt(tools, job, start["started_at"], this_lane(), guard).run()

@@ -1,0 +1,41 @@
+"""What is there when a run begins is no garbage, and is not looked through while the run lasts."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+
+class _Collector:
+    """The process's collector of garbage, as the runs in it share it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._runs = 0
+        self._ours = False
+
+    @contextmanager
+    def left_alone(self) -> Iterator[None]:
+        """Keep collections off what is there now: they cost each of 10,000 steps 6 to 12 µs.
+
+        What is made from now on is collected as ever. A program that has frozen objects of its own
+        keeps them so: thawing ours would thaw those.
+        """
+        with self._lock:
+            self._runs += 1
+            if self._runs == 1 and not gc.get_freeze_count():
+                gc.freeze()
+                self._ours = True
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._runs -= 1
+                if self._ours and not self._runs:
+                    gc.unfreeze()
+                    self._ours = False
+
+
+left_alone = _Collector().left_alone

@@ -1,0 +1,66 @@
+"""What is there when a run begins is left alone by collections until its end."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from engine.garbage import left_alone
+
+
+@pytest.fixture(autouse=True)
+def _thawed() -> Iterator[None]:
+    assert gc.get_freeze_count() == 0
+    yield
+    gc.unfreeze()
+
+
+class Ring:
+    """Garbage, once nobody has it: it holds itself."""
+
+    def __init__(self) -> None:
+        """Close the ring."""
+        self.itself = self
+
+
+def test_runs_at_once_share_it() -> None:
+    """All is collected again when the last of them has ended."""
+    with left_alone():
+        with left_alone():
+            assert gc.get_freeze_count() > 1000
+        assert gc.get_freeze_count() > 1000
+    assert gc.get_freeze_count() == 0
+
+
+def test_what_a_run_makes_is_collected() -> None:
+    """Only what was there before is kept, until the end."""
+    before = Ring()
+    seen = weakref.ref(before)
+    with left_alone():
+        made = Ring()
+        seen_made = weakref.ref(made)
+        del before, made
+        gc.collect()
+        assert seen_made() is None
+        assert seen() is not None
+    gc.collect()
+    assert seen() is None
+
+
+def test_what_a_program_has_frozen_stays_so() -> None:
+    """Thawing ours would thaw it."""
+    gc.freeze()
+    frozen = gc.get_freeze_count()
+    with left_alone():
+        assert gc.get_freeze_count() == frozen
+    assert gc.get_freeze_count() == frozen
+
+
+def test_a_run_that_fails_thaws_too() -> None:
+    """Whatever ends it."""
+    with pytest.raises(KeyboardInterrupt), left_alone():
+        raise KeyboardInterrupt
+    assert gc.get_freeze_count() == 0
