@@ -149,11 +149,12 @@ def _choose_one(step: Fresh, old: Past, again: str | None, rules: Rules) -> Choi
             note=old.note,
             source_run=source,
         )
-    return _reuse(done_in(old, source), source, old.key_run)
+    return _reuse(source, old.key_run, is_marked=old.marked)
 
 
 @lru_cache(maxsize=64)  # of a hundred thousand steps that are reused nearly all are for one reason
-def _reuse(done: str, source: int, key_run: int) -> Choice:
+def _reuse(source: int, key_run: int, *, is_marked: bool) -> Choice:
+    done = _done_in(source, is_marked=is_marked)
     return Choice(
         "reuse", done, status=StepStatus.CACHED, note=done, source_run=source, key_run=key_run
     )
@@ -161,7 +162,11 @@ def _reuse(done: str, source: int, key_run: int) -> Choice:
 
 def done_in(step: Past, run_id: int) -> str:
     """Say in which run a reused step was done, and how."""
-    return f"{MARKED if step.marked else StepStatus.OK} in run {run_id}"
+    return _done_in(run_id, is_marked=step.marked)
+
+
+def _done_in(run_id: int, *, is_marked: bool) -> str:
+    return f"{MARKED if is_marked else StepStatus.OK} in run {run_id}"
 
 
 def _why_again(step: Fresh, old: Past, again: str | None, rules: Rules) -> str:
@@ -175,7 +180,7 @@ def _why_again(step: Fresh, old: Past, again: str | None, rules: Rules) -> str:
         changed = rules.difference(parts, step.parts)
         if changed or covered is None:
             return changed or "it changed"
-    if set(step.depends_on) != set(old.depends_on):
+    if step.depends_on != old.depends_on and set(step.depends_on) != set(old.depends_on):
         return "upstreams changed"
     for target, sha256 in old.files:
         if not rules.file_matches(target, sha256):

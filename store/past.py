@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
-from dataclasses import field, replace
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 from engine.errors import UsageError
 from engine.model import StepStatus
@@ -38,7 +38,10 @@ class PastStep(NamedTuple):
 
 @record
 class PastRun:
-    """An earlier run and its steps, by position."""
+    """An earlier run; `read_steps` gives its steps, by position.
+
+    They are read when they are asked for: whether a run is gone on with is often seen without.
+    """
 
     run_id: int
     workflow: str
@@ -48,19 +51,22 @@ class PastRun:
     started_at: int
     root_run: int
     root_started_at: int
-    only_steps: str = ""
-    steps: tuple[PastStep, ...] = field(default=())
+    only_steps: str
+    read_steps: Callable[[], tuple[PastStep, ...]]
 
-    def as_of_dead(self, status: str) -> PastRun:
-        """Give a run whose engine is dead as the next writing command will record it."""
-        steps = tuple(
-            step._replace(status=StepStatus(status_as_left(step.status))) for step in self.steps
-        )
-        return replace(self, status=status, steps=steps)
+    @property
+    def steps(self) -> tuple[PastStep, ...]:
+        """Its steps, by position."""
+        return self.read_steps()
 
 
-def read_past(cursor: sqlite3.Cursor, run_id: int) -> tuple[PastRun, str]:
-    """Give a run as recorded, and its owner. Raises `UsageError` if there is none."""
+def read_past(
+    cursor: sqlite3.Cursor, run_id: int, read_steps: Callable[[int], tuple[PastStep, ...]]
+) -> tuple[PastRun, str]:
+    """Give a run as recorded, and its owner. Raises `UsageError` if there is none.
+
+    `read_steps` is given the first run of the chain, and asked once.
+    """
     row = cursor.execute(
         """SELECT r.id, r.workflow, r.status, r.params, r.context_sha256, r.started_at,
                   r.root_run, coalesce(root.started_at, r.started_at),
@@ -71,9 +77,18 @@ def read_past(cursor: sqlite3.Cursor, run_id: int) -> tuple[PastRun, str]:
     ).fetchone()
     if row is None:
         raise UsageError(f"there is no run {run_id}", hint="see `history` for the runs")
-    past = PastRun(*row[:-1])
-    steps = tuple(_past_steps(cursor, run_id, past.root_run))
-    return replace(past, steps=steps), row[-1]
+    told: tuple[Any, ...] = (*row[:-1], cache(partial(read_steps, row[6])))
+    return PastRun(*told), row[-1]
+
+
+def past_steps(
+    cursor: sqlite3.Cursor, run_id: int, root_run: int, *, is_dead: bool
+) -> tuple[PastStep, ...]:
+    """Give the steps of a run; of a dead one as the next writing command will record them."""
+    steps = _past_steps(cursor, run_id, root_run)
+    if not is_dead:
+        return tuple(steps)
+    return tuple(step._replace(status=_STATUS[status_as_left(step.status)]) for step in steps)
 
 
 def _past_steps(cursor: sqlite3.Cursor, run_id: int, root_run: int) -> Iterator[PastStep]:

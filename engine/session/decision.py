@@ -41,22 +41,22 @@ def old_steps(past: PastRun | None) -> dict[str, resume.Past]:
     names = [step.name for step in past.steps]
     return {
         step.name: resume.Past(
-            status=step.status,
-            note=step.note,
-            parts=step.parts,
-            fingerprint=step.fingerprint,
-            depends_on=[names[up] for up in step.upstreams],
-            source_run=step.source_run,
-            used=step.used,
-            retry_at=step.retry_at,
-            key_run=step.key_run,
-            lost=step.lost,
-            files=step.files,
-            own_skip=step.own_skip,
-            failed_above=step.status is StepStatus.SKIPPED
+            step.status,
+            step.note,
+            step.parts,
+            step.fingerprint,
+            tuple([names[up] for up in step.upstreams]),
+            step.source_run,
+            step.used,
+            step.retry_at,
+            step.key_run,
+            step.lost,
+            step.files,
+            step.own_skip,
+            step.status is StepStatus.SKIPPED
             and not step.own_skip
             and step.note.startswith(notes.DEPENDENCY_FAILED),
-            marked=step.marked,
+            step.marked,
         )
         for step in past.steps
     }

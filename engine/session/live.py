@@ -110,17 +110,16 @@ class LiveRun:
             return self._overlapping(database)  # under another lock
         with no_collections():
             decision = self._decide(history)
-        if decision.nothing:
-            return self._nothing(database, history, decision)
-        if not env.inbox.empty():
-            raise KeyboardInterrupt  # stopped before anything was begun
-        self._announce(history, decision)
-        channels = self._channels(history)
-        try:
-            with no_collections():
+            if decision.nothing:
+                return self._nothing(database, history, decision)
+            if not env.inbox.empty():
+                raise KeyboardInterrupt  # stopped before anything was begun
+            self._announce(history, decision)
+            channels = self._channels(history)
+            try:
                 run_id = self._begin(database, lock, decision, after)
-        except AlreadyRunning:
-            return self._overlapping(database)
+            except AlreadyRunning:
+                return self._overlapping(database)
         try:
             failpoint("run-begun")
             drive = self._drive(decision, database, lock, run_id)
