@@ -1,4 +1,4 @@
-"""The steps of a workflow as they were when it ran: recorded once for all runs that had the same."""
+"""A workflow's steps as they were when it ran: recorded once for all runs that had the same."""
 
 from __future__ import annotations
 

@@ -195,15 +195,12 @@ class Journal:
             raise SupersededError(f"run {self.run_id} is no longer running", hint=_ENDED_HINT)
         try:
             _blocks(cursor, statements.end_attempt_well, statements.end_attempts_well, tick.well)
-            if tick.ends:
-                cursor.executemany(statements.end_attempt(), tick.ends)
+            _each(cursor, statements.end_attempt, tick.ends)
             _blocks(cursor, statements.end_step, statements.end_steps, tick.steps)
         except sqlite3.IntegrityError as error:
             raise SupersededError(f"a step of run {self.run_id} is not ours: {error}") from error
-        if tick.outputs:
-            cursor.executemany(statements.write_output(), tick.outputs)
-        if tick.files:
-            cursor.executemany(statements.write_file(), tick.files)
+        _each(cursor, statements.write_output, tick.outputs)
+        _each(cursor, statements.write_file, tick.files)
         if tick.end is not None:
             end, at_us = tick.end, self._stamp(tick.end.at)
             row = (end.status, at_us, end.note, tick.standing.events, self.run_id)
@@ -211,11 +208,21 @@ class Journal:
             queue_alerts(cursor, self.run_id, self._channels(end.status), at_us)
 
 
+def _each(
+    cursor: sqlite3.Cursor, statement: Callable[[], str], rows: Sequence[Sequence[object]]
+) -> None:
+    """Insert rows one by one; most ticks have one, or none."""
+    if len(rows) == 1:
+        cursor.execute(statement(), rows[0])
+    elif rows:
+        cursor.executemany(statement(), rows)
+
+
 def _blocks(
     cursor: sqlite3.Cursor,
     one: Callable[[], str],
     many: Callable[[int], str],
-    rows: list[tuple[object, ...]],
+    rows: Sequence[Sequence[object]],
 ) -> None:
     """Insert rows, most of them in blocks."""
     done = 0
@@ -224,5 +231,4 @@ def _blocks(
             block = rows[done : done + size]
             cursor.execute(many(size), list(chain.from_iterable(block)))
             done += size
-    if done < len(rows):
-        cursor.executemany(one(), rows[done:] if done else rows)
+    _each(cursor, one, rows[done:] if done else rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from engine.errors import SupersededError
 from engine.events import (
@@ -92,8 +92,9 @@ class Tick:
     def __init__(self, run_id: int, before: Standing, stamp: Callable[[float], int]) -> None:
         """Start from where the run stands; if the tick comes to nothing, it is taken back."""
         self._run, self._stamp = run_id, stamp
-        self.standing = replace(before, counters=before.counters.copy(), live=before.live.copy())
-        # Shared with what was before, as they may be large: what is changed is remembered.
+        # What may be large is shared with what was before: what is changed is remembered.
+        events, counters, live = before.events, before.counters.copy(), before.live.copy()
+        self.standing = Standing(events, counters, live, before.ended, before.tried)
         self._ended_now: list[int] = []
         self._tried_before: dict[int, int] = {}
         self.well: list[Row] = []
