@@ -37,5 +37,28 @@ class _Collector:
                     gc.unfreeze()
                     self._ours = False
 
+    @contextmanager
+    def none(self) -> Iterator[None]:
+        """Collect nothing while much is made that is no garbage: modules, a compiled definition.
 
-left_alone = _Collector().left_alone
+        It is left alone afterwards, too: looking through it costs 30 ms for the modules, and 3 µs
+        for each step.
+        """
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            self.as_well()
+            if collecting:
+                gc.enable()
+
+    def as_well(self) -> None:
+        """Leave alone also what was made since the runs began: it is wanted to their end."""
+        with self._lock:
+            if self._ours:
+                gc.freeze()
+
+
+_collector = _Collector()
+left_alone, none, as_well = _collector.left_alone, _collector.none, _collector.as_well

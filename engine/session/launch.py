@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from engine import failpoints, garbage
@@ -49,6 +47,7 @@ def run_as_library(
     return run_workflow(definition, request, environment)
 
 
+@garbage.left_alone()
 def run_workflow(
     definition: Definition, request: RunRequest, environment: Environment
 ) -> dict[str, Any]:
@@ -56,29 +55,17 @@ def run_workflow(
 
     Raises `UsageError`, `StoreError` or `AlreadyRunning` as the command's exit codes say.
     """
-    compiled = compile_definition(definition, environment.paths.root)
+    with garbage.none():
+        compiled = compile_definition(definition, environment.paths.root)
     asked, encoded = resolve_request(definition, request, environment.clock, environment.secrets)
     dry = definition.dry_run if request.dry_run is None else request.dry_run or definition.dry_run
     if dry:
         return look(environment, lambda history: _planned(compiled, asked, history))
-    with _no_collections():
+    with garbage.none():
         from engine.session.live import LiveRun
         from engine.session.record import Going
 
-    with garbage.left_alone():
-        return LiveRun(Going(compiled, asked, encoded, environment)).go()
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Leave garbage alone while modules are imported: they make none, and looking costs 20 ms."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
+    return LiveRun(Going(compiled, asked, encoded, environment)).go()
 
 
 def look(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.garbage import left_alone
+from engine.garbage import as_well, left_alone, none
 
 
 @pytest.fixture(autouse=True)
@@ -63,4 +63,32 @@ def test_a_run_that_fails_thaws_too() -> None:
     """Whatever ends it."""
     with pytest.raises(KeyboardInterrupt), left_alone():
         raise KeyboardInterrupt
+    assert gc.get_freeze_count() == 0
+
+
+def test_nothing_is_collected_while_much_is_made() -> None:
+    """What is made then is left alone to the end, as is what is named later."""
+    with left_alone():
+        before = gc.get_freeze_count()
+        with none():
+            assert not gc.isenabled()
+            made = [[number] for number in range(1000)]
+        assert gc.isenabled()
+        assert gc.get_freeze_count() >= before + 1000
+        made += [[number] for number in range(1000)]
+        as_well()
+        assert gc.get_freeze_count() >= before + 2000
+    assert len(made) == 2000
+
+
+def test_without_a_run_nothing_is_kept() -> None:
+    """A program that does not collect by itself keeps to that."""
+    as_well()
+    gc.disable()
+    try:
+        with none():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
     assert gc.get_freeze_count() == 0
