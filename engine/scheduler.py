@@ -36,6 +36,7 @@ from engine.plan import Plan, StepState
 from engine.stopping import Stopping
 
 _S = StepStatus
+_WELL, _OK = AttemptOutcome.OK, StepStatus.OK  # through their enums they take 0.15 µs each
 
 FIRST_MAX = 128  # steps queued before a less urgent one: of 30 µs, they last as long as a commit
 PROBE_S = 0.25  # how long a queued claim's start may stay unknown before it is asked for
@@ -157,13 +158,13 @@ class Scheduler:
             if step not in self._live.left:
                 self._board.let_go(step)
             return
-        if outcome is AttemptOutcome.OK:
+        if outcome is _WELL:
             actions.append(EndAttempt(step, number, outcome, begun, ended))
             if event.skip is not None:
                 self._board.end(step, _S.SKIPPED, event.skip, ended, actions)
             else:
-                self._board.move(step, _S.OK)
-                actions.append(EndStep(step, _S.OK, ended, event.note, event.writes, event.files))
+                self._board.move(step, _OK)
+                actions.append(EndStep(step, _OK, ended, event.note, event.writes, event.files))
                 self._board.release(step, ended, actions)
             return
         if live.asked and not live.late:
