@@ -1,99 +1,68 @@
-"""What a step costs: no-op steps, each start and end durable, beside a bare baseline.
+"""What does a step cost? Steps that do nothing, each start and end durable, beside a bare baseline.
 
-The overhead per step is the time inside the run beyond that of a five-step run, by the number of
-steps; the baseline is graphlib, a thread pool and plain sqlite3 (WAL, FULL), up to 512 ready steps
-a transaction. Engine and baseline alternate, each in a fresh process and an empty folder.
-
-    python benchmarks/overhead.py [--repeat N] [--only layered] [--json FILE]
+Microseconds a step inside the run, beyond those of a five-step run. The baseline (`bare` in
+`_once.py`) is graphlib, a thread pool and plain sqlite3: write-ahead log, FULL, one row a step, up
+to 512 ready steps a transaction. `threads` is the same with plain threads for the pool, for
+comparison. They take turns, each in a fresh process and an empty folder.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
-from statistics import median
-from typing import Any
+from collections.abc import Iterator
+from functools import partial
 
-HERE = Path(__file__).resolve().parent
-WORKERS = 4
-FEW = 5
-CASES = {"layered": 10_000, "wide": 10_000, "chain": 1_000}
-BARS = {"layered": 8.0, "chain": 2.0}
+import _common
+from _common import FEW, Bar, Row
+from _graphs import SHAPES
+
+CASES = (("chain", 1_000), ("chain", 10_000), ("wide", 10_000), ("layered", 10_000))
+BARS = {"chain": 1.5, "wide": 2.0, "layered": 2.0}
 
 
-def run_once(what: str, shape: str, count: int, folder: str) -> float:
-    """Seconds inside one run, in a fresh process and an empty folder."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix="bench-") as place:
-        done = subprocess.run(
-            [sys.executable, str(HERE / "_once.py"), what, shape, str(count), str(WORKERS)],
-            cwd=place,
-            env=_clean_environment(),
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-    return float(json.loads(done.stdout)["seconds"])
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--shape", choices=SHAPES, help="one shape only")
+    parser.add_argument("--steps", type=int, help="so many steps, in place of 1,000 and 10,000")
 
 
-def _clean_environment() -> dict[str, str]:
-    mine = ("ENGINE_", "KAHNBAN_", "SLACK_", "SMTP_")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(mine)}
-    return kept | {"PYTHONPATH": str(HERE.parent)}
+def rows(options: argparse.Namespace) -> Iterator[Row]:
+    cases = dict.fromkeys((shape, options.steps or steps) for shape, steps in CASES)
+    for shape, steps in cases:
+        if options.shape in (None, shape):
+            yield measured(shape, steps, options.repeat, options.dir)
 
 
-def measure(shape: str, count: int, repeat: int, folder: str) -> dict[str, Any]:
-    """Medians of alternating repetitions; overheads in microseconds a step."""
-    taken: dict[tuple[str, int], list[float]] = {}
-    for _ in range(repeat):
-        for size in (FEW, count):
-            for what in ("bare", "engine"):
-                seconds = run_once(what, shape, size, folder)
-                taken.setdefault((what, size), []).append(seconds)
-    middle = {key: median(found) for key, found in taken.items()}
+def measured(shape: str, steps: int, repeat: int, place: str) -> Row:
+    """All in turn, by few steps and by many; on a chain threads for the pool change nothing."""
+    kinds = ("bare", "engine") if shape == "chain" else ("bare", "engine", "threads")
+    taken = _common.in_turn(
+        repeat,
+        {
+            (what, size): partial(seconds, what, shape, size, place)
+            for size in (FEW, steps)
+            for what in kinds
+        },
+    )
     each = {
-        what: (middle[what, count] - middle[what, FEW]) / count * 1e6 for what in ("bare", "engine")
+        what: _common.per_step_us(taken[what, FEW], taken[what, steps], steps) for what in kinds
     }
-    return {
-        "shape": shape,
-        "steps": count,
-        "repeat": repeat,
-        "bare_us": round(each["bare"], 1),
-        "engine_us": round(each["engine"], 1),
-        "ratio": round(each["engine"] / each["bare"], 2),
-        "bar": BARS.get(shape),
-        "five_steps_s": {what: round(middle[what, FEW], 4) for what in ("bare", "engine")},
-        "seconds": {what: [round(s, 4) for s in taken[what, count]] for what in ("bare", "engine")},
-    }
+    return Row(
+        f"{shape} {steps:,}",
+        {
+            "threads µs": each.get("threads"),
+            "bare µs": each["bare"],
+            "engine µs": each["engine"],
+            "ratio": each["engine"] / each["bare"],
+        },
+        [Bar("ratio", BARS[shape])],
+        {"seconds": {f"{what} {size}": found for (what, size), found in taken.items()}},
+    )
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="overhead of a no-op step")
-    parser.add_argument("--repeat", type=int, default=3, help="alternating repetitions (3)")
-    parser.add_argument("--only", choices=CASES, help="one shape only")
-    parser.add_argument("--dir", default="/var/tmp", help="where to work: a disk (/var/tmp)")  # noqa: S108 - by convention no RAM disk - a disk, where /tmp may be memory
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    options = parser.parse_args()
-    results = []
-    print(f"{'shape':<9}{'steps':>7}{'bare µs':>9}{'engine µs':>11}{'ratio':>7}{'bar':>6}")
-    for shape, count in CASES.items():
-        if options.only in (None, shape):
-            found = measure(shape, count, options.repeat, options.dir)
-            results.append(found)
-            bar = f"{found['bar']:g}" if found["bar"] else "–"
-            print(
-                f"{shape:<9}{count:>7}{found['bare_us']:>9.1f}{found['engine_us']:>11.1f}"
-                f"{found['ratio']:>7.2f}{bar:>6}",
-                flush=True,
-            )
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    return int(any(found["bar"] and found["ratio"] > found["bar"] for found in results))
+def seconds(what: str, shape: str, steps: int, place: str) -> float:
+    """Measure one run, inside it."""
+    return float(_common.once(what, shape, steps, place)["seconds"])
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(_common.main(__doc__, rows, arguments))

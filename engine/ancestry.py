@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from engine.errors import ContextKeyError
+from engine.graph import Edges
 from engine.model import Encoded, StepStatus
 from engine.naming import did_you_mean
 
@@ -24,7 +25,8 @@ class Ancestry:
 
     def __init__(self, upstreams: Sequence[Sequence[int]], generations: Sequence[int]) -> None:
         """Take each step's direct upstreams and its generation (longest path from a source)."""
-        self._upstreams = upstreams
+        edges = upstreams if isinstance(upstreams, Edges) else Edges.of(upstreams)
+        self._row, self._ends = edges.row, edges.ends
         self.generations = generations
         self._known: dict[int, dict[int, bool]] = {}
 
@@ -36,19 +38,24 @@ class Ancestry:
             return step != INITIAL
         if step == INITIAL or self.generations[ancestor] >= self.generations[step]:
             return False
+        if ancestor in self._above(step):
+            return True  # as for most that is read: nothing is to be kept of it
         known = self._known.setdefault(ancestor, {})
         if step not in known:
             self._search(ancestor, step, known)
         return known[step]
 
+    def _above(self, step: int) -> Iterable[int]:
+        return self._row[self._ends[step] : self._ends[step + 1]]
+
     def _search(self, ancestor: int, step: int, known: dict[int, bool]) -> None:
         """Find `ancestor` from `step` upwards; what is learned on the way is kept in `known`."""
-        floor = self.generations[ancestor]
+        floor, row, ends = self.generations[ancestor], self._row, self._ends
         below: dict[int, int] = {step: step}  # each step met, and the one it was reached from
         stack = [step]
         while stack:
             at = stack.pop()
-            for upstream in self._upstreams[at]:
+            for upstream in row[ends[at] : ends[at + 1]]:
                 if upstream == ancestor or known.get(upstream):
                     while True:
                         known[at] = True
@@ -73,7 +80,7 @@ class Ancestry:
         stack = [step]
         found = []
         while stack:
-            for upstream in self._upstreams[stack.pop()]:
+            for upstream in self._above(stack.pop()):
                 if upstream in seen or self.generations[upstream] < floor:
                     continue
                 seen.add(upstream)
@@ -88,7 +95,7 @@ class Ancestry:
         seen: set[int] = set()
         stack = [step]
         while stack:
-            for upstream in self._upstreams[stack.pop()]:
+            for upstream in self._above(stack.pop()):
                 if upstream not in seen:
                     seen.add(upstream)
                     stack.append(upstream)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
 from engine import notes
 from engine.events import Action, EndStep
 from engine.frontier import Frontier
-from engine.model import ENDED_STEP, StepStatus, TriggerRule
+from engine.model import ENDED_STEP, Order, StepStatus, TriggerRule
 from engine.plan import TRANSITIONS, InvariantViolation, Plan, StepState
 from engine.trigger import Decision
 
 _S = StepStatus
+
+FEW = 16  # steps that are looked through again sooner than remembered
 # Of what is asked for each step: to look a member up through its enum takes 0.15 µs.
 _WAITING, _READY, _RUNNING = _S.WAITING, _S.READY, _S.RUNNING
 _WAIT, _START = Decision.WAIT, Decision.READY
@@ -38,16 +41,21 @@ class Board:
         self._graph = graph
         self._frontier = Frontier(graph, plan.rules)
         self._due: list[tuple[float, int]] = []  # backing off
-        self._ready: list[int] = []  # ranks
+        self._ready: list[int] = []  # ranks: see `Graph.ranks`
         self._held: set[int] = set()  # due, but an attempt left behind still runs
         self._fresh: list[int] = []  # restored, and not yet decided about
         self._ahead: set[int] = set()  # restored as ended, above which something has not
         self._counts_as: dict[int, StepStatus] = {}
         self._failed_above: set[int] = set()  # of those
         self._cleanup = False
-        self._by_rank = graph.ranked()
-        self.ranks = sorted(range(count), key=self._by_rank.__getitem__)  # the inverse
-        self._after: dict[int, int] = {}  # the lowest rank of the steps below one
+        # Of the ready steps the lowest rank goes first. First in, first out, ranks are given as
+        # steps become ready; else they are there from the start.
+        self._is_fifo = plan.order is Order.FIFO
+        self._by_rank = array("i", () if self._is_fifo else graph.ranked(plan.weights))
+        self.ranks = array("i", [0]) * count
+        for rank, step in enumerate(self._by_rank):
+            self.ranks[step] = rank
+        self._after: dict[int, int] = {}  # the lowest rank of the steps below one, if many
         self._restore(states)
 
     # -- what is ready, what is due ---------------------------------------------------------------
@@ -81,16 +89,21 @@ class Board:
         What is after a step has a shorter path to go, and what is after that a shorter one still,
         so that only the steps right below need a look.
         """
+        if self._is_fifo:
+            return True
         if self._due or self._held:
             return False
         rank = self._ready[0]
         return all(self._first_after(step) > rank for step in live)
 
     def _first_after(self, step: int) -> int:
-        if step not in self._after:
-            below = [self.ranks[down] for down in self._graph.downstreams[step]]
-            self._after[step] = min(below, default=len(self.ranks))
-        return self._after[step]
+        first = self._after.get(step)
+        if first is None:
+            downs = self._graph.downstreams[step]
+            first = min((self.ranks[down] for down in downs), default=len(self.ranks))
+            if len(downs) > FEW:
+                self._after[step] = first
+        return first
 
     def make_ready(self, step: int) -> None:
         """Let a step start as soon as a worker is free."""
@@ -98,6 +111,9 @@ class Board:
             self.status[step] = _READY
         else:
             self.move(step, _READY)
+        if self._is_fifo:
+            self.ranks[step] = len(self._by_rank)
+            self._by_rank.append(step)
         heappush(self._ready, self.ranks[step])
 
     def back_off(self, step: int, until: float) -> None:
@@ -250,7 +266,5 @@ class Board:
                 else:  # what is after it may read what is above it
                     self._ahead.add(step)
         self._fresh = [
-            step
-            for step in order
-            if self.status[step] is _WAITING and self._frontier.is_due(step)
+            step for step in order if self.status[step] is _WAITING and self._frontier.is_due(step)
         ]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine.model import DONE_STEP, ENDED_STEP, StepStatus, TriggerRule
+from engine.records import record
 from engine.resume import NOT_CHOSEN, Choice, Fresh, Past, done_in, mark
 
 _S = StepStatus
 _ASKS_FOR_SUCCESS = (TriggerRule.ALL_SUCCESS, TriggerRule.NONE_FAILED)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Chosen:
     """What was asked for: the steps to run, those marked as done, and where the others stand.
 

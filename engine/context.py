@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from engine.ancestry import INITIAL, ContextIndex
 from engine.errors import ContextKeyError, SecretError, SupersededError, ValueNotStorable
 from engine.outputs import Outputs
+from engine.records import record
 
 if TYPE_CHECKING:
     import logging
@@ -36,7 +36,7 @@ class _Missing:
 _MISSING: Final = _Missing()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Codec:
     """How values become bytes and back.
 
@@ -48,7 +48,7 @@ class Codec:
     decode: Callable[[Encoded], Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunScope:
     """What all contexts of one run share; `params` should be a `MappingProxyType`.
 

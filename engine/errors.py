@@ -8,7 +8,8 @@ Whose fault it is decides the class and with it the exit code: the user's defini
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from engine.records import record
 
 FAULTS_TOLD_MAX = 20  # in one message
 
@@ -44,7 +45,7 @@ class UsageError(EngineError):
     exit_code = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fault:
     """One thing that is wrong in a definition: a sentence, a hint, and where it stands.
 
@@ -88,12 +89,18 @@ class DefinitionError(UsageError, ValueError):
         return [(str(fault), fault.hint or self.hint) for fault in self.faults]
 
 
+CYCLE_TOLD_MAX = 50  # steps of its path that are named
+
+
 class CycleError(DefinitionError):
     """Steps wait for each other; `path` is closed (first == last) and made of real edges."""
 
     def __init__(self, path: tuple[str, ...]) -> None:
+        told = list(path)
+        if len(path) > CYCLE_TOLD_MAX:
+            told[CYCLE_TOLD_MAX - 1 : -1] = [f"… ({len(path) - CYCLE_TOLD_MAX} more)"]
         super().__init__(
-            "dependency cycle: " + " -> ".join(path),
+            "dependency cycle: " + " -> ".join(told),
             hint="take one of these dependencies out",
         )
         self.path = path

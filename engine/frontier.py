@@ -21,11 +21,12 @@ class Frontier:
         """Start with nothing ended."""
         self._graph = graph
         self._rules = rules
-        self._unended = [len(ups) for ups in graph.upstreams]
+        self._unended = graph.upstreams.counts()
+        self._row, self._ends = graph.downstreams.row, graph.downstreams.ends
         # Positions of upstreams; the lowest counts, so that the timing of ends changes no reason.
-        self._failed = [_NONE] * len(graph.names)
-        self._skipped = [_NONE] * len(graph.names)
-        self._root = [_NONE] * len(graph.names)  # of an ended step: the failure it comes from
+        self._failed: dict[int, int] = {}
+        self._skipped: dict[int, int] = {}
+        self._root: dict[int, int] = {}  # of an ended step: the failure it comes from
 
     def end(self, step: int, status: StepStatus) -> list[int]:
         """Count an ended step; give the downstream steps about which can be decided now."""
@@ -42,16 +43,17 @@ class Frontier:
         return self._end(step, status, step if is_root else _NONE)
 
     def _end(self, step: int, status: StepStatus, root: int) -> list[int]:
-        self._root[step] = root
+        if root != _NONE:
+            self._root[step] = root
         if status not in DONE_STEP:
-            for down in self._graph.downstreams[step]:
+            for down in self._row[self._ends[step] : self._ends[step + 1]]:
                 self._taint(step, down, status)
         return self._count(step)
 
     def _count(self, step: int) -> list[int]:
         unended = self._unended
         due = []
-        for down in self._graph.downstreams[step]:
+        for down in self._row[self._ends[step] : self._ends[step + 1]]:
             unended[down] = left = unended[down] - 1
             if not left:
                 due.append(down)
@@ -63,7 +65,7 @@ class Frontier:
 
     def decide(self, step: int) -> tuple[Decision, str]:
         """Apply the step's trigger rule; a skip comes with its reason."""
-        failed, skipped = self._failed[step], self._skipped[step]
+        failed, skipped = self._failed.get(step, _NONE), self._skipped.get(step, _NONE)
         plain = failed == skipped == _NONE and not self._unended[step]
         if plain and self._rules[step] is not _ONE_FAILED:
             return _START  # as `decide` would have it, at a fifth of the time
@@ -88,16 +90,15 @@ class Frontier:
         if status is StepStatus.FAILED:
             return step
         skips_on_failure = self._rules[step] in (TriggerRule.ALL_SUCCESS, TriggerRule.NONE_FAILED)
-        if status is StepStatus.SKIPPED and skips_on_failure and self._failed[step] != _NONE:
+        if status is StepStatus.SKIPPED and skips_on_failure and step in self._failed:
             return self._root[self._failed[step]]
         return _NONE
 
     def _taint(self, up: int, down: int, status: StepStatus) -> None:
-        if self._root[up] != _NONE:
+        if up in self._root:
             lowest = self._failed
         elif status is StepStatus.SKIPPED:
             lowest = self._skipped
         else:
             return
-        if lowest[down] == _NONE or up < lowest[down]:
-            lowest[down] = up
+        lowest[down] = min(up, lowest.get(down, up))

@@ -38,11 +38,11 @@ class _Collector:
                     self._ours = False
 
     @contextmanager
-    def none(self) -> Iterator[None]:
-        """Collect nothing while much is made that is no garbage: modules, a compiled definition.
+    def no_collections(self) -> Iterator[None]:
+        """Collect nothing where much is made that stays: modules, the steps of a big run.
 
-        It is left alone afterwards, too: looking through it costs 30 ms for the modules, and 3 µs
-        for each step.
+        None of it is garbage, then or later. To look through all of it again and again takes 20 ms
+        of the imports, and a quarter of what it takes to begin and to report 100,000 steps.
         """
         collecting = gc.isenabled()
         gc.disable()
@@ -61,4 +61,5 @@ class _Collector:
 
 
 _collector = _Collector()
-left_alone, none, as_well = _collector.left_alone, _collector.none, _collector.as_well
+left_alone, as_well = _collector.left_alone, _collector.as_well
+no_collections = _collector.no_collections

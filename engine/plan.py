@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.graph import Graph
-from engine.model import OnOverrun, StepStatus, TriggerRule
+from engine.model import OnOverrun, Order, StepStatus, TriggerRule
+from engine.records import record
 
 _S = StepStatus
 
@@ -30,14 +31,15 @@ class InvariantViolation(AssertionError):
     """A bug of ours: the core was driven into a state that its own table forbids."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """What the core needs to know of a definition, compiled; sequences are by position.
 
     `stop_s` is how long a stop may take before the attempt counts as left behind; `gentle` says
     that it runs in a process: a stop leaves that a way to clean up (TERM), so that it is asked for
     at once, and it runs on while the engine is halted;
-    `on_overrun` what a retry does while the attempt before it still runs.
+    `on_overrun` what a retry does while the attempt before it still runs; `weights` how long each
+    step is expected to take, in microseconds: empty where nothing is known.
     """
 
     graph: Graph
@@ -47,6 +49,8 @@ class Plan:
     stop_s: Sequence[float]
     gentle: Sequence[bool]
     on_overrun: Sequence[OnOverrun]
+    order: Order = Order.LONGEST_PATH
+    weights: Sequence[int] = ()
 
 
 @dataclass(slots=True)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from engine.alert import AlertRow
 from engine.errors import ContextKeyError
 from engine.events import Action, Event
-from engine.model import AlertRow, Encoded, OutputFile
+from engine.model import Encoded, OutputFile
+from engine.records import record
 
 
 class Clock(Protocol):
@@ -165,7 +166,7 @@ class Logs(Protocol):
         """Give the log of an attempt of this run."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CommandResult:
     """How a command ended: its exit code (negative: the signal), output files, JSON-line values."""
 
@@ -175,7 +176,7 @@ class CommandResult:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Paths:
     """Where a run works: project root, home (`<root>/var`), and the store's URL."""
 

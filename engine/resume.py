@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+from functools import lru_cache
+from typing import NamedTuple
 
 from engine.model import DONE_STEP, StepStatus
+from engine.records import record
 
 MARKED = "marked as done"
 NOT_CHOSEN = "not chosen"
 LOST_MAX = 3  # attempts lost with their engine in a row, before the step is held responsible
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(NamedTuple):
     """A step as the run before left it; see `store.history.PastStep`.
 
     `own_skip` tells a skip by its own condition or `Skip` from one that its upstreams caused,
@@ -24,6 +26,7 @@ class Past:
     note: str = ""
     parts: Mapping[str, str] | None = None
     fingerprint: str = ""
+    depends_on: Sequence[str] = ()
     source_run: int | None = None
     used: int = 0
     retry_at: int | None = None
@@ -35,18 +38,17 @@ class Past:
     marked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fresh:
+class Fresh(NamedTuple):
     """A step as the definition has it now."""
 
     name: str
     upstreams: tuple[int, ...]
     fingerprint: str
     parts: Mapping[str, str]
+    depends_on: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """What becomes of a step, and `why`: `what` is reuse, redo, new, or marked as done.
 
     Of a run of chosen steps it is run, keep, or not chosen; then `counts_as` is what the steps
@@ -70,7 +72,7 @@ class Choice:
     failed_above: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rules:
     """How to judge: `file_matches(target, sha256)`, how parts differ, what must be redone.
 
@@ -107,8 +109,13 @@ def choose(
     for position in order:
         step = steps[position]
         old = past.get(step.name)
-        above = next((anew[up] for up in step.upstreams if anew[up]), None)
-        forced[position] = step.name == rules.forced or any(forced[up] for up in step.upstreams)
+        above = None
+        for up in step.upstreams:
+            if anew[up]:
+                above = anew[up]
+                break
+        if rules.forced is not None:
+            forced[position] = step.name == rules.forced or any(forced[up] for up in step.upstreams)
         if step.name in rules.marked:
             choice = mark(rules.marked[step.name])
             above = f"'{step.name}' is marked as done"
@@ -142,14 +149,13 @@ def _choose_one(step: Fresh, old: Past, again: str | None, rules: Rules) -> Choi
             note=old.note,
             source_run=source,
         )
-    done = done_in(old, source)
+    return _reuse(done_in(old, source), source, old.key_run)
+
+
+@lru_cache(maxsize=64)  # of a hundred thousand steps that are reused nearly all are for one reason
+def _reuse(done: str, source: int, key_run: int) -> Choice:
     return Choice(
-        "reuse",
-        done,
-        status=StepStatus.CACHED,
-        note=done,
-        source_run=source,
-        key_run=old.key_run,
+        "reuse", done, status=StepStatus.CACHED, note=done, source_run=source, key_run=key_run
     )
 
 
@@ -164,7 +170,13 @@ def _why_again(step: Fresh, old: Past, again: str | None, rules: Rules) -> str:
     if again is not None:
         return again
     if step.fingerprint != old.fingerprint:
-        return rules.difference(old.parts or {}, step.parts) or "it changed"
+        parts = dict(old.parts or {})
+        covered = parts.pop("upstreams", None)  # as in stores of earlier versions
+        changed = rules.difference(parts, step.parts)
+        if changed or covered is None:
+            return changed or "it changed"
+    if set(step.depends_on) != set(old.depends_on):
+        return "upstreams changed"
     for target, sha256 in old.files:
         if not rules.file_matches(target, sha256):
             return f"its file '{target}' is gone or altered"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RetryAt:
     """Try again, no sooner than `when` (monotonic seconds)."""
 
     when: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GiveUp:
     """No further attempt."""
 

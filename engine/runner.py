@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from engine import backoff
 from engine.context import ContextIndex
@@ -24,6 +23,7 @@ from engine.events import (
 from engine.failpoints import failpoint
 from engine.model import OutputFile, Step
 from engine.ports import Clock, Job, Store, Workers
+from engine.records import record
 from engine.scheduler import Scheduler
 
 COMMIT_TRIES = 3  # each waits up to the store's busy timeout
@@ -73,7 +73,7 @@ class Pace:
         return self._workers if self._commit_s > WORTH_IT * each_s else 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ports:
     """What the loop is wired to.
 

@@ -2,7 +2,8 @@
 
 `tick(now, events)` takes what happened and gives what to do, as values; the caller commits the
 actions in one transaction and only then carries them out. Same events, same actions: nothing here
-iterates an unordered set, and ties go by rank (longest remaining path, then declaration order).
+iterates an unordered set, and ready steps go by rank (longest remaining path, then declaration
+order) or, where the plan says so, first in, first out.
 
 All times are monotonic seconds given by the caller. A step is a position in the definition.
 """

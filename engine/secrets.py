@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
 import os
 import re
@@ -202,11 +201,13 @@ def _url_parts(name: str, value: str) -> list[str]:
 
 
 def _forms_of(value: str) -> Iterator[str]:
+    from html import escape  # with its table of 2,000 names, where there is a secret to mask
+
     yield value
     yield repr(value)[1:-1]
     yield json.dumps(value)[1:-1]
     yield json.dumps(value, ensure_ascii=False)[1:-1]
-    yield html.escape(value)
+    yield escape(value)
     raw = value.encode("utf-8", "surrogateescape")
     yield repr(raw)[2:-1]
     for quoted in (quote(raw), quote(raw, safe=""), quote_plus(raw)):

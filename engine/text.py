@@ -8,6 +8,7 @@ import shlex
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
+from functools import cache
 
 # Controls, line separators, bidi and invisible marks can forge, hide or turn round what is shown;
 # lone surrogates cannot be written at all.
@@ -15,10 +16,20 @@ _BEYOND_ASCII = (
     "\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
     "\ufff9-\ufffb\U000e0000-\U000e007f"
 )
-_HOSTILE = re.compile(f"[\x00-\x1f{_BEYOND_ASCII}]")
-_HOSTILE_IN_JSON = re.compile(f"[{_BEYOND_ASCII}]")  # the rest JSON itself escapes
 ELLIPSIS = "…"
 ONLY_MAX = 5
+
+
+@cache
+def _hostile() -> re.Pattern[str]:
+    """What to escape; it takes 1 ms to compile, and hardly any text needs it."""
+    return re.compile(f"[\x00-\x1f{_BEYOND_ASCII}]")
+
+
+@cache
+def _hostile_in_json() -> re.Pattern[str]:
+    """What to escape in JSON; the rest JSON itself escapes."""
+    return re.compile(f"[{_BEYOND_ASCII}]")
 
 
 def printable(text: str) -> str:
@@ -28,7 +39,7 @@ def printable(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return _HOSTILE.sub(_escaped, text)
+    return _hostile().sub(_escaped, text)
 
 
 def _escaped(match: re.Match[str]) -> str:
@@ -40,7 +51,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 def printable_json(text: str) -> str:
     r"""Give JSON text that means the same and shows what it holds: `\u202e` for the character."""
-    return text if text.isascii() else _HOSTILE_IN_JSON.sub(_json_escaped, text)
+    return text if text.isascii() else _hostile_in_json().sub(_json_escaped, text)
 
 
 def _json_escaped(match: re.Match[str]) -> str:
@@ -66,10 +77,10 @@ def shell_line(words: Sequence[str]) -> str:
 
 
 def _shell_word(word: str) -> str:
-    if not _HOSTILE.search(word):
+    if not _hostile().search(word):
         return shlex.quote(word)
     plain = word.replace("\\", "\\\\").replace("'", "\\'")
-    return f"$'{_HOSTILE.sub(_shell_escaped, plain)}'"
+    return f"$'{_hostile().sub(_shell_escaped, plain)}'"
 
 
 def _shell_escaped(match: re.Match[str]) -> str:

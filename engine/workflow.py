@@ -7,18 +7,20 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
-from engine import graph
 from engine.conditions import Condition
 from engine.durations import Duration, parse_duration
 from engine.errors import DefinitionError
+from engine.graph import Graph
 from engine.model import (
     ALERT_ON,
     OVERLAP,
     RESUME_WITHIN_S,
     Definition,
+    Order,
     Param,
     Shell,
     Step,
+    graph_of,
 )
 from engine.naming import BACKFILL_SUFFIX, check_name
 from engine.params import check_param
@@ -32,7 +34,8 @@ class Workflow:
     `schedule` is a systemd calendar expression, `timezone` an IANA name (default: the machine's
     zone). `params` maps names to `Param`, or to a plain default. `overlap="params"` lets runs with
     other parameters run beside each other. A failed run is continued by a later `run` if its chain
-    began less than `resume_within` ago. `alert_on` is always, failure or change.
+    began less than `resume_within` ago. `alert_on` is always, failure or change. Of the ready steps
+    that with the longest remaining path starts first, with `order="fifo"` the first to be ready.
 
     Raises `DefinitionError` for anything that cannot work.
     """
@@ -48,6 +51,7 @@ class Workflow:
         overlap: str = "workflow",
         resume_within: Duration = RESUME_WITHIN_S,
         alert_on: str = "always",
+        order: str = Order.LONGEST_PATH,
         description: str = "",
     ) -> None:
         self.name = _checked_name(name)
@@ -58,6 +62,7 @@ class Workflow:
         what = f"workflow '{name}': resume_within"
         self.resume_within_s = parse_duration(what, resume_within, zero=True)
         self.alert_on = _one_of(name, "alert_on", alert_on, ALERT_ON)
+        self.order = _one_of(name, "order", order, tuple(Order))
         self.description = description
         self.params: dict[str, Param] = {
             key: check_param(key, value) for key, value in (params or {}).items()
@@ -99,7 +104,7 @@ class Workflow:
                 f"workflow '{self.name}' has no steps", hint="add at least one: .add(Step(…))"
             )
         try:
-            ordered = graph.build([s.name for s in self.steps], [s.depends_on for s in self.steps])
+            ordered = graph_of(self.steps)
             steps = self._tied(ordered)
             self._check_shells()
         except DefinitionError as error:
@@ -114,11 +119,13 @@ class Workflow:
             overlap=self.overlap,
             resume_within_s=self.resume_within_s,
             alert_on=self.alert_on,
+            order=self.order,
             dry_run=self.dry_run,
             description=self.description,
+            graph=ordered,
         )
 
-    def _tied(self, ordered: graph.Graph) -> tuple[Step, ...]:
+    def _tied(self, ordered: Graph) -> tuple[Step, ...]:
         if not any(isinstance(step.when, Condition) for step in self.steps):
             return tuple(self.steps)
         from engine.workflow_conditions import tie

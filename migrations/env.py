@@ -10,7 +10,8 @@ from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from store.database import path_of
-from store.tables import APPLICATION_ID, metadata
+from store.tables import metadata
+from store.version import APPLICATION_ID
 
 DEFAULT_STORE = "sqlite:///var/runs.db"
 

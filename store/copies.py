@@ -8,11 +8,11 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from engine.errors import StoreError, UsageError
+from engine.records import record
 from store import readback
 from store.connection import Database, connect, translated
 
@@ -22,7 +22,7 @@ _FAULTS_TOLD = 3
 _UNREAD = "the copy does not read back; the store may be damaged"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Backup:
     """A copy of the store that was read back; `damaged` names values that the store has so too."""
 

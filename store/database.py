@@ -15,6 +15,7 @@ from pathlib import Path
 from engine.errors import AlreadyRunning, StoreError, UsageError
 from store import locks, losses, mounts, place, reserve
 from store.connection import Database, connect, make_durable, open_file, translated
+from store.version import version_of
 
 SQLITE_MIN = (3, 35, 0)
 
@@ -265,37 +266,6 @@ def _check_companions(path: Path) -> None:
     for ending in ("", "-wal", "-shm", "-journal", ".locks"):
         with contextlib.suppress(FileNotFoundError):
             check_owner(Path(own + ending), os.lstat(own + ending).st_uid)
-
-
-def version_of(path: Path, raw: sqlite3.Connection) -> str | None:
-    """Give the schema's version if it is older than ours ('' for none), None if it is ours.
-
-    Raises `StoreError` for a file that is no store of ours, or newer than this program.
-    """
-    from store.tables import APPLICATION_ID, REVISIONS
-
-    try:
-        found = raw.execute("PRAGMA application_id").fetchone()[0]
-        if found != APPLICATION_ID:
-            raise StoreError(
-                f"'{path}' is not a store of this program",
-                hint="name another file with --store; this one was not touched",
-            )
-        exists = "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
-        row = None
-        if raw.execute(exists).fetchone():
-            row = raw.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.Error as error:
-        raise translated(error, path) from error
-    version = row[0] if row else ""
-    if version == REVISIONS[-1]:
-        return None
-    if version and version not in REVISIONS:
-        raise StoreError(
-            f"the store '{path}' is of version {version}, newer than this program",
-            hint="upgrade this program, or name another store with --store",
-        )
-    return str(version)
 
 
 def _create(path: Path, beyond: Callable[[], int]) -> None:

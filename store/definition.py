@@ -5,34 +5,58 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import chain, islice
 
-from store import statements
-from store.new_run import NewStep
+from store import prepared
+from store.blocks import times
+from store.new_run import NewSteps
 
 _BLOCK = 128  # rows a statement
 
 
-def define(cursor: sqlite3.Cursor, workflow: str, steps: Sequence[NewStep]) -> int:
+def define(cursor: sqlite3.Cursor, workflow: str, steps: NewSteps) -> int:
     """Give the id of these steps as a definition, recording it if no earlier run had the same."""
-    digest = hashlib.sha256(workflow.encode())
-    rows = []
-    encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
-    for position, step in enumerate(steps):
-        upstreams = f"[{','.join(map(str, step.upstreams))}]"
-        rows.append((position, step.name, step.fingerprint, encode(step.parts), upstreams))
-        digest.update(f"\0{step.name}\0{step.fingerprint}\0{upstreams}".encode())
-    sha256 = digest.hexdigest()
+    sha256 = _digest(workflow, steps)
     found = cursor.execute("SELECT id FROM definition_rows WHERE sha256 = ?", (sha256,)).fetchone()
     if found:
         return int(found[0])
-    cursor.execute(statements.define(), (sha256, workflow))
+    cursor.execute(prepared.DEFINE, (sha256, workflow))
     definition = cursor.lastrowid
     assert definition is not None
-    defined: list[tuple[object, ...]] = [(definition, *row) for row in rows]
-    whole = len(defined) - len(defined) % _BLOCK
-    for at in range(0, whole, _BLOCK):
-        block = defined[at : at + _BLOCK]
-        cursor.execute(statements.define_steps(_BLOCK), [value for row in block for value in row])
-    cursor.executemany(statements.define_step(), defined[whole:])
+    rows = _rows(definition, steps)
+    whole = len(steps) // _BLOCK
+    for _ in range(whole):
+        block = chain.from_iterable(islice(rows, _BLOCK))
+        cursor.execute(times(prepared.DEFINE_STEP, _BLOCK), tuple(block))
+    cursor.executemany(prepared.DEFINE_STEP, rows)
     return definition
+
+
+def _digest(workflow: str, steps: NewSteps) -> str:
+    digest = hashlib.sha256(workflow.encode())
+    for column in (steps.names, steps.fingerprints):
+        digest.update(("\n" + "\0".join(column)).encode())
+    digest.update(steps.upstreams.row.tobytes())
+    digest.update(steps.upstreams.ends.tobytes())
+    return digest.hexdigest()
+
+
+def _rows(definition: int, steps: NewSteps) -> Iterator[tuple[object, ...]]:
+    """Make the rows as they are taken: of a million steps no list is held."""
+    encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+    encoded: dict[int, str] = {}  # by the parts' id: few of many steps are made each in its own way
+    columns = zip(steps.names, steps.fingerprints, steps.parts, steps.upstreams, strict=True)
+    for position, (name, fingerprint, parts, upstreams) in enumerate(columns):
+        text = encoded.get(id(parts))
+        if text is None:
+            text = encoded[id(parts)] = encode(parts)
+        listed = _list_of(len(upstreams)) % upstreams
+        yield definition, position, name, fingerprint, text, listed
+
+
+@lru_cache(maxsize=64)
+def _list_of(count: int) -> str:
+    """Give the form of a JSON list of so many whole numbers."""
+    return f"[{','.join(['%d'] * count)}]"

@@ -6,17 +6,19 @@ engine is dead is *shown* as that will be recorded, which only a writing command
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from statistics import median
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from engine.errors import StoreError, UsageError
-from engine.model import Encoded
+from engine.model import Encoded, Usual
 from store import locks
 from store.connection import Database
 from store.past import PastRun, read_past
 from store.readback import ValueFaults
 from store.reconcile import ASKED_BY, ENGINE_DIED, Found
+from store.step_runs import StepRun, as_left, step_runs
+from store.usual import usual_durations
 
 Row = dict[str, Any]
 
@@ -27,7 +29,6 @@ _COUNTS = "definition_id IS NOT NULL AND only_steps = ''"  # began a step, and w
 _ALONE = "(backfill IS NULL OR backfill = id)"  # a backfill's runs are told of with it
 # Else SQLite would look through all runs of the workflow, from the newest back.
 _BY_PARAMS = "run_rows INDEXED BY ix_run_rows_params"
-MEDIAN_OF = 10  # the last successful attempts that tell how long a step usually takes
 
 
 class History:
@@ -137,15 +138,25 @@ class History:
 
     # -- steps ------------------------------------------------------------------------------------
 
+    @contextmanager
+    def told(
+        self, run_id: int, positions: Sequence[int] | None = None
+    ) -> Iterator[Iterator[StepRun]]:
+        """Steps in declaration order, as they are read; those of a dead engine as it left them."""
+        is_dead = any(row["status"] == "running" for row in self._status(run_id)) and bool(
+            self.run(run_id).get("dead")
+        )
+        with self._database.read() as cursor:
+            found = step_runs(cursor, run_id, positions)
+            yield map(as_left, found) if is_dead else found
+
+    def _status(self, run_id: int) -> list[Row]:
+        return self._rows("SELECT status FROM run_rows WHERE id = ?", [run_id])
+
     def steps(self, run_id: int) -> list[Row]:
-        """Steps in declaration order; those of a dead engine are shown as it left them."""
-        rows = self._rows("SELECT * FROM step_runs WHERE run_id = ? ORDER BY position", [run_id])
-        if any(row["status"] in ("running", "waiting", "backing_off") for row in rows):
-            dead = self.run(run_id).get("dead", False)
-            if dead:
-                for row in rows:
-                    _tell_dead_step(row)
-        return rows
+        """As `told`, with the columns of `step_runs`."""
+        with self.told(run_id) as found:
+            return [step.row(run_id) for step in found]
 
     def attempts(self, run_id: int) -> list[Row]:
         """Attempts of a run, by step in declaration order, then number."""
@@ -169,28 +180,18 @@ ORDER BY a.position, a.number""",
             [run_id],
         )
 
-    def medians(self, workflow: str, *, before: int | None = None) -> dict[str, float]:
-        """Usual duration of each step in seconds: median of its last successful attempts.
+    def usual(self, workflow: str, *, before: int | None = None) -> dict[str, Usual]:
+        """Usual duration of each step, and how many attempts tell it.
 
         Counts runs before run `before` only, if that is given.
         """
-        rows = self._rows(
-            """
-SELECT step, duration_us FROM (
-  SELECT d.name AS step, a.finished_at - a.started_at AS duration_us,
-         row_number() OVER (PARTITION BY d.name ORDER BY a.run_id DESC) AS age
-  FROM attempt_rows a JOIN run_rows r ON r.id = a.run_id
-  JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = a.position
-  WHERE a.outcome = 'ok' AND a.started_at IS NOT NULL AND r.id IN (
-    SELECT id FROM run_rows WHERE workflow = ? AND (? IS NULL OR id < ?)
-    ORDER BY id DESC LIMIT 50)
-) WHERE age <= ?""",
-            [workflow, before, before, MEDIAN_OF],
-        )
-        durations: dict[str, list[float]] = {}
-        for row in rows:
-            durations.setdefault(row["step"], []).append(row["duration_us"] / 1e6)
-        return {step: median(found) for step, found in durations.items()}
+        with self._database.read() as cursor:
+            return usual_durations(cursor, workflow, before)
+
+    def medians(self, workflow: str, *, before: int | None = None) -> dict[str, float]:
+        """Usual duration of each step in seconds: median of its last successful attempts."""
+        found = self.usual(workflow, before=before)
+        return {step: duration_s for step, (duration_s, _) in found.items()}
 
     def values(self, run_id: int) -> list[Row]:
         """Context values written in a run: step ('' for the initial context), key, codec, size."""
@@ -269,8 +270,7 @@ SELECT step, duration_us FROM (
         with self._database.read() as cursor:
             past, owner = read_past(cursor, run_id)
         if past.status == "running" and not locks.alive(self._database.path, run_id, owner):
-            statuses = [row["status"] for row in self.steps(run_id)]
-            return past.as_of_dead(self.run(run_id)["status"], statuses)
+            return past.as_of_dead(self.run(run_id)["status"])
         return past
 
     def value_faults(self) -> ValueFaults:
@@ -321,13 +321,3 @@ SELECT step, duration_us FROM (
 def _bindable(text: str) -> str:
     """Give text that SQLite takes, whatever bytes came in from a terminal."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _tell_dead_step(row: Row) -> None:
-    if row["status"] == "running":
-        row["status"], row["note"] = "interrupted", "its engine died"
-    elif row["status"] == "backing_off":
-        row["status"], row["note"] = "interrupted", "its engine died before the retry"
-    elif row["status"] == "waiting":
-        row["status"], row["note"] = "cancelled", "not started"
-    row["next_attempt_at"] = None

@@ -5,22 +5,21 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
 
+from engine.alert import AlertStatus
 from engine.errors import SupersededError
 from engine.events import Action
 from engine.failpoints import failpoint
 from engine.model import RunStatus, StepStatus
-from store import admission, statements
+from store import admission, prepared
+from store.blocks import insert_each, insert_many
 from store.cancels import Watch
 from store.connection import Database
 from store.definition import define
-from store.new_run import ITSELF, OWN_KEY, NewRun
-from store.tables import AlertStatus
+from store.new_run import ITSELF, OWN_KEY, TALLIED, NewRun
 from store.tick import Tick, encoded, standing_of
 
 INITIAL = -1  # the position under which a run's initial context is kept
-BLOCK_SIZES = (512, 128, 32, 8)  # rows a statement, where many are at hand
 
 _ENDED_HINT = "another process has ended this run; look at it with `show`"
 
@@ -37,7 +36,7 @@ def begin_run(database: Database, run: NewRun) -> int:
         tally = Counter(step.status for step in settled)
         run_id = _insert_run(cursor, run, RunStatus.RUNNING, definition, tally)
         at = {step.position: run.started_at for step in run.marked}
-        ended = [
+        ended: list[tuple[object, ...]] = [
             (run_id, s.position, s.status, at.get(s.position), s.note, s.source_run, seq)
             for seq, s in enumerate(settled, 1)
         ]
@@ -54,8 +53,8 @@ def begin_run(database: Database, run: NewRun) -> int:
             for step in run.taken_over
             if step.used or step.retry_at or step.key_run or step.lost
         ]
-        cursor.executemany(statements.end_step(), ended)
-        cursor.executemany(statements.carry(), carried)
+        insert_many(cursor, prepared.END_STEP, ended)
+        cursor.executemany(prepared.CARRY, carried)
         cursor.executemany(
             "INSERT INTO marked_rows (run_id, position, marked_by) VALUES (?, ?, ?)",
             [(run_id, step.position, step.by) for step in run.marked],
@@ -66,7 +65,10 @@ def begin_run(database: Database, run: NewRun) -> int:
             for position, values in written
             for key, value in values
         ]
-        cursor.executemany(statements.write_output(), outputs)
+        cursor.executemany(prepared.WRITE_OUTPUT, outputs)
+        if run.weights:
+            weights = f"[{','.join(map(str, run.weights))}]"
+            cursor.execute("INSERT INTO order_rows VALUES (?, ?)", (run_id, weights))
         return run_id
 
 
@@ -95,7 +97,7 @@ def _insert_run(
     finished_at = None if is_on else run.started_at
     events = tally.total() if is_on else 1
     cursor.execute(
-        statements.begin_run(),
+        prepared.BEGIN_RUN,
         (
             run.workflow,
             status,
@@ -116,7 +118,7 @@ def _insert_run(
             run.only_steps,
             run.backfill,
             len(run.steps),
-            *(tally[StepStatus(word)] for word in statements.TALLIED),
+            *(tally[StepStatus(word)] for word in TALLIED),
         ),
     )
     run_id = cursor.lastrowid
@@ -131,7 +133,7 @@ def _insert_run(
 def queue_alerts(cursor: sqlite3.Cursor, run_id: int, channels: Iterable[str], at_us: int) -> None:
     """Put one alert per channel into the outbox, within the caller's transaction."""
     rows = [(run_id, channel, AlertStatus.PENDING, at_us, 0, "") for channel in channels]
-    cursor.executemany(statements.queue_alert(), rows)
+    cursor.executemany(prepared.QUEUE_ALERT, rows)
 
 
 class Journal:
@@ -183,52 +185,26 @@ class Journal:
     def mark_published(self, steps: Iterable[int]) -> None:
         """Record that the output files of these steps stand at their targets."""
         with self._database.write() as cursor:
-            cursor.executemany(statements.published(), [(self.run_id, step) for step in steps])
+            cursor.executemany(prepared.PUBLISHED, [(self.run_id, step) for step in steps])
 
     def asked_to_stop(self) -> str | None:
         """Tell who wants this run cancelled, if somebody does."""
         return self._watch.look()
 
     def _apply(self, cursor: sqlite3.Cursor, tick: Tick, events: int) -> None:
-        cursor.execute(statements.record_tick(), (*tick.standing.row(), self.run_id, events))
+        cursor.execute(prepared.RECORD_TICK, (*tick.standing.row(), self.run_id, events))
         if cursor.rowcount != 1:
             raise SupersededError(f"run {self.run_id} is no longer running", hint=_ENDED_HINT)
         try:
-            _blocks(cursor, statements.end_attempt_well, statements.end_attempts_well, tick.well)
-            _each(cursor, statements.end_attempt, tick.ends)
-            _blocks(cursor, statements.end_step, statements.end_steps, tick.steps)
+            insert_many(cursor, prepared.END_ATTEMPT_WELL, tick.well)
+            insert_each(cursor, prepared.END_ATTEMPT, tick.ends)
+            insert_many(cursor, prepared.END_STEP, tick.steps)
         except sqlite3.IntegrityError as error:
             raise SupersededError(f"a step of run {self.run_id} is not ours: {error}") from error
-        _each(cursor, statements.write_output, tick.outputs)
-        _each(cursor, statements.write_file, tick.files)
+        insert_each(cursor, prepared.WRITE_OUTPUT, tick.outputs)
+        insert_each(cursor, prepared.WRITE_FILE, tick.files)
         if tick.end is not None:
             end, at_us = tick.end, self._stamp(tick.end.at)
             row = (end.status, at_us, end.note, tick.standing.events, self.run_id)
-            cursor.execute(statements.end_run(), row)
+            cursor.execute(prepared.END_RUN, row)
             queue_alerts(cursor, self.run_id, self._channels(end.status), at_us)
-
-
-def _each(
-    cursor: sqlite3.Cursor, statement: Callable[[], str], rows: Sequence[Sequence[object]]
-) -> None:
-    """Insert rows one by one; most ticks have one, or none."""
-    if len(rows) == 1:
-        cursor.execute(statement(), rows[0])
-    elif rows:
-        cursor.executemany(statement(), rows)
-
-
-def _blocks(
-    cursor: sqlite3.Cursor,
-    one: Callable[[], str],
-    many: Callable[[int], str],
-    rows: Sequence[Sequence[object]],
-) -> None:
-    """Insert rows, most of them in blocks."""
-    done = 0
-    for size in BLOCK_SIZES:
-        while len(rows) - done >= size:
-            block = rows[done : done + size]
-            cursor.execute(many(size), list(chain.from_iterable(block)))
-            done += size
-    _each(cursor, one, rows[done:] if done else rows)

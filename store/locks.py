@@ -19,11 +19,12 @@ import struct
 import threading
 import weakref
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
 from engine.errors import StoreError
+from engine.records import record
 from store import mounts
 
 _OWNER_SIZE = 480
@@ -38,7 +39,7 @@ _ACQUIRE_TRIES = 6  # a probe by another command holds the lock for microseconds
 _ACQUIRE_PAUSE_S = 0.02
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Owner:
     """A process, told apart from any other of this machine, dead or alive."""
 

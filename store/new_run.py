@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from engine.graph import NO_EDGES, Edges
 from engine.model import Encoded, StepStatus
+from engine.records import record
 
 ITSELF = -1  # as `backfill`: the number of the run that is being begun
 OWN_KEY = -1  # as `key_run`: the number of the run that is being begun
+TALLIED = ("ok", "failed", "skipped", "cached")  # of a run's row: what has ended as it begins
 
 
-class NewStep(NamedTuple):
-    """A step of a definition as it is recorded."""
+@record
+class NewSteps:
+    """The steps of a definition as they are recorded; sequences are by position.
 
-    name: str
-    fingerprint: str
-    parts: dict[str, str]
-    upstreams: tuple[int, ...]
+    Steps that are made alike share their `parts`, as one object.
+    """
+
+    names: Sequence[str] = ()
+    fingerprints: Sequence[str] = ()
+    parts: Sequence[Mapping[str, str]] = ()
+    upstreams: Edges = NO_EDGES
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.names)
 
 
-@dataclass(frozen=True, slots=True)
-class TakenOver:
+class TakenOver(NamedTuple):
     """A step that a run does not start afresh.
 
     Either it has ended as the run begins (`status`, with `source_run` for a cached one), or `used`
@@ -50,13 +59,14 @@ class Marked(NamedTuple):
     outputs: Sequence[tuple[str, Encoded]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NewRun:
     """All that is recorded when a run begins. Times in microseconds since 1970 UTC.
 
     `only_steps` is a JSON list of step names, or empty; `backfill` the run it is a part of, or
     `ITSELF`. What was decided holds for a workflow whose newest run was `after`: a later one of
-    these parameters, or of any (unless `beside`), that is on refuses it.
+    these parameters, or of any (unless `beside`), that is on refuses it. `weights` is by what its
+    ready steps are ordered: microseconds by position, or nothing.
     """
 
     workflow: str
@@ -75,7 +85,8 @@ class NewRun:
     backfill: int | None = None
     after: int | None = None
     beside: bool = False
-    steps: Sequence[NewStep] = ()
+    steps: NewSteps = NewSteps()
     taken_over: Sequence[TakenOver] = ()
     marked: Sequence[Marked] = ()
     context: Sequence[tuple[str, Encoded]] = ()
+    weights: Sequence[int] = ()

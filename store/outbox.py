@@ -6,10 +6,9 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from engine.model import AlertRow
+from engine.alert import AlertRow, AlertStatus
 from store import locks
 from store.connection import Database
-from store.tables import AlertStatus
 
 TELLING_US = 1_000_000  # of the few seconds that a delivery may take
 

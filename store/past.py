@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import NamedTuple
 
 from engine.errors import UsageError
 from engine.model import StepStatus
+from store.step_runs import status_as_left, step_runs
+
+_Tries = list[tuple[str, int | None, int | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class PastStep:
+class PastStep(NamedTuple):
     """A step of an earlier run, as a decision about resuming needs it."""
 
     position: int
@@ -48,11 +50,10 @@ class PastRun:
     only_steps: str = ""
     steps: tuple[PastStep, ...] = field(default=())
 
-    def as_of_dead(self, status: str, statuses: Sequence[str]) -> PastRun:
+    def as_of_dead(self, status: str) -> PastRun:
         """Give a run whose engine is dead as the next writing command will record it."""
         steps = tuple(
-            replace(step, status=StepStatus(as_left))
-            for step, as_left in zip(self.steps, statuses, strict=True)
+            step._replace(status=StepStatus(status_as_left(step.status))) for step in self.steps
         )
         return replace(self, status=status, steps=steps)
 
@@ -74,67 +75,83 @@ def read_past(cursor: sqlite3.Cursor, run_id: int) -> tuple[PastRun, str]:
     return replace(past, steps=steps), row[-1]
 
 
-_PAST_STEPS = """
-SELECT d.position, d.name, coalesce(s.status, o.outcome, 'waiting'), coalesce(s.note, ''),
-       d.fingerprint, d.parts, d.upstreams,
-       CASE coalesce(s.status, o.outcome) WHEN 'ok' THEN r.id ELSE s.source_run END,
-       s.status = 'skipped' AND (s.source_run IS NOT NULL OR EXISTS (
-         SELECT 1 FROM attempt_rows a WHERE a.run_id = r.id AND a.position = d.position)),
-       EXISTS (SELECT 1 FROM marked_rows m JOIN run_rows q ON q.id = m.run_id
-               JOIN definition_steps e ON e.definition_id = q.definition_id
-                 AND e.position = m.position
-               WHERE e.name = d.name
-                 AND m.run_id = CASE coalesce(s.status, o.outcome)
-                                WHEN 'ok' THEN r.id ELSE s.source_run END),
-       coalesce(c.used, 0), c.retry_at, coalesce(c.key_run, 0), coalesce(c.lost, 0)
-FROM run_rows r
-JOIN definition_steps d ON d.definition_id = r.definition_id
-LEFT JOIN step_rows s ON s.run_id = r.id AND s.position = d.position
-LEFT JOIN attempt_rows o ON o.run_id = r.id AND o.position = d.position AND o.outcome = 'ok'
-LEFT JOIN carried_rows c ON c.run_id = r.id AND c.position = d.position
-WHERE r.id = ? ORDER BY d.position"""
-
-
-def _past_steps(cursor: sqlite3.Cursor, run_id: int, root_run: int) -> Iterable[PastStep]:
-    attempts: dict[int, list[tuple[str | None, int | None, int | None]]] = {}
-    unsettled = """
-SELECT a.position, a.outcome, a.started_at, a.retry_at FROM attempt_rows a
-WHERE a.run_id = ?1 AND NOT EXISTS (SELECT 1 FROM step_rows s WHERE s.run_id = a.run_id
-  AND s.position = a.position AND s.status IN ('ok', 'skipped', 'failed'))
-  AND NOT EXISTS (SELECT 1 FROM attempt_rows o WHERE o.run_id = a.run_id
-    AND o.position = a.position AND o.outcome = 'ok')
-ORDER BY a.position, a.number"""
-    for position, *rest in cursor.execute(unsettled, (run_id,)).fetchall():
-        attempts.setdefault(position, []).append(tuple(rest))
-    for row in cursor.execute(_PAST_STEPS, (run_id,)).fetchall():
-        position, name, status, note, fingerprint, parts, upstreams, source, *told = row
-        own, marked, *carried = told
-        used, retry_at, lost = _carried(attempts.get(position, []), carried)
+def _past_steps(cursor: sqlite3.Cursor, run_id: int, root_run: int) -> Iterator[PastStep]:
+    """Give the steps, by position: their rows in a few queries, however many there are."""
+    told = list(step_runs(cursor, run_id))
+    sources = {step.source_run for step in told if step.source_run is not None} | {run_id}
+    marked = {source: _marked(cursor, source) for source in sources}
+    files = {source: _files(cursor, source) for source in sources}
+    carried, tries = _carried_rows(cursor, run_id), _tries(cursor, run_id)
+    for step, defined in zip(told, _definition(cursor, run_id), strict=True):
+        status = _STATUS[step.status]
+        source = run_id if status is StepStatus.OK else step.source_run
+        used, retry_at, key_run, lost = carried.get(step.position, (0, None, 0, 0))
+        if status not in _SETTLED:
+            used, retry_at, lost = _carried(tries.get(step.position, []), used, retry_at, lost)
         yield PastStep(
-            position=position,
-            name=name,
-            status=StepStatus(status),
-            note=note,
-            fingerprint=fingerprint,
-            parts=json.loads(parts),
-            upstreams=tuple(json.loads(upstreams)),
-            source_run=source,
-            used=used,
-            retry_at=retry_at,
-            key_run=carried[2] or root_run,
-            lost=lost,
-            files=_files(cursor, source, name) if source is not None else (),
-            own_skip=bool(own),
-            marked=bool(marked),
+            step.position,
+            step.step,
+            status,
+            step.note,
+            *defined,
+            source,
+            used,
+            retry_at,
+            key_run or root_run,
+            lost,
+            files[source].get(step.step, ()) if source is not None else (),
+            status is StepStatus.SKIPPED and (step.source_run is not None or step.attempts > 0),
+            source is not None and step.step in marked[source],
         )
 
 
+_STATUS = {str(status): status for status in StepStatus}
+_SETTLED = (StepStatus.OK, StepStatus.SKIPPED, StepStatus.FAILED)
+_OF_RUN = "run_rows r JOIN definition_steps d ON d.definition_id = r.definition_id"
+
+
+def _definition(
+    cursor: sqlite3.Cursor, run_id: int
+) -> Iterable[tuple[str, dict[str, str], tuple[int, ...]]]:
+    """Give fingerprint, parts and upstreams of each step; equal parts are one object."""
+    sql = f"""SELECT d.fingerprint, d.parts, d.upstreams FROM {_OF_RUN}
+              WHERE r.id = ? ORDER BY d.position"""
+    rows = cursor.execute(sql, (run_id,)).fetchall()
+    upstreams = json.loads(f"[{','.join([row[2] for row in rows])}]")  # a quarter of one by one
+    prints: dict[str, str] = {}
+    parts: dict[str, dict[str, str]] = {}
+    for (fingerprint, text, _), ups in zip(rows, upstreams, strict=True):
+        if text not in parts:
+            parts[text] = json.loads(text)
+        yield prints.setdefault(fingerprint, fingerprint), parts[text], tuple(ups)
+
+
+def _carried_rows(
+    cursor: sqlite3.Cursor, run_id: int
+) -> dict[int, tuple[int, int | None, int, int]]:
+    """What the run took over of its steps' pasts: used, retry_at, key_run, lost."""
+    sql = "SELECT position, used, retry_at, key_run, lost FROM carried_rows WHERE run_id = ?"
+    return {position: tuple(row) for position, *row in cursor.execute(sql, (run_id,))}
+
+
+def _tries(cursor: sqlite3.Cursor, run_id: int) -> dict[int, _Tries]:
+    """The attempts that were not ok, by step, oldest first: outcome, started_at, retry_at."""
+    tries: dict[int, _Tries] = {}
+    rows = cursor.execute(
+        "SELECT position, outcome, started_at, retry_at FROM attempt_rows"
+        " WHERE run_id = ? AND outcome <> 'ok' ORDER BY position, number",
+        (run_id,),
+    )
+    for position, *each in rows:
+        tries.setdefault(position, []).append(tuple(each))
+    return tries
+
+
 def _carried(
-    attempts: list[tuple[str | None, int | None, int | None]], carried: Sequence[Any]
+    tries: _Tries, used: int, retry_at: int | None, lost: int
 ) -> tuple[int, int | None, int]:
     """(used, retry_at, lost) that a next run of the chain takes over of an unsettled step."""
-    used, retry_at, _, lost = carried
-    for outcome, started_at, due in attempts:
+    for outcome, started_at, due in tries:
         if outcome in ("failed", "timed_out"):
             used, retry_at, lost = used + 1, due, 0
         elif outcome in ("abandoned", "interrupted"):
@@ -143,12 +160,24 @@ def _carried(
     return used, retry_at, lost
 
 
-def _files(cursor: sqlite3.Cursor, run_id: int, name: str) -> tuple[tuple[str, str], ...]:
+def _marked(cursor: sqlite3.Cursor, run_id: int) -> frozenset[str]:
+    """Names of the steps that a run has marked as done."""
     rows = cursor.execute(
-        """SELECT f.target, f.sha256 FROM file_rows f JOIN run_rows r ON r.id = f.run_id
-           JOIN definition_steps d ON d.definition_id = r.definition_id
-             AND d.position = f.position
-           WHERE f.run_id = ? AND d.name = ? ORDER BY f.target""",
-        (run_id, name),
+        f"SELECT d.name FROM {_OF_RUN} JOIN marked_rows m"
+        " ON m.run_id = r.id AND m.position = d.position WHERE r.id = ?",
+        (run_id,),
     )
-    return tuple(rows.fetchall())
+    return frozenset(name for (name,) in rows)
+
+
+def _files(cursor: sqlite3.Cursor, run_id: int) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Targets and sums of the files that the steps of a run left, by step."""
+    files: dict[str, tuple[tuple[str, str], ...]] = {}
+    rows = cursor.execute(
+        f"SELECT d.name, f.target, f.sha256 FROM {_OF_RUN} JOIN file_rows f"
+        " ON f.run_id = r.id AND f.position = d.position WHERE r.id = ? ORDER BY f.target",
+        (run_id,),
+    )
+    for name, *file in rows:
+        files[name] = (*files.get(name, ()), tuple(file))
+    return files

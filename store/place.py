@@ -25,7 +25,7 @@ class Place(NamedTuple):
 def here(path: Path) -> Place:
     """Give the place of a file on this machine."""
     try:
-        machine = MACHINE_ID.read_text("ascii").strip()
+        machine = MACHINE_ID.read_text("utf-8").strip()
     except (OSError, ValueError):
         machine = ""
     if not _ID.fullmatch(machine):  # also while the machine starts for the first time

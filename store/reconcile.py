@@ -13,7 +13,7 @@ from itertools import groupby
 
 from engine.errors import StoreError
 from engine.model import AttemptOutcome, OutputFile, RunStatus
-from store import locks, statements
+from store import locks, prepared
 from store.connection import Database
 from store.journal import queue_alerts
 
@@ -197,11 +197,11 @@ def interrupt(
         at_us = begun.get((step, number))
         told = died + _MAY_NOT_HAVE_STARTED if at_us is None else died
         row = (run_id, step, number, at_us, None, outcome, None, told, claimed, seq)
-        cursor.execute(statements.end_attempt(), row)
+        cursor.execute(prepared.END_ATTEMPT, row)
     cursor.execute(_INTERRUPT_STEPS, (died, events + len(live), run_id))
     total = int(events + len(live) + cursor.rowcount + 1)
     last_us = cursor.execute(_LAST_SIGN, (run_id,)).fetchone()[0]
-    cursor.execute(statements.end_run(), (found.status, last_us, found.told(note), total, run_id))
+    cursor.execute(prepared.END_RUN, (found.status, last_us, found.told(note), total, run_id))
     return total
 
 
@@ -216,7 +216,7 @@ def _finish_renames(database: Database, publish: Callable[[Iterable[OutputFile]]
         with suppress(StoreError):
             publish([file for _, _, file in files])
         with database.write() as cursor:
-            cursor.execute(statements.published(), (run_id, step))
+            cursor.execute(prepared.PUBLISHED, (run_id, step))
 
 
 def _pending_files(cursor: sqlite3.Cursor) -> list[tuple[int, int, OutputFile]]:

@@ -10,21 +10,22 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import AlreadyRunning, StoreError, UsageError
+from engine.records import record
 from store import copies, locks, place
 from store.connection import BUSY_TIMEOUT_MS, Database, connect, translated
-from store.database import check_owner, version_of
+from store.database import check_owner
 from store.reconcile import Found, interrupt, open_runs
+from store.version import version_of
 
 DROPPED = "dropped: the store was restored"
 
 _GIVEN = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'run_rows'"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Restored:
     """What was done: runs there now, where the old store is kept, runs ended, alerts dropped.
 
@@ -38,7 +39,7 @@ class Restored:
     damaged: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Job:
     """Where to, where from, and the highest number that any run has had here."""
 

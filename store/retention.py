@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from engine.records import record
 
 _ENDED = "('ok', 'failed', 'cancelled', 'interrupted', 'skipped')"
 # A backfill makes so many runs at once that no other would be among the newest of its workflow.
@@ -73,7 +74,7 @@ class Verdict(NamedTuple):
     row: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Run:
     run_id: int
     workflow: str

@@ -9,7 +9,6 @@ backing off or waiting. An attempt has a row once it has ended; until then its r
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from enum import StrEnum
 
 from sqlalchemy import (
     BigInteger,
@@ -27,10 +26,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from engine.alert import AlertStatus
 from engine.model import ENDED_STEP, AttemptOutcome, RunStatus
-
-REVISIONS = ("0001", "0002", "0003", "0004")  # the migrations, oldest first
-APPLICATION_ID = 0x4B41484E  # "KAHN", in the file's header
+from store.version import APPLICATION_ID, REVISIONS
 
 metadata = MetaData(
     naming_convention={"ck": "ck_%(table_name)s_%(constraint_name)s", "ix": "ix_%(column_0_label)s"}
@@ -47,15 +45,6 @@ def _one_of(column: str, words: Iterable[str]) -> CheckConstraint:
 def _counter(name: str) -> Column[int]:
     """A number of an event, or of how many; 0 in what was recorded before they were counted."""
     return Column(name, Integer, nullable=False, server_default=text("0"))
-
-
-class AlertStatus(StrEnum):
-    """How an alert stands."""
-
-    PENDING = "pending"
-    SENDING = "sending"  # claimed by a process; due again if that process has died
-    SENT = "sent"
-    GIVEN_UP = "given_up"
 
 
 definition_rows = Table(

@@ -18,7 +18,8 @@ from engine.events import (
 )
 from engine.model import AttemptOutcome, Encoded, StepStatus
 from store.connection import Database
-from store.statements import COUNTERS
+
+COUNTERS = ("ok", "failed", "skipped", "attempts", "retries")  # of a run's row
 
 _HINT = "another process has ended this run; look at it with `show`"
 _OK = AttemptOutcome.OK

@@ -8,11 +8,11 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
 from engine.errors import StoreError
+from engine.records import record
 from store import locks, losses, mounts, place, readback
 from store.connection import Database
 from store.tables import schema
@@ -20,7 +20,7 @@ from store.tables import schema
 WAL_RESET_FIXED = (3, 51, 3)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finding:
     """What was found: a fault, which makes the check fail, or a note, which does not."""
 

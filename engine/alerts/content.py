@@ -6,10 +6,10 @@ A reader asks first what failed and why, then what else happened, then how to go
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from engine.alerts.text import duration, head, last_line, one_line, tail, visible
+from engine.records import record
 from engine.text import only
 
 HEADLINE_MAX = 150
@@ -28,7 +28,7 @@ GLYPHS = {
 _WORST_FIRST = ("failed", "interrupted", "running", "backing_off", "cancelled", "skipped")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Section:
     """A titled text; `mono` where it is a machine's words (an error, a command)."""
 
@@ -37,7 +37,7 @@ class Section:
     mono: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepLine:
     """One step as an alert shows it."""
 
@@ -53,14 +53,14 @@ class StepLine:
         return f"{line}  ({self.note})" if self.note else line
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Steps:
     """The run's steps in declared order."""
 
     lines: tuple[StepLine, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Facts:
     """Short pairs of label and value."""
 
@@ -70,7 +70,7 @@ class Facts:
 Part = Section | Steps | Facts
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Content:
     """A whole alert: the headline, a mark that no cut may lose, the outcome, and the parts."""
 

@@ -9,28 +9,26 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
+from engine.alert import AlertRow
 from engine.alerts import content as contents
+from engine.alerts.channels import Settings, channels, half_configured, setting_of
 from engine.alerts.content import Content
 from engine.alerts.fault import AlertError, reason
 from engine.errors import EngineError
 from engine.failpoints import failpoint
-from engine.model import AlertRow
 from engine.ports import Clock, Outbox
+from engine.records import record
 
 DEADLINE_S = 5.0
 TRIES_MAX = 10
 MARGIN_S = 0.1  # a sender's own deadline is this much earlier, so that its words are heard
 LEAST_S = 0.2  # less is not worth a try
 
-Settings = Callable[[str], str | None]
 Sender = Callable[[Content, float], tuple[str, ...]]
 
-_BAD = frozenset({"failed", "interrupted"})
 
-
-@dataclass(frozen=True, slots=True)
+@record
 class DeliveryResult:
     """What a delivery came to: counts of alerts, and sentences for the console.
 
@@ -43,14 +41,14 @@ class DeliveryResult:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Job:
     id: int
     channel: str
     content: Callable[[], Content]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Outcome:
     """How a job ended; `tried` is false where the channel was found blocked before its turn."""
 
@@ -60,40 +58,6 @@ class _Outcome:
     permanent: bool = False
     tried: bool = True
     notes: tuple[str, ...] = ()
-
-
-def should_alert(alert_on: str, status: str, previous: str | None) -> bool:
-    """Decide whether a run that ended as `status` sends alerts, after one that ended `previous`.
-
-    `failure`: failed and interrupted runs, and the first ok one after such. `change`: an outcome
-    other than the run before's; a first run counts as a change unless it is ok. A run `skipped`
-    because another is on sends with `always` only. An unknown word sends: silence is the worse
-    mistake.
-    """
-    if alert_on == "failure":
-        return status in _BAD or (status == "ok" and previous in _BAD)
-    if alert_on == "change":
-        return status not in (previous or "ok", "skipped")
-    return True
-
-
-def channels(settings: Settings) -> tuple[str, ...]:
-    """Name the channels that are configured."""
-    found = []
-    if _set(settings, "SLACK_WEBHOOK_URL"):
-        found.append("slack")
-    if _set(settings, "SMTP_URL") and _set(settings, "MAIL_TO"):
-        found.append("email")
-    return tuple(found)
-
-
-def half_configured(settings: Settings) -> tuple[str, ...]:
-    """Give a sentence for each channel that lacks a setting."""
-    server, to = _set(settings, "SMTP_URL"), _set(settings, "MAIL_TO")
-    if bool(server) == bool(to):
-        return ()
-    there, missing = ("SMTP_URL", "MAIL_TO") if server else ("MAIL_TO", "SMTP_URL")
-    return (f"no email is sent: {there} is set, but {missing} is not",)
 
 
 def deliver(
@@ -166,7 +130,7 @@ def send_test(
 
 def preload(settings: Settings) -> None:
     """Import what sending needs, so that an upgrade under a live run cannot mix versions."""
-    from engine.alerts import message, slack  # noqa: F401 - imported to be there
+    from engine.alerts import message, slack  # noqa: F401 - imported for later
 
     if "slack" in channels(settings):
         from engine.alerts import webhook  # noqa: F401 - imported for later
@@ -179,10 +143,6 @@ def preload(settings: Settings) -> None:
 
 def _said(error: Exception) -> str:
     return str(error) if isinstance(error, EngineError) else reason(error)
-
-
-def _set(settings: Settings, name: str) -> str:
-    return (settings(name) or "").strip()
 
 
 def _report_of(row: AlertRow) -> Callable[[], Content]:
@@ -204,9 +164,9 @@ def _senders(settings: Settings) -> dict[str, Sender]:
 
 
 def _slack(settings: Settings) -> Sender:
-    url = _set(settings, "SLACK_WEBHOOK_URL")
-    hosts = _set(settings, "KAHNBAN_WEBHOOK_HOSTS").split(",")
-    proxy = _set(settings, "KAHNBAN_WEBHOOK_PROXY") or None
+    url = setting_of(settings, "SLACK_WEBHOOK_URL")
+    hosts = setting_of(settings, "KAHNBAN_WEBHOOK_HOSTS").split(",")
+    proxy = setting_of(settings, "KAHNBAN_WEBHOOK_PROXY") or None
 
     def send(content: Content, deadline_s: float) -> tuple[str, ...]:
         from engine.alerts import message, slack
@@ -219,8 +179,8 @@ def _slack(settings: Settings) -> Sender:
 
 
 def _email(settings: Settings) -> Sender:
-    url = _set(settings, "SMTP_URL")
-    mail_from, mail_to = _set(settings, "MAIL_FROM"), _set(settings, "MAIL_TO")
+    url = setting_of(settings, "SMTP_URL")
+    mail_from, mail_to = setting_of(settings, "MAIL_FROM"), setting_of(settings, "MAIL_TO")
 
     def send(content: Content, deadline_s: float) -> tuple[str, ...]:
         from engine.alerts import mail, message
@@ -267,7 +227,7 @@ def _outcomes(
         yield _Outcome(job, error="timed out", tried=job.id in begun)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Lane:
     """One channel's jobs, sent one after another in a thread of its own."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from engine.alerts.deadline import GRACE_S, DeadlineError, within
 from engine.alerts.fault import AlertError, reason
 from engine.alerts.slack import is_loopback
+from engine.records import record
 
 if TYPE_CHECKING:
     import smtplib
@@ -21,7 +22,7 @@ LOOPBACK_PORT = 25
 _HINT = "write smtp://USER:PASSWORD@HOST:587 or smtps://…:465, with %40 for an @ in the user"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Letter:
     """An email before it has a form: `mail_to` holds one or more addresses, comma separated."""
 
@@ -32,7 +33,7 @@ class Letter:
     html: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Server:
     """Where an SMTP_URL points; the password is not in its repr."""
 

@@ -27,7 +27,8 @@ def alerts(parsed: argparse.Namespace) -> int:
 
 
 def _test(parsed: argparse.Namespace, secrets: Secrets) -> int:
-    from engine.alerts.delivery import half_configured, send_test
+    from engine.alerts.channels import half_configured
+    from engine.alerts.delivery import send_test
 
     outcomes = send_test(secrets.setting, socket.gethostname(), clock=SystemClock())
     if parsed.json:

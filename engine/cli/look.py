@@ -21,6 +21,7 @@ from engine.cli.console import (
     say_undelivered,
     width,
 )
+from engine.cli.lasting import load_for_good
 from engine.clock import SystemClock
 from engine.definitions import Found, find_all
 from engine.errors import UsageError
@@ -51,9 +52,17 @@ def _history(paths: Paths) -> Iterator[History]:
 
 
 def _has_store(paths: Paths) -> bool:
+    """Whether there is a store to look at; all that it takes is loaded then."""
     from store.database import is_there, path_of
 
-    return is_there(path_of(paths.store_url))
+    there = is_there(path_of(paths.store_url))
+    if there:
+        _load_reading()
+    return there
+
+
+def _load_reading() -> None:
+    load_for_good("store.history", "sqlalchemy.dialects.sqlite")
 
 
 # -- definitions ----------------------------------------------------------------------------------
@@ -64,8 +73,9 @@ def list_workflows(parsed: argparse.Namespace) -> int:
     paths = project.paths_of(parsed)
     folder = project.folder_of(parsed)
     mask = project.secrets_of(paths).mask
+    has_store = _has_store(paths)
     rows = [_listed(found, mask) for found in find_all(folder)]
-    last = _last_runs(paths, [row["name"] for row in rows])
+    last = _last_runs(paths, [row["name"] for row in rows]) if has_store else {}
     for row in rows:
         row["last_run"] = last.get(row["name"])
     if parsed.json:
@@ -112,8 +122,6 @@ def _list_line(row: dict[str, Any], wide: int) -> str:
 
 
 def _last_runs(paths: Paths, names: list[str]) -> dict[str, dict[str, Any]]:
-    if not _has_store(paths):
-        return {}
     with _history(paths) as history:
         found = {}
         for name in names:
@@ -197,6 +205,7 @@ def report(parsed: argparse.Namespace) -> int:
 def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str]) -> int:
     from engine.session.reporting import build_report
 
+    _load_reading()
     paths = project.paths_of(parsed)
     environment = project.environment_of(parsed)
     with _history(paths) as past:
@@ -213,6 +222,7 @@ def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str])
 
 def logs(parsed: argparse.Namespace) -> int:
     """Print what the steps of a run logged and printed."""
+    _load_reading()
     paths = project.paths_of(parsed)
     with _history(paths) as past:
         run = past.run(past.find(parsed.run))

@@ -15,6 +15,7 @@ from contextlib import suppress
 from engine import failpoints
 from engine.cli import options
 from engine.cli.console import complain, finish_output, prepare_streams, shown
+from engine.cli.lasting import load_for_good
 from engine.cli.signals import Stopped, terminated_raises
 from engine.errors import EngineError
 from engine.paths import find_paths
@@ -61,6 +62,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
     failpoints.arm(os.environ)
     parsed = options.parse(arguments)
     command: Command = options.resolve(parsed)
+    load_for_good()
     return command(parsed)
 
 

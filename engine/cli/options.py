@@ -17,6 +17,8 @@ exit codes: 0 all ok or nothing to do · 1 a step failed or the run was cancelle
   · 2 usage or definition error · 3 the machine, the store or the engine failed
   · 75 already running · 130/143 interrupted"""
 
+_Add = Callable[..., argparse.ArgumentParser]
+
 _RUN_TEXT = "run a workflow; by hand, go on from where it failed or was interrupted lately"
 
 
@@ -30,7 +32,7 @@ def _globals(parser: Any, *, default: str | None = argparse.SUPPRESS, told: bool
         parser.add_argument(option, metavar=metavar, default=default, help=shown)
 
 
-def _adder(commands: Any) -> Callable[..., argparse.ArgumentParser]:
+def _adder(commands: Any) -> _Add:
     """Give what adds a command to a parser's commands: its name, function and help."""
 
     def add(name: str, call: str, text: str, *, epilog: str = "") -> argparse.ArgumentParser:
@@ -57,8 +59,8 @@ class _Overview(argparse.RawDescriptionHelpFormatter):
         return text.partition("\n")[2] if isinstance(action.choices, dict) else text
 
 
-def build() -> Parser:
-    """Make the parser of the whole command line."""
+def build(only: str = "") -> Parser:
+    """Make the parser of the whole command line, or all that it takes to parse one command."""
     parser = Parser(
         prog="kahnban" if Path(sys.argv[0]).name == "kahnban" else "python -m engine",
         usage="%(prog)s [--store URL] [--home DIR] [--pipelines DIR] COMMAND ...",
@@ -75,29 +77,23 @@ def build() -> Parser:
         parser_class=Parser,
         prog=parser.prog,
     )
-
     add = _adder(commands)
-    run_text = "run a workflow, or go on from where it stopped"
-    _run(add("run", "run:run", run_text))
-    _json(add("list", "look:list_workflows", "the workflows of this project"))
-    _backfill(add)
-    _check(add("check", "check:check", "load workflows and say what is wrong with them"))
-    _graph(add)
-    _init(add)
-    _read_commands(add)
-    cancel = add("cancel", "cancel:cancel", "end a run that is on; its cleanup steps still run")
-    cancel.add_argument("run", metavar="RUN", help="a run's number, `latest`, or a workflow's name")
-    alerts = add("alerts", "alerts:alerts", "undelivered alerts: list, send, or test the channels")
-    alerts.add_argument("what", nargs="?", choices=["send", "test"], help="without: list them")
-    _json(alerts)
-    schedule = add("schedule", "schedule:schedule", "systemd units for a workflow's schedule")
-    schedule.add_argument("what", choices=["show", "verify"])
-    schedule.add_argument("name", metavar="NAME", help="the workflow")
-    _database(commands.add_parser("db", help="the store itself", description="the store itself"))
+    for name, add_to in _COMMANDS.items():
+        if only in ("", name):
+            add_to(add)
+    if only in ("", _DATABASE):
+        _database(
+            commands.add_parser(_DATABASE, help="the store itself", description="the store itself")
+        )
     return parser
 
 
-def _check(check: argparse.ArgumentParser) -> None:
+def _list(add: _Add) -> None:
+    _json(add("list", "look:list_workflows", "the workflows of this project"))
+
+
+def _check(add: _Add) -> None:
+    check = add("check", "check:check", "load workflows and say what is wrong with them")
     check.add_argument(
         "names", metavar="NAME|FILE|FOLDER", nargs="*", help="all of the project without one"
     )
@@ -131,7 +127,8 @@ class _MarkDone(argparse.Action):
             namespace.mark_done[-1][1].append(value)
 
 
-def _run(run: argparse.ArgumentParser) -> None:
+def _run(add: _Add) -> None:
+    run = add("run", "run:run", "run a workflow, or go on from where it stopped")
     run.usage, run.description = "%(prog)s NAME [OPTION]...", _RUN_TEXT
     run.add_argument("name", metavar="NAME", help=argparse.SUPPRESS)
     run.add_argument("--workers", metavar="N", type=_whole, default=4, help="steps at once (4)")
@@ -181,7 +178,7 @@ _BACKFILL_EPILOG = """\
 A value that fails holds up no other. The same command does what is left."""
 
 
-def _backfill(add: Callable[..., argparse.ArgumentParser]) -> None:
+def _backfill(add: _Add) -> None:
     text = "run a workflow for each value of a parameter, but what is ok"
     backfill = add("backfill", "backfill:backfill", text, epilog=_BACKFILL_EPILOG)
     backfill.usage = "%(prog)s NAME --param P --from A --to B [OPTION]..."
@@ -211,7 +208,7 @@ def _backfill(add: Callable[..., argparse.ArgumentParser]) -> None:
     _json(backfill)
 
 
-def _init(add: Callable[..., argparse.ArgumentParser]) -> None:
+def _init(add: _Add) -> None:
     init = add("init", "init:init", "make a folder with a first workflow that runs")
     init.add_argument("dir", metavar="DIR", nargs="?", default=".", help="here, without one")
     init.add_argument("--yaml", action="store_true", help="in YAML; without: in Python")
@@ -223,7 +220,7 @@ its right, ○ has none. A rail that is only crossed stays │, and … marks on
 which there is no room."""
 
 
-def _graph(add: Callable[..., argparse.ArgumentParser]) -> None:
+def _graph(add: _Add) -> None:
     text = "draw the steps of a workflow and what depends on what"
     graph = add("graph", "graph:graph", text, epilog=_GRAPH_EPILOG)
     graph.usage = "%(prog)s NAME|FILE [OPTION]..."
@@ -235,25 +232,53 @@ def _graph(add: Callable[..., argparse.ArgumentParser]) -> None:
     how.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _read_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+_RUN_HELP = "a run's number, `latest` (default), or a workflow's name"
+
+
+def _history(add: _Add) -> None:
     history = add("history", "look:history", "earlier runs, newest first")
     history.add_argument("name", metavar="NAME", nargs="?", help="of one workflow only")
     history.add_argument("--since", metavar="AGE", help="no older than 7d, 12h, 30m, or a date")
     history.add_argument("--failed", action="store_true", help="only those that did not go well")
     history.add_argument("--limit", metavar="N", type=_whole, default=20, help="at most N (20)")
     _json(history)
-    run_help = "a run's number, `latest` (default), or a workflow's name"
-    for name, call, text in (
-        ("show", "look:show", "one run, step by step"),
-        ("report", "look:report", "the report of a run, as it is written at its end"),
-    ):
-        sub = add(name, call, text)
-        sub.add_argument("run", metavar="RUN", nargs="?", default="latest", help=run_help)
-        _json(sub)
-    logs = add("logs", "look:logs", "what the steps of a run logged and printed")
-    logs.add_argument("run", metavar="RUN", nargs="?", default="latest", help=run_help)
+
+
+def _show(add: _Add) -> None:
+    _json(_of_a_run(add("show", "look:show", "one run, step by step")))
+
+
+def _report(add: _Add) -> None:
+    text = "the report of a run, as it is written at its end"
+    _json(_of_a_run(add("report", "look:report", text)))
+
+
+def _logs(add: _Add) -> None:
+    logs = _of_a_run(add("logs", "look:logs", "what the steps of a run logged and printed"))
     logs.add_argument("step", metavar="STEP", nargs="?", help="of one step only")
     _json(logs)
+
+
+def _of_a_run(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("run", metavar="RUN", nargs="?", default="latest", help=_RUN_HELP)
+    return parser
+
+
+def _cancel(add: _Add) -> None:
+    cancel = add("cancel", "cancel:cancel", "end a run that is on; its cleanup steps still run")
+    cancel.add_argument("run", metavar="RUN", help="a run's number, `latest`, or a workflow's name")
+
+
+def _alerts(add: _Add) -> None:
+    alerts = add("alerts", "alerts:alerts", "undelivered alerts: list, send, or test the channels")
+    alerts.add_argument("what", nargs="?", choices=["send", "test"], help="without: list them")
+    _json(alerts)
+
+
+def _schedule(add: _Add) -> None:
+    schedule = add("schedule", "schedule:schedule", "systemd units for a workflow's schedule")
+    schedule.add_argument("what", choices=["show", "verify"])
+    schedule.add_argument("name", metavar="NAME", help="the workflow")
 
 
 _RESTORE_EPILOG = """\
@@ -311,9 +336,36 @@ def _whole(text: str) -> int:
     return number
 
 
+_DATABASE = "db"
+_COMMANDS: dict[str, Callable[[_Add], None]] = {  # as the overview lists them, before `db`
+    "run": _run,
+    "list": _list,
+    "backfill": _backfill,
+    "check": _check,
+    "graph": _graph,
+    "init": _init,
+    "history": _history,
+    "show": _show,
+    "report": _report,
+    "logs": _logs,
+    "cancel": _cancel,
+    "alerts": _alerts,
+    "schedule": _schedule,
+}
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse a command line. Raises `UsageError`; `--help` prints and raises `SystemExit`."""
-    parser = build()
+    first = arguments[0] if arguments else ""
+    if first in _COMMANDS:
+        try:  # the parsers of all the others take 4 ms to make, and know better what is wrong
+            return _parsed(build(first), arguments)
+        except UsageError:
+            pass
+    return _parsed(build(), arguments)
+
+
+def _parsed(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
     parsed, rest = parser.parse_known_args(arguments)
     command: Parser = getattr(parsed, "parser", parser)
     if rest:

@@ -8,10 +8,11 @@ name. Parsing, checking and asking are modules of their own, imported where a wo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConditionError, DefinitionError
+from engine.records import record
 
 if TYPE_CHECKING:
     from engine.conditions.checking import Scope
@@ -24,7 +25,7 @@ STATUSES = ("ok", "failed", "skipped", "cancelled", "interrupted")  # a cached s
 _SHOWN_LENGTH = 40
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Condition:
     """A condition that was written as text; called with a context it is true or false.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from engine.conditions import STATUSES, kinds
@@ -25,6 +25,7 @@ from engine.conditions.tree import (
 )
 from engine.conditions.wrong import Undecided, Wrong
 from engine.naming import did_you_mean
+from engine.records import record
 
 PARAMS = "params"
 
@@ -45,7 +46,7 @@ _EQUAL = frozenset({"==", "!=", "in", "not in"})
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scope:
     """What the condition of `step` may speak of.
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from typing import assert_never
+
+from engine.records import record
 
 Scalar = int | Decimal | str | bool | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Literal:
     """A number, a text, true, false or null."""
 
@@ -17,7 +19,7 @@ class Literal:
     offset: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Items:
     """A list of literals."""
 
@@ -25,7 +27,7 @@ class Items:
     offset: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Word:
     """A dotted word, as long as nothing says what it refers to."""
 
@@ -33,7 +35,7 @@ class Word:
     offset: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parameter:
     """A parameter of the run."""
 
@@ -41,7 +43,7 @@ class Parameter:
     offset: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Status:
     """The status in which a step has ended."""
 
@@ -49,7 +51,7 @@ class Status:
     offset: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Value:
     """What a step left: its return value, or what `path` leads to."""
 
@@ -58,7 +60,7 @@ class Value:
     offset: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Compare:
     """Operands with a comparison between each two."""
 
@@ -67,7 +69,7 @@ class Compare:
     offset: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Not:
     """The opposite."""
 
@@ -75,7 +77,7 @@ class Not:
     offset: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Both:
     """True if all parts are; asked from the left until one is not."""
 
@@ -83,7 +85,7 @@ class Both:
     offset: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Either:
     """True if one part is; asked from the left until one is."""
 

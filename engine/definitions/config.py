@@ -6,7 +6,7 @@ modules imported that it names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ from engine.definitions.source import Source, read_source, refusal
 from engine.errors import CycleError, DefinitionError
 from engine.model import Definition, Param, Step, shell
 from engine.naming import did_you_mean, name_fault
+from engine.records import record
 from engine.workflow import Workflow
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Loaded:
     """A workflow from a file, and the modules that the file names, with where each was found."""
 

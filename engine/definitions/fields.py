@@ -6,15 +6,15 @@ Reading, messages, the JSON Schema and the table in the documents are made from 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from engine.definitions import collection_forms, forms, time_forms
 from engine.definitions.forms import Asked, Form
 from engine.definitions.nodes import Kind, Node
-from engine.model import ALERT_ON, OVERLAP, RETRIES_MAX, OnOverrun, TriggerRule
+from engine.model import ALERT_ON, OVERLAP, RETRIES_MAX, OnOverrun, Order, TriggerRule
 from engine.param_values import TYPE_NAMES
+from engine.records import record
 
 
 class Body(StrEnum):
@@ -25,7 +25,7 @@ class Body(StrEnum):
     COMMAND = "command"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Field:
     """One key: what its value may be, and what it means."""
 
@@ -36,7 +36,7 @@ class Field:
     body: Body = Body.ANY
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Table:
     """The keys of one kind of mapping; `elsewhere` has what other tools call them."""
 
@@ -91,6 +91,7 @@ WORKFLOW = Table.of(
         "name": "title id dag_id alias workflow",
         "overlap": "concurrency max_active_runs mode",
         "alert_on": "notify notifications on_failure",
+        "order": "priority weight_rule priority_weight scheduling",
     },
     Field("name", forms.WORKFLOW_NAME, "the file's name; may be left out"),
     Field("description", forms.text(), "shown by `list`"),
@@ -100,6 +101,7 @@ WORKFLOW = Table.of(
     Field("overlap", forms.one_of(OVERLAP), "`params`: runs with other parameters may overlap"),
     Field("resume_within", forms.DURATION_OR_0, "how old a chain may be for `run` to go on"),
     Field("alert_on", forms.one_of(ALERT_ON, _ENDS), "which ends of runs are told"),
+    Field("order", forms.one_of(Order), "which ready steps start first"),
     Field("dry_run", forms.BOOLEAN, "every run only plans"),
     Field("steps", _STEPS, "the steps, each a mapping", required=True),
 )

@@ -16,6 +16,7 @@ from engine.durations import DURATION_S_MAX, parse_duration
 from engine.errors import DefinitionError, Fault
 from engine.model import RETRIES_MAX
 from engine.naming import NAME_LENGTH_MAX, check_name, near
+from engine.records import record
 from engine.text import printable
 
 
@@ -40,7 +41,7 @@ class Faults:
         self.found.append(Fault(message, hint, str(self.source.path), node.line, node.column))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Asked:
     """A key whose value is read; `what` names it in messages: "step 'fetch': retries"."""
 
@@ -63,7 +64,7 @@ class Asked:
         return self.wrong(f"is {node.shown()}, not {form.words}", hint, item)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Form:
     """What a value may be: `words` tells it in a message, `schema` in JSON Schema.
 

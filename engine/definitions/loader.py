@@ -7,7 +7,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +17,7 @@ from engine.errors import DefinitionError, EngineError, UsageError
 from engine.model import Definition
 from engine.naming import BACKFILL_SUFFIX, check_name, did_you_mean
 from engine.paths import PIPELINES
+from engine.records import record
 from engine.workflow import Workflow
 
 ATTRIBUTE = "workflow"
@@ -24,7 +25,7 @@ CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 SUFFIXES = (".py", *CONFIG_SUFFIXES)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Found:
     """A file of the folder of workflows: its definition, or what is wrong with it."""
 

@@ -6,11 +6,11 @@ The parser's own words name its rules; ours are found in the text around the pla
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from engine.definitions.forms import CURLY
 from engine.definitions.source import Source
+from engine.records import record
 
 Told = tuple[str, str, int]  # what is wrong, a hint, and the line
 
@@ -26,7 +26,7 @@ _LINES_LOOKED_AT = 1_000
 _KEY_LENGTH_MAX = 1_024  # of YAML's parsers
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Case:
     """What the parser says, and where: `opened` is where the thing it was reading began."""
 

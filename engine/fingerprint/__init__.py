@@ -3,8 +3,9 @@
 A fingerprint has one hash per named part, so that the first part that differs can be named. It
 covers the function under decorators and partials, the functions and classes of the user's own
 project it uses (at any distance), defaults, arguments, closure values and constants of plain data,
-and the step's command, version, upstreams, trigger rule, condition and output. Values that the
-code itself changes as it runs are state and do not count. No code of the user is called.
+and the step's command, version, trigger rule, condition and output. Values that the code itself
+changes as it runs are state and do not count; upstreams are compared by their names (see
+`engine.resume`). No code of the user is called.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import types
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +27,13 @@ from engine.fingerprint.inspection import (
     short_hash,
 )
 from engine.model import Shell, Step, TriggerRule
+from engine.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fingerprint:
     """A step's digest and the hash of each of its parts."""
 
@@ -66,15 +67,17 @@ class Fingerprints:
         self._project = Project(root)
         self._bodies: dict[int, tuple[object, Fingerprint]] = {}
         self._records: dict[int, Record] = {}
+        self._known: dict[str, Fingerprint] = {}
 
     def of(self, step: Step) -> Fingerprint:
-        """Take a step's fingerprint."""
+        """Take a step's fingerprint; equal ones are one object."""
         body = self._body(step.run)
+        plain = step.trigger_rule is TriggerRule.ALL_SUCCESS and step.when is None
+        if plain and not step.version and step.output is None:
+            return body
         parts = {}
         if step.version:
             parts["version"] = short_hash(step.version)
-        if step.depends_on:
-            parts["upstreams"] = short_hash("\0".join(sorted(step.depends_on)))
         if step.trigger_rule is not TriggerRule.ALL_SUCCESS:
             parts["trigger rule"] = short_hash(step.trigger_rule)
         if isinstance(step.when, Condition):
@@ -84,11 +87,9 @@ class Fingerprints:
             parts["when"] = self._body(step.when).digest[:16]
         if step.output is not None:
             parts["output"] = short_hash(step.output)
-        if not parts:
-            return body
         text = f"{body.digest}|{parts}"
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-        return Fingerprint(digest, {**body.parts, **parts})
+        return self._known.setdefault(digest, Fingerprint(digest, {**body.parts, **parts}))
 
     def _body(self, run: Callable[..., Any] | Shell) -> Fingerprint:
         known = self._bodies.get(id(run))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from engine.conditions import FALSE, Condition, proviso
 from engine.frontier import Frontier
-from engine.graph import Graph, build
+from engine.graph import Edges, Graph
 from engine.model import Definition, StepStatus, TriggerRule
 from engine.text import printable
 from engine.trigger import Decision
@@ -150,11 +150,11 @@ def _part_of(graph: Graph, place: Mapping[int, int]) -> Graph:
     downstreams = []
     for step, at in place.items():
         downs = [place[down] for down in graph.downstreams[step] if down in place]
-        downstreams.append(tuple(downs))
+        downstreams.append(downs)
         for down in downs:
             upstreams[down].append(at)
     names = tuple(graph.names[step] for step in place)
-    return Graph(names, tuple(map(tuple, upstreams)), tuple(downstreams), (), ())
+    return Graph(names, Edges.of(upstreams), Edges.of(downstreams), (), ())
 
 
 # -- told -----------------------------------------------------------------------------------------
@@ -165,8 +165,7 @@ def explain(definition: Definition) -> list[dict[str, Any]]:
 
     Where a workflow is so long that all would take too long, the rest has None.
     """
-    steps = definition.steps
-    graph = build([step.name for step in steps], [step.depends_on for step in steps])
+    graph = definition.graph
     outlook = Outlook(definition, graph)
     rows = []
     work = 0

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from engine.records import record
 from engine.text import columns, cut, pad, printable
 
 GAP = "  "
 COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "dim": 2, "bold": 1}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Column:
     """A column: `least` is the width it may be cut to (0: as its cells are), None its full width.
 
@@ -24,7 +24,7 @@ class Column:
     drop: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cell:
     """A cell with a colour."""
 

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.graph import Graph
+from engine.records import record
 
 _FREE = -1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Line:
     """One line: the steps it stands for, its rails, and upstreams to which no rail leads."""
 
@@ -95,7 +96,7 @@ def _order(units: Sequence[_Unit]) -> list[int]:
     return order
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Spot:
     """Where a unit stands: its column, the rail it opens, the rails it joins and those it ends."""
 

@@ -1,6 +1,6 @@
 """The run report: one plain dict made of a run's rows, and its JSON file.
 
-The rows are mappings with the columns of the public tables `runs`, `step_runs` and `attempts`.
+The run is a mapping with the columns of the public table `runs`.
 """
 
 from __future__ import annotations
@@ -8,17 +8,22 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from engine.model import AttemptOutcome, StepStatus
+from engine.model import StepStatus
+from engine.records import record
 from engine.text import printable_json
 
+if TYPE_CHECKING:
+    from store.step_runs import StepRun
+
 LINES_MAX = 20
+ROWS_AT_ONCE = 200  # more make texts so large that fresh memory costs more than the encoder
 DETAILED_MAX = 20  # of a thousand failed steps, so many get their log's last lines
 
 Row = Mapping[str, Any]
@@ -26,15 +31,12 @@ ReadLog = Callable[[str, int], list[str]]
 FindLog = Callable[[str, int], str | None]
 
 
-def _no_log(_step: str, _number: int) -> str | None:
-    return None
-
-
-@dataclass(frozen=True, slots=True)
+@record
 class Surroundings:
     """What a report says beyond the store's rows: paths, commands, the run before.
 
-    `log_path` finds the log of (step, attempt number), None where none was written.
+    `log_path` finds the log of (step, attempt number), None where none was written; it is None
+    itself where no step wrote any.
     """
 
     resume_command: str | None = None
@@ -42,33 +44,48 @@ class Surroundings:
     report: str | None = None
     previous_status: str | None = None
     threads_left: int = 0
-    log_path: FindLog = _no_log
+    log_path: FindLog | None = None
+
+
+class _Step:
+    """A step's entry, made as attributes and kept as their dict.
+
+    Such dicts share their keys: 176 bytes each instead of 464, of which a run may have a million.
+    """
+
+    def __init__(self, step: StepRun, expected_s: float | None, log: str | None) -> None:
+        self.name = step.step
+        self.status = step.status
+        self.duration_s = step.duration_s
+        self.attempts = step.made
+        self.note = step.note
+        self.started = step.started_at
+        self.finished = step.finished_at
+        self.source_run = step.source_run
+        self.marked_by = step.marked_by
+        self.error = step.error
+        self.expected_s = expected_s
+        self.log = log
+        self.last_lines: list[str] = []
 
 
 def build(
     run: Row,
-    steps: Sequence[Row],
-    attempts: Sequence[Row],
+    steps: Iterable[StepRun],
     *,
     expected: Mapping[str, float],
     logs: ReadLog,
     around: Surroundings | None = None,
 ) -> dict[str, Any]:
-    """Build the report of a run, ended or not; steps keep the order of their rows.
+    """Build the report of a run, ended or not; steps keep the order they come in.
 
     `expected` holds seconds by step; `logs` reads the last lines of (step, attempt number) and is
     asked for failed steps only. A resume command is given only to a run that did not end well.
     """
     around = around or Surroundings()
-    by_step: dict[str, list[Row]] = {}
-    for attempt in attempts:
-        by_step.setdefault(attempt["step"], []).append(attempt)
-    first = _first_failure(steps)
-    detailed = _detailed(steps, first)
-    rows = [_step(row, by_step.get(row["step"], ()), expected, around.log_path) for row in steps]
-    for row in rows:
-        name = row["name"]
-        row["last_lines"] = _last_lines(name, by_step, logs) if name in detailed else []
+    rows, failed = _steps(steps, expected, around.log_path)
+    first = _first_failure([rows[at] for at in failed])
+    _add_last_lines(rows, failed, first, logs)
     status = str(run["status"])
     return {
         "workflow": run["workflow"],
@@ -86,7 +103,7 @@ def build(
         "user": run.get("user"),
         "host": run.get("host"),
         "threads_left": int(run.get("threads_left") or around.threads_left),
-        "counts": _counts(steps),
+        "counts": _counts(rows),
         "steps": rows,
         "first_failure": first,
         "resume_command": None if status in {"ok", "skipped"} else around.resume_command,
@@ -96,63 +113,40 @@ def build(
     }
 
 
-def _step(
-    row: Row, attempts: Sequence[Row], expected: Mapping[str, float], log_path: FindLog
-) -> dict[str, Any]:
-    name = row["step"]
-    made = [attempt for attempt in attempts if not _withdrawn(attempt)]
-    last = made[0] if len(made) == 1 else max(made, key=_number, default=None)
-    return {
-        "name": name,
-        "status": str(row["status"]),
-        "duration_s": row.get("duration_s"),
-        "attempts": len(made),
-        "note": row.get("note") or "",
-        "started": row.get("started_at"),
-        "finished": row.get("finished_at"),
-        "source_run": row.get("source_run"),
-        "marked_by": row.get("marked_by"),
-        "error": (last.get("error") or "") if last else "",
-        "expected_s": expected.get(name),
-        "log": log_path(name, last["number"]) if last else None,
-    }
+def _steps(
+    steps: Iterable[StepRun], expected: Mapping[str, float], log_path: FindLog | None
+) -> tuple[list[dict[str, Any]], dict[int, int]]:
+    """Give the entries of the steps; of failed ones, by index, the last attempt that failed."""
+    rows: list[dict[str, Any]] = []
+    failed: dict[int, int] = {}
+    for step in steps:
+        log = log_path(step.step, step.last) if log_path and step.last is not None else None
+        if step.status == StepStatus.FAILED:
+            failed[len(rows)] = step.failed or 0
+        rows.append(_Step(step, expected.get(step.step), log).__dict__)
+    return rows, failed
 
 
-def _withdrawn(attempt: Row) -> bool:
-    """Tell whether the attempt was taken back before it began: then it was none."""
-    return attempt["outcome"] == AttemptOutcome.CANCELLED and attempt.get("started_at") is None
-
-
-def _number(attempt: Row) -> int:
-    return int(attempt["number"])
-
-
-def _last_lines(step: str, by_step: Mapping[str, Sequence[Row]], logs: ReadLog) -> list[str]:
-    bad = (AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT, AttemptOutcome.ABANDONED)
-    failed = [each for each in by_step.get(step, []) if each["outcome"] in bad]
-    if not failed:
-        return []
-    return logs(step, _number(max(failed, key=_number)))[-LINES_MAX:]
-
-
-def _first_failure(steps: Sequence[Row]) -> str | None:
+def _first_failure(failed: Sequence[Row]) -> str | None:
     """Name the step that failed first; ties and unknown times go by declaration."""
-    failed = [row for row in steps if row["status"] == StepStatus.FAILED]
-    first = min(failed, key=lambda row: row.get("finished_at") or "~", default=None)
-    return first["step"] if first else None
+    first = min(failed, key=lambda row: row["finished"] or "~", default=None)
+    return first["name"] if first else None
 
 
-def _detailed(steps: Sequence[Row], first: str | None) -> set[str]:
-    failed = [row["step"] for row in steps if row["status"] == StepStatus.FAILED]
-    return {*failed[: DETAILED_MAX - 1], first} if first else set()
+def _add_last_lines(
+    rows: Sequence[dict[str, Any]], failed: Mapping[int, int], first: str | None, logs: ReadLog
+) -> None:
+    """Add what the last failed attempts logged last, of the first failure and some more steps."""
+    for shown, (at, number) in enumerate(failed.items()):
+        row = rows[at]
+        if number and (shown < DETAILED_MAX - 1 or row["name"] == first):
+            row["last_lines"] = logs(row["name"], number)[-LINES_MAX:]
 
 
-def _counts(steps: Sequence[Row]) -> dict[str, int]:
+def _counts(rows: Iterable[Row]) -> dict[str, int]:
     """Count the steps by status, in the order of the vocabulary, without zeroes."""
-    counts: dict[str, int] = dict.fromkeys(StepStatus, 0)
-    for row in steps:
-        counts[row["status"]] += 1
-    return {str(status): count for status, count in counts.items() if count}
+    counts = Counter(row["status"] for row in rows)
+    return {str(status): counts[status] for status in StepStatus if counts[status]}
 
 
 def _params(value: Any) -> dict[str, str]:
@@ -172,21 +166,33 @@ def _run_duration_s(run: Row) -> float | None:
     return max(0.0, (finished - started).total_seconds())
 
 
-def _json_text(report: Mapping[str, Any]) -> str:
+def _json_text(report: Mapping[str, Any]) -> Iterator[str]:
     """Give the report with an entry a line, and a row a line where an entry is a list of rows.
 
     Indenting it all would take the encoder that is written in Python, ten times as slow.
     """
     encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
-    entries = []
+    before = "{\n"
     for key, value in report.items():
+        yield f"{before}  {encode(key)}: "
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            rows = ",\n    ".join(map(encode, value))
-            text = f"[\n    {rows}\n  ]"
+            yield from _rows_text(value, encode)
         else:
-            text = encode(value)
-        entries.append(f"  {encode(key)}: {text}")
-    return "{\n" + ",\n".join(entries) + "\n}\n"
+            yield encode(value)
+        before = ",\n"
+    yield "\n}\n"
+
+
+def _rows_text(rows: list[dict[str, Any]], encode: Callable[[Any], str]) -> Iterator[str]:
+    """Give a row a line; encoded in blocks, as each call of the encoder costs as much as a row."""
+    start = "{" + encode(next(iter(rows[0]))) + ":"
+    before = "[\n    "
+    for at in range(0, len(rows), ROWS_AT_ONCE):
+        text = encode(rows[at : at + ROWS_AT_ONCE])[1:-1]
+        # No text in it holds this: a quote within a text has a backslash before it.
+        yield before + text.replace(f"}}, {start}", f"}},\n    {start}")
+        before = ",\n    "
+    yield "\n  ]"
 
 
 def write_json(report: Mapping[str, Any], path: Path) -> None:
@@ -194,12 +200,12 @@ def write_json(report: Mapping[str, Any], path: Path) -> None:
 
     The folder is made (0700) if it is missing. Raises `OSError`; then nothing is left behind.
     """
-    data = printable_json(_json_text(report)).encode()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)  # 0600
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            for text in _json_text(report):
+                file.write(printable_json(text).encode())
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)

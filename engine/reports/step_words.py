@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from engine.conditions import Condition
 from engine.model import Definition, Shell, Step, TriggerRule
+from engine.records import record
 
 COMMAND = "command"
 _UNNAMED = "<lambda>"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepWords:
     """A step in words: `rule` is empty for the default, `condition` where it has none."""
 

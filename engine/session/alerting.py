@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from engine.alerts.delivery import channels, should_alert
+from engine.alerts.channels import channels, should_alert
 from engine.errors import EngineError, UsageError
 from engine.model import ALERT_ON, Definition, RunStatus
 
@@ -62,7 +62,10 @@ def channels_for(
 
 def preload(environment: Environment) -> None:
     """Import what sending alerts needs, so that an upgrade under a live run mixes no versions."""
+    if not channels(environment.secrets.setting):
+        return
     from engine.alerts import delivery
+    from store import outbox  # noqa: F401 - imported for later
 
     delivery.preload(environment.secrets.setting)
 
@@ -75,8 +78,6 @@ def deliver_due(
     With no channel configured, `hint` says so. Never raises: an alert that could not be sent stays
     in the outbox, and the log says so.
     """
-    from engine.alerts.delivery import deliver
-
     configured = channels(environment.secrets.setting)
     if not configured and hint:
         logger.info(
@@ -85,6 +86,7 @@ def deliver_due(
         )
     if not configured:
         return None
+    from engine.alerts.delivery import deliver
     from engine.session import reporting
     from store.outbox import StoredOutbox
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, tzinfo
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from engine import params as parameters
 from engine.errors import UsageError
 from engine.model import Definition, Encoded
 from engine.ports import Clock
+from engine.records import record
 from engine.secrets import Secrets
 from engine.session.request import RunRequest
 
@@ -25,7 +26,7 @@ WORKERS_MAX = 1_000
 _URL_PASSWORD = re.compile(r"://[^/?#\s:@]*:[^/?#\s@]+@")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Asked:
     """The request, resolved: parameters and initial context in comparable form, and the time.
 

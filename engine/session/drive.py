@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from engine.logs import RunLogs
 from engine.model import StepStatus
 from engine.plan import StepState
 from engine.ports import Job
+from engine.resume import Choice
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.session import alerting
@@ -82,7 +84,9 @@ class Drive:
         if any(limit is not None for limit in compiled.plan.timeout_s):
             import ctypes  # noqa: F401 - wanted to stop a thread, when a busy one slows imports
         scheduler = Scheduler(
-            compiled.plan, _states(decision, clock), workers=self._going.asked.request.workers
+            replace(compiled.plan, weights=decision.weights),
+            _states(decision, clock),
+            workers=self._going.asked.request.workers,
         )
         progress = self._progress()
         ports = Ports(
@@ -198,13 +202,16 @@ def _settle_in(env: Environment) -> None:
 
 
 def _states(decision: Decision, clock: SystemClock) -> list[StepState]:
-    return [
-        StepState(
-            status=choice.status or StepStatus.WAITING,
-            used=choice.used,
-            next_attempt_at=None if choice.retry_at is None else clock.instant(choice.retry_at),
-            counts_as=choice.counts_as,
-            failed_above=choice.failed_above,
-        )
-        for choice in decision.choices
-    ]
+    """Give the states by position; equal choices have one, as most of a big run's steps do."""
+    states = {choice: _state(choice, clock) for choice in set(decision.choices)}
+    return [states[choice] for choice in decision.choices]
+
+
+def _state(choice: Choice, clock: SystemClock) -> StepState:
+    return StepState(
+        status=choice.status or StepStatus.WAITING,
+        used=choice.used,
+        next_attempt_at=None if choice.retry_at is None else clock.instant(choice.retry_at),
+        counts_as=choice.counts_as,
+        failed_above=choice.failed_above,
+    )

@@ -7,13 +7,14 @@ import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import SystemClock
 from engine.events import Event
 from engine.ports import Paths
+from engine.records import record
 from engine.secrets import Secrets
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from engine.session.decision import Decision
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Environment:
     """Where and for whom a run runs.
 

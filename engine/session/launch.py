@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from engine import failpoints, garbage
+from engine import failpoints
 from engine import params as parameters
 from engine.clock import SystemClock
+from engine.garbage import left_alone, no_collections
 from engine.model import Definition
 from engine.paths import find_paths
 from engine.secrets import Secrets
@@ -47,7 +48,7 @@ def run_as_library(
     return run_workflow(definition, request, environment)
 
 
-@garbage.left_alone()
+@left_alone()
 def run_workflow(
     definition: Definition, request: RunRequest, environment: Environment
 ) -> dict[str, Any]:
@@ -55,13 +56,13 @@ def run_workflow(
 
     Raises `UsageError`, `StoreError` or `AlreadyRunning` as the command's exit codes say.
     """
-    with garbage.none():
+    with no_collections():
         compiled = compile_definition(definition, environment.paths.root)
     asked, encoded = resolve_request(definition, request, environment.clock, environment.secrets)
     dry = definition.dry_run if request.dry_run is None else request.dry_run or definition.dry_run
     if dry:
         return look(environment, lambda history: _planned(compiled, asked, history))
-    with garbage.none():
+    with no_collections():
         from engine.session.live import LiveRun
         from engine.session.record import Going
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.errors import AlreadyRunning, EngineError, StoreFull
 from engine.failpoints import failpoint
+from engine.garbage import no_collections
 from engine.model import RunStatus
 from engine.paths import make_home
 from engine.session import alerting, reporting
@@ -20,6 +21,7 @@ from engine.session.preview import plan_rows, preview_rows
 from engine.session.reconciling import reconcile_all
 from engine.session.record import Going, new_run
 from engine.session.run_files import highest_run
+from engine.session.weighing import weighed
 from store import journal, locks, reserve
 from store.connection import Database
 from store.database import open_writer, path_of
@@ -106,7 +108,8 @@ class LiveRun:
         after = history.last_number(self._name)
         if running_now(history, self._name, self._params(database), beside=self._beside):
             return self._overlapping(database)  # under another lock
-        decision = self._decide(history)
+        with no_collections():
+            decision = self._decide(history)
         if decision.nothing:
             return self._nothing(database, history, decision)
         if not env.inbox.empty():
@@ -114,7 +117,8 @@ class LiveRun:
         self._announce(history, decision)
         channels = self._channels(history)
         try:
-            run_id = self._begin(database, lock, decision, after)
+            with no_collections():
+                run_id = self._begin(database, lock, decision, after)
         except AlreadyRunning:
             return self._overlapping(database)
         try:
@@ -127,8 +131,9 @@ class LiveRun:
             if isinstance(error, Exception):
                 self._tell(database, error, channels, recorded=recorded)
             raise
-        report = reporting.build_report(history, run_id, env, threads_left=left)
-        reporting.write_report(report, env)
+        with no_collections():
+            report = reporting.build_report(history, run_id, env, threads_left=left)
+            reporting.write_report(report, env)
         failpoint("report-written")
         logger.log(
             logging.INFO if end.status is RunStatus.OK else logging.ERROR,
@@ -147,7 +152,7 @@ class LiveRun:
         reconcile_all(database, self._env, definition=self._compiled.definition, mine=lock)
 
     def _decide(self, history: History) -> Decision:
-        return decide(self._compiled, self._asked, history)
+        return weighed(decide(self._compiled, self._asked, history), self._compiled, history)
 
     def _channels(self, history: History) -> alerting.ChannelsFor:
         return alerting.channels_for(self._compiled.definition, history, self._env)

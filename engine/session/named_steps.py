@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import UsageError
 from engine.naming import did_you_mean
+from engine.records import record
 
 if TYPE_CHECKING:
     from engine.model import Definition, Encoded
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SHOWN_MAX = 60  # characters of a marked step's values in a preview
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mark:
     """What a step that is marked as done is given: its values, encoded, and how they are shown."""
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from engine import params as parameters
 from engine.model import Encoded
+from engine.records import record
 from engine.resume import MARKED
 from engine.session.asked import Asked
 from engine.session.compiled import Compiled
 from engine.session.decision import Decision
 from engine.session.environment import Environment
-from store.new_run import OWN_KEY, Marked, NewRun, NewStep, TakenOver
+from store.new_run import OWN_KEY, Marked, NewRun, NewSteps, TakenOver
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Going:
     """One invocation that really runs: the definition, what is asked of it, and where.
 
@@ -32,8 +32,7 @@ class Going:
 def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> NewRun:
     """Say what is recorded of a run as it begins."""
     compiled, asked, env, past = going.compiled, going.asked, going.environment, decision.past
-    rows = zip(compiled.graph.names, compiled.graph.upstreams, compiled.fingerprints, strict=True)
-    steps = [NewStep(name, mark.digest, mark.parts, ups) for name, ups, mark in rows]
+    graph, prints = compiled.graph, compiled.fingerprints
     return NewRun(
         workflow=compiled.definition.name,
         params=parameters.to_json(decision.params),
@@ -48,10 +47,16 @@ def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> 
         root_run=past.root_run if past else None,
         note=note,
         only_steps=json.dumps(decision.only, ensure_ascii=False) if decision.only else "",
-        steps=steps,
+        steps=NewSteps(
+            graph.names,
+            [one.digest for one in prints],
+            [one.parts for one in prints],
+            graph.upstreams,
+        ),
         taken_over=_taken_over(decision, f"{MARKED} by {env.user}"),
         marked=_marked(going),
         context=[] if past else going.context,
+        weights=decision.weights,
     )
 
 
@@ -64,15 +69,15 @@ def _taken_over(decision: Decision, marked: str) -> list[TakenOver]:
     root = decision.past.root_run if decision.past else 0
     return [
         TakenOver(
-            position=position,
-            status=choice.status,
-            note=marked if choice.what == MARKED else choice.note,
-            source_run=choice.source_run,
-            used=choice.used,
-            retry_at=choice.retry_at,
-            key_run=OWN_KEY if choice.own_key else _unless(choice.key_run, root),
-            lost=choice.lost,
-            why=choice.why if choice.own_key else "",
+            position,
+            choice.status,
+            marked if choice.what == MARKED else choice.note,
+            choice.source_run,
+            choice.used,
+            choice.retry_at,
+            OWN_KEY if choice.own_key else _unless(choice.key_run, root),
+            choice.lost,
+            choice.why if choice.own_key else "",
         )
         for position, choice in enumerate(decision.choices)
     ]

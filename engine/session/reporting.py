@@ -44,16 +44,17 @@ def build_report(
         report=str(written) if written.exists() else None,
         previous_status=history.previous_status(workflow, run_id),
         threads_left=threads_left,
-        log_path=log_path,
+        log_path=log_path if logs else None,
     )
-    return build(
-        run,
-        history.steps(run_id),
-        history.attempts(run_id),
-        expected=history.medians(workflow, before=run_id),
-        logs=lambda step, number: tail(log_of(step, number)),
-        around=around,
-    )
+    expected = history.medians(workflow, before=run_id)
+    with history.told(run_id) as steps:
+        return build(
+            run,
+            steps,
+            expected=expected,
+            logs=lambda step, number: tail(log_of(step, number)),
+            around=around,
+        )
 
 
 def _names_in(folder: Path) -> frozenset[str]:

@@ -10,6 +10,7 @@ from engine.context import INITIAL, ContextIndex
 from engine.errors import ContextKeyError
 from engine.graph import Graph
 from engine.model import Encoded
+from engine.records import record
 from engine.reports.terminal import table
 from engine.testing.in_memory import HeldValues
 from engine.text import cut, printable
@@ -20,7 +21,7 @@ END = "the end"  # as the name of who reads the final context
 _RANKS = {"failed": 0, "ok": 2}  # in `repr`
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepOutcome:
     """How a step ended: its row of the report, and the lines its attempts have logged."""
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from engine import graph
 from engine.context import INITIAL, ContextIndex, RunScope
 from engine.model import Definition, Encoded
 from engine.ports import Paths
+from engine.records import record
 from engine.reports import Surroundings, build
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
@@ -30,7 +29,7 @@ from engine.workers.toolbox import Toolbox, codec_for
 from store import journal
 from store.connection import Database
 from store.history import History
-from store.new_run import NewRun, NewStep
+from store.new_run import NewRun, NewSteps
 
 logger = logging.getLogger("engine.testing")
 
@@ -38,7 +37,7 @@ LINES_MAX = 60  # of a failed attempt's log
 NOBODY = "test"  # as user and host: a report says nothing of the machine
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Wiring:
     """One run that is to be made: what, with what, where and when."""
 
@@ -51,9 +50,8 @@ class Wiring:
 
     def run(self, database: Database, folder: Path | None) -> Outcome:
         """Run to the end, recorded in an empty store; files inside of `folder` are written."""
-        steps, clock = self.definition.steps, self.clock
-        ordered = graph.build([step.name for step in steps], [step.depends_on for step in steps])
-        run_id = journal.begin_run(database, self._new_run(ordered))
+        clock, ordered = self.clock, self.definition.graph
+        run_id = journal.begin_run(database, self._new_run())
         files = HeldFiles(self.paths, folder)
         logs = HeldLogs(run_id=run_id, clock=clock, secrets=self.secrets)
         values = HeldValues(self.context)
@@ -69,9 +67,9 @@ class Wiring:
             observe=values.observe,
             look_s=math.inf,  # nobody else can know of this run
         )
-        scheduler = Scheduler(plan_of(steps, ordered), workers=1)
+        scheduler = Scheduler(plan_of(self.definition), workers=1)
         try:
-            Runner(scheduler, steps, ports).run()
+            Runner(scheduler, self.definition.steps, ports).run()
         except Escaped as escaped:
             raise escaped.error from None
         report = _report(History(database), run_id, logs)
@@ -83,9 +81,9 @@ class Wiring:
             files=MappingProxyType(files.published),
         )
 
-    def _new_run(self, ordered: graph.Graph) -> NewRun:
-        asked = self.asked
-        rows = zip(ordered.names, ordered.upstreams, strict=True)
+    def _new_run(self) -> NewRun:
+        asked, ordered = self.asked, self.definition.graph
+        count = len(ordered.names)
         return NewRun(
             workflow=self.definition.name,
             params=asked.params_text,
@@ -96,7 +94,7 @@ class Wiring:
             owner="",
             workers=asked.request.workers,
             context_sha256=asked.context_sha256,
-            steps=[NewStep(name, "", {}, upstreams) for name, upstreams in rows],
+            steps=NewSteps(ordered.names, [""] * count, [{}] * count, ordered.upstreams),
             context=self.context,
         )
 
@@ -124,14 +122,15 @@ class Wiring:
 
 
 def _report(history: History, run_id: int, logs: HeldLogs) -> dict[str, Any]:
-    return build(
-        history.run(run_id),
-        history.steps(run_id),
-        history.attempts(run_id),
-        expected={},
-        logs=lambda step, number: logs.lines.get((step, number), []),
-        around=Surroundings(),
-    )
+    run = history.run(run_id)
+    with history.told(run_id) as steps:
+        return build(
+            run,
+            steps,
+            expected={},
+            logs=lambda step, number: logs.lines.get((step, number), []),
+            around=Surroundings(),
+        )
 
 
 def _step(row: Mapping[str, Any], logs: HeldLogs) -> StepOutcome:

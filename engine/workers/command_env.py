@@ -14,6 +14,7 @@ from pathlib import Path, PurePath
 from typing import Any
 from uuid import UUID
 
+from engine.records import record
 from engine.workers.procfs import ATTEMPT_VARIABLE, ENGINE_VARIABLE
 
 VALUE_BYTES_MAX = 64 * 1024  # the kernel takes 128 KiB in one string
@@ -39,7 +40,7 @@ _OURS = frozenset(
 _UNFIT = re.compile(r"[^A-Za-z0-9]")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptFacts:
     """Which attempt a command is run for, and `command`, by which it can call the engine."""
 

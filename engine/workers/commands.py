@@ -18,7 +18,6 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from engine.logs import escape
 from engine.model import GRACE_S, Shell
 from engine.outputs import Outputs, Pending
 from engine.ports import AttemptLog, CommandResult
+from engine.records import record
 from engine.workers.family import Family
 from engine.workers.processes import ChildWatch, Ended, Reader, finish, how_it_ended, look
 from engine.workers.procfs import Marker
@@ -55,7 +55,7 @@ def check_shell(shell: Shell) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CommandSpec:
     """What a command is run with.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.context import Codec, RunScope
 from engine.model import Step
 from engine.ports import Clock, Logs
+from engine.records import record
 from engine.secrets import Secrets
 from store import values
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.workers.keeper import Keeper
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Toolbox:
     """What attempts of one run are made with.
 

@@ -18,7 +18,7 @@ from engine.model import AttemptOutcome, Encoded, OutputFile, RunStatus, StepSta
 from store import locks
 from store.connection import Database
 from store.journal import Journal, begin_run
-from store.new_run import NewRun, NewStep
+from store.new_run import NewRun, NewSteps
 from tests.builders import graph_of
 from tests.fakes import FakeClock
 
@@ -34,15 +34,9 @@ def us(at: float) -> int:
 
 def new_run(text: str = "a b>a", *, at: float = 0.0, **more: Any) -> NewRun:
     """Make a run of the steps in `text`, begun at `at`; `more` goes over what is usual."""
-    graph = graph_of(text) if text else None
-    steps = (
-        [
-            NewStep(name, f"print-{name}", {"code": name}, ups)
-            for name, ups in zip(graph.names, graph.upstreams, strict=True)
-        ]
-        if graph
-        else []
-    )
+    graph = graph_of(text)
+    prints = [f"print-{name}" for name in graph.names]
+    steps = NewSteps(graph.names, prints, [{"code": name} for name in graph.names], graph.upstreams)
     run = NewRun(
         workflow="flow",
         params="{}",

@@ -19,8 +19,8 @@ from store.connection import Database
 from store.database import open_reader, open_writer
 from store.history import History
 from store.reconcile import reconcile
-from store.tables import APPLICATION_ID, REVISIONS
 from store.verify import verify
+from store.version import APPLICATION_ID, REVISIONS
 from tests.store.filled import a_run, begun, finished, python
 
 

@@ -15,7 +15,7 @@ from store import locks
 from store.connection import Database
 from store.database import open_reader, open_writer, path_of
 from store.history import History
-from store.tables import APPLICATION_ID
+from store.version import APPLICATION_ID
 from tests.store.filled import a_run, begun, finished, python
 
 NAMES = ("with space", "50%25", "what?", "a#b", "ünï-日本", "it's", ":memory:x", "&=;")

@@ -10,13 +10,12 @@ import pytest
 
 from engine.errors import StoreError, UsageError
 from engine.events import BackOff, Claim, EndAttempt
-from engine.model import AttemptOutcome, RunStatus, StepStatus
+from engine.model import AttemptOutcome, RunStatus
 from store import locks
 from store.connection import Database
 from store.database import open_reader
 from store.history import History
 from store.journal import begin_run, record_ended_run
-from store.new_run import TakenOver
 from tests.store.filled import (
     a_run,
     begun,
@@ -270,37 +269,6 @@ def test_ten_thousand_steps_are_no_wait(database: Database, history: History) ->
     begins = time.perf_counter()
     assert len(history.attempts(run_id)) == len(history.past(run_id).steps) == 10_000
     assert time.perf_counter() - begins < 2.0
-
-
-# -- how long a step takes ------------------------------------------------------------------------
-
-
-def test_medians_are_of_the_last_successes(database: Database, history: History) -> None:
-    """The last ten ok attempts of the workflow; failures, other workflows, later runs left out."""
-    for number, took in enumerate([100.0, 100.0, *range(1, 11)]):
-        journal = begun(database, "a b", at=number * 1000.0)
-        did(journal, 0, at=number * 1000.0, took=took)
-        if number == 3:
-            did(journal, 1, at=number * 1000.0, took=5.0, outcomes="failed ok")
-        end(journal, at=number * 1000.0 + 500)
-    other = begun(database, "a", workflow="other")
-    did(other, 0, took=77.0)
-    assert history.medians("flow") == {"a": 5.5, "b": 5.0}
-    assert history.medians("flow", before=4) == {"a": 100.0}
-    assert history.medians("flow", before=1) == {}
-    assert history.medians("other") == {"a": 77.0}
-
-
-def test_medians_leave_reuse_out(database: Database, history: History) -> None:
-    """A cached step took no time, which says nothing."""
-    a_run(database)
-    taken = [TakenOver(0, StepStatus.CACHED, "ok in run 1", source_run=1)]
-    for _ in range(3):
-        end(begun(database, "a", resumed_from=1, root_run=1, taken_over=taken))
-    assert history.medians("flow") == {"a": 2.0}
-    row = history.steps(2)[0]
-    assert (row["status"], row["source_run"], row["duration_s"]) == ("cached", 1, 0.0)
-    assert (row["started_at"], row["finished_at"], row["attempts"]) == (None, None, 0)
 
 
 # -- values ---------------------------------------------------------------------------------------

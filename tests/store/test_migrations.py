@@ -20,7 +20,8 @@ from engine.errors import StoreError
 from store import migrate, readback
 from store.database import open_reader, open_writer
 from store.history import History
-from store.tables import APPLICATION_ID, REVISIONS, metadata
+from store.tables import metadata
+from store.version import APPLICATION_ID, REVISIONS
 from store.views import VIEWS
 from tests.store.filled import CHECKOUT, a_run, python
 
@@ -145,7 +146,7 @@ def newer(folder: Path, monkeypatch: pytest.MonkeyPatch, last: str) -> None:
     shutil.copytree(CHECKOUT / "migrations", scripts, ignore=shutil.ignore_patterns("__pycache__"))
     (scripts / "versions" / "next.py").write_text(FAILING.format(last=last, newest=REVISIONS[-1]))
     monkeypatch.setattr(migrate, "scripts", lambda: scripts)
-    monkeypatch.setattr("store.tables.REVISIONS", (*REVISIONS, "next"))
+    monkeypatch.setattr("store.version.REVISIONS", (*REVISIONS, "next"))
 
 
 def test_a_failing_migration_leaves_the_store_as_it_was(

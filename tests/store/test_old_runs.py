@@ -15,6 +15,7 @@ from store.reconcile import reconcile
 from tests.store.filled import many_old_runs
 
 RUNS = 5_000  # of ten steps: 100,000 rows of steps and attempts
+SOME = 50  # a failed run that is there in smaller stores too
 LIMIT_S = 0.25  # of one look; benchmarks/big_store.py measures a store ten times as large
 
 
@@ -34,16 +35,16 @@ LOOKS: dict[str, Callable[[History], object]] = {
     "history --failed": lambda history: history.runs(failed=True, limit=20),
     "history --since": lambda history: history.runs(since="2011-11-14T00:00:00", limit=20),
     "the run": lambda history: history.run(history.find("latest")),
-    "its steps": lambda history: history.steps(RUNS),
-    "its attempts": lambda history: history.attempts(RUNS),
+    "its steps": lambda history: history.steps(SOME),
+    "its attempts": lambda history: history.attempts(SOME),
     "usual durations": lambda history: history.medians("flow", before=RUNS),
     "what to go on from": lambda history: history.newest("flow", params="{}", context_sha256=""),
     "nothing to go on from": lambda history: history.newest(
         "flow", params="{}", context_sha256="x"
     ),
-    "the chain": lambda history: history.newest_of_chain(RUNS),
+    "the chain": lambda history: history.newest_of_chain(SOME),
     "--once": lambda history: history.succeeded("flow", "{}", ""),
-    "values": lambda history: history.value_faults().of_step(RUNS, "s1"),
+    "values": lambda history: history.value_faults().of_step(SOME, "s1"),
     "alerts": lambda history: history.undelivered(),
 }
 

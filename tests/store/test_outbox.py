@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.model import AlertRow
+from engine.alert import AlertRow
 from store.connection import Database
 from store.history import History
 from store.outbox import StoredOutbox

@@ -17,7 +17,7 @@ from store.connection import connect
 from store.database import open_reader, open_writer
 from store.history import History
 from store.journal import queue_alerts
-from store.tables import APPLICATION_ID
+from store.version import APPLICATION_ID
 from tests.store.filled import a_run, begun, did, dies, finished, killed, python, us
 
 
@@ -129,7 +129,7 @@ def test_the_log_of_a_killed_engine_is_folded_into_what_is_kept(path: Path, save
 import os, signal, sys
 from pathlib import Path
 from store.database import open_writer
-from store.tables import APPLICATION_ID
+from store.version import APPLICATION_ID
 from tests.store.filled import a_run
 a_run(open_writer(Path(sys.argv[1])), user="in the log")
 os.kill(os.getpid(), signal.SIGKILL)

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from engine import RetryAfter, Step, Workflow
+from engine.alert import AlertStatus
 from engine.model import AttemptOutcome, RunStatus, StepStatus
 from store.database import open_writer
 from store.new_run import ITSELF, Marked, TakenOver
-from store.tables import AlertStatus
 from store.views import VIEWS
 from tests.store.filled import CHECKOUT, begun, did, end, settle, value
 

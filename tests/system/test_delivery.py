@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from engine.alerts import delivery
+from engine.alert import AlertRow
+from engine.alerts import channels, delivery
 from engine.alerts.delivery import DeliveryResult
 from engine.clock import SystemClock
 from engine.errors import StoreBusy
-from engine.model import AlertRow
 from tests.system.alert_servers import (
     OK,
     answer,
@@ -65,7 +65,7 @@ def a_row(number: int, channel: str = "slack", **more: Any) -> AlertRow:
     return AlertRow(number, channel, **fields)
 
 
-def slack_at(url: str, **more: str) -> delivery.Settings:
+def slack_at(url: str, **more: str) -> channels.Settings:
     """Give settings with Slack and what else is said."""
     return ({"SLACK_WEBHOOK_URL": url} | more).get
 
@@ -118,17 +118,17 @@ def test_nothing_configured_claims_nothing() -> None:
 )
 def test_half_configured_email_is_said(settings: dict[str, str], expected: str) -> None:
     """Email with a setting missing sends nothing and says which."""
-    assert delivery.channels(settings.get) == ()
+    assert channels.channels(settings.get) == ()
     result = delivery.deliver(FakeOutbox(a_row(1)), settings.get, clock=CLOCK)
     assert result == DeliveryResult(warnings=(expected,))
 
 
 def test_blank_settings_are_none() -> None:
     """A setting of spaces is not set."""
-    assert delivery.channels({"SLACK_WEBHOOK_URL": " ", "SMTP_URL": "", "MAIL_TO": ""}.get) == ()
+    assert channels.channels({"SLACK_WEBHOOK_URL": " ", "SMTP_URL": "", "MAIL_TO": ""}.get) == ()
     both = {"SLACK_WEBHOOK_URL": "x", "SMTP_URL": "x", "MAIL_TO": "x"}
-    assert delivery.channels(both.get) == ("slack", "email")
-    assert delivery.half_configured(both.get) == ()
+    assert channels.channels(both.get) == ("slack", "email")
+    assert channels.half_configured(both.get) == ()
 
 
 def test_failure_is_recorded_and_due_again() -> None:

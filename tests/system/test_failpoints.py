@@ -13,7 +13,7 @@ import pytest
 
 from engine import failpoints
 from store import locks
-from store.tables import REVISIONS
+from store.version import REVISIONS
 from tests import checker
 from tests.checker import chains, effects_of, read_log
 from tests.system import old_store

@@ -8,10 +8,18 @@ import sys
 
 import pytest
 
+from tests.system.alert_servers import answer
+from tests.system.alert_servers import hook as webhook
 from tests.system.project import Project
 
-HEAVY = ["sqlalchemy", "alembic", "tenacity", "slack_sdk", "psutil", "email.message", "asyncio"]
+HEAVY = ["sqlalchemy", "alembic", "tenacity", "slack_sdk", "psutil", "yaml", "asyncio"]
+HEAVY += ["concurrent", "email", "html", "http", "multiprocessing", "ssl", "statistics", "xml"]
 HEAVY += ["engine.testing"]  # of use to tests alone
+
+# What `run` of a workflow in Python loads that importing SQLAlchemy does not.
+OF_A_RUN = {"argparse", "concurrent", "encodings", "getpass", "gettext", "mmap", "pwd"}
+OF_A_RUN |= {"queue", "resource", "shlex", "sqlite3", "termios", "unicodedata"}
+OWN = {"engine", "pipelines", "store"}
 
 PROBE = """
 import json, sys
@@ -63,9 +71,111 @@ def test_light(project: Project, what: str, arguments: list[str]) -> None:
     assert imported(project, what, *arguments) == []
 
 
-def test_run_imports_the_store_but_no_migrations(project: Project) -> None:
-    """A run needs SQLAlchemy (so the probe sees it), but no other heavy package of ours."""
-    project.write("flow", 'workflow = Workflow("flow").add(Step("a", does("a")))')
-    found = imported(project, MAIN, "run", "flow", "-q")
-    assert "sqlalchemy" in found
-    assert not {"alembic", "tenacity", "slack_sdk", "psutil", "engine.testing"} & set(found)
+TOLD_AT_EXIT = """
+import atexit, json, sys
+atexit.register(lambda: print(json.dumps(sorted(sys.modules))))
+"""
+
+
+def loaded(project: Project, program: str) -> set[str]:
+    """Give all that is loaded at the end of a program."""
+    done = project.python("-c", TOLD_AT_EXIT + program)
+    assert done.code == 0, done.err
+    return set(json.loads(done.out.rstrip().rpartition("\n")[2]))
+
+
+def test_a_run_imports_little_but_sqlalchemy(project: Project) -> None:
+    """Beyond what SQLAlchemy loads itself: few parts of the standard library, no other package."""
+    project.write("flow", FIVE, prelude="")
+    arguments = ["engine", "run", "flow", "-q", "--fresh"]
+    assert project.run(*arguments[1:]).code == 0  # the first one makes the store, of its tables
+    found = loaded(project, f"sys.argv = {arguments!r}\n{MAIN}")
+    more = found - loaded(project, "import sqlalchemy")
+    packages = {_package(name) for name in more if not _package(name).startswith("_")}
+    assert packages <= OF_A_RUN | OWN | {"sqlalchemy"}
+    assert {name for name in more if f"{name}.".startswith(OF_OTHER_RUNS)} == set()
+
+
+FIVE = """
+from engine import Step, Workflow
+
+def nothing(ctx):
+    pass
+
+workflow = Workflow("flow")
+for at in range(5):
+    workflow.add(Step(f"s{at}", nothing, depends_on=[f"s{at - 1}"] if at else []))
+"""
+
+# Rooms of ours that such a run does not enter.
+OF_OTHER_RUNS = (
+    "engine.alerts.delivery.",
+    "engine.alerts.message.",
+    "engine.conditions.parser.",
+    "engine.definitions.config.",
+    "engine.definitions.fields.",
+    "engine.schedule.",
+    "engine.session.backfill.",
+    "engine.session.orphans.",
+    "engine.testing.",
+    "engine.workers.commands.",
+    "engine.workers.isolation.",
+    "engine.workers.processes.",
+    "migrations.",
+    "sqlalchemy.orm.",
+    "store.migrate.",
+    "store.restore.",
+    "store.statements.",
+    "store.tables.",
+    "store.verify.",
+)
+
+
+UNTIDY = """
+import gc
+class Untidy:
+    file = open("left-open.txt", "w")
+Untidy.file.write(f"collected {gc.isenabled()}, store loaded {'sqlalchemy' in sys.modules}")
+workflow = Workflow("flow").add(Step("a", does("a")))
+"""
+
+
+@pytest.mark.parametrize("words", [["run", "flow", "-q"], ["run", "flow", "--dry-run"], ["list"]])
+def test_what_a_workflow_leaves_open_is_written_out(project: Project, words: list[str]) -> None:
+    """What the collector is kept away from is ours alone: it was loaded before the workflow."""
+    project.write("flow", UNTIDY)
+    assert project.run(*words).code == 0
+    loaded = words == ["run", "flow", "-q"]
+    left = (project.root / "left-open.txt").read_text("utf-8")
+    assert left == f"collected True, store loaded {loaded}"
+
+
+SETTLED = """
+import atexit, json
+
+def settled(ctx):
+    global before
+    before = set(sys.modules)
+
+def told():
+    print(json.dumps(sorted(set(sys.modules) - before)))
+
+atexit.register(told)
+workflow = Workflow("flow").add(Step("a", does("a"))).add(Step("b", settled, depends_on=["a"]))
+"""
+
+
+def _package(name: str) -> str:
+    return name.partition(".")[0]
+
+
+@pytest.mark.parametrize("alerting", [False, True])
+def test_a_run_imports_nothing_at_its_end(project: Project, *, alerting: bool) -> None:
+    """Whoever upgrades the program under a live run mixes no versions: all is there by then."""
+    project.write("flow", SETTLED)
+    with webhook(answer(200, "ok")) as hook:
+        done = project.run("run", "flow", "-q", SLACK_WEBHOOK_URL=hook.url if alerting else "")
+        assert (done.code, done.err) == (0, "")
+        assert len(hook.bodies) == alerting
+    later = [name for name in json.loads(done.out) if _package(name) not in sys.stdlib_module_names]
+    assert later == []

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -257,3 +260,39 @@ workflow = Workflow("outer").add(Step("nested", nested)).add(Step("itself", itse
     assert project.effects() == ["deep", "end"]
     ((error,),) = project.rows("SELECT error FROM attempts WHERE step = 'itself'")
     assert error.startswith("AlreadyRunning: run 1 of 'outer' is on since ")
+
+
+def _fails(_ctx: Any) -> None:
+    raise RuntimeError
+
+
+def _flow(upstreams: list[str]) -> Workflow:
+    made = Workflow("flow").add(Step("a", good)).add(Step("b", good, upstreams))
+    return made.add(Step("c", good, ["b", "a"])).add(Step("end", _fails, ["c"], retries=0))
+
+
+def _plan(workflow: Workflow) -> dict[str, str]:
+    return {row["step"]: row["what"] + row["why"] for row in workflow.run(dry_run=True)["plan"]}
+
+
+def test_other_upstreams_are_a_change() -> None:
+    """A step that comes to depend on others is redone, and the plan says why."""
+    assert _flow(["a"]).run()["status"] == "failed"
+    assert _plan(_flow(["a"]))["b"] == "cachedok in run 1"
+    assert _plan(_flow([]))["b"] == "would runupstreams changed"
+
+
+def test_fingerprints_with_upstreams_still_hold() -> None:
+    """Once they covered the names of upstreams: a run recorded so is gone on with all the same."""
+    assert _flow(["a"]).run()["status"] == "failed"
+    with sqlite3.connect("var/runs.db") as connection:
+        sql = "SELECT position, fingerprint, parts FROM definition_steps WHERE upstreams <> '[]'"
+        for position, code, parts in connection.execute(sql).fetchall():
+            ups = sha256({1: b"a", 2: b"a\0b", 3: b"c"}[position]).hexdigest()[:16]
+            print_ = sha256(f"{code}|{ {'upstreams': ups} }".encode()).hexdigest()
+            row = (print_, json.dumps(json.loads(parts) | {"upstreams": ups}), position)
+            sql = "UPDATE definition_steps SET fingerprint = ?, parts = ? WHERE position = ?"
+            connection.execute(sql, row)
+    plan = _plan(_flow(["a"]))
+    assert (plan["b"], plan["c"]) == ("cachedok in run 1", "cachedok in run 1")
+    assert _plan(_flow([]))["b"] == "would runupstreams changed"

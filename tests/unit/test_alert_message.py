@@ -10,8 +10,8 @@ import pytest
 from slack_sdk.models.blocks import Block
 
 from engine.alerts import message
+from engine.alerts.channels import should_alert
 from engine.alerts.content import of_notice, of_report
-from engine.alerts.delivery import should_alert
 from engine.alerts.text import duration, slack_escape, visible
 
 HOSTILE = (

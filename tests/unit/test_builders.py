@@ -14,7 +14,7 @@ def test_a_plan_of_a_line() -> None:
     """Upstreams, rule, retries, timeout and command, each where its sign stands."""
     made = plan(TEXT)
     assert made.graph == graph_of(TEXT)
-    assert made.graph.upstreams == ((), (0,), (0, 1))
+    assert [*made.graph.upstreams] == [(), (0,), (0, 1)]
     assert made.rules == [*[TriggerRule.ALL_SUCCESS] * 2, TriggerRule.ALL_DONE]
     assert (made.retries, made.timeout_s) == ([0, 0, 2], [None, None, 1.5])
     assert (made.gentle, made.stop_s) == ([False, False, True], [0.1, 0.1, 7.0])

@@ -118,6 +118,7 @@ WORKFLOW_VALUES: dict[str, tuple[list[Any], list[Any]]] = {
     "overlap": (["params", "workflow"], ["no", 1]),
     "resume_within": ([0, "12h"], [-1, "x"]),
     "alert_on": (["failure", "change"], ["x", ["failure"]]),
+    "order": (["longest_path", "fifo"], ["lifo", ["fifo"], 1]),
     "dry_run": ([True, False], ["true", 1, None]),
 }
 PARAMETERS: list[tuple[dict[str, Any], bool]] = [

@@ -355,7 +355,6 @@ def nothing(_ctx: object) -> None:
     ("policy", "said"),
     [
         ({"version": "2"}, "version changed"),
-        ({"depends_on": ["a"]}, "upstreams changed"),
         ({"trigger_rule": "all_done"}, "trigger rule changed"),
         ({"when": lambda ctx: ctx}, "when changed"),
     ],

@@ -60,8 +60,8 @@ def test_groups_are_the_generations(text: str, expected: list[list[str]]) -> Non
 def test_a_dependency_given_twice_counts_once() -> None:
     """The same name again adds no edge."""
     graph = build(["a", "b"], [[], ["a", "a", "a"]])
-    assert graph.upstreams == ((), (0,))
-    assert graph.downstreams == ((1,), ())
+    assert [*graph.upstreams] == [(), (0,)]
+    assert [*graph.downstreams] == [(1,), ()]
 
 
 def test_dependencies_come_from_any_iterable() -> None:
@@ -103,7 +103,7 @@ def test_a_long_chain_orders() -> None:
     count = 100_000
     names = [f"s{i}" for i in range(count)]
     graph = build(names, [[], *([name] for name in names[:-1])])
-    assert graph.order == tuple(range(count))
+    assert [*graph.order] == [*range(count)]
     assert graph.generations[-1] == count - 1
     assert graph.remaining()[0] == count
 
@@ -179,6 +179,16 @@ def test_a_cycle_is_told_as_a_closed_path(text: str, path: str) -> None:
     assert caught.value.hint == "take one of these dependencies out"
 
 
+def test_a_long_cycle_is_cut() -> None:
+    """Its beginning and its end are told, the rest counted; the path is whole."""
+    count = 1_000
+    with pytest.raises(CycleError) as caught:
+        build([f"s{i}" for i in range(count)], [[f"s{(i - 1) % count}"] for i in range(count)])
+    assert len(caught.value.path) == count + 1
+    assert str(caught.value).startswith("dependency cycle: s0 -> s1 -> s2 -> ")
+    assert str(caught.value).endswith(" -> s48 -> … (951 more) -> s0")
+
+
 # -- what is refused ------------------------------------------------------------------------------
 
 
@@ -202,6 +212,14 @@ def test_a_flood_of_faults_is_cut() -> None:
     assert len(caught.value.faults) == 2000
     assert str(caught.value).endswith("; and 1980 more")
     assert str(caught.value).count("did you mean") == 20
+
+
+def test_among_very_many_names_none_is_guessed() -> None:
+    """To look through 100,001 for the nearest takes longer than it helps."""
+    names = [f"step{i}" for i in range(100_001)]
+    with pytest.raises(DefinitionError) as caught:
+        build(names, [["stepp1"], *[()] * 100_000])
+    assert str(caught.value) == "step 'step0' depends on unknown step 'stepp1'"
 
 
 def test_a_text_is_no_list_of_names() -> None:

@@ -60,3 +60,17 @@ def test_outputs_belong_to_the_step_marked_before() -> None:
     assert options.parse(["run", "flow"]).mark_done == []
     with pytest.raises(UsageError, match="give the step first"):
         options.parse(["run", "flow", "--output", "k=1", "--mark-done", "a"])
+
+
+def test_one_command_is_parsed_without_the_others() -> None:
+    """Its help is the same, and what is wrong with it is told with all the others in mind."""
+    whole = screens()
+    for word in [*options._COMMANDS, "db"]:
+        alone = {each.prog: each.format_help() for each in commands(options.build(word))}
+        del alone[options.build().prog]
+        assert alone
+        assert alone.items() <= whole.items()
+        assert all(f" {word}" in prog for prog in alone)
+    with pytest.raises(UsageError) as caught:
+        options.parse(["run", "flow", "--keep-days", "1"])
+    assert caught.value.hint == "it belongs to `db prune`; see `run --help`"

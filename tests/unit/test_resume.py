@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.fingerprint import difference
 from engine.model import StepStatus
 from engine.resume import Choice, Fresh, Past, Rules, choose
 
 OK = Past(StepStatus.OK, fingerprint="f", key_run=1)
-FAILED = replace(OK, status=StepStatus.FAILED)
+FAILED = OK._replace(status=StepStatus.FAILED)
 CHAIN = [Fresh("a", (), "f", {}), Fresh("b", (0,), "f", {}), Fresh("c", (1,), "f", {})]
 
 
@@ -42,7 +42,7 @@ def whys(choices: list[Choice]) -> list[tuple[str, str]]:
 
 def test_ok_is_reused_and_names_its_source() -> None:
     """A step `ok` in the run before is cached from there; a cached one from where it was `ok`."""
-    cached = replace(OK, status=StepStatus.CACHED, source_run=3)
+    cached = OK._replace(status=StepStatus.CACHED, source_run=3)
     first, second, third = chosen({"a": OK, "b": cached, "c": FAILED})
     assert first == Choice(
         "reuse",
@@ -58,7 +58,7 @@ def test_ok_is_reused_and_names_its_source() -> None:
 
 def test_changed_step_and_its_downstream_are_redone() -> None:
     """What changed runs again under a key of its own, and so does all that builds on it."""
-    changed = replace(OK, fingerprint="other")
+    changed = OK._replace(fingerprint="other")
     choices = chosen({"a": changed, "b": OK, "c": OK})
     assert whys(choices) == [
         ("redo", "its code changed"),
@@ -77,7 +77,7 @@ def test_damaged_values_are_made_again() -> None:
         asked.append((run, step))
         return "its stored value 'rows' is damaged" if step == "b" else ""
 
-    cached = replace(OK, status=StepStatus.CACHED, source_run=3)
+    cached = OK._replace(status=StepStatus.CACHED, source_run=3)
     choices = chosen({"a": OK, "b": cached, "c": OK}, values_fault=fault)
     assert whys(choices) == [
         ("reuse", "ok in run 7"),
@@ -90,7 +90,7 @@ def test_damaged_values_are_made_again() -> None:
 
 def test_a_step_that_skipped_itself_left_no_values() -> None:
     """So nothing is asked about them."""
-    skipped = replace(OK, status=StepStatus.SKIPPED, own_skip=True, note="no rows")
+    skipped = OK._replace(status=StepStatus.SKIPPED, own_skip=True, note="no rows")
     (choice,) = chosen({"a": skipped}, CHAIN[:1], values_fault=lambda _run, _step: "damaged")
     assert choice.what == "reuse"
 
@@ -98,7 +98,7 @@ def test_a_step_that_skipped_itself_left_no_values() -> None:
 def test_change_without_a_telling_part() -> None:
     """A fingerprint that differs counts, also where no part tells how."""
     (choice,) = chosen(
-        {"a": replace(OK, fingerprint="x")}, CHAIN[:1], difference=lambda _old, _new: ""
+        {"a": OK._replace(fingerprint="x")}, CHAIN[:1], difference=lambda _old, _new: ""
     )
     assert choice.why == "it changed"
 
@@ -111,9 +111,27 @@ def test_parts_are_compared() -> None:
         seen.append((old, new))
         return "x"
 
-    old = replace(OK, fingerprint="e", parts={"code": "1"})
+    old = OK._replace(fingerprint="e", parts={"code": "1"})
     chosen({"a": old}, [Fresh("a", (), "f", {"code": "2"})], difference=difference)
     assert seen == [({"code": "1"}, {"code": "2"})]
+
+
+def test_other_upstreams() -> None:
+    """A step that depends on others than it did is redone; in which order they stand is nothing."""
+    old = OK._replace(depends_on=["x", "y"])
+    for now, expected in (("y", "x"), "reuse"), (("x",), "redo"), (("x", "z"), "redo"):
+        (choice,) = chosen({"a": old}, [Fresh("a", (), "f", {}, now)])
+        assert choice.what == expected
+    assert choice.why == "upstreams changed"
+
+
+def test_a_fingerprint_that_covered_the_upstreams() -> None:
+    """One of an earlier version differs from today's in that alone, and is no change."""
+    parts = {"code": "1", "upstreams": "9"}
+    old = OK._replace(fingerprint="e", parts=parts, depends_on=["x"])
+    for code, why in ("1", "ok in run 7"), ("2", "code changed"):
+        now = Fresh("a", (), "f", {"code": code}, ("x",))
+        assert chosen({"a": old}, [now], difference=difference)[0].why == why
 
 
 def test_forced() -> None:
@@ -128,7 +146,7 @@ def test_forced() -> None:
 
 def test_files() -> None:
     """A file that is gone or altered makes its step run again."""
-    written = replace(OK, files=(("/x", "1"), ("/y", "2")))
+    written = OK._replace(files=(("/x", "1"), ("/y", "2")))
     (choice,) = chosen({"a": written}, CHAIN[:1], file_matches=lambda target, _: target != "/y")
     assert (choice.what, choice.why) == ("redo", "its file '/y' is gone or altered")
     (choice,) = chosen({"a": written}, CHAIN[:1])
@@ -153,7 +171,7 @@ def test_own_skip_stays(note: str) -> None:
     assert choice == Choice(
         "reuse", f"skipped: {note}", status=StepStatus.SKIPPED, note=note, source_run=7
     )
-    (choice,) = chosen({"a": replace(skipped, fingerprint="x")}, CHAIN[:1])
+    (choice,) = chosen({"a": skipped._replace(fingerprint="x")}, CHAIN[:1])
     assert (choice.what, choice.own_key) == ("redo", False)
 
 
@@ -205,11 +223,11 @@ def test_a_failed_step_gets_a_full_budget() -> None:
 def test_three_lost_engines_fail_the_step() -> None:
     """A step whose last three attempts were lost with their engine is failed without another."""
     lost = Past(StepStatus.INTERRUPTED, lost=3, key_run=1)
-    choices = chosen({"a": lost, "b": replace(OK, status=StepStatus.CANCELLED)}, CHAIN[:2])
+    choices = chosen({"a": lost, "b": OK._replace(status=StepStatus.CANCELLED)}, CHAIN[:2])
     note = "its last 3 attempts all ended with the engine's death; it may be what kills it"
     assert (choices[0].status, choices[0].note, choices[0].why) == (StepStatus.FAILED, note, note)
     assert choices[1].status is None
-    (choice,) = chosen({"a": replace(lost, lost=2)}, CHAIN[:1])
+    (choice,) = chosen({"a": lost._replace(lost=2)}, CHAIN[:1])
     assert (choice.status, choice.lost) == (None, 2)
 
 
@@ -227,14 +245,14 @@ def test_a_marked_step_is_done_and_what_builds_on_it_is_redone() -> None:
 
 def test_a_mark_holds_within_the_chain() -> None:
     """What a person said is no result of the steps above; what builds on those runs again."""
-    marked = replace(OK, marked=True)
+    marked = OK._replace(marked=True)
     choices = chosen({"a": FAILED, "b": marked, "c": OK})
     assert whys(choices) == [
         ("redo", "failed in run 7"),
         ("reuse", "marked as done in run 7"),
         ("redo", "'a' runs again"),
     ]
-    changed = replace(marked, fingerprint="x")
+    changed = marked._replace(fingerprint="x")
     assert whys(chosen({"a": OK, "b": changed}, CHAIN[:2]))[1] == ("redo", "its code changed")
     for forced in ("a", "b"):  # asked for: that step and all after it
         assert chosen({"a": OK, "b": marked, "c": OK}, forced=forced)[1].what == "redo"

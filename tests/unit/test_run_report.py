@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine.reports import Surroundings, build, write_json
+from store.step_runs import StepRun
 
 START = "2026-11-23T08:00:00.000Z"
 END = "2026-11-23T08:02:05.500Z"
@@ -32,29 +33,10 @@ def run_row(**changed: Any) -> dict[str, Any]:
     } | changed
 
 
-def step_row(step: str, status: str, **changed: Any) -> dict[str, Any]:
-    """Make a row of `step_runs`."""
-    return {
-        "step": step,
-        "status": status,
-        "started_at": START,
-        "finished_at": END,
-        "duration_s": 1.5,
-        "note": "",
-        "source_run": None,
-    } | changed
-
-
-def attempt_row(step: str, number: int, outcome: str | None, **changed: Any) -> dict[str, Any]:
-    """Make a row of `attempts`."""
-    return {
-        "step": step,
-        "number": number,
-        "outcome": outcome,
-        "started_at": START,
-        "finished_at": END,
-        "error": None,
-    } | changed
+def step(name: str, status: str, **changed: Any) -> StepRun:
+    """Make a step that took 1.5 s, with no attempt to tell of."""
+    told: dict[str, Any] = {"started_at": START, "finished_at": END, "duration_s": 1.5} | changed
+    return StepRun(name, 0, status, **told)
 
 
 def no_lines(_step: str, _number: int) -> list[str]:
@@ -68,13 +50,9 @@ def test_a_failed_run_reads_exactly_so() -> None:
     report = build(
         run_row(),
         [
-            step_row("fetch", "cached", **untried, duration_s=0.0, source_run=11),
-            step_row("load", "failed"),
-            step_row("send", "skipped", **untried, duration_s=None, note="dependency failed: load"),
-        ],
-        [
-            attempt_row("load", 2, "timed_out", error="too slow"),
-            attempt_row("load", 1, "failed", error="ValueError: bad"),
+            step("fetch", "cached", **untried, duration_s=0.0, source_run=11),
+            step("load", "failed", attempts=2, made=2, error="too slow", last=2, failed=2),
+            step("send", "skipped", **untried, duration_s=None, note="dependency failed: load"),
         ],
         expected={"load": 2.0},
         logs=lambda step, number: [f"{step} {number} {line}" for line in range(30)],
@@ -162,7 +140,7 @@ def test_a_failed_run_reads_exactly_so() -> None:
 def test_a_running_run_has_no_end() -> None:
     """Times that are not known yet are None, not zero."""
     report = build(
-        run_row(status="running", finished_at=None, params=None), [], [], expected={}, logs=no_lines
+        run_row(status="running", finished_at=None, params=None), [], expected={}, logs=no_lines
     )
     assert (report["finished"], report["duration_s"], report["params"]) == (None, None, {})
     assert (report["counts"], report["steps"], report["first_failure"]) == ({}, [], None)
@@ -172,67 +150,45 @@ def test_a_run_that_ended_well_has_nothing_to_resume() -> None:
     """The resume command is for runs that stopped short."""
     around = Surroundings(resume_command="kahnban run daily")
     for status, command in (("ok", None), ("skipped", None), ("interrupted", "kahnban run daily")):
-        report = build(run_row(status=status), [], [], expected={}, logs=no_lines, around=around)
+        report = build(run_row(status=status), [], expected={}, logs=no_lines, around=around)
         assert report["resume_command"] == command
 
 
-def test_an_attempt_taken_back_before_it_began_is_none() -> None:
-    """A claim that was withdrawn never ran; one that was stopped did."""
-    report = build(
-        run_row(status="interrupted"),
-        [step_row("a", "cancelled"), step_row("b", "interrupted")],
-        [
-            attempt_row("a", 1, "cancelled", started_at=None),
-            attempt_row("b", 1, "interrupted", error="stopped by SIGTERM"),
-        ],
-        expected={},
-        logs=no_lines,
-    )
-    assert [step["attempts"] for step in report["steps"]] == [0, 1]
-    assert [step["error"] for step in report["steps"]] == ["", "stopped by SIGTERM"]
-
-
-def test_an_error_that_was_overcome_is_no_error() -> None:
-    """The last attempt decides; logs of steps that are `ok` are not read."""
+def test_what_ended_well_has_no_log_read() -> None:
+    """Of a step that failed before it was ok, no last lines are told."""
 
     def unread(step: str, number: int) -> list[str]:
         raise AssertionError((step, number))
 
-    report = build(
-        run_row(status="ok"),
-        [step_row("a", "ok")],
-        [attempt_row("a", 1, "failed", error="once"), attempt_row("a", 2, "ok")],
-        expected={},
-        logs=unread,
-    )
-    (step,) = report["steps"]
-    assert (step["attempts"], step["error"], step["last_lines"]) == (2, "", [])
+    tried = step("a", "ok", attempts=2, made=2, last=2, failed=1)
+    report = build(run_row(status="ok"), [tried], expected={}, logs=unread)
+    (row,) = report["steps"]
+    assert (row["attempts"], row["error"], row["last_lines"]) == (2, "", [])
 
 
 def test_the_first_failure_is_the_earliest() -> None:
     """By end, not by declaration; unknown ends come last."""
     steps = [
-        step_row("a", "failed", finished_at=None),
-        step_row("b", "failed", finished_at=END),
-        step_row("c", "failed", finished_at=START),
+        step("a", "failed", finished_at=None),
+        step("b", "failed", finished_at=END),
+        step("c", "failed", finished_at=START),
     ]
-    report = build(run_row(), steps, [], expected={}, logs=no_lines)
+    report = build(run_row(), steps, expected={}, logs=no_lines)
     assert report["first_failure"] == "c"
 
 
 def test_of_many_failures_only_some_logs_are_read() -> None:
     """A thousand failed steps do not make a thousand reads; the first failure is among the read."""
     names = [f"s{number}" for number in range(1000)]
-    steps = [step_row(name, "failed") for name in names]
-    steps[-1]["finished_at"] = START
+    steps = [step(name, "failed", failed=1) for name in names]
+    steps[-1] = steps[-1]._replace(finished_at=START)
     read: list[str] = []
 
     def logs(step: str, _number: int) -> list[str]:
         read.append(step)
         return ["x"]
 
-    attempts = [attempt_row(name, 1, "failed") for name in names]
-    report = build(run_row(), steps, attempts, expected={}, logs=logs)
+    report = build(run_row(), steps, expected={}, logs=logs)
     assert read == [*names[:19], "s999"]
     assert report["counts"] == {"failed": 1000}
 
@@ -248,6 +204,18 @@ def test_the_file_is_whole_private_and_readable(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     write_json({"again": True}, path)
     assert [each.name for each in path.parent.iterdir()] == ["run-1-ü.json"]
+
+
+def test_each_row_has_a_line_whatever_it_says(tmp_path: Path) -> None:
+    """Rows are encoded in blocks; a text that looks like two rows stays one."""
+    path = tmp_path / "report.json"
+    rows = [{"name": f's{n} }}, {{"name": "x"', "n": [n], "note": '}, {"name'} for n in range(450)]
+    write_json({"steps": rows, "none": [], "last": "l"}, path)
+    lines = path.read_text().splitlines()
+    assert json.loads("\n".join(lines)) == {"steps": rows, "none": [], "last": "l"}
+    assert lines[:2] == ["{", '  "steps": [']
+    assert [json.loads(line.strip().removesuffix(",")) for line in lines[2:452]] == rows
+    assert lines[452:] == ["  ],", '  "none": [],', '  "last": "l"', "}"]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

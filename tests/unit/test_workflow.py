@@ -59,6 +59,7 @@ def test_options() -> None:
             overlap="params",
             resume_within="1h30m",
             alert_on="change",
+            order="fifo",
             description="what it does",
         )
         .add(Step("a", nothing))
@@ -70,6 +71,7 @@ def test_options() -> None:
     assert definition.params["n"] == Param(int, 3)
     assert definition.resume_within_s == 5400
     assert (definition.overlap, definition.alert_on) == ("params", "change")
+    assert (definition.order, Workflow("w").order) == ("fifo", "longest_path")
     assert definition.description == "what it does"
     assert Workflow("w", resume_within=timedelta(days=1)).resume_within_s == 86_400
 
@@ -81,6 +83,11 @@ def test_options() -> None:
             {"overlap": "never"},
             "workflow 'w': overlap is 'never'",
             "choose one of workflow, params",
+        ),
+        (
+            {"order": "priority"},
+            "workflow 'w': order is 'priority'",
+            "choose one of longest_path, fifo",
         ),
         (
             {"alert_on": "success"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import date
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from engine import params as parameters
 from engine.errors import UsageError
 from engine.model import Definition, Param, Step
 from engine.naming import BACKFILL_SUFFIX, check_name
+from engine.records import record
 from engine.session.asked import Asked, resolve_request, today_of
 from engine.session.backfill.recorded import FIRST, LAST, PARAM, WORKERS
 from engine.session.compiled import Compiled, compile_definition
@@ -25,7 +26,7 @@ PARALLEL_MAX = 32
 THREADS_MAX = 256  # runs at once, times the steps at once of each
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BackfillRequest:
     """What a backfill is asked for; the fields are the command's options."""
 
@@ -38,7 +39,7 @@ class BackfillRequest:
     dry_run: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Backfill:
     """A backfill, resolved: `values` by the names of their steps, `shared` the other parameters."""
 

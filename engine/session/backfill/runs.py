@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from queue import SimpleQueue
 from typing import Any
 
 from engine.events import EndRun
 from engine.logs import LogLine, value_of_backfill
+from engine.records import record
 from engine.session import alerting
 from engine.session.asked import resolve_request
 from engine.session.backfill.decide import decide_values, nothing_report
@@ -113,7 +114,7 @@ def _inner(env: Environment, name: str, inbox: SimpleQueue[Any]) -> Environment:
     return replace(env, inbox=inbox, show=None, forward=passed_on)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Part:
     """Where a value's run belongs: the backfill's run, and the lane of it that it runs in.
 

@@ -7,17 +7,17 @@ everything is JSON and raw bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.events import AttemptFinished
 from engine.model import AttemptOutcome, Encoded, OutputFile
 from engine.ports import Job, Paths
+from engine.records import record
 from engine.workers.isolation.frames import Frame, FrameFault
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Order:
     """One isolated step: its name, budget, key, and how it was when the run began.
 
@@ -32,7 +32,7 @@ class Order:
     pickled: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Setup:
     """What a fork server is started with; `orders` is by position."""
 
