@@ -10,6 +10,7 @@ All times are monotonic seconds given by the caller. A step is a position in the
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterable, Sequence
 from typing import assert_never
 
@@ -57,6 +58,7 @@ class Scheduler:
         self._live = LiveAttempts(plan.timeout_s, plan.gentle)
         self._stopping = Stopping(plan, self._board, self._live)
         self._queued_to = -1  # no queued claim has a higher rank
+        self._queued: list[int] | None = None  # ranks of those at this tick, if wanted
         self._ended = False
 
     # -- what the caller sees ---------------------------------------------------------------------
@@ -252,6 +254,7 @@ class Scheduler:
         board, attempts, timeouts = self._board, self._live, self.plan.timeout_s
         live = attempts.by_step
         places = self.workers + (ahead if ahead > self.workers else 0)
+        self._queued = None
         while board.ready() and (len(live) < places or self._may_queue(ahead)):
             free = attempts.queued == 0 and len(live) < self.workers
             started_at = now if free else None
@@ -271,7 +274,9 @@ class Scheduler:
         """
         live, ranks, rank = self._live.by_step, self._board.ranks, self._board.next_rank()
         if self._live.queued and rank < self._queued_to:
-            after = sum(1 for step, one in live.items() if not one.known and ranks[step] > rank)
+            if self._queued is None:  # once a tick: what it claims goes before what it claims next
+                self._queued = sorted(ranks[step] for step, one in live.items() if not one.known)
+            after = len(self._queued) - bisect(self._queued, rank)
             if after:
                 return len(live) - after < self.workers + max(ahead, FIRST_MAX)
         return len(live) < self.workers + ahead and self._board.stays_next(live)
