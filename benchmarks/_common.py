@@ -246,4 +246,4 @@ def _line(row: Row, cells: Sequence[str]) -> str:
     case, *figures, bars = cells
     widths = [max(11, len(head) + 2) for head in row.figures]
     shown = [f"{one:>{width}}" for one, width in zip(figures, widths, strict=True)]
-    return f"{case:<28}{''.join(shown)}  {bars}"
+    return f"{case:<34}{''.join(shown)}  {bars}"

@@ -15,10 +15,9 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import _common
 from _common import FEW, HERE, ROOT, WORKERS, Bar, Row
@@ -30,7 +29,7 @@ LARGE = (("wide", 10_000), ("layered", 10_000))
 RECORDING_BARS = {"chain": 5.0, "wide": 50.0, "layered": 50.0}
 DOIT_BAR = 3.0
 NOTHING = {"peer µs": None, "engine µs": None, "ratio": None}
-Taken = tuple[list[float], list[float]]  # seconds, of the peer and of the engine
+Taken = tuple[list[dict[str, float]], list[dict[str, float]]]  # of the peer and of the engine
 # Nothing is sent anywhere, and nothing outside the working folder is read or written.
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -52,7 +51,8 @@ class Peer:
     package: str
     workers: int
     records: bool = False
-    sizes: Sequence[tuple[str, int]] = field(default=SIZES)
+    sizes: Sequence[tuple[str, int]] = SIZES
+    also: Mapping[str, str] = field(default_factory=dict)  # other figures of it, and their names
 
     def bars(self, shape: str, steps: int) -> list[Bar]:
         """Give what the ratio must be at least."""
@@ -68,7 +68,7 @@ PEERS = (
     Peer("Luigi", "luigi", 1),
     Peer("Luigi, 4 workers", "luigi", WORKERS),
     Peer("DBOS", "dbos", 1, records=True),
-    Peer("Prefect", "prefect", WORKERS, records=True),
+    Peer("Prefect", "prefect", WORKERS, records=True, also={"returned_s": "until it returns"}),
     Peer("Dagster", "dagster", 1, records=True),
 )
 
@@ -95,11 +95,13 @@ def install(options: argparse.Namespace) -> None:
             print(f"{line} is in '{place}'", flush=True)
 
 
-def run_peer(peer: Peer, graph: dict[str, list[str]], options: argparse.Namespace) -> float:
+def run_peer(
+    peer: Peer, graph: dict[str, list[str]], options: argparse.Namespace
+) -> dict[str, float]:
     """Measure one run of a peer, inside it."""
     with tempfile.TemporaryDirectory(dir=options.dir, prefix="bench-") as folder:
         Path(folder, "graph.json").write_text(json.dumps(graph), "utf-8")
-        found: dict[str, Any] = json.loads(
+        found: dict[str, float] = json.loads(
             _common.fresh(
                 [str(HERE / "_peers" / f"with_{peer.package}.py"), str(peer.workers)],
                 Path(folder),
@@ -108,7 +110,7 @@ def run_peer(peer: Peer, graph: dict[str, list[str]], options: argparse.Namespac
                 limit_s=options.limit,
             )
         )
-    return float(found["seconds"])
+    return found
 
 
 def python_of(peer: Peer, options: argparse.Namespace) -> Path:
@@ -125,7 +127,7 @@ def in_turn(peer: Peer, shape: str, steps: int, options: argparse.Namespace) -> 
             theirs.append(run_peer(peer, graph, options))
         except subprocess.TimeoutExpired:
             return None
-        ours.append(float(_common.once("engine", shape, steps, options.dir)["seconds"]))
+        ours.append(_common.once("engine", shape, steps, options.dir))
     return theirs, ours
 
 
@@ -139,29 +141,36 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
             if few:
                 sizes = ((shape, options.steps or steps) for shape, steps in peer.sizes)
                 for shape, steps in dict.fromkeys(sizes):
-                    yield measured(peer, shape, steps, few, options)
+                    yield from measured(peer, shape, steps, few, options)
             else:
                 yield Row(f"{peer.name}: not installed", NOTHING)
 
 
-def measured(peer: Peer, shape: str, steps: int, few: Taken, options: argparse.Namespace) -> Row:
+def measured(
+    peer: Peer, shape: str, steps: int, few: Taken, options: argparse.Namespace
+) -> Iterator[Row]:
     """Compare a peer with the engine, by fewer steps if it must be."""
     for count in dict.fromkeys((steps, min(steps, FALLBACK))):
         many = in_turn(peer, shape, count, options)
         if many:
-            theirs, ours = (
-                _common.per_step_us(*taken, count) for taken in zip(few, many, strict=True)
-            )
-            return Row(
-                f"{peer.name}, {shape} {count:,}",
-                {"peer µs": theirs, "engine µs": ours, "ratio": theirs / ours},
-                peer.bars(shape, steps),
-                {
-                    "records": peer.records,
-                    "seconds": dict(zip(("peer", "engine"), many, strict=True)),
-                },
-            )
-    return Row(f"{peer.name}, {shape}: over {options.limit:g} s", NOTHING)
+            case = f"{peer.name}, {shape} {count:,}"
+            yield compared(case, "seconds", count, few, many, peer.bars(shape, steps))
+            for key, what in peer.also.items():
+                yield compared(f"  {what}", key, count, few, many)
+            return
+    yield Row(f"{peer.name}, {shape}: over {options.limit:g} s", NOTHING)
+
+
+def compared(
+    case: str, key: str, steps: int, few: Taken, many: Taken, bars: Sequence[Bar] = ()
+) -> Row:
+    """Give what the peer's figure `key` says a step costs, beside the engine's seconds."""
+    theirs, ours = (
+        _common.per_step_us([one[name] for one in first], [one[name] for one in all_of_it], steps)
+        for name, first, all_of_it in zip((key, "seconds"), few, many, strict=True)
+    )
+    figures = {"peer µs": theirs, "engine µs": ours, "ratio": theirs / ours}
+    return Row(case, figures, bars, {"peer": many[0], "engine": many[1]})
 
 
 if __name__ == "__main__":

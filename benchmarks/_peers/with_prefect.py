@@ -1,12 +1,15 @@
 """Prefect with its own server: `with_prefect.py WORKERS`, on `graph.json` of the current folder.
 
-Each state of a task run is a row in the server's SQLite file. The server is up before time is
-taken: how long that takes differs by seconds.
+Each state of a task run becomes a row in the server's SQLite file, but later: a run returns with a
+few of them recorded, and those that are not when its process ends are lost. So time is taken until
+all are there. The server is up before: how long that takes differs by seconds.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -17,6 +20,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 graph = json.loads(Path("graph.json").read_text("utf-8"))
 workers = int(sys.argv[1])
+store = Path(os.environ["PREFECT_HOME"]).resolve() / "prefect.db"
 
 
 @task
@@ -38,9 +42,22 @@ def bench() -> int:
     return sum(future.state.is_completed() for future in futures.values() if not future.wait())
 
 
+def recorded() -> int:
+    """Count the task runs that the store says are done."""
+    connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
+    try:
+        query = "SELECT count(*) FROM task_run WHERE state_type = 'COMPLETED'"
+        return int(connection.execute(query).fetchone()[0])
+    finally:
+        connection.close()
+
+
 starts_the_server()
 begun = time.perf_counter()
 ok = bench()
+returned_s = time.perf_counter() - begun
+while recorded() < len(graph):
+    time.sleep(0.02)
 seconds = time.perf_counter() - begun
 assert ok == len(graph), ok
-print(json.dumps({"seconds": seconds}))
+print(json.dumps({"seconds": seconds, "returned_s": returned_s}))

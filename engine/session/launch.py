@@ -48,7 +48,6 @@ def run_as_library(
     return run_workflow(definition, request, environment)
 
 
-@left_alone()
 def run_workflow(
     definition: Definition, request: RunRequest, environment: Environment
 ) -> dict[str, Any]:
@@ -56,6 +55,11 @@ def run_workflow(
 
     Raises `UsageError`, `StoreError` or `AlreadyRunning` as the command's exit codes say.
     """
+    with left_alone(len(definition.steps)):
+        return _run(definition, request, environment)
+
+
+def _run(definition: Definition, request: RunRequest, environment: Environment) -> dict[str, Any]:
     with no_collections():
         compiled = compile_definition(definition, environment.paths.root)
     asked, encoded = resolve_request(definition, request, environment.clock, environment.secrets)

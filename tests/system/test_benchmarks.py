@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import runpy
+import subprocess
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -92,19 +93,25 @@ def test_all_are_here() -> None:
     assert sorted(SMALL) == sorted(path.stem for path in BENCHMARKS.glob("[!_]*.py"))
 
 
+def found(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, words: str) -> dict[str, Any]:
+    """Run a benchmark; gives its JSON."""
+    path = folder / "found.json"
+    argv = [name, *words.split(), "--dir", str(folder), "--json", str(path)]
+    monkeypatch.setattr(sys, "argv", argv)
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(BENCHMARKS / f"{name}.py"), run_name="__main__")
+    told: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    assert left.value.code == any(row["missed"] for row in told["rows"])
+    return told
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_it_runs(name: str, common: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A benchmark measures, prints its rows and writes them as JSON."""
     if name == "makespan" and not SHARED.is_dir():
         pytest.skip("there are no real graphs")
     monkeypatch.setattr(common, "fresh", forked)
-    words = [*SMALL[name].split(), "--dir", str(tmp_path), "--json", str(tmp_path / "found.json")]
-    monkeypatch.setattr(sys, "argv", [name, *words])
-    with pytest.raises(SystemExit) as left:
-        runpy.run_path(str(BENCHMARKS / f"{name}.py"), run_name="__main__")
-    told = json.loads((tmp_path / "found.json").read_text("utf-8"))
-    missed = [bar for row in told["rows"] for bar in row["missed"]]
-    assert left.value.code == bool(missed)
+    told = found(monkeypatch, tmp_path, name, SMALL[name])
     assert "?" in told["question"]
     cases = [row["case"] for row in told["rows"]]
     assert cases == CASES.get(name, cases)
@@ -137,6 +144,33 @@ def test_the_page_has_a_place_for_each(common: Any) -> None:
         assert f"<!-- {name} -->\n{table}\n<!-- /{name} -->" in filled
         assert f"* {name}, all: µs 1.00 · ratio 3.00; wanted: ratio ≤ 2.\n" in filled
     assert "2 cores, Python 3, SQLite 3, f, 1 ms to sync a page.\n<!-- /machine -->" in filled
+
+
+def test_a_slow_peer_is_given_fewer_steps(
+    common: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it costs is told by 100 steps, where more of them take longer than the limit."""
+
+    def fresh(words: Sequence[str], folder: Path, *, limit_s: float = 0.0, **more: Any) -> str:
+        if not words[0].endswith("_peers/with_prefect.py"):
+            return forked(words, folder, **more)
+        steps = len(json.loads((folder / "graph.json").read_text("utf-8")))
+        if steps > 100:
+            raise subprocess.TimeoutExpired(words[0], limit_s)
+        return json.dumps({"seconds": 1 + 2e-3 * steps, "returned_s": 1 + 1e-3 * steps})
+
+    monkeypatch.setattr(common, "fresh", fresh)
+    python = tmp_path / "prefect" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    told = found(
+        monkeypatch, tmp_path, "peers", f"--only prefect --peers {tmp_path} --steps 101 --repeat 1"
+    )
+    assert [(row["case"], row["cells"][1]) for row in told["rows"]] == [
+        (case, cost)
+        for shape in ("chain", "wide", "layered")
+        for case, cost in ((f"Prefect, {shape} 100", "1,900"), ("  until it returns", "950"))
+    ]
 
 
 def test_a_bar_is_missed_on_one_side_only(common: Any) -> None:

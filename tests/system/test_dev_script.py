@@ -294,3 +294,16 @@ def test_a_bare_machine_gets_a_working_engine(checkout: Checkout, tmp_path: Path
     assert (code, err) == (0, SETUP_LINE)
     assert "usage" in out.lower()
     assert not (checkout.path / ".venv/bin/pip").exists()
+
+
+def test_benchmarks_are_run_by_name_or_all(checkout: Checkout) -> None:
+    """One that misses its bar does not keep the next from running; figures are kept beside runs."""
+    (checkout.path / "benchmarks").mkdir()
+    for name, code in (("_common", 0), ("memory", 1), ("scale", 0)):
+        text = f"import sys\nprint(sys.argv[1:], flush=True)\nsys.exit({code})\n"
+        (checkout.path / "benchmarks" / f"{name}.py").write_text(text, "utf-8")
+    memory = "== memory\n['--json', 'var/bench/memory.json']\n"
+    scale = "== scale\n['--json', 'var/bench/scale.json']\n"
+    assert checkout.dev("bench")[:2] == (1, memory + scale)
+    assert checkout.dev("bench", "scale") == (0, scale, "")
+    assert (checkout.path / "var").stat().st_mode & 0o777 == 0o700
