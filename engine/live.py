@@ -45,12 +45,13 @@ class LiveAttempts:
     that could not be stopped and whose bodies may still run.
     """
 
-    __slots__ = ("_apart", "_halts", "_limits", "_timeout_s", "by_step", "left", "queued")
+    __slots__ = ("_apart", "_asked", "_halts", "_limits", "_timeout_s", "by_step", "left", "queued")
 
     def __init__(self, timeout_s: Sequence[float | None], apart: Sequence[bool]) -> None:
         """Start with none; by step: `timeout_s`, and whether it runs `apart` from the engine."""
         self._timeout_s, self._apart = timeout_s, apart
         self._halts: list[EngineHalted] = []
+        self._asked = 0  # of those that are live
         self.by_step: dict[int, Live] = {}
         self.queued = 0
         self.left: dict[int, set[int]] = {}
@@ -68,6 +69,8 @@ class LiveAttempts:
             self._forget(step, number)
             return None
         del self.by_step[step]
+        if live.stop_by is not None:
+            self._asked -= 1
         if live.started_at is None:
             self.queued -= 1
         return live
@@ -101,6 +104,8 @@ class LiveAttempts:
     def ask(self, step: int, reason: str, stop_by: float) -> Live:
         """Note that a step's attempt was asked to stop, why, and by when it has to; gives it."""
         live = self.by_step[step]
+        if live.stop_by is None:
+            self._asked += 1
         live.asked, live.stop_by = reason, stop_by
         heappush(self._limits, (stop_by, step, live.number))
         return live
@@ -150,6 +155,8 @@ class LiveAttempts:
 
     def overran(self, now: float) -> list[tuple[int, int]]:
         """(step, number) of attempts that were asked to stop and are past the time for it."""
+        if not self._asked:
+            return []
         return [
             (step, live.number)
             for step, live in self.by_step.items()
