@@ -14,10 +14,11 @@ from typing import Any
 
 from engine.errors import StoreError, UsageError
 from engine.model import Encoded, Usual
+from engine.past import PastStep
 from store import locks
 from store.connection import Database
 from store.page import Page, page
-from store.past import PastRun, PastStep, past_steps, read_past
+from store.past import PastRun, past_steps, read_past
 from store.readback import ValueFaults
 from store.reconcile import ASKED_BY, ENGINE_DIED, Found
 from store.step_runs import StepRun, as_left, step_runs

@@ -4,36 +4,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.errors import UsageError
 from engine.model import StepStatus
+from engine.past import PastStep
 from engine.records import record
 from store.step_runs import status_as_left, step_runs
 
 _Tries = list[tuple[str, int | None, int | None]]
-
-
-class PastStep(NamedTuple):
-    """A step of an earlier run, as a decision about resuming needs it."""
-
-    position: int
-    name: str
-    status: StepStatus
-    note: str
-    fingerprint: str
-    parts: dict[str, str]
-    upstreams: tuple[int, ...]
-    source_run: int | None
-    used: int
-    retry_at: int | None
-    key_run: int
-    lost: int
-    files: tuple[tuple[str, str], ...] = ()
-    own_skip: bool = False
-    marked: bool = False
 
 
 @record
@@ -98,16 +79,16 @@ def _past_steps(cursor: sqlite3.Cursor, run_id: int, root_run: int) -> Iterator[
     marked = {source: _marked(cursor, source) for source in sources}
     files = {source: _files(cursor, source) for source in sources}
     carried, tries = _carried_rows(cursor, run_id), _tries(cursor, run_id)
-    for step, defined in zip(told, _definition(cursor, run_id), strict=True):
+    names = [step.step for step in told]
+    for step, defined in zip(told, _definition(cursor, run_id, names), strict=True):
         status = _STATUS[step.status]
         source = run_id if status is StepStatus.OK else step.source_run
         used, retry_at, key_run, lost = carried.get(step.position, (0, None, 0, 0))
         if status not in _SETTLED:
             used, retry_at, lost = _carried(tries.get(step.position, []), used, retry_at, lost)
         yield PastStep(
-            step.position,
-            step.step,
             status,
+            step.step,
             step.note,
             *defined,
             source,
@@ -127,8 +108,8 @@ _OF_RUN = "run_rows r JOIN definition_steps d ON d.definition_id = r.definition_
 
 
 def _definition(
-    cursor: sqlite3.Cursor, run_id: int
-) -> Iterable[tuple[str, dict[str, str], tuple[int, ...]]]:
+    cursor: sqlite3.Cursor, run_id: int, names: Sequence[str]
+) -> Iterable[tuple[str, dict[str, str], tuple[str, ...]]]:
     """Give fingerprint, parts and upstreams of each step; equal parts are one object."""
     sql = f"""SELECT d.fingerprint, d.parts, d.upstreams FROM {_OF_RUN}
               WHERE r.id = ? ORDER BY d.position"""
@@ -139,7 +120,11 @@ def _definition(
     for (fingerprint, text, _), ups in zip(rows, upstreams, strict=True):
         if text not in parts:
             parts[text] = json.loads(text)
-        yield prints.setdefault(fingerprint, fingerprint), parts[text], tuple(ups)
+        yield (
+            prints.setdefault(fingerprint, fingerprint),
+            parts[text],
+            tuple([names[up] for up in ups]),
+        )
 
 
 def _carried_rows(

@@ -144,8 +144,9 @@ class Drive:
                 run = choice.source_run
                 if run not in sources:
                     sources[run] = self._history.keys(run)
-                stored.from_run[step] = run
-                index.record_keys(step, sources[run].get(graph.names[step], []))
+                if keys := sources[run].get(graph.names[step]):
+                    stored.from_run[step] = run
+                    index.record_keys(step, keys)
         return index
 
     def _workers(
