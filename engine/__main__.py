@@ -11,11 +11,12 @@ def main() -> int:
     if "--dry-run" in sys.argv:
         sys.dont_write_bytecode = True  # before anything else is imported: not one byte changes
     _leave_current_folder()
-    import gc
     import signal
 
-    gc.disable()  # until `load_for_good`, which is called once the command's own modules are there
     try:
+        from engine import garbage
+
+        garbage.of_a_command()
         from engine.cli.main import run_command
 
         code = run_command(sys.argv[1:])

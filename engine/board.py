@@ -231,7 +231,9 @@ class Board:
         self.status[step] = to
 
     def _restore(self, states: Iterable[StepState]) -> None:
+        restored = False
         for step, state in enumerate(states):
+            restored = True
             self.used[step] = state.used
             if state.counts_as is not None:
                 self._counts_as[step] = state.counts_as
@@ -244,15 +246,12 @@ class Board:
                 self._due.append((state.next_attempt_at, step))
         heapify(self._due)
         order = self._graph.order  # so that a skip finds its root failure counted
-        for step in order:
+        for step in order if restored else ():
             if self.status[step] in ENDED_STEP:
                 self.open -= 1
                 if self._frontier.is_due(step):
                     self._pass_on(step)
                 else:  # what is after it may read what is above it
                     self._ahead.add(step)
-        self._fresh = [
-            step
-            for step in order
-            if self.status[step] is _S.WAITING and self._frontier.is_due(step)
-        ]
+        due = self._frontier.due(order)
+        self._fresh = [step for step in due if self.status[step] is _S.WAITING]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from engine import notes
 from engine.graph import Graph
@@ -56,6 +56,11 @@ class Frontier:
             if not left:
                 due.append(down)
         return due
+
+    def due(self, steps: Iterable[int]) -> list[int]:
+        """Give those of `steps` that are due."""
+        unended = self._unended
+        return [step for step in steps if not unended[step]]
 
     def is_due(self, step: int) -> bool:
         """Whether all upstreams have ended, so that the step's trigger rule can decide."""

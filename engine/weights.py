@@ -3,8 +3,8 @@
 A step's own median counts once it has ended well `TRUSTED` times. Before that it is drawn to the
 median of its kind, and a step that is not known at all has that median: a single run may tell more
 of its day than of the step. With one run to go by, its durations off by a factor of e, 16 workers
-take over 22 recorded graphs 1.2 % longer than they would with all known; 1.4 % if that run is
-believed, 2.4 % if kinds alone count (`benchmarks/makespan.py`).
+take over 22 recorded graphs 1.1 % longer than they would with all known; 1.4 % if that run is
+believed, 2.3 % if kinds alone count (`benchmarks/makespan.py`).
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ engine is dead is *shown* as that will be recorded, which only a writing command
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +15,7 @@ from engine.errors import StoreError, UsageError
 from engine.model import Encoded, Usual
 from store import locks
 from store.connection import Database
+from store.page import Page, page
 from store.past import PastRun, read_past
 from store.readback import ValueFaults
 from store.reconcile import ASKED_BY, ENGINE_DIED, Found
@@ -139,46 +141,50 @@ class History:
     # -- steps ------------------------------------------------------------------------------------
 
     @contextmanager
-    def told(
-        self, run_id: int, positions: Sequence[int] | None = None
-    ) -> Iterator[Iterator[StepRun]]:
+    def told(self, run_id: int) -> Iterator[Iterator[StepRun]]:
         """Steps in declaration order, as they are read; those of a dead engine as it left them."""
-        is_dead = any(row["status"] == "running" for row in self._status(run_id)) and bool(
-            self.run(run_id).get("dead")
-        )
+        is_dead = self._is_dead(run_id)
         with self._database.read() as cursor:
-            found = step_runs(cursor, run_id, positions)
+            found = step_runs(cursor, run_id)
             yield map(as_left, found) if is_dead else found
 
-    def _status(self, run_id: int) -> list[Row]:
-        return self._rows("SELECT status FROM run_rows WHERE id = ?", [run_id])
+    def page(self, run_id: int, most: int) -> Page:
+        """The steps of a big run that are worth a look, and counts of all."""
+        is_dead = self._is_dead(run_id)
+        with self._database.read() as cursor:
+            found = page(cursor, run_id, most, is_dead=is_dead)
+        return found._replace(steps=list(map(as_left, found.steps))) if is_dead else found
+
+    def count_steps(self, run_id: int) -> int:
+        """How many steps a run has."""
+        rows = self._rows("SELECT steps FROM run_rows WHERE id = ?", [run_id])
+        return int(rows[0]["steps"]) if rows else 0
+
+    def _is_dead(self, run_id: int) -> bool:
+        rows = self._rows("SELECT status FROM run_rows WHERE id = ?", [run_id])
+        is_on = bool(rows) and rows[0]["status"] == "running"
+        return is_on and bool(self.run(run_id).get("dead"))
 
     def steps(self, run_id: int) -> list[Row]:
         """As `told`, with the columns of `step_runs`."""
         with self.told(run_id) as found:
             return [step.row(run_id) for step in found]
 
-    def attempts(self, run_id: int) -> list[Row]:
-        """Attempts of a run, by step in declaration order, then number."""
-        return self._rows(
-            """
-SELECT a.run_id, d.name AS step, a.number, a.outcome,
-       strftime('%Y-%m-%dT%H:%M:%S', a.started_at / 1000000, 'unixepoch')
-         || printf('.%03dZ', a.started_at / 1000 % 1000) AS started_at,
-       strftime('%Y-%m-%dT%H:%M:%S', a.finished_at / 1000000, 'unixepoch')
-         || printf('.%03dZ', a.finished_at / 1000 % 1000) AS finished_at,
-       (a.finished_at - a.started_at) / 1e6 AS duration_s, a.error
-FROM (
-  SELECT run_id, position, number, outcome, started_at, finished_at, error
-  FROM attempt_rows WHERE run_id = ?1
-  UNION ALL
-  SELECT run_id, position, number, NULL, started_at, NULL, NULL
-  FROM live_rows WHERE run_id = ?1
-) a JOIN run_rows r ON r.id = a.run_id
-JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = a.position
-ORDER BY a.position, a.number""",
-            [run_id],
+    def positions(self, run_id: int, names: Iterable[str]) -> dict[str, int]:
+        """Positions of those of the named steps that a run has."""
+        rows = self._rows(
+            """SELECT d.name, d.position FROM json_each(?) wanted CROSS JOIN run_rows r
+               CROSS JOIN definition_steps d ON d.definition_id = r.definition_id
+                                            AND d.name = wanted.value WHERE r.id = ?""",
+            [json.dumps([_bindable(name) for name in names]), run_id],
         )
+        return {row["name"]: row["position"] for row in rows}
+
+    def first_steps(self, run_id: int, most: int) -> list[str]:
+        """Names of the first steps of a run, as declared."""
+        sql = """SELECT d.name FROM run_rows r JOIN definition_steps d
+                 ON d.definition_id = r.definition_id WHERE r.id = ? ORDER BY d.position LIMIT ?"""
+        return [row["name"] for row in self._rows(sql, [run_id, most])]
 
     def usual(self, workflow: str, *, before: int | None = None) -> dict[str, Usual]:
         """Usual duration of each step, and how many attempts tell it.

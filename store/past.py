@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import NamedTuple
 
 from engine.errors import UsageError
 from engine.model import StepStatus
+from engine.records import record
 from store.step_runs import status_as_left, step_runs
 
 _Tries = list[tuple[str, int | None, int | None]]
@@ -35,7 +36,7 @@ class PastStep(NamedTuple):
     marked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PastRun:
     """An earlier run and its steps, by position."""
 

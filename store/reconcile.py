@@ -8,11 +8,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import groupby
 
 from engine.errors import StoreError
 from engine.model import AttemptOutcome, OutputFile, RunStatus
+from engine.records import record
 from store import locks, prepared
 from store.connection import Database
 from store.journal import queue_alerts
@@ -56,7 +56,7 @@ SELECT max(r.started_at,
 FROM run_rows r WHERE r.id = ?"""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Found:
     """A run found dead: its number, workflow and owner, and who had asked for its end, if any.
 

@@ -20,8 +20,8 @@ _Column = list[int | None]
 
 _DONE = "FROM attempt_rows WHERE run_id = ? AND outcome = 'ok' AND started_at IS NOT NULL"
 # As one row, which is twice as fast to read as one for each attempt.
-_COLUMN = f"""SELECT json_group_array(position), json_group_array(took) FROM (
-    SELECT position, finished_at - started_at AS took {_DONE} ORDER BY position)"""
+_COLUMN = f"""SELECT json_group_array(took) FROM (
+    SELECT finished_at - started_at AS took {_DONE} ORDER BY position)"""
 
 
 def usual_durations(
@@ -66,11 +66,12 @@ def _names(cursor: sqlite3.Cursor, definition: int) -> list[str]:
 def _column(cursor: sqlite3.Cursor, run_id: int, steps: int) -> tuple[int, _Column]:
     """Give what the steps of a run took, and of how many that is known."""
     cursor.execute(_COLUMN, (run_id,))
-    positions, found = map(json.loads, cursor.fetchone())
-    if len(found) == steps:
-        return steps, found
+    found: _Column = json.loads(cursor.fetchone()[0])
+    if len(found) in (0, steps):
+        return len(found), found
+    cursor.execute(f"SELECT position {_DONE} ORDER BY position", (run_id,))
     column: _Column = [None] * steps
-    for position, took in zip(positions, found, strict=True):
+    for (position,), took in zip(cursor, found, strict=True):
         column[position] = took
     return len(found), column
 

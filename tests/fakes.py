@@ -133,6 +133,7 @@ class FakeWorkers:
         self._inbox: list[Event] = []
         self._posted: list[tuple[float, int, Event]] = []
         self._posts = 0
+        self._halt = EngineHalted(0.0, 0.0)
         self.closed = False
 
     def post(self, at: float, event: Event) -> None:
@@ -193,6 +194,7 @@ class FakeWorkers:
     def halt(self, halt: EngineHalted, spared: Sequence[bool]) -> None:
         """Let the engine stand still, and with it the bodies of all steps but the spared."""
         self._settle(halt.begun)
+        self._halt = halt
         for running in self._running.values():
             if not spared[running.job.step]:
                 running.ends_at += halt.ended - halt.begun
@@ -227,6 +229,8 @@ class FakeWorkers:
             self._begin_queued(running.ends_at)
 
     def _begin_queued(self, at: float) -> None:
+        if self._halt.begun < at < self._halt.ended:
+            at = self._halt.ended  # a process has ended, but its lane takes the next one only then
         while self._queue and self._busy < self._workers and not self.closed:
             job = self._queue.popleft()
             body = self._script(job.step, job.number)

@@ -79,18 +79,24 @@ def references(folder: Path) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def makespan(scheduler: Scheduler, durations: Sequence[float]) -> float:
-    """Drive a scheduler on a virtual clock, each step taking its duration."""
-    now = 0.0
+    """Give how long a scheduler takes if each step takes its duration."""
+    return played(scheduler, durations)[0]
+
+
+def played(scheduler: Scheduler, durations: Sequence[float]) -> tuple[float, list[int]]:
+    """Drive a scheduler on a virtual clock; gives the makespan, and steps as they were claimed."""
+    now, claimed = 0.0, list[int]()
     running: list[tuple[float, int, int]] = []
     events: list[Event] = []
     while True:
         actions: list[Action] = scheduler.tick(now, events)
         for action in actions:
             if isinstance(action, Claim):
+                claimed.append(action.step)
                 ends = now + durations[action.step]
                 heappush(running, (ends, action.step, action.number))
             elif isinstance(action, EndRun):
-                return now
+                return now, claimed
         now = running[0][0]
         events = []
         while running and running[0][0] == now:

@@ -287,12 +287,18 @@ def complain(error: EngineError, mask: Callable[[str], str]) -> None:
 
 
 def print_result(text: str) -> None:
-    """Print a result on stdout; a reader who has seen enough (`| head`) is no error.
+    """Print a result on stdout; raises as `print_parts` does."""
+    print_parts((text, "\n"))
+
+
+def print_parts(parts: Iterable[str]) -> None:
+    """Print a result as it comes; a reader who has seen enough (`| head`) is no error.
 
     Raises `EngineError` where it cannot be written for another reason, such as a full disk.
     """
     try:
-        sys.stdout.write(f"{text}\n")
+        for part in parts:
+            sys.stdout.write(part)
         sys.stdout.flush()
     except BrokenPipeError:
         _discard_stdout()

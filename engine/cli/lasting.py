@@ -1,21 +1,21 @@
-"""Modules that stay to the end of the command, and are no business of the collector."""
+"""Modules that a command loads for itself, and has to its end."""
 
 from __future__ import annotations
 
 import gc
 from importlib import import_module
 
+from engine import garbage
+
 
 def load_for_good(*modules: str) -> None:
-    """Import modules; neither a collection nor the interpreter's end searches what is there then.
-
-    They would find no garbage, and take a quarter of a small run. It is called before a workflow's
-    own code is loaded: what that leaves behind is collected as ever.
-    """
+    """Import modules, before any code of a workflow; see `engine.garbage` for why this is said."""
+    collecting = gc.isenabled()
     gc.disable()
     try:
         for module in modules:
             import_module(module)
     finally:
-        gc.freeze()
-        gc.enable()
+        if collecting:
+            gc.enable()
+        garbage.for_good()

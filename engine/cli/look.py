@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from engine.cli import project
 from engine.cli.console import (
     colour,
     print_json,
+    print_parts,
     print_result,
     say_lost,
     say_undelivered,
@@ -26,7 +28,7 @@ from engine.clock import SystemClock
 from engine.definitions import Found, find_all
 from engine.errors import UsageError
 from engine.params import described
-from engine.reports import terminal
+from engine.reports import json_text, terminal
 from engine.text import columns, human_time, only, pad, printable
 
 if TYPE_CHECKING:
@@ -203,15 +205,20 @@ def report(parsed: argparse.Namespace) -> int:
 
 
 def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str]) -> int:
-    from engine.session.reporting import build_report
+    from engine.session.reporting import build_page, build_report
 
     _load_reading()
     paths = project.paths_of(parsed)
     environment = project.environment_of(parsed)
     with _history(paths) as past:
-        found = build_report(past, past.find(parsed.run), environment)
+        run_id = past.find(parsed.run)
+        if parsed.json and parsed.limit is None:
+            found = build_report(past, run_id, environment)
+        else:
+            most = min(parsed.limit or terminal.ROWS_MAX, sys.maxsize)
+            found = build_page(past, run_id, environment, most)
     if parsed.json:
-        print_json(found)
+        print_parts(json_text(found))
     else:
         print_result(text(found))
     return 0
@@ -226,35 +233,52 @@ def logs(parsed: argparse.Namespace) -> int:
     paths = project.paths_of(parsed)
     with _history(paths) as past:
         run = past.run(past.find(parsed.run))
-        steps = [row["step"] for row in past.steps(run["run_id"])]
-        attempts = past.attempts(run["run_id"])
-    if parsed.step is not None and parsed.step not in steps:
-        raise UsageError(
-            f"run {run['run_id']} has no step '{parsed.step}'",
-            hint=f"its steps: {', '.join(steps[:20])}",
-        )
-    folder = paths.home / "logs" / run["workflow"] / str(run["run_id"])
-    wanted = [
-        (row["step"], row["number"], folder / f"{row['step']}.{row['number']}.log")
-        for row in attempts
-        if parsed.step in (None, row["step"])
-    ]
-    there = [one for one in wanted if one[2].exists()]
+        folder = paths.home / "logs" / run["workflow"] / str(run["run_id"])
+        found = _logs_in(folder, parsed.step)
+        steps = {name for name, _ in found} | ({parsed.step} - {None})
+        places = past.positions(run["run_id"], steps)
+        if parsed.step is not None and parsed.step not in places:
+            raise UsageError(
+                f"run {run['run_id']} has no step '{parsed.step}'",
+                hint=f"its steps: {', '.join(past.first_steps(run['run_id'], 20))}",
+            )
+    there = sorted(
+        (places[step], number, step, path)
+        for (step, number), path in found.items()
+        if step in places
+    )
     if parsed.json:
         print_json(
             [
                 {"step": step, "attempt": number, "file": str(path), "lines": _lines(path)}
-                for step, number, path in there
+                for _, number, step, path in there
             ]
         )
         return 0
-    for step, number, path in there:
+    for _, number, step, path in there:
         print_result(f"── {step}, attempt {number}: {path}")
         for line in _lines(path):
             print_result(line)
     if not there:
         print_result(f"nothing was logged or printed in run {run['run_id']}")
     return 0
+
+
+_LOG = re.compile(r"(.+)\.([1-9][0-9]{0,8})\.log\Z", re.DOTALL)
+
+
+def _logs_in(folder: Path, step: str | None) -> dict[tuple[str, int], Path]:
+    """Give the logs in a run's folder, of one step only if it is given, by step and attempt."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - names, of a folder with thousands
+    except OSError:
+        return {}
+    matches = filter(None, map(_LOG.match, names))
+    return {
+        (match[1], int(match[2])): folder / match[0]
+        for match in matches
+        if step in (None, match[1])
+    }
 
 
 def _lines(path: Path) -> list[str]:

@@ -245,12 +245,12 @@ def _history(add: _Add) -> None:
 
 
 def _show(add: _Add) -> None:
-    _json(_of_a_run(add("show", "look:show", "one run, step by step")))
+    _json(_paged(_of_a_run(add("show", "look:show", "one run, step by step"))))
 
 
 def _report(add: _Add) -> None:
     text = "the report of a run, as it is written at its end"
-    _json(_of_a_run(add("report", "look:report", text)))
+    _json(_paged(_of_a_run(add("report", "look:report", text))))
 
 
 def _logs(add: _Add) -> None:
@@ -261,6 +261,12 @@ def _logs(add: _Add) -> None:
 
 def _of_a_run(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("run", metavar="RUN", nargs="?", default="latest", help=_RUN_HELP)
+    return parser
+
+
+def _paged(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    most = "at most N steps, those that did not go well first (50; with --json all)"
+    parser.add_argument("--limit", metavar="N", type=_whole, help=most)
     return parser
 
 

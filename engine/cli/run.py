@@ -15,7 +15,7 @@ from engine.cli import project
 from engine.cli.console import (
     Console,
     colour,
-    print_json,
+    print_parts,
     print_result,
     say_lost,
     say_undelivered,
@@ -29,7 +29,7 @@ from engine.cli.signals import Stopped, Stops, stops_to
 from engine.definitions import file_of, load
 from engine.errors import UsageError
 from engine.ports import Paths
-from engine.reports import terminal
+from engine.reports import json_text, terminal
 from engine.secrets import Secrets
 from engine.session import Environment, RunRequest, run_workflow
 from engine.session.decision import Decision
@@ -143,7 +143,7 @@ def _show_preview(decision: Decision, rows: list[dict[str, Any]]) -> None:
 def _print_report(parsed: argparse.Namespace, report: dict[str, Any]) -> None:
     """Print what came of a command, as its options ask for it."""
     if parsed.json:
-        print_json(report)
+        print_parts(json_text(report))
         return
     if report["dry_run"]:
         print_result(_plan_text(report))

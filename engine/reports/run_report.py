@@ -166,8 +166,8 @@ def _run_duration_s(run: Row) -> float | None:
     return max(0.0, (finished - started).total_seconds())
 
 
-def _json_text(report: Mapping[str, Any]) -> Iterator[str]:
-    """Give the report with an entry a line, and a row a line where an entry is a list of rows.
+def json_text(report: Mapping[str, Any]) -> Iterator[str]:
+    """Give a report's text with an entry a line, and a row a line where one is a list of rows.
 
     Indenting it all would take the encoder that is written in Python, ten times as slow.
     """
@@ -176,9 +176,9 @@ def _json_text(report: Mapping[str, Any]) -> Iterator[str]:
     for key, value in report.items():
         yield f"{before}  {encode(key)}: "
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            yield from _rows_text(value, encode)
+            yield from map(printable_json, _rows_text(value, encode))
         else:
-            yield encode(value)
+            yield printable_json(encode(value))
         before = ",\n"
     yield "\n}\n"
 
@@ -204,8 +204,8 @@ def write_json(report: Mapping[str, Any], path: Path) -> None:
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)  # 0600
     try:
         with os.fdopen(handle, "wb") as file:
-            for text in _json_text(report):
-                file.write(printable_json(text).encode())
+            for text in json_text(report):
+                file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)

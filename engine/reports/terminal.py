@@ -10,8 +10,10 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
+from heapq import nsmallest
 from typing import Any
 
+from engine.model import StepStatus
 from engine.reports.grid import Cell, Column, grid, paint
 from engine.text import cut, human_duration, human_time, only, printable, printable_lines
 
@@ -66,18 +68,21 @@ Row = Mapping[str, Any]
 def table(report: Row, *, width: int = 80, colour: bool = False) -> str:
     """Give the table at a run's end, then one line that sums it up.
 
-    Of more than 50 steps those that failed, wait, were retried or took longest are shown.
+    Of more than 50 steps those that failed, wait, were retried or took longest are shown; all that
+    are there are, where the report itself says that it has not all (`steps_in_all`).
     """
-    steps = report["steps"]
-    shown = _interesting(steps, report.get("first_failure"))
+    steps = shown = report["steps"]
+    if "steps_in_all" not in report:
+        shown = interesting(steps, report.get("first_failure"))
     lines: list[str] = []
     if shown:
         rows = [_step_row(step) for step in shown]
         lines += grid(STEP_HEAD, rows, width=width, colour=colour)
-        if len(shown) < len(steps):
-            rest = Counter(step["status"] for step in steps)
+        if len(shown) < _in_all(report):
+            rest = Counter(_counts(report))
             rest.subtract(step["status"] for step in shown)
-            more = f"… and {len(steps) - len(shown)} more: {_counted(rest)}"
+            how = "; --limit N lists N" if "steps_in_all" in report else ""
+            more = f"… and {_in_all(report) - len(shown)} more: {_counted(rest)}{how}"
             lines.append(paint(cut(more, width), "dim", on=colour))
         lines.append("")
     lines += _summary(report, width, colour=colour)
@@ -110,8 +115,20 @@ def _remark(step: Row) -> str:
     return f"from run {source}" if step["status"] == "cached" and source else ""
 
 
-def _interesting(steps: Sequence[Row], first: str | None) -> Sequence[Row]:
-    if len(steps) <= ROWS_MAX:
+def _in_all(report: Row) -> int:
+    return int(report.get("steps_in_all") or len(report["steps"]))
+
+
+def _counts(report: Row) -> Mapping[str, int]:
+    return report.get("counts") or Counter(step["status"] for step in report["steps"])
+
+
+def interesting(steps: Sequence[Row], first: str | None, most: int = ROWS_MAX) -> Sequence[Row]:
+    """Give at most so many steps, in their order: what did not go well before what took longest.
+
+    `first` names the step that failed first.
+    """
+    if len(steps) <= most:
         return steps
 
     def rank(position: int) -> tuple[int, float, int]:
@@ -123,7 +140,7 @@ def _interesting(steps: Sequence[Row], first: str | None) -> Sequence[Row]:
             order = _RETRIED
         return order, -(step.get("duration_s") or 0.0), position
 
-    return [steps[position] for position in sorted(sorted(range(len(steps)), key=rank)[:ROWS_MAX])]
+    return [steps[position] for position in sorted(nsmallest(most, range(len(steps)), key=rank))]
 
 
 def _summary(report: Row, width: int, *, colour: bool) -> list[str]:
@@ -133,8 +150,8 @@ def _summary(report: Row, width: int, *, colour: bool) -> list[str]:
     taken = report.get("duration_s")
     said = f"{sign} {report['workflow']}, {run}{_bound(report)}: {status}"
     said += f" in {human_duration(taken)}" if taken is not None else ""
-    count = len(report["steps"])
-    counts = _counted(report.get("counts") or Counter(step["status"] for step in report["steps"]))
+    count = _in_all(report)
+    counts = _counted(_counts(report))
     steps = f"  {count} step{'' if count == 1 else 's'}" + (f": {counts}" if counts else "")
     lines = [paint(cut(printable(said), width), tone, on=colour), cut(steps, width)]
     if report.get("note"):
@@ -170,7 +187,7 @@ def failure(report: Row, *, colour: bool = False) -> str:
         others.remove(first)
         if others:
             names = ", ".join(map(printable, others[:OTHERS_MAX]))
-            rest = len(others) - OTHERS_MAX
+            rest = _counts(report).get(StepStatus.FAILED, 0) - 1 - OTHERS_MAX
             lines.append(f"also failed: {names}" + (f" and {rest} more" if rest > 0 else ""))
     elif report.get("log"):
         lines.append(f"log: {printable(report['log'])}")

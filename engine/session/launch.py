@@ -65,7 +65,7 @@ def run_workflow(
         from engine.session.live import LiveRun
         from engine.session.record import Going
 
-    with garbage.left_alone():
+    with garbage.left_alone(len(definition.steps)):
         return LiveRun(Going(compiled, asked, encoded, environment)).go()
 
 

@@ -152,7 +152,9 @@ class LiveRun:
         reconcile_all(database, self._env, definition=self._compiled.definition, mine=lock)
 
     def _decide(self, history: History) -> Decision:
-        return weighed(decide(self._compiled, self._asked, history), self._compiled, history)
+        decision = decide(self._compiled, self._asked, history)
+        workers = self._asked.request.workers
+        return weighed(decision, self._compiled, history, workers=workers)
 
     def _channels(self, history: History) -> alerting.ChannelsFor:
         return alerting.channels_for(self._compiled.definition, history, self._env)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.logs import tail
 from engine.reports import Surroundings, build, write_json
+from engine.reports.terminal import interesting
 from engine.session.again import command_again, resume_command
 
 if TYPE_CHECKING:
@@ -18,25 +20,72 @@ if TYPE_CHECKING:
 logger = logging.getLogger("engine.run")
 
 
+PAGED_FROM = 10_000  # steps: to read so many takes 50 ms
+
+
 def build_report(
     history: History, run_id: int, environment: Environment, *, threads_left: int = 0
 ) -> dict[str, Any]:
     """Build the report of any run, ended or not."""
     run = history.run(run_id)
     workflow = str(run["workflow"])
-    home = environment.paths.home
-    folder = home / "logs" / workflow / str(run_id)
-
-    def log_of(step: str, number: int) -> Path:
-        return folder / f"{step}.{number}.log"
-
-    logs = _names_in(folder)
+    folder = environment.paths.home / "logs" / workflow / str(run_id)
+    there = _names_in(folder)
 
     def log_path(step: str, number: int) -> str | None:
-        return str(log_of(step, number)) if f"{step}.{number}.log" in logs else None
+        name = f"{step}.{number}.log"
+        return str(folder / name) if name in there else None
 
-    log, written = home / "logs" / f"{workflow}.log", report_path(environment, run_id, workflow)
-    around = Surroundings(
+    around = _around(history, run, environment, threads_left)
+    expected = history.medians(workflow, before=run_id)
+    with history.told(run_id) as steps:
+        return build(
+            run,
+            steps,
+            expected=expected,
+            logs=lambda step, number: tail(folder / f"{step}.{number}.log"),
+            around=replace(around, log_path=log_path if there else None),
+        )
+
+
+def build_page(
+    history: History, run_id: int, environment: Environment, most: int
+) -> dict[str, Any]:
+    """Build the report of a run with at most so many of its steps, those most worth a look.
+
+    `steps_in_all` then says how many there are; what steps usually take is not told of a big run.
+    """
+    total = history.count_steps(run_id)
+    if total <= max(most, PAGED_FROM):
+        report = build_report(history, run_id, environment)
+    else:
+        run = history.run(run_id)
+        folder = environment.paths.home / "logs" / str(run["workflow"]) / str(run_id)
+
+        def log_path(step: str, number: int) -> str | None:
+            path = folder / f"{step}.{number}.log"
+            return str(path) if path.exists() else None
+
+        page = history.page(run_id, most)
+        report = build(
+            run,
+            page.steps,
+            expected={},
+            logs=lambda step, number: tail(folder / f"{step}.{number}.log"),
+            around=replace(_around(history, run, environment), log_path=log_path),
+        )
+        report["counts"] = page.counts
+    report["steps"] = list(interesting(report["steps"], report["first_failure"], most))
+    return report | {"steps_in_all": max(total, len(report["steps"]))}
+
+
+def _around(
+    history: History, run: dict[str, Any], environment: Environment, threads_left: int = 0
+) -> Surroundings:
+    workflow, run_id = str(run["workflow"]), run["run_id"]
+    log = environment.paths.home / "logs" / f"{workflow}.log"
+    written = report_path(environment, run_id, workflow)
+    return Surroundings(
         resume_command=command_again(history, environment, run)
         if run["only_steps"]
         else resume_command(environment, run),
@@ -44,17 +93,7 @@ def build_report(
         report=str(written) if written.exists() else None,
         previous_status=history.previous_status(workflow, run_id),
         threads_left=threads_left,
-        log_path=log_path if logs else None,
     )
-    expected = history.medians(workflow, before=run_id)
-    with history.told(run_id) as steps:
-        return build(
-            run,
-            steps,
-            expected=expected,
-            logs=lambda step, number: tail(log_of(step, number)),
-            around=around,
-        )
 
 
 def _names_in(folder: Path) -> frozenset[str]:

@@ -191,14 +191,13 @@ def test_steps_and_attempts_of_a_live_run(database: Database, history: History) 
         ("c", "backing_off", "2011-11-14T00:00:02.000Z", None, 1, "2011-11-14T00:00:07.125Z"),
         ("d", "waiting", None, None, 0, None),
     ]
-    attempts = history.attempts(1)
-    assert [(r["step"], r["number"], r["outcome"], r["duration_s"]) for r in attempts] == [
-        ("a", 1, "ok", 1.5),
-        ("b", 1, None, None),
-        ("c", 1, "failed", 0.25),
-    ]
-    assert attempts[2]["error"] == "boom"
-    assert attempts[2]["finished_at"] == "2011-11-14T00:00:02.250Z"
+    with history.told(1) as told:
+        assert [(step.step, step.last, step.error) for step in told] == [
+            ("a", 1, ""),
+            ("b", 1, ""),
+            ("c", 1, "boom"),
+            ("d", None, ""),
+        ]
     assert history.run(1)["status"] == "running"
     lock.release()
 
@@ -267,8 +266,8 @@ def test_ten_thousand_steps_are_no_wait(database: Database, history: History) ->
     assert {row["duration_s"] for row in rows} == {1.0}
     assert took_s < 1.0
     begins = time.perf_counter()
-    assert len(history.attempts(run_id)) == len(history.past(run_id).steps) == 10_000
-    assert time.perf_counter() - begins < 2.0
+    assert len(history.past(run_id).steps) == 10_000
+    assert time.perf_counter() - begins < 1.0
 
 
 # -- values ---------------------------------------------------------------------------------------

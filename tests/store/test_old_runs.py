@@ -36,7 +36,7 @@ LOOKS: dict[str, Callable[[History], object]] = {
     "history --since": lambda history: history.runs(since="2011-11-14T00:00:00", limit=20),
     "the run": lambda history: history.run(history.find("latest")),
     "its steps": lambda history: history.steps(SOME),
-    "its attempts": lambda history: history.attempts(SOME),
+    "its page": lambda history: history.page(SOME, 50),
     "usual durations": lambda history: history.medians("flow", before=RUNS),
     "what to go on from": lambda history: history.newest("flow", params="{}", context_sha256=""),
     "nothing to go on from": lambda history: history.newest(

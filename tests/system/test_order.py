@@ -92,6 +92,16 @@ def test_first_in_first_out_asks_no_history() -> None:
         assert order_of(run) == {}
 
 
+def test_nothing_is_weighed_where_no_step_waits_for_a_worker() -> None:
+    """Then the order of a run makes no difference."""
+    workflow = made(Bodies())
+    for run in (1, 2):
+        workflow.run(workers=4, store=STORE, fresh=True)
+        assert order_of(run) == {}
+    workflow.run(workers=3, store=STORE, fresh=True)
+    assert sorted(order_of(3)) == ["a", "b", "c", "end"]
+
+
 def test_a_continued_run_is_weighed_anew() -> None:
     """By all that is known as it begins; what it takes over weighs nothing."""
     bodies = Bodies()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.garbage import left_alone
+from engine.garbage import MANY_STEPS, _Collector, left_alone
 
 
 @pytest.fixture(autouse=True)
@@ -63,4 +63,27 @@ def test_a_run_that_fails_thaws_too() -> None:
     """Whatever ends it."""
     with pytest.raises(KeyboardInterrupt), left_alone():
         raise KeyboardInterrupt
+    assert gc.get_freeze_count() == 0
+
+
+def test_the_modules_of_a_command_stay_frozen_for_a_few_steps() -> None:
+    """A run of many steps is worth it to leave those alone, too, and thaws all at its end."""
+    collector = _Collector()
+    collector.of_a_command()
+    assert not gc.isenabled()
+    collector.for_good()
+    assert gc.isenabled()
+    modules = gc.get_freeze_count()
+    made = [Ring() for _ in range(100)]
+    with collector.left_alone(MANY_STEPS - 1):
+        assert gc.get_freeze_count() == modules
+    assert gc.get_freeze_count() == modules
+    with collector.left_alone(MANY_STEPS):
+        assert gc.get_freeze_count() >= modules + len(made)
+    assert gc.get_freeze_count() == 0
+
+
+def test_only_a_command_freezes_for_good() -> None:
+    """A program that calls one has a collector of its own."""
+    _Collector().for_good()
     assert gc.get_freeze_count() == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import pytest
 from engine.cli import look
 from engine.cli.main import run_command
 from engine.errors import UsageError
+from engine.session import reporting
 from store.database import open_writer
-from tests.store.filled import a_run
+from tests.store.filled import a_run, begun, did, end, settle
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 
@@ -87,3 +89,98 @@ def test_a_limit_beyond_all_counting(
     words = ["history", "--json", "--limit", "9" * 30, "--store", store]
     assert run_command([*words, "--pipelines", str(tmp_path)]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 1
+
+
+# -- of a big run ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def big(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Give a look at a run of twelve steps that is big by what is set: what a command prints."""
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds the project's root
+    monkeypatch.setattr(reporting, "PAGED_FROM", 3)
+    monkeypatch.setenv("COLUMNS", "80")
+    database = open_writer(tmp_path / "runs.db")
+    journal = begun(database, " ".join(f"s{at}" for at in range(12)))
+    for step in range(8):
+        did(journal, step, took=step + 1.0)
+    did(journal, 8, outcomes="failed ok", took=0.5)
+    did(journal, 10, outcomes="failed", took=2.0)
+    did(journal, 9, outcomes="failed", took=3.0)
+    settle(journal, 11, "skipped", at=5.0, note="dependency failed: s10")
+    end(journal, "failed", at=5.0)
+    database.close()
+
+    def look_at(*words: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+        options = ("--home", str(tmp_path), "--pipelines", str(tmp_path))
+        assert run_command([*words, *options]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    return look_at
+
+
+def test_a_big_run_is_shown_by_what_is_worth_a_look(
+    big: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What failed, what was tried again, what took longest; the rest is counted."""
+    lines = big("show", "--limit", "5", capsys=capsys)
+    assert lines[5:16] == [
+        "STEP  STATUS    ATTEMPTS  DURATION  NOTE",
+        "s6    ✓ ok             1      7.0s",
+        "s7    ✓ ok             1      8.0s",
+        "s8    ✓ ok             2     10.5s",
+        "s9    ✗ failed         1      3.0s  ValueError: no luck",
+        "s10   ✗ failed         1      2.0s  ValueError: no luck",
+        "… and 7 more: 6 ok, 1 skipped; --limit N lists N",
+        "",
+        "✗ flow, run 1: failed in 5.0s",
+        "  12 steps: 9 ok, 2 failed, 1 skipped",
+        "",
+    ]
+    assert lines[16:19] == [
+        "✗ s10 failed after 1 attempt, 2.0s",
+        "    ValueError: no luck",
+        "also failed: s9",
+    ]
+    assert big("report", "--limit", "5", capsys=capsys)[:6] == lines[5:11]
+
+
+def test_all_of_a_big_run_is_told_to_programs(
+    big: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unless they ask for less: then it is said how many there are."""
+    report = json.loads("\n".join(big("show", "--json", capsys=capsys)))
+    assert [step["name"] for step in report["steps"]] == [f"s{at}" for at in range(12)]
+    assert "steps_in_all" not in report
+    paged = json.loads("\n".join(big("report", "--json", "--limit", "3", capsys=capsys)))
+    assert paged["steps"] == report["steps"][8:11]
+    assert paged["steps_in_all"] == 12
+    assert {key: paged[key] for key in ("counts", "first_failure", "status")} == {
+        "counts": {"ok": 9, "failed": 2, "skipped": 1},
+        "first_failure": "s10",
+        "status": "failed",
+    }
+
+
+def test_logs_are_found_by_their_files(
+    tmp_path: Path, big: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In declaration order, then by attempt; what is no log of a step of the run is not read."""
+    folder = tmp_path / "logs" / "flow" / "1"
+    folder.mkdir(parents=True)
+    for name in ("s10.2.log", "s10.11.log", "s9.1.log", "gone.1.log", "s9.x.log", "s9.1.log.1"):
+        (folder / name).write_text(f"in {name}\n")
+    heads = [line for line in big("logs", capsys=capsys) if line.startswith("──")]
+    assert heads == [
+        f"── s9, attempt 1: {folder}/s9.1.log",
+        f"── s10, attempt 2: {folder}/s10.2.log",
+        f"── s10, attempt 11: {folder}/s10.11.log",
+    ]
+    assert big("logs", "1", "s9", capsys=capsys)[1:] == ["in s9.1.log"]
+    assert big("logs", "1", "s0", capsys=capsys) == ["nothing was logged or printed in run 1"]
+    with pytest.raises(AssertionError):
+        big("logs", "1", "gone", capsys=capsys)
+    assert capsys.readouterr().err.splitlines()[:2] == [
+        "error: run 1 has no step 'gone'",
+        f"hint: its steps: {', '.join(f's{at}' for at in range(12))}",
+    ]

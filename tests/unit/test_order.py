@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from random import Random  # noqa: TID251 - seeded
 
 import pytest
 
-from engine.events import Claim, Event
+from engine.events import Claim, Event, StopRequested
+from engine.graph import build
 from engine.model import Order
 from engine.plan import Plan
 from engine.scheduler import Scheduler
 from tests.builders import graph_of, plan
 from tests.makespans import (
+    Recorded,
     geometric_mean,
     makespan,
     microseconds,
+    played,
     read_all,
     references,
 )
@@ -27,14 +32,8 @@ FORK = "short end>short heavy after>heavy alone"
 
 def order_of(plan: Plan) -> list[str]:
     """Give the steps in the order in which one worker takes them."""
-    core, now, taken = Scheduler(plan, workers=1), 0.0, list[str]()
-    events: list[Event] = []
-    while not core.ended:
-        claims = [action for action in core.tick(now, events) if isinstance(action, Claim)]
-        taken += [plan.graph.names[claim.step] for claim in claims]
-        now += 1
-        events = [ok(claim.step, now) for claim in claims]
-    return taken
+    _, claimed = played(Scheduler(plan, workers=1), [1.0] * len(plan.graph.names))
+    return [plan.graph.names[step] for step in claimed]
 
 
 @pytest.mark.parametrize(
@@ -73,6 +72,20 @@ def test_a_retry_queues_again() -> None:
     assert taken == [2, 3, 0, 1]
 
 
+@pytest.mark.parametrize("order", Order)
+def test_of_what_is_ready_a_cancel_leaves_what_cleans_up(order: Order) -> None:
+    """Whatever the order, which step a place in it stands for is known."""
+    text = "running long more>long tidy:all_done also tidier:all_done"
+    core = Scheduler(replace(plan(text), order=order, weights=[9, 1, 1, 1, 8, 7]), workers=1)
+    core.tick(0, [])
+    core.tick(1, [StopRequested("ada", cancel=True)])
+    ended = core.tick(2, [ok(0, 2.0)])
+    first = 3 if order is Order.FIFO else 5
+    assert [action.step for action in ended if isinstance(action, Claim)] == [first]
+    last = core.tick(3, [ok(first, 3.0)])
+    assert [action.step for action in last if isinstance(action, Claim)] == [8 - first]
+
+
 def test_the_longest_remaining_path_ranks_first() -> None:
     """By weight; equal weights go by steps, and then as declared."""
     graph = graph_of("a b>a c>b d>a e")
@@ -81,6 +94,59 @@ def test_the_longest_remaining_path_ranks_first() -> None:
     assert graph.remaining() == [3, 2, 1, 1, 1]
     assert graph.ranked() == [0, 1, 2, 3, 4]
     assert graph_of("").ranked() == []
+
+
+def drawn(luck: Random) -> Recorded:
+    """Draw a graph, declared in another order than it runs, with durations that are often equal."""
+    count = luck.randint(1, 25)
+    turn = luck.sample(range(count), count)
+    names = [f"s{at}" for at in range(count)]
+    ups = {
+        step: luck.sample(turn[:at], luck.randint(0, min(at, 3))) for at, step in enumerate(turn)
+    }
+    graph = build(names, [[names[up] for up in ups[step]] for step in range(count)])
+    return Recorded("drawn", graph, (), [[luck.choice((0.0, 1.0, 2.0, 5.0))] for _ in names])
+
+
+def claimed_by_hand(found: Recorded, workers: int, urgency: Sequence[object] | None) -> list[int]:
+    """Do what a scheduler does, with no heap: sort what is ready, by urgency or not at all."""
+    graph, durations = found.graph, found.durations()
+    waits = [set(ups) for ups in graph.upstreams]
+    ready = [step for step, ups in enumerate(waits) if not ups]
+    now, running, claimed = 0.0, list[tuple[float, int]](), list[int]()
+    while ready or running:
+        if urgency:
+            ready.sort(key=urgency.__getitem__)  # type: ignore[arg-type]
+        while ready and len(running) < workers:
+            claimed.append(ready.pop(0))
+            running.append((now + durations[claimed[-1]], claimed[-1]))
+        running.sort()
+        now = running[0][0]
+        while running and running[0][0] == now:
+            _, step = running.pop(0)
+            for down in graph.downstreams[step]:
+                waits[down].discard(step)
+                if not waits[down]:
+                    ready.append(down)
+    return claimed
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_steps_are_claimed_as_by_hand(seed: int) -> None:
+    """Whatever the graph, the weights, the workers and the order."""
+    luck = Random(seed)
+    found = drawn(luck)
+    count, workers = len(found.graph.names), luck.randint(1, 4)
+    weights = [luck.choice((0, 1, 7)) for _ in range(count)] if luck.random() < 0.8 else []
+    order = luck.choice(tuple(Order))
+    paths = [(0, 0)] * count
+    for step in reversed(found.graph.order):
+        weight, steps = max((paths[down] for down in found.graph.downstreams[step]), default=(0, 0))
+        paths[step] = (weight + (weights[step] if weights else 0), steps + 1)
+    urgency = [(-weight, -steps, step) for step, (weight, steps) in enumerate(paths)]
+    _, claimed = played(Scheduler(found.plan(weights, order), workers=workers), found.durations())
+    by_path = order is Order.LONGEST_PATH
+    assert claimed == claimed_by_hand(found, workers, urgency if by_path else None)
 
 
 def test_real_graphs_are_as_quick_as_the_reference(shared: Path) -> None:

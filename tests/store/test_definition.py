@@ -1,0 +1,68 @@
+"""What a run's steps were is recorded whole, and once for all runs that had the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from engine.graph import Edges
+from store.connection import Database
+from store.journal import begin_run
+from store.new_run import NewSteps
+from tests.store.filled import new_run
+
+COUNT = 300  # more than two blocks of rows, and a rest
+CODE, OTHER = {"code": "1"}, {"version": "2", "code": '"'}
+NAMES = [f"s{at}" for at in range(COUNT)]
+STEPS = NewSteps(
+    NAMES,
+    ["print" if at % 2 else "other" for at in range(COUNT)],
+    [CODE if at % 2 else OTHER for at in range(COUNT)],
+    Edges.of([range(max(0, at - 2), at) for at in range(COUNT)]),
+)
+
+
+def begun(database: Database, steps: NewSteps, workflow: str = "flow") -> int:
+    """Begin a run of the steps; gives the id of their definition."""
+    run = begin_run(database, new_run("", steps=steps, workflow=workflow))
+    sql = "SELECT definition_id FROM run_rows WHERE id = ?"
+    return int(database.raw.execute(sql, (run,)).fetchone()[0])
+
+
+def test_each_step_is_recorded_as_it_is(database: Database) -> None:
+    """Name, fingerprint, parts and upstreams, at its position."""
+    sql = "SELECT * FROM definition_steps WHERE definition_id = ? ORDER BY position"
+    rows = database.raw.execute(sql, (begun(database, STEPS),)).fetchall()
+    assert [(name, print_) for _, _, name, print_, _, _ in rows] == [
+        *zip(NAMES, STEPS.fingerprints, strict=True)
+    ]
+    assert [json.loads(parts) for *_, parts, _ in rows] == STEPS.parts
+    assert [json.loads(ups) for *_, ups in rows] == [[*ups] for ups in STEPS.upstreams]
+    assert rows[4][1:] == (4, "s4", "other", '{"code":"\\"","version":"2"}', "[2,3]")
+
+
+def test_the_same_steps_are_recorded_once(database: Database) -> None:
+    """However often they run."""
+    first = begun(database, STEPS)
+    assert begun(database, replace(STEPS, parts=[dict(parts) for parts in STEPS.parts])) == first
+    assert database.raw.execute("SELECT count(*) FROM definition_steps").fetchone() == (COUNT,)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(STEPS, names=[*NAMES[:-1], "end"]),
+        replace(STEPS, names=NAMES[::-1]),
+        replace(STEPS, fingerprints=[*STEPS.fingerprints[:-1], "changed"]),
+        replace(STEPS, upstreams=Edges.of([*[*STEPS.upstreams][:-1], (0,)])),
+        replace(STEPS, upstreams=Edges.of([[], *[*STEPS.upstreams][:-1]])),
+    ],
+    ids=["name", "order", "fingerprint", "upstream", "whose upstream"],
+)
+def test_other_steps_are_another_definition(database: Database, other: NewSteps) -> None:
+    """So are the same steps of another workflow."""
+    assert begun(database, STEPS) == 1
+    assert begun(database, other) == 2
+    assert begun(database, STEPS, "another") == 3
