@@ -63,28 +63,29 @@ class _Collector:
                     self._ours = False
 
     @contextmanager
-    def put_off(self) -> Iterator[None]:
-        """Put collections off while much is made that stays: modules, the steps of a big run.
+    def no_collections(self) -> Iterator[None]:
+        """Collect nothing where much is made that stays: modules, the steps of a big run.
 
-        None of it is garbage, and to look through it again and again takes 20 ms of the imports, and
-        a quarter of what it takes to begin and to report a run of 100,000 steps. It is old then, or
-        left alone with all that a run does, so that the next collection does not look through it.
+        None of it is garbage, then or later. To look through all of it again and again takes 20 ms
+        of the imports, and a quarter of what it takes to begin and to report 100,000 steps.
         """
         collecting = gc.isenabled()
         gc.disable()
         try:
             yield
         finally:
-            with self._lock:
-                none_frozen = not gc.get_freeze_count()
-                if collecting and (none_frozen or self._ours):
-                    gc.freeze()
-                if collecting and none_frozen:
-                    gc.unfreeze()
+            self.as_well()
             if collecting:
                 gc.enable()
+
+    def as_well(self) -> None:
+        """Leave alone also what was made since the runs began: it is wanted to their end."""
+        with self._lock:
+            if self._ours:
+                gc.freeze()
 
 
 _collector = _Collector()
 of_a_command, for_good = _collector.of_a_command, _collector.for_good
-left_alone, put_off = _collector.left_alone, _collector.put_off
+left_alone, as_well = _collector.left_alone, _collector.as_well
+no_collections = _collector.no_collections

@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from engine import garbage
 from engine.cli import project
 from engine.cli.console import (
     Console,
@@ -29,6 +28,7 @@ from engine.cli.lasting import load_for_good
 from engine.cli.signals import Stopped, Stops, stops_to
 from engine.definitions import file_of, load
 from engine.errors import UsageError
+from engine.garbage import no_collections
 from engine.ports import Paths
 from engine.reports import json_text, terminal
 from engine.secrets import Secrets
@@ -61,7 +61,7 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
     _mind_dry_definition(parsed.name, folder)
     if not parsed.dry_run and file_of(parsed.name, folder):
         load_for_good("engine.session.live", "sqlalchemy.dialects.sqlite")
-    with garbage.put_off():
+    with no_collections():
         definition = load(parsed.name, folder)
     dry = parsed.dry_run or definition.dry_run
     console = setup(

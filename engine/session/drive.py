@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from engine import outputs
+from engine import garbage, outputs
 from engine.clock import SystemClock
 from engine.context import ContextIndex, RunScope
 from engine.events import EndRun
@@ -105,6 +105,7 @@ class Drive:
             settle_in=lambda: _settle_in(env),
         )
         runner = Runner(scheduler, compiled.definition.steps, ports)
+        garbage.as_well()
         try:
             end = runner.run()
         except BaseException:

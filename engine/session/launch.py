@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from engine import failpoints, garbage
+from engine import failpoints
 from engine import params as parameters
 from engine.clock import SystemClock
+from engine.garbage import left_alone, no_collections
 from engine.model import Definition
 from engine.paths import find_paths
 from engine.secrets import Secrets
@@ -54,18 +55,22 @@ def run_workflow(
 
     Raises `UsageError`, `StoreError` or `AlreadyRunning` as the command's exit codes say.
     """
-    with garbage.put_off():
+    with left_alone(len(definition.steps)):
+        return _run(definition, request, environment)
+
+
+def _run(definition: Definition, request: RunRequest, environment: Environment) -> dict[str, Any]:
+    with no_collections():
         compiled = compile_definition(definition, environment.paths.root)
     asked, encoded = resolve_request(definition, request, environment.clock, environment.secrets)
     dry = definition.dry_run if request.dry_run is None else request.dry_run or definition.dry_run
     if dry:
         return look(environment, lambda history: _planned(compiled, asked, history))
-    with garbage.put_off():
+    with no_collections():
         from engine.session.live import LiveRun
         from engine.session.record import Going
 
-    with garbage.left_alone(len(definition.steps)):
-        return LiveRun(Going(compiled, asked, encoded, environment)).go()
+    return LiveRun(Going(compiled, asked, encoded, environment)).go()
 
 
 def look(

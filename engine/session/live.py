@@ -6,9 +6,9 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from engine import garbage
 from engine.errors import AlreadyRunning, EngineError, StoreFull
 from engine.failpoints import failpoint
+from engine.garbage import no_collections
 from engine.model import RunStatus
 from engine.paths import make_home
 from engine.session import alerting, reporting
@@ -108,7 +108,7 @@ class LiveRun:
         after = history.last_number(self._name)
         if running_now(history, self._name, self._params(database), beside=self._beside):
             return self._overlapping(database)  # under another lock
-        with garbage.put_off():
+        with no_collections():
             decision = self._decide(history)
             if decision.nothing:
                 return self._nothing(database, history, decision)
@@ -130,7 +130,7 @@ class LiveRun:
             if isinstance(error, Exception):
                 self._tell(database, error, channels, recorded=recorded)
             raise
-        with garbage.put_off():
+        with no_collections():
             report = reporting.build_report(history, run_id, env, threads_left=left)
             reporting.write_report(report, env)
         failpoint("report-written")

@@ -1,63 +1,120 @@
-"""Garbage is not looked for where much is made that stays."""
+"""What is there when a run begins is left alone by collections until its end."""
 
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from engine import garbage
+from engine.garbage import MANY_STEPS, _Collector, as_well, left_alone, no_collections
 
 
 @pytest.fixture(autouse=True)
-def _collecting() -> Iterator[None]:
-    gc.enable()
+def _thawed() -> Iterator[None]:
+    assert gc.get_freeze_count() == 0
     yield
-    gc.enable()
+    gc.unfreeze()
 
 
-def test_collections_come_back_as_they_were() -> None:
-    """Also from within others, and after an error; where they were off, they stay off."""
-    with garbage.put_off():
-        with garbage.put_off():
-            assert not gc.isenabled()
-        assert not gc.isenabled()
-    assert gc.isenabled()
-    with pytest.raises(KeyError), garbage.put_off():
-        raise KeyError
-    assert gc.isenabled()
-    gc.disable()
-    with garbage.put_off():
-        pass
-    assert not gc.isenabled()
+class Ring:
+    """Garbage, once nobody has it: it holds itself."""
+
+    def __init__(self) -> None:
+        """Close the ring."""
+        self.itself = self
 
 
-def test_what_was_made_is_old() -> None:
-    """So that the next collection of what is young does not look at it."""
-    with garbage.put_off():
-        made = [[number] for number in range(10)]
-    assert any(one is made for one in gc.get_objects(generation=2))
+def test_runs_at_once_share_it() -> None:
+    """All is collected again when the last of them has ended."""
+    with left_alone():
+        with left_alone():
+            assert gc.get_freeze_count() > 1000
+        assert gc.get_freeze_count() > 1000
     assert gc.get_freeze_count() == 0
 
 
-def test_what_a_run_makes_is_left_alone_to_its_end() -> None:
-    """As long as the run, which thaws it."""
-    with garbage.left_alone():
-        before = gc.get_freeze_count()
-        with garbage.put_off():
-            made = [[number] for number in range(100)]
-        assert gc.get_freeze_count() >= before + len(made)
-    assert gc.get_freeze_count() == 0
+def test_what_a_run_makes_is_collected() -> None:
+    """Only what was there before is kept, until the end."""
+    before = Ring()
+    seen = weakref.ref(before)
+    with left_alone():
+        made = Ring()
+        seen_made = weakref.ref(made)
+        del before, made
+        gc.collect()
+        assert seen_made() is None
+        assert seen() is not None
+    gc.collect()
+    assert seen() is None
 
 
-def test_what_others_have_frozen_stays_so() -> None:
-    """A program that froze its objects, to fork, has them frozen afterwards."""
+def test_what_a_program_has_frozen_stays_so() -> None:
+    """Thawing ours would thaw it."""
     gc.freeze()
+    with left_alone():
+        made = [[number] for number in range(10_000)]
+        before = gc.get_freeze_count()
+        as_well()
+        assert gc.get_freeze_count() <= before
+    assert gc.get_freeze_count() > 1000
+    assert len(made) == 10_000
+
+
+def test_a_run_that_fails_thaws_too() -> None:
+    """Whatever ends it."""
+    with pytest.raises(KeyboardInterrupt), left_alone():
+        raise KeyboardInterrupt
+    assert gc.get_freeze_count() == 0
+
+
+def test_the_modules_of_a_command_stay_frozen_for_a_few_steps() -> None:
+    """A run of many steps is worth it to leave those alone, too, and thaws all at its end."""
+    collector = _Collector()
+    collector.of_a_command()
+    assert not gc.isenabled()
+    collector.for_good()
+    assert gc.isenabled()
+    modules = gc.get_freeze_count()
+    made = [Ring() for _ in range(100)]
+    with collector.left_alone(MANY_STEPS - 1):
+        assert gc.get_freeze_count() == modules
+    assert gc.get_freeze_count() == modules
+    with collector.left_alone(MANY_STEPS):
+        assert gc.get_freeze_count() >= modules + len(made)
+    assert gc.get_freeze_count() == 0
+
+
+def test_only_a_command_freezes_for_good() -> None:
+    """A program that calls one has a collector of its own."""
+    _Collector().for_good()
+    assert gc.get_freeze_count() == 0
+
+
+def test_nothing_is_collected_while_much_is_made() -> None:
+    """What is made then is left alone to the end, as is what is named later."""
+    with left_alone():
+        before = gc.get_freeze_count()
+        with no_collections():
+            assert not gc.isenabled()
+            made = [[number] for number in range(1000)]
+        assert gc.isenabled()
+        assert gc.get_freeze_count() >= before + 1000
+        made += [[number] for number in range(1000)]
+        as_well()
+        assert gc.get_freeze_count() >= before + 2000
+    assert len(made) == 2000
+
+
+def test_without_a_run_nothing_is_kept() -> None:
+    """A program that does not collect by itself keeps to that."""
+    as_well()
+    gc.disable()
     try:
-        count = gc.get_freeze_count()
-        with garbage.put_off():
+        with no_collections():
             pass
-        assert gc.get_freeze_count() >= count > 0
+        assert not gc.isenabled()
     finally:
-        gc.unfreeze()
+        gc.enable()
+    assert gc.get_freeze_count() == 0
