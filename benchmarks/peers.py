@@ -169,7 +169,7 @@ def compared(
         _common.per_step_us([one[name] for one in first], [one[name] for one in all_of_it], steps)
         for name, first, all_of_it in zip((key, "seconds"), few, many, strict=True)
     )
-    figures = {"peer µs": theirs, "engine µs": ours, "ratio": theirs / ours}
+    figures = {"peer µs": theirs, "engine µs": ours, "ratio": _common.ratio(theirs, ours)}
     return Row(case, figures, bars, {"peer": many[0], "engine": many[1]})
 
 
