@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from engine import notes
 from engine.model import DONE_STEP, ENDED_STEP, StepStatus, TriggerRule
+from engine.past import PastStep
 from engine.records import record
-from engine.resume import NOT_CHOSEN, Choice, Fresh, Past, done_in, mark
+from engine.resume import NOT_CHOSEN, Choice, Fresh, done_in, mark
 
 _S = StepStatus
 _ASKS_FOR_SUCCESS = (TriggerRule.ALL_SUCCESS, TriggerRule.NONE_FAILED)
@@ -23,7 +25,7 @@ class Chosen:
 
     names: frozenset[str]
     marked: Mapping[str, str]
-    past: Mapping[str, Past]
+    past: Mapping[str, PastStep]
     run_id: int
     values_fault: Callable[[int, str], str]
 
@@ -60,17 +62,23 @@ def _choose_one(name: str, chosen: Chosen) -> Choice:
         status=_S.SKIPPED,
         note=f"{NOT_CHOSEN}; {why}",
         counts_as=_counts_as(old),
-        failed_above=old.failed_above,
+        failed_above=_failed_above(old),
     )
 
 
-def _told(old: Past, run_id: int) -> str:
+def _failed_above(old: PastStep) -> bool:
+    """Tell whether a failure had caused the step's skip."""
+    is_skip = old.status is _S.SKIPPED and not old.own_skip
+    return is_skip and old.note.startswith(notes.DEPENDENCY_FAILED)
+
+
+def _told(old: PastStep, run_id: int) -> str:
     if old.status not in ENDED_STEP or old.status is _S.CANCELLED:
         return f"not started in run {run_id}"
     return f"{old.status} in run {run_id}"
 
 
-def _counts_as(old: Past) -> StepStatus:
+def _counts_as(old: PastStep) -> StepStatus:
     """Say what the steps after it take it for: as it ended."""
     if old.status in DONE_STEP or old.status not in ENDED_STEP:
         return _S.CANCELLED  # nothing of it can be used

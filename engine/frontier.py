@@ -10,6 +10,8 @@ from engine.model import DONE_STEP, StepStatus, TriggerRule
 from engine.trigger import Decision, decide
 
 _NONE = -1
+_ONE_FAILED = TriggerRule.ONE_FAILED  # through the enum it takes 0.15 µs a step
+_START = (Decision.READY, "")
 
 
 class Frontier:
@@ -70,8 +72,8 @@ class Frontier:
         """Apply the step's trigger rule; a skip comes with its reason."""
         failed, skipped = self._failed.get(step, _NONE), self._skipped.get(step, _NONE)
         plain = failed == skipped == _NONE and not self._unended[step]
-        if plain and self._rules[step] is not TriggerRule.ONE_FAILED:
-            return Decision.READY, ""  # as `decide` would have it, at a fifth of the time
+        if plain and self._rules[step] is not _ONE_FAILED:
+            return _START  # as `decide` would have it, at a fifth of the time
         decision = decide(
             self._rules[step],
             unended=self._unended[step],

@@ -14,11 +14,10 @@ from itertools import accumulate, pairwise
 from typing import overload
 
 from engine.errors import FAULTS_TOLD_MAX, CycleError, DefinitionError, Fault
-from engine.naming import did_you_mean
+from engine.naming import GUESSED_AMONG_MAX, did_you_mean
 from engine.records import record
 
 _UNFIT_HINT = "every name in depends_on must be a step of this workflow, and every name unique"
-_GUESSES_NAMES_MAX = 100_000  # looked at for all guesses in one graph
 
 
 @record
@@ -111,7 +110,7 @@ class Graph:
 
 
 def build(names: Sequence[str], depends_on: Sequence[Collection[str]]) -> Graph:
-    """Compile and validate a graph given as parallel sequences.
+    """Compile and validate a graph given as parallel sequences; a step names no other twice.
 
     Raises `DefinitionError` naming every duplicate name and unknown dependency in one go, and
     `CycleError` with a closed path of real edges.
@@ -125,7 +124,7 @@ def build(names: Sequence[str], depends_on: Sequence[Collection[str]]) -> Graph:
     try:
         for wanted in depends_on:
             if len(wanted) > 1:
-                row += sorted({*map(find, wanted)})
+                row += sorted(map(find, wanted))
             else:
                 row += map(find, wanted)
             ends.append(len(row))
@@ -215,7 +214,7 @@ def _unfit(
         if name in seen:
             faults.append(f"two steps are named '{name}'")
         seen.add(name)
-    guesses = min(FAULTS_TOLD_MAX, _GUESSES_NAMES_MAX // len(names))  # 6 µs for each name
+    guesses = min(FAULTS_TOLD_MAX, GUESSED_AMONG_MAX // len(names))
     for name, wanted in zip(names, depends_on, strict=True):
         for other in dict.fromkeys(wanted):
             if other not in position:
@@ -242,5 +241,5 @@ def order_steps(steps: Mapping[str, object]) -> list[str]:
             raise DefinitionError(
                 f"step '{name}': depends_on is the text {wanted!r}", hint=f"write [{wanted!r}]"
             )
-    graph = build(list(steps), [tuple(wanted) for wanted in depends_on])  # type: ignore[arg-type]
+    graph = build(list(steps), [tuple(dict.fromkeys(wanted)) for wanted in depends_on])  # type: ignore[call-overload]
     return [graph.names[step] for step in graph.order]

@@ -25,6 +25,7 @@ class Live:
     begun = False  # the worker has told its start
     asked = ""  # why it was asked to stop, or nothing
     late = False  # asked because its own time was up, not because the run is stopped
+    asked_at = 0.0
     stop_by: float | None = None
 
     def __init__(self, number: int, started_at: float | None) -> None:
@@ -45,12 +46,13 @@ class LiveAttempts:
     that could not be stopped and whose bodies may still run.
     """
 
-    __slots__ = ("_apart", "_halts", "_limits", "_timeout_s", "by_step", "left", "queued")
+    __slots__ = ("_apart", "_asked", "_halts", "_limits", "_timeout_s", "by_step", "left", "queued")
 
     def __init__(self, timeout_s: Sequence[float | None], apart: Sequence[bool]) -> None:
         """Start with none; by step: `timeout_s`, and whether it runs `apart` from the engine."""
         self._timeout_s, self._apart = timeout_s, apart
         self._halts: list[EngineHalted] = []
+        self._asked = 0  # of those that are live
         self.by_step: dict[int, Live] = {}
         self.queued = 0
         self.left: dict[int, set[int]] = {}
@@ -68,6 +70,8 @@ class LiveAttempts:
             self._forget(step, number)
             return None
         del self.by_step[step]
+        if live.stop_by is not None:
+            self._asked -= 1
         if live.started_at is None:
             self.queued -= 1
         return live
@@ -98,19 +102,22 @@ class LiveAttempts:
             self.queued -= 1
         return not was_known
 
-    def ask(self, step: int, reason: str, stop_by: float) -> Live:
-        """Note that a step's attempt was asked to stop, why, and by when it has to; gives it."""
+    def ask(self, step: int, reason: str, now: float, stop_s: float) -> Live:
+        """Note that a step's attempt is asked to stop, why, and how long it has; gives it."""
         live = self.by_step[step]
-        live.asked, live.stop_by = reason, stop_by
-        heappush(self._limits, (stop_by, step, live.number))
+        if live.stop_by is None:
+            self._asked += 1
+        live.asked, live.asked_at, live.stop_by = reason, now, now + stop_s
+        heappush(self._limits, (live.stop_by, step, live.number))
         return live
 
     def halt(self, halt: EngineHalted) -> None:
         """Take in that the engine was halted: deadlines move as they are met, stop-bys now."""
         self._halts.append(halt)
         for step, live in self.by_step.items():
-            if live.stop_by is not None and live.stop_by > halt.begun:
-                live.stop_by += halt.ended - halt.begun
+            since = max(halt.begun, live.asked_at)  # it may be told of after a stop that came later
+            if live.stop_by is not None and since < min(live.stop_by, halt.ended):
+                live.stop_by += halt.ended - since
                 heappush(self._limits, (live.stop_by, step, live.number))
 
     def _deadline(self, step: int, live: Live) -> float:
@@ -150,6 +157,8 @@ class LiveAttempts:
 
     def overran(self, now: float) -> list[tuple[int, int]]:
         """(step, number) of attempts that were asked to stop and are past the time for it."""
+        if not self._asked:
+            return []
         return [
             (step, live.number)
             for step, live in self.by_step.items()

@@ -11,6 +11,8 @@ from engine.errors import DefinitionError
 NAME_LENGTH_MAX = 100
 NAME_BYTES_MAX = 200  # a file name holds 255 bytes, and logs add a suffix
 
+GUESSED_AMONG_MAX = 100_000  # names, of which each takes 6 µs to be compared
+
 BACKFILL_SUFFIX = ".backfill"  # ends what a backfill's own run is a run of; no workflow's name
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}\Z")
@@ -61,10 +63,15 @@ def did_you_mean(wanted: str, names: Iterable[str]) -> str:
 
 
 def near(wanted: str, names: Iterable[str]) -> str:
-    """Give the nearest of `names`; nothing if none is near. Capitals count least."""
+    """Give the nearest of `names`; nothing if none is near. Capitals count least.
+
+    Among very many only those that differ in capitals are looked for.
+    """
     import difflib  # wanted for errors only
 
     known, folded = list(names), wanted.casefold()
     same = [name for name in known if name.casefold() == folded]
-    found = same or difflib.get_close_matches(wanted, known, n=1)
+    found = same
+    if not found and len(known) <= GUESSED_AMONG_MAX:
+        found = difflib.get_close_matches(wanted, known, n=1)
     return found[0] if found else ""

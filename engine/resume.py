@@ -8,34 +8,12 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from engine.model import DONE_STEP, StepStatus
+from engine.past import PastStep
 from engine.records import record
 
 MARKED = "marked as done"
 NOT_CHOSEN = "not chosen"
 LOST_MAX = 3  # attempts lost with their engine in a row, before the step is held responsible
-
-
-class Past(NamedTuple):
-    """A step as the run before left it; see `store.history.PastStep`.
-
-    `own_skip` tells a skip by its own condition or `Skip` from one that its upstreams caused,
-    `failed_above` one that a failure caused; `marked` says that a person marked it as done.
-    """
-
-    status: StepStatus
-    note: str = ""
-    parts: Mapping[str, str] | None = None
-    fingerprint: str = ""
-    depends_on: Sequence[str] = ()
-    source_run: int | None = None
-    used: int = 0
-    retry_at: int | None = None
-    key_run: int = 0
-    lost: int = 0
-    files: Sequence[tuple[str, str]] = ()
-    own_skip: bool = False
-    failed_above: bool = False
-    marked: bool = False
 
 
 class Fresh(NamedTuple):
@@ -95,7 +73,7 @@ def mark(given: str) -> Choice:
 
 
 def choose(
-    steps: Sequence[Fresh], order: Sequence[int], past: Mapping[str, Past], rules: Rules
+    steps: Sequence[Fresh], order: Sequence[int], past: Mapping[str, PastStep], rules: Rules
 ) -> list[Choice]:
     """Decide for every step, by position; `order` is a dependency order.
 
@@ -130,7 +108,7 @@ def choose(
     return [choice for choice in choices if choice is not None]
 
 
-def _choose_one(step: Fresh, old: Past, again: str | None, rules: Rules) -> Choice:
+def _choose_one(step: Fresh, old: PastStep, again: str | None, rules: Rules) -> Choice:
     settled = old.status in DONE_STEP
     own_skip = old.status is StepStatus.SKIPPED and old.own_skip
     if not settled and not own_skip:
@@ -149,33 +127,38 @@ def _choose_one(step: Fresh, old: Past, again: str | None, rules: Rules) -> Choi
             note=old.note,
             source_run=source,
         )
-    return _reuse(done_in(old, source), source, old.key_run)
+    return _reuse(source, old.key_run, is_marked=old.marked)
 
 
 @lru_cache(maxsize=64)  # of a hundred thousand steps that are reused nearly all are for one reason
-def _reuse(done: str, source: int, key_run: int) -> Choice:
+def _reuse(source: int, key_run: int, *, is_marked: bool) -> Choice:
+    done = _done_in(source, is_marked=is_marked)
     return Choice(
         "reuse", done, status=StepStatus.CACHED, note=done, source_run=source, key_run=key_run
     )
 
 
-def done_in(step: Past, run_id: int) -> str:
+def done_in(step: PastStep, run_id: int) -> str:
     """Say in which run a reused step was done, and how."""
-    return f"{MARKED if step.marked else StepStatus.OK} in run {run_id}"
+    return _done_in(run_id, is_marked=step.marked)
 
 
-def _why_again(step: Fresh, old: Past, again: str | None, rules: Rules) -> str:
+def _done_in(run_id: int, *, is_marked: bool) -> str:
+    return f"{MARKED if is_marked else StepStatus.OK} in run {run_id}"
+
+
+def _why_again(step: Fresh, old: PastStep, again: str | None, rules: Rules) -> str:
     if step.name == rules.forced:
         return "asked for"
     if again is not None:
         return again
     if step.fingerprint != old.fingerprint:
-        parts = dict(old.parts or {})
+        parts = dict(old.parts)
         covered = parts.pop("upstreams", None)  # as in stores of earlier versions
         changed = rules.difference(parts, step.parts)
         if changed or covered is None:
             return changed or "it changed"
-    if set(step.depends_on) != set(old.depends_on):
+    if step.depends_on != old.depends_on and set(step.depends_on) != set(old.depends_on):
         return "upstreams changed"
     for target, sha256 in old.files:
         if not rules.file_matches(target, sha256):
@@ -183,7 +166,7 @@ def _why_again(step: Fresh, old: Past, again: str | None, rules: Rules) -> str:
     return ""
 
 
-def _unsettled(old: Past, rules: Rules, again: str | None) -> Choice:
+def _unsettled(old: PastStep, rules: Rules, again: str | None) -> Choice:
     """Redo a step that had not ended well; what it waits for comes before any wait of its own."""
     run = rules.run_id
     if old.status is StepStatus.FAILED:

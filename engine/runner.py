@@ -27,8 +27,10 @@ from engine.records import record
 from engine.scheduler import Scheduler
 
 COMMIT_TRIES = 3  # each waits up to the store's busy timeout
-AHEAD_MAX = 512
-AHEAD_COMMITS = 2.0  # how many commits' worth of work may lie queued
+# How much may lie queued: so many commits' worth, up to a bound. Half of either takes twice the
+# commits, and a tenth more time for steps that do nothing; twice of either saves little.
+AHEAD_COMMITS = 4.0
+AHEAD_MAX = 1024
 WORTH_IT = 0.001  # of a step's time: a hand-over that takes less is not worth a claim ahead
 SMOOTHING = 0.2
 # How often to look whether somebody wants the run cancelled. Goes on when it has been: the kernel

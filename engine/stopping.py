@@ -43,7 +43,7 @@ class Stopping:
 
     def ask(self, step: int, now: float, reason: str, actions: list[Action]) -> None:
         """Ask a step's live attempt to stop; from now on the time for it runs."""
-        live = self._live.ask(step, reason, now + self._plan.stop_s[step])
+        live = self._live.ask(step, reason, now, self._plan.stop_s[step])
         actions.append(StopAttempt(step, live.number, reason))
 
     # -- what stops a run -------------------------------------------------------------------------

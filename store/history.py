@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from engine.errors import StoreError, UsageError
 from engine.model import Encoded, Usual
+from engine.past import PastStep
 from store import locks
 from store.connection import Database
 from store.page import Page, page
-from store.past import PastRun, read_past
+from store.past import PastRun, past_steps, read_past
 from store.readback import ValueFaults
 from store.reconcile import ASKED_BY, ENGINE_DIED, Found
 from store.step_runs import StepRun, as_left, step_runs
@@ -273,10 +275,17 @@ class History:
 
     def past(self, run_id: int) -> PastRun:
         """One run with all that a continuation needs. Raises `UsageError` if there is none."""
+        is_dead = False
+
+        def read_steps(root_run: int) -> tuple[PastStep, ...]:
+            with self._database.read() as cursor:
+                return past_steps(cursor, run_id, root_run, is_dead=is_dead)
+
         with self._database.read() as cursor:
-            past, owner = read_past(cursor, run_id)
+            past, owner = read_past(cursor, run_id, read_steps)
         if past.status == "running" and not locks.alive(self._database.path, run_id, owner):
-            return past.as_of_dead(self.run(run_id)["status"])
+            is_dead = True
+            return replace(past, status=self.run(run_id)["status"])
         return past
 
     def value_faults(self) -> ValueFaults:

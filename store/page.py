@@ -32,9 +32,9 @@ UNION ALL
 SELECT position FROM carried_rows w WHERE run_id = ?1 AND retry_at IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM attempt_rows n
     WHERE n.run_id = ?1 AND n.position = w.position) AND {_OPEN}"""
+# What a run's row does not count; by sums, as to group half a million rows takes twice as long.
 _ENDED_EARLY = """
-SELECT status, count(*) FROM step_rows
-WHERE run_id = ? AND status IN ('cancelled', 'interrupted') GROUP BY status"""
+SELECT total(status = 'cancelled'), total(status = 'interrupted') FROM step_rows WHERE run_id = ?"""
 
 
 class Page(NamedTuple):
@@ -77,7 +77,8 @@ def _counts(cursor: sqlite3.Cursor, run_id: int, counted: tuple[int, ...]) -> Co
     total, *ended = counted
     counts = Counter(dict(zip(("ok", "failed", "skipped", "cached"), ended, strict=True)))
     if total > counts.total():
-        counts.update(dict(cursor.execute(_ENDED_EARLY, (run_id,)).fetchall()))
+        cancelled, interrupted = cursor.execute(_ENDED_EARLY, (run_id,)).fetchone()
+        counts.update({"cancelled": int(cancelled), "interrupted": int(interrupted)})
     counts["waiting"] = total - counts.total()
     return counts
 

@@ -4,41 +4,25 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
-from dataclasses import field, replace
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
+from typing import Any
 
 from engine.errors import UsageError
 from engine.model import StepStatus
+from engine.past import PastStep
 from engine.records import record
 from store.step_runs import status_as_left, step_runs
 
 _Tries = list[tuple[str, int | None, int | None]]
 
 
-class PastStep(NamedTuple):
-    """A step of an earlier run, as a decision about resuming needs it."""
-
-    position: int
-    name: str
-    status: StepStatus
-    note: str
-    fingerprint: str
-    parts: dict[str, str]
-    upstreams: tuple[int, ...]
-    source_run: int | None
-    used: int
-    retry_at: int | None
-    key_run: int
-    lost: int
-    files: tuple[tuple[str, str], ...] = ()
-    own_skip: bool = False
-    marked: bool = False
-
-
 @record
 class PastRun:
-    """An earlier run and its steps, by position."""
+    """An earlier run; `read_steps` gives its steps, by position.
+
+    They are read when they are asked for: whether a run is gone on with is often seen without.
+    """
 
     run_id: int
     workflow: str
@@ -48,19 +32,22 @@ class PastRun:
     started_at: int
     root_run: int
     root_started_at: int
-    only_steps: str = ""
-    steps: tuple[PastStep, ...] = field(default=())
+    only_steps: str
+    read_steps: Callable[[], tuple[PastStep, ...]]
 
-    def as_of_dead(self, status: str) -> PastRun:
-        """Give a run whose engine is dead as the next writing command will record it."""
-        steps = tuple(
-            step._replace(status=StepStatus(status_as_left(step.status))) for step in self.steps
-        )
-        return replace(self, status=status, steps=steps)
+    @property
+    def steps(self) -> tuple[PastStep, ...]:
+        """Its steps, by position."""
+        return self.read_steps()
 
 
-def read_past(cursor: sqlite3.Cursor, run_id: int) -> tuple[PastRun, str]:
-    """Give a run as recorded, and its owner. Raises `UsageError` if there is none."""
+def read_past(
+    cursor: sqlite3.Cursor, run_id: int, read_steps: Callable[[int], tuple[PastStep, ...]]
+) -> tuple[PastRun, str]:
+    """Give a run as recorded, and its owner. Raises `UsageError` if there is none.
+
+    `read_steps` is given the first run of the chain, and asked once.
+    """
     row = cursor.execute(
         """SELECT r.id, r.workflow, r.status, r.params, r.context_sha256, r.started_at,
                   r.root_run, coalesce(root.started_at, r.started_at),
@@ -71,9 +58,18 @@ def read_past(cursor: sqlite3.Cursor, run_id: int) -> tuple[PastRun, str]:
     ).fetchone()
     if row is None:
         raise UsageError(f"there is no run {run_id}", hint="see `history` for the runs")
-    past = PastRun(*row[:-1])
-    steps = tuple(_past_steps(cursor, run_id, past.root_run))
-    return replace(past, steps=steps), row[-1]
+    told: tuple[Any, ...] = (*row[:-1], cache(partial(read_steps, row[6])))
+    return PastRun(*told), row[-1]
+
+
+def past_steps(
+    cursor: sqlite3.Cursor, run_id: int, root_run: int, *, is_dead: bool
+) -> tuple[PastStep, ...]:
+    """Give the steps of a run; of a dead one as the next writing command will record them."""
+    steps = _past_steps(cursor, run_id, root_run)
+    if not is_dead:
+        return tuple(steps)
+    return tuple(step._replace(status=_STATUS[status_as_left(step.status)]) for step in steps)
 
 
 def _past_steps(cursor: sqlite3.Cursor, run_id: int, root_run: int) -> Iterator[PastStep]:
@@ -83,16 +79,16 @@ def _past_steps(cursor: sqlite3.Cursor, run_id: int, root_run: int) -> Iterator[
     marked = {source: _marked(cursor, source) for source in sources}
     files = {source: _files(cursor, source) for source in sources}
     carried, tries = _carried_rows(cursor, run_id), _tries(cursor, run_id)
-    for step, defined in zip(told, _definition(cursor, run_id), strict=True):
+    names = [step.step for step in told]
+    for step, defined in zip(told, _definition(cursor, run_id, names), strict=True):
         status = _STATUS[step.status]
         source = run_id if status is StepStatus.OK else step.source_run
         used, retry_at, key_run, lost = carried.get(step.position, (0, None, 0, 0))
         if status not in _SETTLED:
             used, retry_at, lost = _carried(tries.get(step.position, []), used, retry_at, lost)
         yield PastStep(
-            step.position,
-            step.step,
             status,
+            step.step,
             step.note,
             *defined,
             source,
@@ -112,8 +108,8 @@ _OF_RUN = "run_rows r JOIN definition_steps d ON d.definition_id = r.definition_
 
 
 def _definition(
-    cursor: sqlite3.Cursor, run_id: int
-) -> Iterable[tuple[str, dict[str, str], tuple[int, ...]]]:
+    cursor: sqlite3.Cursor, run_id: int, names: Sequence[str]
+) -> Iterable[tuple[str, dict[str, str], tuple[str, ...]]]:
     """Give fingerprint, parts and upstreams of each step; equal parts are one object."""
     sql = f"""SELECT d.fingerprint, d.parts, d.upstreams FROM {_OF_RUN}
               WHERE r.id = ? ORDER BY d.position"""
@@ -124,7 +120,11 @@ def _definition(
     for (fingerprint, text, _), ups in zip(rows, upstreams, strict=True):
         if text not in parts:
             parts[text] = json.loads(text)
-        yield prints.setdefault(fingerprint, fingerprint), parts[text], tuple(ups)
+        yield (
+            prints.setdefault(fingerprint, fingerprint),
+            parts[text],
+            tuple([names[up] for up in ups]),
+        )
 
 
 def _carried_rows(

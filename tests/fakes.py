@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from random import Random  # noqa: TID251 - seeded: the same seed gives the same run
 
-from engine import notes
 from engine.errors import SupersededError
 from engine.events import (
     Action,
@@ -27,8 +26,8 @@ from engine.events import (
     RecordStart,
 )
 from engine.model import AttemptOutcome, Encoded, OutputFile, RunStatus, StepStatus
+from engine.past import PastStep
 from engine.ports import Job
-from engine.resume import Past
 
 EPOCH = datetime(2011, 11, 14, tzinfo=UTC)
 Key = tuple[int, int]
@@ -441,7 +440,7 @@ class FakeStore:
         run.unpublished.clear()
         run.status, run.note = RunStatus.INTERRUPTED, "its engine died"
 
-    def past(self, step: int) -> Past:
+    def past(self, step: int) -> PastStep:
         """Give a step of the newest run as a decision about continuing sees it."""
         run = self.runs[-1]
         status, note = run.steps[step]
@@ -461,14 +460,13 @@ class FakeStore:
         began = any(row.outcome is AttemptOutcome.OK for row in run.attempts_of(step))
         own_skip = status is StepStatus.SKIPPED and (began or source is not None)
         # A past's times are whole microseconds where they are stored; here they stay seconds.
-        return Past(
+        return PastStep(
             status,
-            note,
+            note=note,
             source_run=source,
             used=used,
             retry_at=retry_at,  # type: ignore[arg-type]
             lost=lost,
             own_skip=own_skip,
             marked=step in (run if source is None else self.runs[source - 1]).marked,
-            failed_above=not own_skip and note.startswith(notes.DEPENDENCY_FAILED),
         )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WAIT_S = 10.0  # how long the command looks on before it says how far things are
 LOOK_S = 0.05
+NAMED_MAX = 20  # of the steps that still run
 
 
 def cancel(parsed: argparse.Namespace) -> int:
@@ -71,7 +72,8 @@ def _watched(path: Path, run_id: int, clock: SystemClock) -> str:
             while history.run(run_id)["status"] == "running" and clock.now() < until:
                 pause.wait(LOOK_S)
         run = history.run(run_id)
-        on = [row["step"] for row in history.steps(run_id) if row["status"] == "running"]
+        steps = history.page(run_id, NAMED_MAX).steps
+        on = [step.step for step in steps if step.status == "running"]
     finally:
         reader.close()
     if run["status"] == "running":

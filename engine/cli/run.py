@@ -28,12 +28,12 @@ from engine.cli.lasting import load_for_good
 from engine.cli.signals import Stopped, Stops, stops_to
 from engine.definitions import file_of, load
 from engine.errors import UsageError
+from engine.garbage import no_collections
 from engine.ports import Paths
 from engine.reports import json_text, terminal
 from engine.secrets import Secrets
 from engine.session import Environment, RunRequest, run_workflow
 from engine.session.decision import Decision
-from engine.session.garbage import no_collections
 from engine.text import printable
 
 

@@ -349,7 +349,10 @@ def _plan_row(row: Row) -> list[str | Cell]:
 
 
 def _plan_summary(rows: Sequence[Row], shown: int) -> str:
-    kinds = _counted(Counter(_kind(row["what"]) for row in rows))
+    counts: Counter[str] = Counter()
+    for what, count in Counter(row["what"] for row in rows).items():
+        counts[_kind(what)] += count
+    kinds = _counted(counts)
     text = f"{len(rows)} step{'' if len(rows) == 1 else 's'}" + (f": {kinds}" if kinds else "")
     known = [row["expected_s"] for row in rows if row.get("expected_s") is not None]
     if known:

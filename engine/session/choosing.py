@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from engine import choosing, resume
 from engine.errors import UsageError
 from engine.resume import Choice
-from engine.session.decision import Decision, old_steps
+from engine.session.decision import Decision
 
 if TYPE_CHECKING:
     from engine.session.asked import Asked
@@ -28,7 +28,7 @@ def only(compiled: Compiled, asked: Asked, history: History | None) -> Decision:
     chosen = choosing.Chosen(
         names=frozenset(names),
         marked=asked.marked,
-        past=old_steps(past),
+        past={step.name: step for step in past.steps} if past is not None else {},
         run_id=past.run_id if past is not None else 0,
         values_fault=_no_fault if history is None else history.value_faults().of_step,
     )

@@ -13,7 +13,7 @@ from engine.errors import StoreError, UsageError
 from engine.fingerprint import difference
 from engine.naming import BACKFILL_SUFFIX
 from engine.outputs import matches
-from engine.session.decision import Decision, old_steps
+from engine.session.decision import Decision
 from engine.text import human_duration
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _resume(compiled: Compiled, asked: Asked, history: History) -> Decision:
 
 def _check_fits(compiled: Compiled, past: PastRun) -> None:
     """Refuse a graph other than the run's: what its steps meant may no longer hold."""
-    old = {step.name: {past.steps[up].name for up in step.upstreams} for step in past.steps}
+    old = {step.name: set(step.depends_on) for step in past.steps}
     names, upstreams = compiled.graph.names, compiled.graph.upstreams
     new = {name: {names[up] for up in ups} for name, ups in zip(names, upstreams, strict=True)}
     changed = [f"step '{name}' is gone" for name in old if name not in new]
@@ -200,7 +200,7 @@ def _continue(
         forced=asked.request.from_step,
         marked=asked.marked,
     )
-    old = old_steps(past)
+    old = {step.name: step for step in past.steps}
     choices = resume.choose(compiled.fresh_steps(), compiled.graph.order, old, rules)
     names = set(compiled.graph.names)
     gone = tuple(step.name for step in past.steps if step.name not in names)

@@ -1,12 +1,10 @@
-"""What is decided about one invocation, and what it is decided from: the steps of a run before."""
+"""What is decided about one invocation, and what it is decided from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from engine import notes, resume
-from engine.model import StepStatus
 from engine.records import record
 from engine.resume import Choice
 
@@ -32,31 +30,3 @@ class Decision:
     unfinished: int | None = None
     only: tuple[str, ...] = ()
     weights: Sequence[int] = ()
-
-
-def old_steps(past: PastRun | None) -> dict[str, resume.Past]:
-    """Give the steps of an earlier run, if there is one, by name."""
-    if past is None:
-        return {}
-    names = [step.name for step in past.steps]
-    return {
-        step.name: resume.Past(
-            status=step.status,
-            note=step.note,
-            parts=step.parts,
-            fingerprint=step.fingerprint,
-            depends_on=[names[up] for up in step.upstreams],
-            source_run=step.source_run,
-            used=step.used,
-            retry_at=step.retry_at,
-            key_run=step.key_run,
-            lost=step.lost,
-            files=step.files,
-            own_skip=step.own_skip,
-            failed_above=step.status is StepStatus.SKIPPED
-            and not step.own_skip
-            and step.note.startswith(notes.DEPENDENCY_FAILED),
-            marked=step.marked,
-        )
-        for step in past.steps
-    }

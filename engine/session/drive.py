@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from engine import outputs
+from engine import garbage, outputs
 from engine.clock import SystemClock
 from engine.context import ContextIndex, RunScope
 from engine.events import EndRun
@@ -105,6 +105,7 @@ class Drive:
             settle_in=lambda: _settle_in(env),
         )
         runner = Runner(scheduler, compiled.definition.steps, ports)
+        garbage.as_well()
         try:
             end = runner.run()
         except BaseException:
@@ -143,8 +144,9 @@ class Drive:
                 run = choice.source_run
                 if run not in sources:
                     sources[run] = self._history.keys(run)
-                stored.from_run[step] = run
-                index.record_keys(step, sources[run].get(graph.names[step], []))
+                if keys := sources[run].get(graph.names[step]):
+                    stored.from_run[step] = run
+                    index.record_keys(step, keys)
         return index
 
     def _workers(

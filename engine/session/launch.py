@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from engine import failpoints, garbage
+from engine import failpoints
 from engine import params as parameters
 from engine.clock import SystemClock
+from engine.garbage import left_alone, no_collections
 from engine.model import Definition
 from engine.paths import find_paths
 from engine.secrets import Secrets
@@ -18,7 +19,6 @@ from engine.session.asked import Asked, resolve_request
 from engine.session.compiled import Compiled, compile_definition
 from engine.session.decide import decide
 from engine.session.environment import Environment
-from engine.session.garbage import no_collections
 from engine.session.preview import dry_report, plan_rows
 from engine.session.request import RunRequest
 
@@ -55,6 +55,11 @@ def run_workflow(
 
     Raises `UsageError`, `StoreError` or `AlreadyRunning` as the command's exit codes say.
     """
+    with left_alone(len(definition.steps)):
+        return _run(definition, request, environment)
+
+
+def _run(definition: Definition, request: RunRequest, environment: Environment) -> dict[str, Any]:
     with no_collections():
         compiled = compile_definition(definition, environment.paths.root)
     asked, encoded = resolve_request(definition, request, environment.clock, environment.secrets)
@@ -65,8 +70,7 @@ def run_workflow(
         from engine.session.live import LiveRun
         from engine.session.record import Going
 
-    with garbage.left_alone(len(definition.steps)):
-        return LiveRun(Going(compiled, asked, encoded, environment)).go()
+    return LiveRun(Going(compiled, asked, encoded, environment)).go()
 
 
 def look(

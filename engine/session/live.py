@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.errors import AlreadyRunning, EngineError, StoreFull
 from engine.failpoints import failpoint
+from engine.garbage import no_collections
 from engine.model import RunStatus
 from engine.paths import make_home
 from engine.session import alerting, reporting
@@ -15,7 +16,6 @@ from engine.session.again import resume_command
 from engine.session.decide import decide
 from engine.session.decision import Decision
 from engine.session.drive import Drive
-from engine.session.garbage import no_collections
 from engine.session.overlap import already_running, lock_name, running_now
 from engine.session.preview import plan_rows, preview_rows
 from engine.session.reconciling import reconcile_all
@@ -110,17 +110,16 @@ class LiveRun:
             return self._overlapping(database)  # under another lock
         with no_collections():
             decision = self._decide(history)
-        if decision.nothing:
-            return self._nothing(database, history, decision)
-        if not env.inbox.empty():
-            raise KeyboardInterrupt  # stopped before anything was begun
-        self._announce(history, decision)
-        channels = self._channels(history)
-        try:
-            with no_collections():
+            if decision.nothing:
+                return self._nothing(database, history, decision)
+            if not env.inbox.empty():
+                raise KeyboardInterrupt  # stopped before anything was begun
+            self._announce(history, decision)
+            channels = self._channels(history)
+            try:
                 run_id = self._begin(database, lock, decision, after)
-        except AlreadyRunning:
-            return self._overlapping(database)
+            except AlreadyRunning:
+                return self._overlapping(database)
         try:
             failpoint("run-begun")
             drive = self._drive(decision, database, lock, run_id)

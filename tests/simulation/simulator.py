@@ -27,6 +27,7 @@ from engine.model import (
     StepStatus,
     TriggerRule,
 )
+from engine.past import PastStep
 from engine.plan import Plan, StepState
 from engine.runner import LOOK_S, Ports, Runner
 from engine.scheduler import Scheduler
@@ -418,7 +419,7 @@ def _fresh(plan: Plan) -> list[resume.Fresh]:
     return [resume.Fresh(name, ups, "", {}) for name, ups in rows]
 
 
-def _past(plan: Plan, store: FakeStore) -> dict[str, resume.Past]:
+def _past(plan: Plan, store: FakeStore) -> dict[str, PastStep]:
     return {name: store.past(step) for step, name in enumerate(plan.graph.names)}
 
 

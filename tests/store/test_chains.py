@@ -9,11 +9,12 @@ import pytest
 from engine.errors import UsageError
 from engine.events import BackOff, Claim, EndAttempt
 from engine.model import AttemptOutcome, OutputFile, StepStatus
+from engine.past import PastStep
 from store import locks
 from store.connection import Database
 from store.history import History
 from store.new_run import OWN_KEY, TakenOver
-from store.past import PastRun, PastStep
+from store.past import PastRun
 from store.reconcile import reconcile
 from tests.store.filled import (
     a_run,
@@ -58,13 +59,11 @@ def test_a_past_run_holds_what_a_continuation_needs(database: Database, history:
     assert (past.started_at, past.root_run, past.root_started_at) == (us(3.0), 1, us(3.0))
     a, b, c = past.steps
     assert a == PastStep(
-        position=0,
         name="a",
         status=StepStatus.OK,
         note="",
         fingerprint="print-a",
         parts={"code": "a"},
-        upstreams=(),
         source_run=1,
         used=0,
         retry_at=None,
@@ -72,7 +71,7 @@ def test_a_past_run_holds_what_a_continuation_needs(database: Database, history:
         lost=0,
         files=(("/tmp/t", "5" * 64),),
     )
-    assert (b.status, b.used, b.retry_at, b.upstreams) == ("failed", 0, None, (0,))
+    assert (b.status, b.used, b.retry_at, b.depends_on) == ("failed", 0, None, ("a",))
     assert (c.status, c.note, c.own_skip) == ("skipped", "dependency failed: b", False)
     with pytest.raises(UsageError, match="there is no run 2"):
         history.past(2)

@@ -267,7 +267,7 @@ def test_ten_thousand_steps_are_no_wait(database: Database, history: History) ->
     assert took_s < 1.0
     begins = time.perf_counter()
     assert len(history.past(run_id).steps) == 10_000
-    assert time.perf_counter() - begins < 1.0
+    assert time.perf_counter() - begins < 2.0
 
 
 # -- values ---------------------------------------------------------------------------------------

@@ -295,7 +295,7 @@ run(workflow)  # imports what it needs
 
 seen = []
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-QUIET = ("object.", "sys.", "import", "compile", "exec", "marshal.", "code.", "builtins.id", "array.")
+QUIET = ("array.", "object.", "sys.", "import", "compile", "exec", "marshal.", "code.", "builtins.")
 
 def watch(event, arguments):
     if event == "open":

@@ -173,6 +173,34 @@ def test_what_a_step_gives_back_is_written(bench: Bencher) -> None:
     assert (second.outcome, second.error) == (AttemptOutcome.FAILED, "ValueError: no such day")
 
 
+def test_steps_one_after_the_other_keep_to_one_lane(bench: Bencher) -> None:
+    """A thread more is started only where those that are there have something to do."""
+    gate = Gate()
+    made = bench(*[quick] * 20, gate, quick, workers=4)
+    for step in range(20):
+        made.dispatch(step)
+        made.ended(1)
+    assert set(made.lanes.values()) == {0}
+    made.dispatch(20)
+    gate.wait()
+    made.dispatch(21)
+    assert made.ended(1) == {21}
+    assert made.lanes[21] == 1
+
+
+def test_the_most_urgent_of_the_queued_goes_first(bench: Bencher) -> None:
+    """Whenever it came; of equal ranks the one that came first."""
+    gate = Gate()
+    made = bench(gate, *[quick] * 6, workers=1)
+    made.dispatch(0)
+    gate.wait()
+    for batch in ([(1, 10), (2, 20)], [(3, 5), (4, 15)], [(5, 20), (6, 30)]):
+        made.workers.dispatch([Job(step, 1, report=False, rank=rank) for step, rank in batch])
+    gate.open.set()
+    made.ended(7)
+    assert [step for step, _ in made.marks] == [0, 3, 1, 4, 2, 5, 6]
+
+
 def test_waiting_has_an_end(bench: Bencher) -> None:
     """Without events `wait` gives nothing when its time has passed."""
     at = time.monotonic()

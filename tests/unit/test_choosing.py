@@ -10,7 +10,8 @@ import pytest
 from engine.choosing import Chosen, Missing, choose, missing
 from engine.errors import UsageError
 from engine.model import StepStatus, TriggerRule
-from engine.resume import Choice, Fresh, Past
+from engine.past import PastStep
+from engine.resume import Choice, Fresh
 from engine.session import named_steps
 from engine.session.request import RunRequest
 from store.values import decode
@@ -18,22 +19,22 @@ from tests.builders import definition
 
 S, R = StepStatus, TriggerRule
 CHAIN = [Fresh("a", (), "f", {}), Fresh("b", (0,), "f", {}), Fresh("c", (1,), "f", {})]
-OK = Past(S.OK, fingerprint="f", key_run=1)
+OK = PastStep(S.OK, fingerprint="f", key_run=1)
 FAILED = OK._replace(status=S.FAILED)
 OWN_SKIP = OK._replace(status=S.SKIPPED, own_skip=True, note="no rows")
 SKIPPED = OK._replace(status=S.SKIPPED, note="dependency skipped: x")
-FAILED_ABOVE = OK._replace(status=S.SKIPPED, note="dependency failed: x", failed_above=True)
+FAILED_ABOVE = OK._replace(status=S.SKIPPED, note="dependency failed: x")
 INTERRUPTED = OK._replace(status=S.INTERRUPTED)
 CANCELLED = OK._replace(status=S.CANCELLED)
 
 
-def asked(past: Mapping[str, Past], *names: str, **more: Any) -> Chosen:
+def asked(past: Mapping[str, PastStep], *names: str, **more: Any) -> Chosen:
     """Ask for steps, after run 7."""
     fields = {"marked": {}, "values_fault": lambda _run, _step: "", **more}
     return Chosen(names=frozenset(names), past=past, run_id=7, **fields)
 
 
-def lack(rule: TriggerRule, past: Mapping[str, Past], **more: Any) -> Missing | None:
+def lack(rule: TriggerRule, past: Mapping[str, PastStep], **more: Any) -> Missing | None:
     """Say what `c`, chosen alone, lacks under a rule."""
     chosen = asked(past, "c", **more)
     return missing(CHAIN, [R.ALL_SUCCESS, R.ALL_SUCCESS, rule], choose(CHAIN, chosen), chosen)
@@ -80,7 +81,7 @@ def test_without_an_earlier_run() -> None:
         (OK._replace(status=S.WAITING), "not started in run 7"),
     ],
 )
-def test_what_is_left_says_how_it_was(old: Past, why: str) -> None:
+def test_what_is_left_says_how_it_was(old: PastStep, why: str) -> None:
     """The note of a step that is not chosen tells how it ended in the run before."""
     (choice,) = choose(CHAIN[:1], asked({"a": old}))
     assert (choice.why, choice.note) == (why, f"not chosen; {why}")
@@ -124,7 +125,7 @@ MAY_RUN = [
 
 
 @pytest.mark.parametrize(("old", "rules"), MAY_RUN)
-def test_an_upstream_counts_as_it_ended(old: Past | None, rules: set[TriggerRule]) -> None:
+def test_an_upstream_counts_as_it_ended(old: PastStep | None, rules: set[TriggerRule]) -> None:
     """A rule that asks for success refuses what did not end well; none takes what never was."""
     past = {"a": OK} if old is None else {"a": OK, "b": old}
     for rule in R:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.garbage import MANY_STEPS, _Collector, left_alone
+from engine.garbage import MANY_STEPS, _Collector, as_well, left_alone, no_collections
 
 
 @pytest.fixture(autouse=True)
@@ -53,10 +53,13 @@ def test_what_a_run_makes_is_collected() -> None:
 def test_what_a_program_has_frozen_stays_so() -> None:
     """Thawing ours would thaw it."""
     gc.freeze()
-    frozen = gc.get_freeze_count()
     with left_alone():
-        assert gc.get_freeze_count() == frozen
-    assert gc.get_freeze_count() == frozen
+        made = [[number] for number in range(10_000)]
+        before = gc.get_freeze_count()
+        as_well()
+        assert gc.get_freeze_count() <= before
+    assert gc.get_freeze_count() > 1000
+    assert len(made) == 10_000
 
 
 def test_a_run_that_fails_thaws_too() -> None:
@@ -86,4 +89,32 @@ def test_the_modules_of_a_command_stay_frozen_for_a_few_steps() -> None:
 def test_only_a_command_freezes_for_good() -> None:
     """A program that calls one has a collector of its own."""
     _Collector().for_good()
+    assert gc.get_freeze_count() == 0
+
+
+def test_nothing_is_collected_while_much_is_made() -> None:
+    """What is made then is left alone to the end, as is what is named later."""
+    with left_alone():
+        before = gc.get_freeze_count()
+        with no_collections():
+            assert not gc.isenabled()
+            made = [[number] for number in range(1000)]
+        assert gc.isenabled()
+        assert gc.get_freeze_count() >= before + 1000
+        made += [[number] for number in range(1000)]
+        as_well()
+        assert gc.get_freeze_count() >= before + 2000
+    assert len(made) == 2000
+
+
+def test_without_a_run_nothing_is_kept() -> None:
+    """A program that does not collect by itself keeps to that."""
+    as_well()
+    gc.disable()
+    try:
+        with no_collections():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
     assert gc.get_freeze_count() == 0

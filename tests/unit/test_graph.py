@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 
 from engine.errors import CycleError, DefinitionError
 from engine.graph import Graph, build, order_steps
+from engine.model import Step
+from engine.model import graph_of as graph_of_steps
+from engine.naming import did_you_mean
 from tests.builders import graph_of, steps
 from tests.checker import ancestors
 
@@ -59,9 +62,10 @@ def test_groups_are_the_generations(text: str, expected: list[list[str]]) -> Non
 
 def test_a_dependency_given_twice_counts_once() -> None:
     """The same name again adds no edge."""
-    graph = build(["a", "b"], [[], ["a", "a", "a"]])
+    graph = graph_of_steps([Step("a", print), Step("b", print, ["a", "a", "a"])])
     assert [*graph.upstreams] == [(), (0,)]
     assert [*graph.downstreams] == [(1,), ()]
+    assert order_steps({"b": ["a", "a"], "a": []}) == ["a", "b"]
 
 
 def test_dependencies_come_from_any_iterable() -> None:
@@ -220,6 +224,8 @@ def test_among_very_many_names_none_is_guessed() -> None:
     with pytest.raises(DefinitionError) as caught:
         build(names, [["stepp1"], *[()] * 100_000])
     assert str(caught.value) == "step 'step0' depends on unknown step 'stepp1'"
+    assert did_you_mean("stepp1", names) == ""
+    assert did_you_mean("STEP1", names) == "did you mean 'step1'?"
 
 
 def test_a_text_is_no_list_of_names() -> None:

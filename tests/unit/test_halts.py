@@ -106,3 +106,12 @@ def test_a_halt_during_a_stop() -> None:
     assert core.core.overran(100.0) == [(0, 1)]
     core.at(100.0, EngineHalted(1.0, 100.0))
     assert core.core.overran(100.0) == []
+
+
+def test_a_stop_that_comes_with_the_end_of_a_halt_has_no_more_time_for_it() -> None:
+    """The signal that wakes a machine from its sleep may be told before the sleep is."""
+    core = Core("a!")
+    core.at(0)
+    core.at(8_000.0, STOP, EngineHalted(1.0, 8_000.0))
+    (asked,) = (stop for stop in core.core._live.by_step.values())
+    assert asked.stop_by == 8_000.0 + core.core.plan.stop_s[0]

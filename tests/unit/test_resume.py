@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from engine.fingerprint import difference
 from engine.model import StepStatus
-from engine.resume import Choice, Fresh, Past, Rules, choose
+from engine.past import PastStep
+from engine.resume import Choice, Fresh, Rules, choose
 
-OK = Past(StepStatus.OK, fingerprint="f", key_run=1)
+OK = PastStep(StepStatus.OK, fingerprint="f", key_run=1)
 FAILED = OK._replace(status=StepStatus.FAILED)
 CHAIN = [Fresh("a", (), "f", {}), Fresh("b", (0,), "f", {}), Fresh("c", (1,), "f", {})]
 
@@ -30,7 +31,7 @@ def rules(**more: Any) -> Rules:
     return Rules(**fields)
 
 
-def chosen(past: Mapping[str, Past], steps: list[Fresh] = CHAIN, **more: Any) -> list[Choice]:
+def chosen(past: Mapping[str, PastStep], steps: list[Fresh] = CHAIN, **more: Any) -> list[Choice]:
     """Choose for steps that are declared in dependency order."""
     return choose(steps, range(len(steps)), past, rules(**more))
 
@@ -118,7 +119,7 @@ def test_parts_are_compared() -> None:
 
 def test_other_upstreams() -> None:
     """A step that depends on others than it did is redone; in which order they stand is nothing."""
-    old = OK._replace(depends_on=["x", "y"])
+    old = OK._replace(depends_on=("x", "y"))
     for now, expected in (("y", "x"), "reuse"), (("x",), "redo"), (("x", "z"), "redo"):
         (choice,) = chosen({"a": old}, [Fresh("a", (), "f", {}, now)])
         assert choice.what == expected
@@ -128,7 +129,7 @@ def test_other_upstreams() -> None:
 def test_a_fingerprint_that_covered_the_upstreams() -> None:
     """One of an earlier version differs from today's in that alone, and is no change."""
     parts = {"code": "1", "upstreams": "9"}
-    old = OK._replace(fingerprint="e", parts=parts, depends_on=["x"])
+    old = OK._replace(fingerprint="e", parts=parts, depends_on=("x",))
     for code, why in ("1", "ok in run 7"), ("2", "code changed"):
         now = Fresh("a", (), "f", {"code": code}, ("x",))
         assert chosen({"a": old}, [now], difference=difference)[0].why == why
@@ -166,7 +167,7 @@ def test_new_step() -> None:
 @pytest.mark.parametrize("note", ["no trade today", "dependency failed: x"])
 def test_own_skip_stays(note: str) -> None:
     """A step skipped by itself stays skipped, and what depends on it is as it was."""
-    skipped = Past(StepStatus.SKIPPED, note=note, fingerprint="f", own_skip=True)
+    skipped = PastStep(StepStatus.SKIPPED, note=note, fingerprint="f", own_skip=True)
     (choice,) = chosen({"a": skipped}, CHAIN[:1])
     assert choice == Choice(
         "reuse", f"skipped: {note}", status=StepStatus.SKIPPED, note=note, source_run=7
@@ -180,7 +181,7 @@ def test_own_skip_stays(note: str) -> None:
 )
 def test_skip_by_others_is_decided_anew(note: str) -> None:
     """A skip that came from the upstreams is no decision of the step's own."""
-    skipped = Past(StepStatus.SKIPPED, note=note, fingerprint="f")
+    skipped = PastStep(StepStatus.SKIPPED, note=note, fingerprint="f")
     assert whys(chosen({"a": skipped}, CHAIN[:1])) == [("redo", f"skipped in run 7 ({note})")]
 
 
@@ -195,13 +196,15 @@ def test_skip_by_others_is_decided_anew(note: str) -> None:
 )
 def test_unfinished_goes_on_with_its_budget(status: StepStatus, why: str) -> None:
     """A step that did not come to its end keeps what it had used, and its key."""
-    (choice,) = chosen({"a": Past(status, fingerprint="x", used=2, lost=1, key_run=4)}, CHAIN[:1])
+    (choice,) = chosen(
+        {"a": PastStep(status, fingerprint="x", used=2, lost=1, key_run=4)}, CHAIN[:1]
+    )
     assert choice == Choice("redo", why, used=2, lost=1, key_run=4)
 
 
 def test_wait_for_a_retry_is_kept() -> None:
     """What is left of a backoff is honoured; an upstream that runs again comes before it."""
-    waiting = Past(StepStatus.INTERRUPTED, used=1, retry_at=99, key_run=1)
+    waiting = PastStep(StepStatus.INTERRUPTED, used=1, retry_at=99, key_run=1)
     first, second, _ = chosen({"a": OK, "b": waiting, "c": OK})
     assert first.what == "reuse"
     assert (second.why, second.retry_at, second.used) == (
@@ -215,14 +218,14 @@ def test_wait_for_a_retry_is_kept() -> None:
 
 def test_a_failed_step_gets_a_full_budget() -> None:
     """Failed is failed: the next run may try as often as the first."""
-    failed = Past(StepStatus.FAILED, used=3, retry_at=5, lost=3, key_run=1)
+    failed = PastStep(StepStatus.FAILED, used=3, retry_at=5, lost=3, key_run=1)
     (choice,) = chosen({"a": failed}, CHAIN[:1])
     assert choice == Choice("redo", "failed in run 7", key_run=1)
 
 
 def test_three_lost_engines_fail_the_step() -> None:
     """A step whose last three attempts were lost with their engine is failed without another."""
-    lost = Past(StepStatus.INTERRUPTED, lost=3, key_run=1)
+    lost = PastStep(StepStatus.INTERRUPTED, lost=3, key_run=1)
     choices = chosen({"a": lost, "b": OK._replace(status=StepStatus.CANCELLED)}, CHAIN[:2])
     note = "its last 3 attempts all ended with the engine's death; it may be what kills it"
     assert (choices[0].status, choices[0].note, choices[0].why) == (StepStatus.FAILED, note, note)
@@ -233,7 +236,7 @@ def test_three_lost_engines_fail_the_step() -> None:
 
 def test_a_marked_step_is_done_and_what_builds_on_it_is_redone() -> None:
     """Whatever it was before; one that had not run waits for no retry of its own any more."""
-    waiting = Past(StepStatus.INTERRUPTED, used=1, retry_at=99, key_run=1)
+    waiting = PastStep(StepStatus.INTERRUPTED, used=1, retry_at=99, key_run=1)
     choices = chosen({"a": FAILED, "b": OK, "c": waiting}, marked={"a": "rows=5"})
     assert choices[0] == Choice("marked as done", "rows=5", status=StepStatus.OK)
     assert whys(choices[1:]) == [
@@ -279,7 +282,7 @@ def test_reused_only_below_reused(data: st.DataObject) -> None:
         status = data.draw(st.sampled_from([StepStatus.OK, StepStatus.CACHED, StepStatus.FAILED]))
         print_ = data.draw(st.sampled_from(["f", "f", "f", "x"]))
         if data.draw(st.integers(0, 5)):
-            past[f"s{number}"] = Past(status, fingerprint=print_)
+            past[f"s{number}"] = PastStep(status, fingerprint=print_)
     choices = chosen(past, steps)
     for step, choice in zip(steps, choices, strict=True):
         old = past.get(step.name)
