@@ -174,6 +174,11 @@ def per_step_us(few: Sequence[float], many: Sequence[float], steps: int) -> floa
     return (median(many) - median(few)) / steps * 1e6
 
 
+def ratio(ours: float, base: float) -> float | None:
+    """Compare, unless the machine was so busy that few steps took longer than many."""
+    return ours / base if ours > 0 and base > 0 else None
+
+
 def machine(place: str) -> dict[str, str]:
     """Say what was measured on; no names, no paths."""
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text("utf-8").splitlines()]

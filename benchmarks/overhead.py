@@ -52,7 +52,7 @@ def measured(shape: str, steps: int, repeat: int, place: str) -> Row:
             "threads µs": each.get("threads"),
             "bare µs": each["bare"],
             "engine µs": each["engine"],
-            "ratio": each["engine"] / each["bare"],
+            "ratio": _common.ratio(each["engine"], each["bare"]),
         },
         [Bar("ratio", BARS[shape])],
         {"seconds": {f"{what} {size}": found for (what, size), found in taken.items()}},

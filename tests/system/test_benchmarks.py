@@ -189,6 +189,15 @@ def test_a_row_marks_what_it_misses(common: Any) -> None:
     assert row.missed() == ["ratio ≤ 2"]
 
 
+def test_what_is_less_than_nothing_has_no_ratio(common: Any) -> None:
+    """On a busy machine few steps may take longer than many; no bar is met or missed by that."""
+    assert [common.ratio(*pair) for pair in ((3.0, 2.0), (3.0, -2.0), (-3.0, 2.0))] == [
+        1.5,
+        None,
+        None,
+    ]
+
+
 def test_cases_take_turns(common: Any) -> None:
     """No case is measured twice before each was once."""
     seen: list[str] = []
