@@ -18,6 +18,8 @@ class _Collector:
         self._runs = 0
         self._ours = False
         self._is_command = False
+        self._makers = 0  # blocks in which nothing is collected
+        self._was_on = False  # before the first of them
 
     def of_a_command(self) -> None:
         """Say that this process is a command's, not a program's that only calls `run`.
@@ -45,12 +47,15 @@ class _Collector:
 
         What is made from now on is collected as ever. A program that has frozen objects of its own
         keeps them so: thawing ours would thaw those. So do the command's modules in a run of few
-        steps; one of many thaws them, too, at its end.
+        steps; one of many thaws them, too, at its end. With a second run beside it nothing is kept:
+        where there is always one on, no end of the last would let go of what others left.
         """
         with self._lock:
             self._runs += 1
             worth_it = self._is_command and steps >= MANY_STEPS
-            if self._runs == 1 and (worth_it or not gc.get_freeze_count()):
+            if self._runs > 1:
+                self._thaw()
+            elif worth_it or not gc.get_freeze_count():
                 gc.freeze()
                 self._ours = True
         try:
@@ -58,9 +63,12 @@ class _Collector:
         finally:
             with self._lock:
                 self._runs -= 1
-                if self._ours and not self._runs:
-                    gc.unfreeze()
-                    self._ours = False
+                self._thaw()
+
+    def _thaw(self) -> None:
+        if self._ours:
+            gc.unfreeze()
+            self._ours = False
 
     @contextmanager
     def no_collections(self) -> Iterator[None]:
@@ -69,14 +77,19 @@ class _Collector:
         None of it is garbage, then or later. To look through all of it again and again takes 20 ms
         of the imports, and a quarter of what it takes to begin and to report 100,000 steps.
         """
-        collecting = gc.isenabled()
-        gc.disable()
+        with self._lock:
+            if not self._makers:
+                self._was_on = gc.isenabled()
+            self._makers += 1
+            gc.disable()
         try:
             yield
         finally:
             self.as_well()
-            if collecting:
-                gc.enable()
+            with self._lock:
+                self._makers -= 1
+                if self._was_on and not self._makers:
+                    gc.enable()
 
     def as_well(self) -> None:
         """Leave alone also what was made since the runs began: it is wanted to their end."""
