@@ -40,7 +40,7 @@ from engine.stopping import Stopping
 _S = StepStatus
 _WELL, _OK = AttemptOutcome.OK, StepStatus.OK  # through their enums they take 0.15 µs each
 
-FIRST_MAX = 128  # steps queued before a less urgent one: of 30 µs, they last as long as a commit
+FIRST_MAX = 512  # steps queued before a less urgent one: of 20 µs, they outlast a slow commit
 PROBE_S = 0.25  # how long a queued claim's start may stay unknown before it is asked for
 
 

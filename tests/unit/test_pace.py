@@ -171,3 +171,14 @@ def test_an_urgent_step_goes_before_long_ones_that_are_queued(seed: int) -> None
     timed = Timed(drawn(seed, count), durations_s)
     assert timed.commits < count
     assert not [*timed.overtaken(waits_s=2 * COMMIT_S)]
+
+
+def test_so_do_hundreds_of_urgent_ones() -> None:
+    """As many lie before the queued ones as can be done in a commit: else those would begin."""
+    urgent, late = 300, 200
+    draw = Random(0)
+    text = " ".join(["root", *(f"u{at}>root" for at in range(urgent)), wide(late)])
+    often_long = [draw.choice([1e-5] * 10 + [2.0]) for _ in range(late)]
+    timed = Timed(text, [2.0, *[1e-5] * urgent, *often_long])
+    assert timed.commits < urgent
+    assert not [*timed.overtaken(waits_s=2 * COMMIT_S)]
