@@ -23,7 +23,7 @@ SELECT position FROM attempt_rows WHERE run_id = ?1
 ORDER BY outcome = 'ok', finished_at - started_at DESC, position LIMIT ?2"""
 _OPEN = """
 NOT EXISTS (SELECT 1 FROM step_rows s WHERE s.run_id = ?1 AND s.position = w.position)
-AND NOT EXISTS (SELECT 1 FROM live_rows l WHERE l.run_id = ?1 AND l.position = w.position)"""
+AND w.position NOT IN (SELECT position FROM live_rows WHERE run_id = ?1)"""
 _WAITS = f"""
 SELECT position FROM attempt_rows w WHERE run_id = ?1 AND retry_at IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM attempt_rows n

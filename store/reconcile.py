@@ -99,9 +99,9 @@ def live_attempts(database: Database, run_id: int) -> dict[str, str]:
     with database.read() as cursor:
         rows = cursor.execute(
             """SELECT l.position, l.number, d.name FROM live_rows l
-               JOIN run_rows r ON r.id = l.run_id
-               JOIN definition_steps d ON d.definition_id = r.definition_id
-                                      AND d.position = l.position
+               CROSS JOIN run_rows r ON r.id = l.run_id
+               CROSS JOIN definition_steps d ON d.definition_id = r.definition_id
+                                            AND d.position = l.position
                WHERE l.run_id = ?""",
             (run_id,),
         )

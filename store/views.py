@@ -11,7 +11,8 @@ def _iso(column: str) -> str:
 
 
 # Beneath the public ones: the attempts that are claimed and have not ended. By `json_each` alone:
-# a connection that does not trust the schema refuses `json_extract` in a view.
+# a connection that does not trust the schema refuses `json_extract` in a view. What is joined to a
+# list is a CROSS JOIN: else SQLite may go through the whole list for each step.
 LIVE_ROWS = """
 CREATE VIEW live_rows AS
 SELECT r.id AS run_id,
@@ -42,8 +43,8 @@ JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = a.
 UNION ALL
 SELECT l.run_id, d.name, l.number, NULL, {_iso("l.started_at")}, NULL, NULL, NULL, NULL
 FROM live_rows l
-JOIN run_rows r ON r.id = l.run_id
-JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = l.position""",
+CROSS JOIN run_rows r ON r.id = l.run_id
+CROSS JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = l.position""",
     "step_runs": f"""
 CREATE VIEW step_runs AS
 SELECT run_id, step, position, status, {_iso("started_us")} AS started_at,
@@ -90,7 +91,7 @@ SELECT o.run_id AS run_id, d.name AS step, e.value / 1e6 AS weight_s
 FROM order_rows o
 JOIN run_rows r ON r.id = o.run_id
 JOIN json_each(o.weights) e
-JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = e.key""",
+CROSS JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = e.key""",
     "outputs": """
 CREATE VIEW outputs AS
 SELECT o.run_id AS run_id, coalesce(d.name, '') AS step, o.key AS key, o.codec AS codec,

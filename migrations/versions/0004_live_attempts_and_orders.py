@@ -102,8 +102,8 @@ JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = a.
 UNION ALL
 SELECT l.run_id, d.name, l.number, NULL, strftime('%Y-%m-%dT%H:%M:%S', l.started_at / 1000000, 'unixepoch') || printf('.%03dZ', l.started_at / 1000 % 1000), NULL, NULL, NULL, NULL
 FROM live_rows l
-JOIN run_rows r ON r.id = l.run_id
-JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = l.position
+CROSS JOIN run_rows r ON r.id = l.run_id
+CROSS JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = l.position
 """,
     """
 CREATE VIEW step_runs AS
@@ -184,7 +184,7 @@ SELECT o.run_id AS run_id, d.name AS step, e.value / 1e6 AS weight_s
 FROM order_rows o
 JOIN run_rows r ON r.id = o.run_id
 JOIN json_each(o.weights) e
-JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = e.key
+CROSS JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = e.key
 """,
 )
 
