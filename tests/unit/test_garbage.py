@@ -136,3 +136,34 @@ def test_a_collector_that_one_thread_turned_off_is_on_after_the_last() -> None:
     assert not gc.isenabled()
     second.__exit__(None, None, None)
     assert gc.isenabled()
+
+
+def test_what_many_runs_left_is_collected() -> None:
+    """Python would not, as all of it was frozen when it was young."""
+    collector = _Collector()
+    gc.collect()
+    each = len(gc.get_objects()) // 20
+    left: list[weakref.ref[Ring]] = []
+    for _ in range(10):
+        with collector.left_alone(), collector.no_collections():
+            made = [Ring() for _ in range(each)]
+            left.append(weakref.ref(made[0]))
+            del made
+    assert [ring() is not None for ring in left].index(True) > 0
+
+
+def test_a_program_that_collects_nothing_keeps_all() -> None:
+    """Its wish counts, whatever is left."""
+    collector = _Collector()
+    each = len(gc.get_objects())
+    gc.disable()
+    try:
+        for _ in range(2):
+            with collector.left_alone():
+                made = [Ring() for _ in range(each)]
+                left = weakref.ref(made[0])
+                del made
+        with collector.left_alone():
+            assert left() is not None
+    finally:
+        gc.enable()
