@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from sys import intern
 from typing import Any, NamedTuple
 
@@ -64,6 +65,9 @@ class StepRun(NamedTuple):
         """Give it as a row of the view."""
         return {"run_id": run_id, **dict(zip(COLUMNS, self, strict=False))}
 
+
+# Of a tuple that has every field: 0.1 µs, where the class itself takes 0.4.
+_made = partial(tuple.__new__, StepRun)
 
 COLUMNS = StepRun._fields[: StepRun._fields.index("made")]
 
@@ -139,8 +143,8 @@ def _aside(cursor: sqlite3.Cursor, run_id: int, live: list[list[Any]]) -> _Aside
 def _merged(rows: Iterable[tuple[Any, ...]], aside: _Aside) -> Iterator[StepRun]:
     """Make one of the rows of each step, which come together, in the order of its attempts.
 
-    Nearly all steps of a big run were ok at once or never tried. Those are told here, in 1.5 µs;
-    `_told`, which tells any, takes 6.
+    Nearly all steps of a big run were ok at once or never tried. Those are told here, in 1 µs;
+    `_told`, which tells any, takes several times as long.
     """
     texts = aside.texts
     odd = aside.live.keys() | aside.carried.keys() | aside.marked.keys()
@@ -156,12 +160,11 @@ def _merged(rows: Iterable[tuple[Any, ...]], aside: _Aside) -> Iterator[StepRun]
             at, ended_at = texts[begun // 1000], texts[ended // 1000]
             took_s = (ended - begun) / 1e6
             told = (name, position, _OK, at, ended_at, took_s, "", None, 1, None, None)
-            yield StepRun(*told, 1, "", 1, None)
+            yield _made((*told, 1, "", 1, None))
         elif settled is not None and number is None:
             ended_at = None if end_us is None else texts[end_us // 1000]
-            yield StepRun(
-                name, position, intern(settled), None, ended_at, 0.0, intern(note), source
-            )
+            untried = (name, position, intern(settled), None, ended_at, 0.0, intern(note), source)
+            yield _made((*untried, 0, None, None, 0, "", None, None))
         else:
             held.append(row)
     if held:

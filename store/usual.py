@@ -77,6 +77,8 @@ def _column(cursor: sqlite3.Cursor, run_id: int, steps: int) -> tuple[int, _Colu
 
 
 def _usual(found: Sequence[int]) -> Usual:
+    if len(found) == 1:
+        return found[0] / 1e6, 1
     last = sorted(found[:MEDIAN_OF])
     middle = len(last) // 2
     return (last[middle] + last[~middle]) / 2e6, len(last)

@@ -73,6 +73,7 @@ def test_a_past_run_holds_what_a_continuation_needs(database: Database, history:
     )
     assert (b.status, b.used, b.retry_at, b.depends_on) == ("failed", 0, None, ("a",))
     assert (c.status, c.note, c.own_skip) == ("skipped", "dependency failed: b", False)
+    assert past.steps is past.steps  # they are read once
     with pytest.raises(UsageError, match="there is no run 2"):
         history.past(2)
 
