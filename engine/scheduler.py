@@ -23,14 +23,15 @@ from engine.events import (
     AttemptStarted,
     AttemptWithdrawn,
     BackOff,
-    Claim,
     EndAttempt,
-    EndStep,
     EngineHalted,
     Event,
     LeaveBehind,
     RecordStart,
     StopRequested,
+    new_claim,
+    new_end_attempt,
+    new_end_step,
 )
 from engine.live import Live, LiveAttempts
 from engine.model import AttemptOutcome, OnOverrun, StepStatus
@@ -162,11 +163,11 @@ class Scheduler:
                 self._board.let_go(step)
             return
         if outcome is _WELL:
-            actions.append(EndAttempt(step, number, outcome, begun, ended))
+            actions.append(new_end_attempt((step, number, outcome, begun, ended, "")))
             if skip is not None:
                 self._board.end(step, _S.SKIPPED, skip, ended, actions)
             else:
-                actions.append(EndStep(step, _OK, ended, note, writes, files))
+                actions.append(new_end_step((step, _OK, ended, note, writes, files)))
                 self._board.end_well(step, ended, actions)
             return
         if live.asked and not live.late:
@@ -267,7 +268,7 @@ class Scheduler:
                 attempts.queued = 1
             step, number = board.claim()
             live[step] = Live(number, started_at)
-            actions.append(Claim(step, number, started_at, timeouts[step] is not None))
+            actions.append(new_claim((step, number, started_at, timeouts[step] is not None)))
 
     def _may_queue(self, ahead: int) -> bool:
         """Whether the most urgent ready step may be claimed although no place is left for it.
