@@ -27,7 +27,7 @@ class _Collector:
     def load_for_good(self, *modules: str) -> None:
         """Import what a command has to its end; keep collections and the exit's search off it all.
 
-        Modules hold no garbage, and to look through them takes a sixth of a small run. It is called
+        Modules hold no garbage, and to look through them takes a fifth of a small run. It is called
         before any code of a workflow is loaded: what that makes in rings, such as a class that
         holds an open file, is let go of at the exit as ever.
         """

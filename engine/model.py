@@ -349,7 +349,3 @@ class OutputFile:
     target: str
     sha256: str
     size: int
-
-
-Usual = tuple[float, int]
-"""How long a step usually takes: the median in seconds of its last successes, and how many."""

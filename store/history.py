@@ -13,8 +13,9 @@ from dataclasses import replace
 from typing import Any
 
 from engine.errors import StoreError, UsageError
-from engine.model import Encoded, Usual
+from engine.model import Encoded
 from engine.past import PastStep
+from engine.usual import Usual
 from store import locks
 from store.connection import Database
 from store.page import Page, page
