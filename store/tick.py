@@ -21,7 +21,7 @@ from store.connection import Database
 
 COUNTERS = ("ok", "failed", "skipped", "attempts", "retries")  # of a run's row
 
-_HINT = "another process has ended this run; look at it with `show`"
+ENDED_HINT = "another process has ended this run; look at it with `show`"
 _OK = AttemptOutcome.OK
 _COUNTED = {
     StepStatus.OK: "ok",
@@ -198,4 +198,6 @@ class Tick:
 
 def _not_ours(step: int, number: int | None, what: str) -> SupersededError:
     attempt = "" if number is None else f"attempt {number} of "
-    return SupersededError(f"{attempt}step {step} cannot be {what} as the run stands", hint=_HINT)
+    return SupersededError(
+        f"{attempt}step {step} cannot be {what} as the run stands", hint=ENDED_HINT
+    )
