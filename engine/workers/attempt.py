@@ -135,12 +135,6 @@ class Attempt:
             current.reset(entered)
             self.log_scope.close()
 
-    def _hand_over(self) -> bool:
-        """Whether what it wrote is complete: a stop before this has taken its files away."""
-        with self._ends:
-            self._handed_over = not self._stop
-            return self._handed_over
-
     def _logger(self) -> Any:
         return step_logger(self.log_scope)
 
