@@ -72,10 +72,7 @@ class Board:
     def claim(self) -> tuple[int, int]:
         """Give the most urgent ready step, which runs from now on, and its attempt's number."""
         step = self._by_rank[heappop(self._ready)]
-        if self.status[step] is _READY:  # as ever: a call less
-            self.status[step] = _RUNNING
-        else:
-            self.move(step, _RUNNING)
+        self.move(step, _RUNNING)
         number = self.numbers[step] = self.numbers[step] + 1
         return step, number
 
@@ -107,10 +104,7 @@ class Board:
 
     def make_ready(self, step: int) -> None:
         """Let a step start as soon as a worker is free."""
-        if self.status[step] is _WAITING:
-            self.status[step] = _READY
-        else:
-            self.move(step, _READY)
+        self.move(step, _READY)
         if self._is_fifo:
             self.ranks[step] = len(self._by_rank)
             self._by_rank.append(step)

@@ -79,15 +79,10 @@ class Drive:
         self, channels: alerting.ChannelsFor, index: ContextIndex, workers: ThreadWorkers
     ) -> tuple[EndRun, int]:
         env, compiled, run_id = self._going.environment, self._going.compiled, self._run_id
-        decision = self._decision
         clock = env.clock
         if any(limit is not None for limit in compiled.plan.timeout_s):
             import ctypes  # noqa: F401 - wanted to stop a thread, when a busy one slows imports
-        scheduler = Scheduler(
-            replace(compiled.plan, weights=decision.weights),
-            _states(decision, clock),
-            workers=self._going.asked.request.workers,
-        )
+        scheduler = self._scheduler()
         progress = self._progress()
         ports = Ports(
             clock=clock,
@@ -118,6 +113,14 @@ class Drive:
             workers.close()
             self._stored.close()
         return end, left
+
+    def _scheduler(self) -> Scheduler:
+        decision, going = self._decision, self._going
+        return Scheduler(
+            replace(going.compiled.plan, weights=decision.weights),
+            _states(decision, going.environment.clock),
+            workers=going.asked.request.workers,
+        )
 
     def _progress(self) -> Progress:
         """Say in which order steps become due; give what logs their progress."""

@@ -123,7 +123,7 @@ class Attempt:
         try:
             skip, failure = self._guard.run(self._body)
             finished_at = self._tools.clock.now()
-            over = self.step.timeout_s is not None and self._ran_over(finished_at)
+            over = self._ran_over(finished_at)
             with self._ends:
                 self._thread = 0  # what it starts from now on is another attempt's
                 # A stop before this has taken its files away; one after it changes nothing.
