@@ -14,7 +14,7 @@ from engine.context import ContextIndex, RunScope
 from engine.events import EndRun
 from engine.logs import RunLogs
 from engine.model import StepStatus
-from engine.plan import StepState
+from engine.plan import Plan, StepState
 from engine.ports import Job
 from engine.resume import Choice
 from engine.runner import Ports, Runner
@@ -60,16 +60,16 @@ class Drive:
 
     def run(self, channels: alerting.ChannelsFor) -> tuple[EndRun, int]:
         """Run to the end; gives how it ended and how many threads were left behind."""
-        steps = self._going.compiled.definition.steps
-        budgets = budgets_of(self._decision, self._run_id, len(steps))
+        plan = self._going.compiled.plan
+        budgets = budgets_of(self._decision, self._run_id, len(plan.gentle))
         with ExitStack() as stack:
             keeper = None
-            if any(step.in_process for step in steps):
+            if True in plan.gentle:
                 from engine.session.step_processes import keeping
 
                 given = (self._going, self._decision, budgets, self._lock, self._run_id)
                 keeper = stack.enter_context(keeping(*given))
-            if any(step.timeout_s is not None for step in steps):
+            if _has_limits(plan):
                 env = self._going.environment
                 self._halts = stack.enter_context(HaltWatch(env.clock, env.inbox.put))
             index = self._index()
@@ -80,7 +80,7 @@ class Drive:
     ) -> tuple[EndRun, int]:
         env, compiled, run_id = self._going.environment, self._going.compiled, self._run_id
         clock = env.clock
-        if any(limit is not None for limit in compiled.plan.timeout_s):
+        if _has_limits(compiled.plan):
             import ctypes  # noqa: F401 - wanted to stop a thread, when a busy one slows imports
         scheduler = self._scheduler()
         progress = self._progress()
@@ -196,6 +196,10 @@ class Drive:
     def _pool(self, tools: Toolbox, mark: BeginMark) -> ThreadWorkers:
         workers, inbox = self._going.asked.request.workers, self._going.environment.inbox
         return ThreadWorkers(tools, workers=workers, inbox=inbox, mark=mark)
+
+
+def _has_limits(plan: Plan) -> bool:
+    return plan.timeout_s.count(None) < len(plan.timeout_s)
 
 
 def _settle_in(env: Environment) -> None:
