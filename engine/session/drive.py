@@ -60,11 +60,12 @@ class Drive:
 
     def run(self, channels: alerting.ChannelsFor) -> tuple[EndRun, int]:
         """Run to the end; gives how it ended and how many threads were left behind."""
-        plan = self._going.compiled.plan
-        budgets = budgets_of(self._decision, self._run_id, len(plan.gentle))
+        compiled = self._going.compiled
+        steps, plan = compiled.definition.steps, compiled.plan
+        budgets = budgets_of(self._decision, self._run_id, len(steps))
         with ExitStack() as stack:
             keeper = None
-            if True in plan.gentle:
+            if any(step.in_process for step in steps):  # the runs of a backfill end gently, too
                 from engine.session.step_processes import keeping
 
                 given = (self._going, self._decision, budgets, self._lock, self._run_id)
