@@ -31,8 +31,9 @@ from _common import ROOT, Bar, Row
 sys.path.insert(0, str(ROOT))  # the builders of the tests
 
 from engine import Step, Workflow, shell
-from engine.model import Order, Usual
+from engine.model import Order
 from engine.scheduler import Scheduler
+from engine.usual import Usual
 from engine.weights import weights
 from tests.conftest import SHARED
 from tests.makespans import Recorded, geometric_mean, makespan, read, read_all, references

@@ -15,10 +15,9 @@ def main() -> int:
 
     try:
         from engine import garbage
-
-        garbage.of_a_command()
         from engine.cli.main import run_command
 
+        garbage.of_a_command()
         code = run_command(sys.argv[1:])
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; the code is to stay
     except KeyboardInterrupt:

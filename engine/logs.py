@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
-from contextvars import ContextVar, Token
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
 from threading import RLock
@@ -80,28 +80,15 @@ current: ContextVar[AttemptScope | None] = ContextVar("kahnban_attempt", default
 value_of_backfill: ContextVar[str] = ContextVar("kahnban_backfill_value", default="")
 
 
-class _Entered:
-    """What `attempt_scope` gives: a class, for a generator costs each attempt some microseconds."""
-
-    __slots__ = ("_scope", "_token")
-
-    def __init__(self, scope: AttemptScope) -> None:
-        self._scope = scope
-        self._token: Token[AttemptScope | None] | None = None
-
-    def __enter__(self) -> AttemptScope:
-        self._token = current.set(self._scope)
-        return self._scope
-
-    def __exit__(self, *_error: object) -> None:
-        if self._token is not None:
-            current.reset(self._token)
-        self._scope.close()
-
-
-def attempt_scope(scope: AttemptScope) -> AbstractContextManager[AttemptScope]:
+@contextmanager
+def attempt_scope(scope: AttemptScope) -> Iterator[AttemptScope]:
     """Make `scope` the current one in this thread; its log is closed at the end."""
-    return _Entered(scope)
+    entered = current.set(scope)
+    try:
+        yield scope
+    finally:
+        current.reset(entered)
+        scope.close()
 
 
 class RunLogs:

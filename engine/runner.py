@@ -32,7 +32,7 @@ COMMIT_TRIES = 3  # each waits up to the store's busy timeout
 AHEAD_COMMITS = 4.0
 AHEAD_MAX = 1024
 WORTH_IT = 0.001  # of a step's time: a hand-over that takes less is not worth a claim ahead
-SMOOTHING = 0.2
+SMOOTHING = 0.2  # what the newest counts in a mean: half of one is of the last three ticks
 # How often to look whether somebody wants the run cancelled. Goes on when it has been: the kernel
 # may give a signal to another thread, and Python handles it when this one next wakes.
 LOOK_S = 0.5

@@ -119,10 +119,7 @@ class Scheduler:
         actions: list[Action] = []
         self._board.decide_fresh(now, actions)
         for event in events:
-            if type(event) is AttemptFinished:
-                self._finished(event, now, actions)
-            else:
-                self._handle(event, now, actions)
+            self._handle(event, now, actions)
         if self._live.next_limit is not None:
             self._pass_limits(now, actions)
         self._stopping.pass_grace(now, actions)

@@ -10,11 +10,12 @@ believed, 2.3 % if kinds alone count (`benchmarks/makespan.py`).
 from __future__ import annotations
 
 import functools
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
-from engine.model import Shell, Step, Usual
+from engine.model import Shell, Step
+from engine.usual import Usual, median
 
 TRUSTED = 3  # times that a step has ended well
 KIND_COUNTS = 2  # times, beside those: so much is the median of its kind worth
@@ -46,8 +47,8 @@ def _estimated(kinds: Sequence[object], known: Sequence[Usual | None]) -> list[f
     for kind, found in zip(kinds, known, strict=True):
         if found is not None:
             by_kind.setdefault(kind, []).append(found[0])
-    of_kind = {kind: _median(medians) for kind, medians in by_kind.items()}
-    of_all = _median([median for medians in by_kind.values() for median in medians])
+    of_kind = {kind: median(found_s) for kind, found_s in by_kind.items()}
+    of_all = median(found[0] for found in known if found is not None)
     return [
         of_kind.get(kind, of_all) if found is None else _drawn(found, of_kind[kind])
         for kind, found in zip(kinds, known, strict=True)
@@ -55,16 +56,10 @@ def _estimated(kinds: Sequence[object], known: Sequence[Usual | None]) -> list[f
 
 
 def _drawn(found: Usual, kind_s: float) -> float:
-    median, count = found
+    own_s, count = found
     if count >= TRUSTED:
-        return median
-    return (median * count + kind_s * KIND_COUNTS) / (count + KIND_COUNTS)
-
-
-def _median(values: Iterable[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return (ordered[middle] + ordered[~middle]) / 2
+        return own_s
+    return (own_s * count + kind_s * KIND_COUNTS) / (count + KIND_COUNTS)
 
 
 def kind_of(run: Any) -> object:

@@ -7,13 +7,11 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import islice
 
 from store import prepared
-from store.blocks import times
+from store.blocks import BLOCK_SIZES, insert_many
 from store.new_run import NewSteps
-
-_BLOCK = 128  # rows a statement
 
 
 def define(cursor: sqlite3.Cursor, workflow: str, steps: NewSteps) -> int:
@@ -26,11 +24,8 @@ def define(cursor: sqlite3.Cursor, workflow: str, steps: NewSteps) -> int:
     definition = cursor.lastrowid
     assert definition is not None
     rows = _rows(definition, steps)
-    whole = len(steps) // _BLOCK
-    for _ in range(whole):
-        block = chain.from_iterable(islice(rows, _BLOCK))
-        cursor.execute(times(prepared.DEFINE_STEP, _BLOCK), tuple(block))
-    cursor.executemany(prepared.DEFINE_STEP, rows)
+    while block := list(islice(rows, BLOCK_SIZES[0])):
+        insert_many(cursor, prepared.DEFINE_STEP, block)
     return definition
 
 

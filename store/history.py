@@ -10,11 +10,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from engine.errors import StoreError, UsageError
-from engine.model import Encoded, Usual
+from engine.model import Encoded
 from engine.past import PastStep
+from engine.usual import Usual
 from store import locks
 from store.connection import Database
 from store.page import Page, page
@@ -275,18 +277,18 @@ class History:
 
     def past(self, run_id: int) -> PastRun:
         """One run with all that a continuation needs. Raises `UsageError` if there is none."""
-        is_dead = False
-
-        def read_steps(root_run: int) -> tuple[PastStep, ...]:
-            with self._database.read() as cursor:
-                return past_steps(cursor, run_id, root_run, is_dead=is_dead)
-
         with self._database.read() as cursor:
-            past, owner = read_past(cursor, run_id, read_steps)
-        if past.status == "running" and not locks.alive(self._database.path, run_id, owner):
-            is_dead = True
-            return replace(past, status=self.run(run_id)["status"])
-        return past
+            past, owner = read_past(cursor, run_id)
+        is_on = past.status == "running"
+        is_dead = is_on and not locks.alive(self._database.path, run_id, owner)
+
+        @cache
+        def read_steps() -> tuple[PastStep, ...]:
+            with self._database.read() as cursor:
+                return past_steps(cursor, run_id, past.root_run, is_dead=is_dead)
+
+        status = self.run(run_id)["status"] if is_dead else past.status
+        return replace(past, status=status, read_steps=read_steps)
 
     def value_faults(self) -> ValueFaults:
         """Give what tells which stored values can be used."""

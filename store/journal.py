@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from engine.alert import AlertStatus
 from engine.errors import SupersededError
@@ -17,11 +17,9 @@ from store.cancels import Watch
 from store.connection import Database
 from store.definition import define
 from store.new_run import ITSELF, OWN_KEY, TALLIED, NewRun
-from store.tick import Tick, encoded, standing_of
+from store.tick import ENDED_HINT, Tick, encoded, standing_of
 
 INITIAL = -1  # the position under which a run's initial context is kept
-
-_ENDED_HINT = "another process has ended this run; look at it with `show`"
 
 
 def begin_run(database: Database, run: NewRun) -> int:
@@ -40,36 +38,33 @@ def begin_run(database: Database, run: NewRun) -> int:
             (run_id, s.position, s.status, at.get(s.position), s.note, s.source_run, seq)
             for seq, s in enumerate(settled, 1)
         ]
-        carried = [
-            (
-                run_id,
-                step.position,
-                step.used,
-                step.retry_at,
-                run_id if step.key_run == OWN_KEY else step.key_run,
-                step.lost,
-                step.why,
-            )
-            for step in run.taken_over
-            if step.used or step.retry_at or step.key_run or step.lost
-        ]
         insert_many(cursor, prepared.END_STEP, ended)
-        cursor.executemany(prepared.CARRY, carried)
+        cursor.executemany(prepared.CARRY, _carried(run_id, run))
         cursor.executemany(
             "INSERT INTO marked_rows (run_id, position, marked_by) VALUES (?, ?, ?)",
             [(run_id, step.position, step.by) for step in run.marked],
         )
-        written = [(INITIAL, run.context), *((s.position, s.outputs) for s in run.marked)]
-        outputs = [
-            (run_id, position, key, *encoded(value))
-            for position, values in written
-            for key, value in values
-        ]
-        cursor.executemany(prepared.WRITE_OUTPUT, outputs)
+        cursor.executemany(prepared.WRITE_OUTPUT, _given(run_id, run))
         if run.weights:
             weights = f"[{','.join(map(str, run.weights))}]"
             cursor.execute("INSERT INTO order_rows VALUES (?, ?)", (run_id, weights))
         return run_id
+
+
+def _carried(run_id: int, run: NewRun) -> Iterator[tuple[object, ...]]:
+    for step in run.taken_over:
+        if step.used or step.retry_at or step.key_run or step.lost:
+            key_run = run_id if step.key_run == OWN_KEY else step.key_run
+            row = (step.used, step.retry_at, key_run, step.lost, step.why)
+            yield (run_id, step.position, *row)
+
+
+def _given(run_id: int, run: NewRun) -> Iterator[tuple[object, ...]]:
+    """Give the values that it begins with: its context, and those of steps marked as done."""
+    written = [(INITIAL, run.context), *((step.position, step.outputs) for step in run.marked)]
+    for position, values in written:
+        for key, value in values:
+            yield (run_id, position, key, *encoded(value))
 
 
 def record_ended_run(
@@ -194,7 +189,7 @@ class Journal:
     def _apply(self, cursor: sqlite3.Cursor, tick: Tick, events: int) -> None:
         cursor.execute(prepared.RECORD_TICK, (*tick.standing.row(), self.run_id, events))
         if cursor.rowcount != 1:
-            raise SupersededError(f"run {self.run_id} is no longer running", hint=_ENDED_HINT)
+            raise SupersededError(f"run {self.run_id} is no longer running", hint=ENDED_HINT)
         try:
             insert_many(cursor, prepared.END_ATTEMPT_WELL, tick.well)
             insert_each(cursor, prepared.END_ATTEMPT, tick.ends)

@@ -11,7 +11,7 @@ from engine.records import record
 
 ITSELF = -1  # as `backfill`: the number of the run that is being begun
 OWN_KEY = -1  # as `key_run`: the number of the run that is being begun
-TALLIED = ("ok", "failed", "skipped", "cached")  # of a run's row: what has ended as it begins
+TALLIED = ("ok", "failed", "skipped", "cached")  # statuses that a run's row counts steps of
 
 
 @record

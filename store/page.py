@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from engine.model import StepStatus
+from store.new_run import TALLIED
 from store.step_runs import StepRun, status_as_left, step_runs
 
 _TRIES = 4  # attempts that are looked at for each step that is wanted: a step may have many
@@ -50,8 +51,7 @@ class Page(NamedTuple):
 def page(cursor: sqlite3.Cursor, run_id: int, most: int, *, is_dead: bool) -> Page:
     """Give what is not ok, not at once, or took longest, `most` of each if there are so many."""
     run = cursor.execute(
-        "SELECT status = 'running', live, steps, ok, failed, skipped, cached"
-        " FROM run_rows WHERE id = ?",
+        f"SELECT status = 'running', live, steps, {', '.join(TALLIED)} FROM run_rows WHERE id = ?",
         (run_id,),
     ).fetchone()
     is_on, live = run[0], [position for position, *_ in json.loads(run[1])]
@@ -75,7 +75,7 @@ def page(cursor: sqlite3.Cursor, run_id: int, most: int, *, is_dead: bool) -> Pa
 def _counts(cursor: sqlite3.Cursor, run_id: int, counted: tuple[int, ...]) -> Counter[str]:
     """Count steps by status, by what the run's row has counted; those that are open as waiting."""
     total, *ended = counted
-    counts = Counter(dict(zip(("ok", "failed", "skipped", "cached"), ended, strict=True)))
+    counts = Counter(dict(zip(TALLIED, ended, strict=True)))
     if total > counts.total():
         cancelled, interrupted = cursor.execute(_ENDED_EARLY, (run_id,)).fetchone()
         counts.update({"cancelled": int(cancelled), "interrupted": int(interrupted)})

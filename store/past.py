@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache, partial
-from typing import Any
 
 from engine.errors import UsageError
 from engine.model import StepStatus
@@ -33,7 +31,7 @@ class PastRun:
     root_run: int
     root_started_at: int
     only_steps: str
-    read_steps: Callable[[], tuple[PastStep, ...]]
+    read_steps: Callable[[], tuple[PastStep, ...]] = tuple
 
     @property
     def steps(self) -> tuple[PastStep, ...]:
@@ -41,13 +39,8 @@ class PastRun:
         return self.read_steps()
 
 
-def read_past(
-    cursor: sqlite3.Cursor, run_id: int, read_steps: Callable[[int], tuple[PastStep, ...]]
-) -> tuple[PastRun, str]:
-    """Give a run as recorded, and its owner. Raises `UsageError` if there is none.
-
-    `read_steps` is given the first run of the chain, and asked once.
-    """
+def read_past(cursor: sqlite3.Cursor, run_id: int) -> tuple[PastRun, str]:
+    """Give a run, without steps, and its owner. Raises `UsageError` if there is none."""
     row = cursor.execute(
         """SELECT r.id, r.workflow, r.status, r.params, r.context_sha256, r.started_at,
                   r.root_run, coalesce(root.started_at, r.started_at),
@@ -58,8 +51,7 @@ def read_past(
     ).fetchone()
     if row is None:
         raise UsageError(f"there is no run {run_id}", hint="see `history` for the runs")
-    told: tuple[Any, ...] = (*row[:-1], cache(partial(read_steps, row[6])))
-    return PastRun(*told), row[-1]
+    return PastRun(*row[:-1]), row[-1]
 
 
 def past_steps(

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 
 from store.connection import Database
+from store.new_run import TALLIED
 
 SHOWN_MAX = 20
 PRUNED = "its values were pruned"
@@ -24,7 +25,7 @@ SELECT a.ended_seq + 1 FROM attempt_rows a WHERE a.run_id = ?1 AND a.outcome = '
 
 _OF_LIVE = " UNION ALL SELECT claimed_seq FROM live_rows WHERE run_id = ?1"
 
-_COUNTED = ("ok", "failed", "skipped", "cached", "attempts", "retries")
+_COUNTED = (*TALLIED, "attempts", "retries")
 _STEPS = "(SELECT count(*) FROM step_rows s WHERE s.run_id = r.id AND s.status = '{}')"
 _ATTEMPTS = "(SELECT count(*) FROM {} WHERE run_id = r.id AND number > {})"
 _COUNTS = f"""
@@ -32,7 +33,7 @@ SELECT r.id, r.workflow,
   r.ok <> {_STEPS.format("ok")} + (
     SELECT count(*) FROM attempt_rows a WHERE a.run_id = r.id AND a.outcome = 'ok'
     AND NOT EXISTS (SELECT 1 FROM step_rows s WHERE s.run_id = r.id AND s.position = a.position)),
-  {", ".join(f"r.{status} <> {_STEPS.format(status)}" for status in _COUNTED[1:4])},
+  {", ".join(f"r.{status} <> {_STEPS.format(status)}" for status in TALLIED[1:])},
   r.attempts <> {_ATTEMPTS.format("attempt_rows", 0)} + {_ATTEMPTS.format("live_rows", 0)},
   r.retries <> {_ATTEMPTS.format("attempt_rows", 1)} + {_ATTEMPTS.format("live_rows", 1)}
 FROM run_rows r WHERE r.pruned_at IS NULL ORDER BY r.id"""

@@ -21,13 +21,9 @@ from store.connection import Database
 
 COUNTERS = ("ok", "failed", "skipped", "attempts", "retries")  # of a run's row
 
-_HINT = "another process has ended this run; look at it with `show`"
+ENDED_HINT = "another process has ended this run; look at it with `show`"
 _OK = AttemptOutcome.OK
 _STEP_OK = StepStatus.OK
-_COUNTED = {
-    StepStatus.FAILED: "failed",
-    StepStatus.SKIPPED: "skipped",
-}
 _RETRY_AT = 6  # of a row in `Tick.ends`
 _NONE: tuple[int, int, float | None] = (-1, -1, None)
 
@@ -185,10 +181,8 @@ class Tick:
         standing.ended[step] = True
         self._ended_now.append(step)
         standing.events = seq = standing.events + 1
-        if status is _STEP_OK:  # an enum as a key costs 0.2 µs
-            standing.counters["ok"] += 1
-        elif (counted := _COUNTED.get(status)) is not None:
-            standing.counters[counted] += 1
+        if status in standing.counters:  # which are named by the words
+            standing.counters[status] += 1
         if status is not _STEP_OK or note or self._ok != (step, seq - 1, at):
             self.steps.append((self._run, step, status, self._stamp(at), note, None, seq))
         for key, value in writes:
@@ -200,4 +194,6 @@ class Tick:
 
 def _not_ours(step: int, number: int | None, what: str) -> SupersededError:
     attempt = "" if number is None else f"attempt {number} of "
-    return SupersededError(f"{attempt}step {step} cannot be {what} as the run stands", hint=_HINT)
+    return SupersededError(
+        f"{attempt}step {step} cannot be {what} as the run stands", hint=ENDED_HINT
+    )

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from itertools import groupby
 
-from engine.model import Usual
+from engine.usual import Usual, median
 
 MEDIAN_OF = 10  # the last successful attempts that tell how long a step usually takes
 RUNS_MAX = 50  # how far back they are looked for
@@ -50,7 +50,8 @@ def usual_durations(
         for name, found in zip(names, zip(*columns, strict=True), strict=bool(columns)):
             known = found if None not in found else [took for took in found if took is not None]
             taken[name] = [*taken[name], *known] if name in taken else known
-    return {name: _usual(found) for name, found in taken.items() if found}
+    last = {name: found[:MEDIAN_OF] for name, found in taken.items() if found}
+    return {name: (median(found) / 1e6, len(found)) for name, found in last.items()}
 
 
 def _names(cursor: sqlite3.Cursor, definition: int) -> list[str]:
@@ -74,11 +75,3 @@ def _column(cursor: sqlite3.Cursor, run_id: int, steps: int) -> tuple[int, _Colu
     for (position,), took in zip(cursor, found, strict=True):
         column[position] = took
     return len(found), column
-
-
-def _usual(found: Sequence[int]) -> Usual:
-    if len(found) == 1:
-        return found[0] / 1e6, 1
-    last = sorted(found[:MEDIAN_OF])
-    middle = len(last) // 2
-    return (last[middle] + last[~middle]) / 2e6, len(last)

@@ -23,10 +23,10 @@ from engine.cli.console import (
     say_undelivered,
     width,
 )
-from engine.cli.lasting import load_for_good
 from engine.clock import SystemClock
 from engine.definitions import Found, find_all
 from engine.errors import UsageError
+from engine.garbage import load_for_good
 from engine.params import described
 from engine.reports import json_text, terminal
 from engine.text import columns, human_time, only, pad, printable

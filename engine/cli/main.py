@@ -15,9 +15,9 @@ from contextlib import suppress
 from engine import failpoints
 from engine.cli import options
 from engine.cli.console import complain, finish_output, prepare_streams, shown
-from engine.cli.lasting import load_for_good
 from engine.cli.signals import Stopped, terminated_raises
 from engine.errors import EngineError
+from engine.garbage import load_for_good
 from engine.paths import find_paths
 from engine.secrets import Secrets
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from engine import garbage, outputs
+from engine import outputs
 from engine.clock import SystemClock
 from engine.context import ContextIndex, RunScope
 from engine.events import EndRun
@@ -60,11 +60,12 @@ class Drive:
 
     def run(self, channels: alerting.ChannelsFor) -> tuple[EndRun, int]:
         """Run to the end; gives how it ended and how many threads were left behind."""
-        plan = self._going.compiled.plan
-        budgets = budgets_of(self._decision, self._run_id, len(plan.gentle))
+        compiled = self._going.compiled
+        steps, plan = compiled.definition.steps, compiled.plan
+        budgets = budgets_of(self._decision, self._run_id, len(steps))
         with ExitStack() as stack:
             keeper = None
-            if True in plan.gentle:
+            if any(step.in_process for step in steps):  # the runs of a backfill end gently, too
                 from engine.session.step_processes import keeping
 
                 given = (self._going, self._decision, budgets, self._lock, self._run_id)
@@ -79,15 +80,10 @@ class Drive:
         self, channels: alerting.ChannelsFor, index: ContextIndex, workers: ThreadWorkers
     ) -> tuple[EndRun, int]:
         env, compiled, run_id = self._going.environment, self._going.compiled, self._run_id
-        decision = self._decision
         clock = env.clock
         if _has_limits(compiled.plan):
             import ctypes  # noqa: F401 - wanted to stop a thread, when a busy one slows imports
-        scheduler = Scheduler(
-            replace(compiled.plan, weights=decision.weights),
-            _states(decision, clock),
-            workers=self._going.asked.request.workers,
-        )
+        scheduler = self._scheduler()
         progress = self._progress()
         ports = Ports(
             clock=clock,
@@ -105,7 +101,6 @@ class Drive:
             settle_in=lambda: _settle_in(env),
         )
         runner = Runner(scheduler, compiled.definition.steps, ports)
-        garbage.as_well()
         try:
             end = runner.run()
         except BaseException:
@@ -118,6 +113,14 @@ class Drive:
             workers.close()
             self._stored.close()
         return end, left
+
+    def _scheduler(self) -> Scheduler:
+        decision, going = self._decision, self._going
+        return Scheduler(
+            replace(going.compiled.plan, weights=decision.weights),
+            _states(decision, going.environment.clock),
+            workers=going.asked.request.workers,
+        )
 
     def _progress(self) -> Progress:
         """Say in which order steps become due; give what logs their progress."""

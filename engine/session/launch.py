@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine import failpoints
 from engine import params as parameters
 from engine.clock import SystemClock
-from engine.garbage import left_alone, no_collections
+from engine.garbage import seldom_collected
 from engine.model import Definition
 from engine.paths import find_paths
 from engine.secrets import Secrets
@@ -55,20 +55,18 @@ def run_workflow(
 
     Raises `UsageError`, `StoreError` or `AlreadyRunning` as the command's exit codes say.
     """
-    with left_alone(len(definition.steps)):
+    with seldom_collected():
         return _run(definition, request, environment)
 
 
 def _run(definition: Definition, request: RunRequest, environment: Environment) -> dict[str, Any]:
-    with no_collections():
-        compiled = compile_definition(definition, environment.paths.root)
+    compiled = compile_definition(definition, environment.paths.root)
     asked, encoded = resolve_request(definition, request, environment.clock, environment.secrets)
     dry = definition.dry_run if request.dry_run is None else request.dry_run or definition.dry_run
     if dry:
         return look(environment, lambda history: _planned(compiled, asked, history))
-    with no_collections():
-        from engine.session.live import LiveRun
-        from engine.session.record import Going
+    from engine.session.live import LiveRun
+    from engine.session.record import Going
 
     return LiveRun(Going(compiled, asked, encoded, environment)).go()
 

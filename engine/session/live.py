@@ -8,7 +8,6 @@ from typing import Any
 
 from engine.errors import AlreadyRunning, EngineError, StoreFull
 from engine.failpoints import failpoint
-from engine.garbage import no_collections
 from engine.model import RunStatus
 from engine.paths import make_home
 from engine.session import alerting, reporting
@@ -108,18 +107,17 @@ class LiveRun:
         after = history.last_number(self._name)
         if running_now(history, self._name, self._params(database), beside=self._beside):
             return self._overlapping(database)  # under another lock
-        with no_collections():
-            decision = self._decide(history)
-            if decision.nothing:
-                return self._nothing(database, history, decision)
-            if not env.inbox.empty():
-                raise KeyboardInterrupt  # stopped before anything was begun
-            self._announce(history, decision)
-            channels = self._channels(history)
-            try:
-                run_id = self._begin(database, lock, decision, after)
-            except AlreadyRunning:
-                return self._overlapping(database)
+        decision = self._decide(history)
+        if decision.nothing:
+            return self._nothing(database, history, decision)
+        if not env.inbox.empty():
+            raise KeyboardInterrupt  # stopped before anything was begun
+        self._announce(history, decision)
+        channels = self._channels(history)
+        try:
+            run_id = self._begin(database, lock, decision, after)
+        except AlreadyRunning:
+            return self._overlapping(database)
         try:
             failpoint("run-begun")
             drive = self._drive(decision, database, lock, run_id)
@@ -130,9 +128,8 @@ class LiveRun:
             if isinstance(error, Exception):
                 self._tell(database, error, channels, recorded=recorded)
             raise
-        with no_collections():
-            report = reporting.build_report(history, run_id, env, threads_left=left)
-            reporting.write_report(report, env)
+        report = reporting.build_report(history, run_id, env, threads_left=left)
+        reporting.write_report(report, env)
         failpoint("report-written")
         logger.log(
             logging.INFO if end.status is RunStatus.OK else logging.ERROR,

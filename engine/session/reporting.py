@@ -28,24 +28,18 @@ def build_report(
 ) -> dict[str, Any]:
     """Build the report of any run, ended or not."""
     run = history.run(run_id)
-    workflow = str(run["workflow"])
-    folder = environment.paths.home / "logs" / workflow / str(run_id)
-    there = _names_in(folder)
+    logs = _Logs(environment, run)
+    there = logs.there()
 
     def log_path(step: str, number: int) -> str | None:
-        name = f"{step}.{number}.log"
-        return str(folder / name) if name in there else None
+        path = logs.path(step, number)
+        return path if path in there else None
 
     around = _around(history, run, environment, threads_left)
-    expected = history.medians(workflow, before=run_id)
+    around = replace(around, log_path=log_path if there else None)
+    expected = history.medians(str(run["workflow"]), before=run_id)
     with history.told(run_id) as steps:
-        return build(
-            run,
-            steps,
-            expected=expected,
-            logs=lambda step, number: tail(folder / f"{step}.{number}.log"),
-            around=replace(around, log_path=log_path if there else None),
-        )
+        return build(run, steps, expected=expected, logs=logs.tail, around=around)
 
 
 def build_page(
@@ -60,20 +54,15 @@ def build_page(
         report = build_report(history, run_id, environment)
     else:
         run = history.run(run_id)
-        folder = environment.paths.home / "logs" / str(run["workflow"]) / str(run_id)
+        logs = _Logs(environment, run)
 
         def log_path(step: str, number: int) -> str | None:
-            path = folder / f"{step}.{number}.log"
-            return str(path) if path.exists() else None
+            path = logs.path(step, number)
+            return path if Path(path).exists() else None
 
         page = history.page(run_id, most)
-        report = build(
-            run,
-            page.steps,
-            expected={},
-            logs=lambda step, number: tail(folder / f"{step}.{number}.log"),
-            around=replace(_around(history, run, environment), log_path=log_path),
-        )
+        around = replace(_around(history, run, environment), log_path=log_path)
+        report = build(run, page.steps, expected={}, logs=logs.tail, around=around)
         report["counts"] = page.counts
     report["steps"] = list(interesting(report["steps"], report["first_failure"], most))
     return report | {"steps_in_all": max(total, len(report["steps"]))}
@@ -96,12 +85,24 @@ def _around(
     )
 
 
-def _names_in(folder: Path) -> frozenset[str]:
-    """What lies in a folder; nothing if it is not there or not ours to read."""
-    try:
-        return frozenset(os.listdir(folder))  # noqa: PTH208 - names, of a folder with thousands
-    except OSError:
-        return frozenset()
+class _Logs:
+    """The attempt logs of a run, in a folder that may not be there or not be ours to read."""
+
+    def __init__(self, environment: Environment, run: dict[str, Any]) -> None:
+        self._folder = f"{environment.paths.home}/logs/{run['workflow']}/{run['run_id']}"
+
+    def path(self, step: str, number: int) -> str:
+        return f"{self._folder}/{step}.{number}.log"
+
+    def there(self) -> frozenset[str]:
+        try:
+            names = os.listdir(self._folder)  # noqa: PTH208 - as text, for there are thousands
+        except OSError:
+            return frozenset()
+        return frozenset([f"{self._folder}/{name}" for name in names])
+
+    def tail(self, step: str, number: int) -> list[str]:
+        return tail(Path(self.path(step, number)))
 
 
 def report_path(environment: Environment, run_id: int, workflow: str) -> Path:

@@ -123,7 +123,7 @@ class Attempt:
         try:
             skip, failure = self._guard.run(self._body)
             finished_at = self._tools.clock.now()
-            over = self.step.timeout_s is not None and self._ran_over(finished_at)
+            over = self._ran_over(finished_at)
             with self._ends:
                 self._thread = 0  # what it starts from now on is another attempt's
                 # A stop before this has taken its files away; one after it changes nothing.
@@ -134,12 +134,6 @@ class Attempt:
         finally:
             current.reset(entered)
             self.log_scope.close()
-
-    def _hand_over(self) -> bool:
-        """Whether what it wrote is complete: a stop before this has taken its files away."""
-        with self._ends:
-            self._handed_over = not self._stop
-            return self._handed_over
 
     def _logger(self) -> Any:
         return step_logger(self.log_scope)

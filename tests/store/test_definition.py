@@ -13,7 +13,7 @@ from store.journal import begin_run
 from store.new_run import NewSteps
 from tests.store.filled import new_run
 
-COUNT = 300  # more than two blocks of rows, and a rest
+COUNT = 700  # a whole block of rows, smaller ones, and a rest
 CODE, OTHER = {"code": "1"}, {"version": "2", "code": '"'}
 NAMES = [f"s{at}" for at in range(COUNT)]
 STEPS = NewSteps(

@@ -40,11 +40,11 @@ print(defined // COUNT, (tracemalloc.get_traced_memory()[0] - defined) // COUNT)
 
 
 def test_memory_of_a_step(root: Path) -> None:
-    """A million steps go into 500 MB before they run: few objects are made for each."""
+    """A million steps go into 600 MB before they run: few objects are made for each."""
     code = MEASURED.replace("COUNT", "2_000")
     shown = subprocess.run(
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
     ).stdout
     of_definition, of_run = map(int, shown.split())
-    assert of_definition < 260  # its name and its tuple of three others' included
+    assert of_definition < 340  # its name and its tuple of three others' included
     assert of_run < 240  # graph, fingerprint, plan and board

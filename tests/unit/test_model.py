@@ -220,16 +220,13 @@ def test_step_defaults() -> None:
     assert step.depends_on == ()
 
 
-def test_a_step_holds_what_it_is_given() -> None:
-    """What is not given is read from the class, and steps that mean the same are equal."""
+def test_steps_that_mean_the_same_are_equal() -> None:
+    """However they are written; each lies in slots, as a million of them may be held."""
     step = Step("a", nothing, ["b"], timeout=60)
-    held = {"name": "a", "run": nothing, "depends_on": ("b",), "timeout": 60, "timeout_s": 60}
-    assert vars(step) == held
+    assert not hasattr(step, "__dict__")
     assert step == Step("a", nothing, ["b"], 2, 60) == replace(step, retries=2, timeout=60)
     assert hash(step) == hash(copy(step))
     assert step != Step("a", nothing, ["b"])
-    with pytest.raises(TypeError, match=r"unexpected keyword argument 'retrys'"):
-        Step("a", nothing, retrys=1)  # type: ignore[call-arg]
 
 
 def test_step_in_its_normal_form() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine import Step, shell
-from engine.model import Usual
+from engine.usual import Usual
 from engine.weights import kind_of, weights
 
 

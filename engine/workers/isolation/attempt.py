@@ -125,6 +125,12 @@ class IsolatedAttempt(Attempt):
                 return finished._replace(outcome=AttemptOutcome.INTERRUPTED, error=self._stop)
             return finished._replace(error=self._tools.scope.secrets.mask(finished.error))
 
+    def _hand_over(self) -> bool:
+        """Whether what it wrote is complete: a stop before this has taken its files away."""
+        with self._ends:
+            self._handed_over = not self._stop
+            return self._handed_over
+
     def _run_process(self) -> str:
         """Start it and follow it to the end; gives what is to be said if it left no result."""
         keeper = self._tools.keeper
