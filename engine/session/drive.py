@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from engine import garbage, outputs
 from engine.clock import SystemClock
+from engine.conditions import Condition
 from engine.context import ContextIndex, RunScope
 from engine.events import EndRun
 from engine.logs import RunLogs
-from engine.model import StepStatus
+from engine.model import Shell, Step, StepStatus
 from engine.plan import StepState
 from engine.ports import Job
 from engine.resume import Choice
@@ -102,7 +105,7 @@ class Drive:
             index=index,
             publish=outputs.publish,
             observe=progress.observe,
-            settle_in=lambda: _settle_in(env),
+            settle_in=lambda: _settle_in(env, compiled.definition.steps),
         )
         runner = Runner(scheduler, compiled.definition.steps, ports)
         garbage.as_well()
@@ -195,10 +198,17 @@ class Drive:
         return ThreadWorkers(tools, workers=workers, inbox=inbox, mark=mark)
 
 
-def _settle_in(env: Environment) -> None:
-    """Import what a run's end needs, so that an upgrade under a live run mixes no versions."""
-    from engine.session import pruning  # noqa: F401 - wanted at the end
-
+def _settle_in(env: Environment, steps: Sequence[Step]) -> None:
+    """Import what the run and its end may need: an upgrade under it then mixes no versions."""
+    import_module("engine.session.pruning")
+    import_module("engine.workers.family")  # a function may be stopped at any time
+    if any(step.in_process for step in steps):
+        if any(step.isolate for step in steps):
+            import_module("engine.workers.isolation.attempt")
+        if any(isinstance(step.run, Shell) for step in steps):
+            import_module("engine.workers.shell_step")
+    if any(isinstance(step.when, Condition) for step in steps):
+        import_module("engine.conditions.evaluation")
     alerting.preload(env)
 
 
