@@ -122,16 +122,16 @@ def big(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[s
 def test_a_big_run_is_shown_by_what_is_worth_a_look(
     big: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What failed, what was tried again, what took longest; the rest is counted."""
+    """What failed, was tried again or skipped, what took longest; the rest is counted."""
     lines = big("show", "--limit", "5", capsys=capsys)
     assert lines[5:16] == [
-        "STEP  STATUS    ATTEMPTS  DURATION  NOTE",
-        "s6    ✓ ok             1      7.0s",
-        "s7    ✓ ok             1      8.0s",
-        "s8    ✓ ok             2     10.5s",
-        "s9    ✗ failed         1      3.0s  ValueError: no luck",
-        "s10   ✗ failed         1      2.0s  ValueError: no luck",
-        "… and 7 more (all: --limit 12): 6 ok, 1 skipped",
+        "STEP  STATUS     ATTEMPTS  DURATION  NOTE",
+        "s7    ✓ ok              1      8.0s",
+        "s8    ✓ ok              2     10.5s",
+        "s9    ✗ failed          1      3.0s  ValueError: no luck",
+        "s10   ✗ failed          1      2.0s  ValueError: no luck",
+        "s11   – skipped         –         –  dependency failed: s10",
+        "… and 7 more (all: --limit 12): 7 ok",
         "",
         "✗ flow, run 1: failed in 5.0s",
         "  12 steps: 9 ok, 2 failed, 1 skipped",
