@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from engine.events import Action, BackOff, Claim, EndAttempt, EndStep, LeaveBehind, RecordStart
+from engine.events import Action, BackOff, Claim, EndAttempt, EndStep, LeaveBehind
 from engine.model import AttemptOutcome, StepStatus
 from engine.text import human_duration, printable
 
@@ -30,7 +30,7 @@ class Progress:
         self._ends_only = ends_only
         self._names = names
         self._run_id = run_id
-        self._began: dict[int, float] = {}
+        self._times: dict[int, tuple[float, float]] = {}
         self._errors: dict[int, tuple[int, AttemptOutcome, str]] = {}
 
     def observe(self, actions: Sequence[Action], now: float) -> None:
@@ -40,13 +40,11 @@ class Progress:
             actions = _warnings(actions) if logger.isEnabledFor(logging.WARNING) else ()
         for action in actions:
             match action:
-                case Claim(step, number, started_at, _):
+                case Claim(step, number):
                     if informed and not self._ends_only:
                         self._say(step, number, logging.INFO, "▶ %s (attempt %d)", number)
-                    self._note_start(step, number, now if started_at is None else started_at)
-                case RecordStart(step, number, at):
-                    self._note_start(step, number, at)
                 case EndAttempt(step, number, outcome, _, _, error):
+                    self._note_times(action)
                     self._note_error(step, number, outcome, error)
                 case BackOff(step, number, until):
                     self._retry(step, number, until - now)
@@ -58,9 +56,11 @@ class Progress:
                 case _:
                     pass
 
-    def _note_start(self, step: int, number: int, at: float) -> None:
-        if number == 1:
-            self._began[step] = at
+    def _note_times(self, end: EndAttempt) -> None:
+        """Go by the worker's stamps: a claim may wait for a worker, an end for a commit."""
+        if end.started_at is not None and end.finished_at is not None:
+            began, _ = self._times.get(end.step, (end.started_at, 0.0))
+            self._times[end.step] = began, end.finished_at
 
     def _note_error(self, step: int, number: int, outcome: AttemptOutcome, error: str) -> None:
         if outcome is not AttemptOutcome.OK:
@@ -74,11 +74,11 @@ class Progress:
 
     def _ended(self, end: EndStep, *, informed: bool) -> None:
         step = end.step
-        began = self._began.pop(step, None)
+        began, ended = self._times.pop(step, (0.0, 0.0))
         number, _, error = self._errors.pop(step, (1, "", ""))
         if end.status is StepStatus.OK:
             if informed:
-                took = human_duration(end.at - began) if began is not None else "0s"
+                took = human_duration(ended - began)
                 told = f"{took}: {printable(end.note)}" if self._ends_only else took
                 self._say(step, number, logging.INFO, "✓ %s in %s", told)
         elif end.status is StepStatus.FAILED:
