@@ -16,8 +16,9 @@ from engine.trigger import Decision
 _S = StepStatus
 
 FEW = 16  # steps that are looked through again sooner than remembered
-# Of what is asked for each step: to look a member up through its enum takes 0.15 µs.
-_WAITING, _READY, _RUNNING = _S.WAITING, _S.READY, _S.RUNNING
+# Of what is asked for each step: to look a member up through its enum takes 0.15 µs, and 0.2 µs to
+# find it in a set.
+_WAITING, _READY, _RUNNING, _OK = _S.WAITING, _S.READY, _S.RUNNING, _S.OK
 _WAIT, _START = Decision.WAIT, Decision.READY
 _UNSTARTED = (_S.READY, _S.BACKING_OFF)  # beside those that wait for an upstream
 
@@ -41,7 +42,7 @@ class Board:
         self._graph = graph
         self._frontier = Frontier(graph, plan.rules)
         self._due: list[tuple[float, int]] = []  # backing off
-        self._ready: list[int] = []  # ranks: see `Graph.ranks`
+        self.ready: list[int] = []  # ranks: see `Graph.ranks`
         self._held: set[int] = set()  # due, but an attempt left behind still runs
         self._fresh: list[int] = []  # restored, and not yet decided about
         self._ahead: set[int] = set()  # restored as ended, above which something has not
@@ -65,23 +66,15 @@ class Board:
         """When the next retry is due; None if none is waited for."""
         return self._due[0][0] if self._due else None
 
-    def ready(self) -> int:
-        """Count the ready steps."""
-        return len(self._ready)
-
     def claim(self) -> tuple[int, int]:
         """Give the most urgent ready step, which runs from now on, and its attempt's number."""
-        step = self._by_rank[heappop(self._ready)]
+        step = self._by_rank[heappop(self.ready)]
         if self.status[step] is _READY:  # as ever: a call less
             self.status[step] = _RUNNING
         else:
             self.move(step, _RUNNING)
         number = self.numbers[step] = self.numbers[step] + 1
         return step, number
-
-    def next_rank(self) -> int:
-        """Tell the rank of the most urgent ready step; there must be one."""
-        return self._ready[0]
 
     def stays_next(self, live: Iterable[int]) -> bool:
         """Whether the most urgent ready step will be that, whichever of the live ones end.
@@ -93,7 +86,7 @@ class Board:
             return True
         if self._due or self._held:
             return False
-        rank = self._ready[0]
+        rank = self.ready[0]
         return all(self._first_after(step) > rank for step in live)
 
     def _first_after(self, step: int) -> int:
@@ -114,7 +107,7 @@ class Board:
         if self._is_fifo:
             self.ranks[step] = len(self._by_rank)
             self._by_rank.append(step)
-        heappush(self._ready, self.ranks[step])
+        heappush(self.ready, self.ranks[step])
 
     def back_off(self, step: int, until: float) -> None:
         """Let a step wait for its retry."""
@@ -148,9 +141,9 @@ class Board:
         rules = self._plan.rules
         kept = {step for step, rule in enumerate(rules) if rule is TriggerRule.ALL_DONE}
         waiting = {step for step, status in enumerate(self.status) if status in _UNSTARTED}
-        self._ready = [rank for rank in self._ready if self._by_rank[rank] in kept]
+        self.ready = [rank for rank in self.ready if self._by_rank[rank] in kept]
         self._due = [(at, step) for at, step in self._due if step in kept]
-        heapify(self._ready)
+        heapify(self.ready)
         heapify(self._due)
         self._held &= kept
         ended = [step for step in self._graph.order if step in waiting - kept]
@@ -159,7 +152,7 @@ class Board:
 
     def end_unstarted(self, now: float, actions: list[Action]) -> None:
         """End every step that has no live attempt."""
-        self._ready.clear()
+        self.ready.clear()
         self._due.clear()
         self._held.clear()
         for step in self._graph.order:
@@ -186,19 +179,32 @@ class Board:
         actions.append(EndStep(step, status, at, note))
         self.release(step, at, actions)
 
+    def end_well(self, step: int, at: float, actions: list[Action]) -> None:
+        """End a step whose attempt was ok, which `actions` say already."""
+        if self.status[step] is _RUNNING:  # as ever
+            self.status[step] = _OK
+        else:
+            self.move(step, _OK)
+        self.release(step, at, actions)
+
     def release(self, step: int, at: float, actions: list[Action]) -> None:
         """Tell downstream steps that `step` has ended; skips spread, without recursion."""
-        pending = [step]
-        while pending:
-            up = pending.pop()
-            if up in self._ahead:
+        pending: list[int] = []
+        up = step
+        while True:
+            if self._ahead and up in self._ahead:
                 self._ahead.discard(up)
             else:
                 self.open -= 1
             for down in self._pass_on(up):
-                waits = self.status[down] is _WAITING
-                if down in self._ahead or (waits and self._decide(down, at, actions)):
+                if self.status[down] is _WAITING:
+                    if self._decide(down, at, actions):
+                        pending.append(down)
+                elif down in self._ahead:
                     pending.append(down)
+            if not pending:
+                return
+            up = pending.pop()
 
     def _pass_on(self, step: int) -> list[int]:
         """Count an ended step; give those downstream that it was the last to wait for."""

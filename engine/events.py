@@ -6,9 +6,14 @@ named by its position in the definition; times are monotonic seconds of the run'
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from engine.model import AttemptOutcome, Encoded, OutputFile, RunStatus, StepStatus
+
+_Writes = tuple[tuple[str, Encoded], ...]
+_Files = tuple[OutputFile, ...]
 
 # -- events ---------------------------------------------------------------------------------------
 
@@ -37,8 +42,8 @@ class AttemptFinished(NamedTuple):
     skip: str | None = None
     retryable: bool = False
     delay_s: float = 0.0
-    writes: tuple[tuple[str, Encoded], ...] = ()
-    files: tuple[OutputFile, ...] = ()
+    writes: _Writes = ()
+    files: _Files = ()
     note: str = ""
 
 
@@ -135,8 +140,8 @@ class EndStep(NamedTuple):
     status: StepStatus
     at: float
     note: str = ""
-    writes: tuple[tuple[str, Encoded], ...] = ()
-    files: tuple[OutputFile, ...] = ()
+    writes: _Writes = ()
+    files: _Files = ()
 
 
 class StopAttempt(NamedTuple):
@@ -164,3 +169,20 @@ class EndRun(NamedTuple):
 
 
 Action = Claim | RecordStart | EndAttempt | BackOff | EndStep | StopAttempt | LeaveBehind | EndRun
+
+# -- made for each step ---------------------------------------------------------------------------
+
+# Of a tuple of all fields: as the classes make them, in half of the time, which is 0.7 µs a step.
+new_claim: Callable[[tuple[int, int, float | None, bool]], Claim]
+new_claim = partial(tuple.__new__, Claim)
+new_end_attempt: Callable[
+    [tuple[int, int, AttemptOutcome, float | None, float | None, str]], EndAttempt
+]
+new_end_attempt = partial(tuple.__new__, EndAttempt)
+new_end_step: Callable[[tuple[int, StepStatus, float, str, _Writes, _Files]], EndStep]
+new_end_step = partial(tuple.__new__, EndStep)
+new_finished: Callable[
+    [tuple[int, int, AttemptOutcome, float, float, str, None, bool, float, _Writes, _Files, str]],
+    AttemptFinished,
+]
+new_finished = partial(tuple.__new__, AttemptFinished)

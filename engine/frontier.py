@@ -10,6 +10,7 @@ from engine.model import DONE_STEP, StepStatus, TriggerRule
 from engine.trigger import Decision, decide
 
 _NONE = -1
+_OK = StepStatus.OK
 _ONE_FAILED = TriggerRule.ONE_FAILED  # through the enum it takes 0.15 µs a step
 _START = (Decision.READY, "")
 
@@ -30,7 +31,7 @@ class Frontier:
 
     def end(self, step: int, status: StepStatus) -> list[int]:
         """Count an ended step; give the downstream steps about which can be decided now."""
-        if status in DONE_STEP:
+        if status is _OK or status in DONE_STEP:  # an enum looked for in a set costs 0.2 µs
             return self._count(step)
         return self._end(step, status, self._root_of(step, status))
 

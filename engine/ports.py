@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -49,6 +50,11 @@ class Job(NamedTuple):
     number: int
     report: bool
     rank: int = 0
+
+
+# Of a tuple of all fields: see `engine.events`.
+new_job: Callable[[tuple[int, int, bool, int]], Job]
+new_job = partial(tuple.__new__, Job)
 
 
 class Workers(Protocol):

@@ -22,7 +22,7 @@ from engine.events import (
 )
 from engine.failpoints import failpoint
 from engine.model import OutputFile, Step
-from engine.ports import Clock, Job, Store, Workers
+from engine.ports import Clock, Store, Workers, new_job
 from engine.records import record
 from engine.scheduler import Scheduler
 
@@ -212,13 +212,15 @@ class Runner:
         ranks = self._scheduler.ranks
         for action in actions:
             if type(action) is Claim:  # a `match` costs 2 µs more for each step
-                jobs.append(Job(action.step, action.number, action.report, ranks[action.step]))
+                step, number, _, report = action
+                jobs.append(new_job((step, number, report, ranks[step])))
             elif type(action) is EndStep:
                 if action.writes:
                     ports.index.record(action.step, action.writes)
             elif type(action) is StopAttempt:
-                step, number, reason, withdraw = action
-                ports.workers.stop(step, number, reason, withdraw=withdraw)
+                ports.workers.stop(
+                    action.step, action.number, action.reason, withdraw=action.withdraw
+                )
             elif type(action) is LeaveBehind:
                 ports.workers.leave_behind(action.step, action.number)
         if jobs:

@@ -23,14 +23,15 @@ from engine.events import (
     AttemptStarted,
     AttemptWithdrawn,
     BackOff,
-    Claim,
     EndAttempt,
-    EndStep,
     EngineHalted,
     Event,
     LeaveBehind,
     RecordStart,
     StopRequested,
+    new_claim,
+    new_end_attempt,
+    new_end_step,
 )
 from engine.live import Live, LiveAttempts
 from engine.model import AttemptOutcome, OnOverrun, StepStatus
@@ -155,20 +156,19 @@ class Scheduler:
                 assert_never(event)
 
     def _finished(self, event: AttemptFinished, now: float, actions: list[Action]) -> None:
-        step, number, outcome, begun, ended, *_ = event
+        step, number, outcome, begun, ended, _, skip, _, _, writes, files, note = event
         live = self._live.take(step, number)
         if live is None:
             if step not in self._live.left:
                 self._board.let_go(step)
             return
         if outcome is _WELL:
-            actions.append(EndAttempt(step, number, outcome, begun, ended))
-            if event.skip is not None:
-                self._board.end(step, _S.SKIPPED, event.skip, ended, actions)
+            actions.append(new_end_attempt((step, number, outcome, begun, ended, "")))
+            if skip is not None:
+                self._board.end(step, _S.SKIPPED, skip, ended, actions)
             else:
-                self._board.move(step, _OK)
-                actions.append(EndStep(step, _OK, ended, event.note, event.writes, event.files))
-                self._board.release(step, ended, actions)
+                actions.append(new_end_step((step, _OK, ended, note, writes, files)))
+                self._board.end_well(step, ended, actions)
             return
         if live.asked and not live.late:
             outcome = AttemptOutcome.INTERRUPTED
@@ -255,16 +255,20 @@ class Scheduler:
         live = attempts.by_step
         places = self.workers + (ahead if ahead > self.workers else 0)
         self._queued = None
-        while board.ready() and (len(live) < places or self._may_queue(ahead)):
-            free = attempts.queued == 0 and len(live) < self.workers
-            started_at = now if free else None
-            if not free:
-                rank = board.next_rank()
-                self._queued_to = max(rank, self._queued_to) if attempts.queued else rank
+        ready = board.ready
+        while ready and (len(live) < places or self._may_queue(ahead)):
+            started_at: float | None = None
+            if attempts.queued:
+                self._queued_to = max(ready[0], self._queued_to)
                 attempts.queued += 1
+            elif len(live) < self.workers:
+                started_at = now
+            else:
+                self._queued_to = ready[0]
+                attempts.queued = 1
             step, number = board.claim()
             live[step] = Live(number, started_at)
-            actions.append(Claim(step, number, started_at, timeouts[step] is not None))
+            actions.append(new_claim((step, number, started_at, timeouts[step] is not None)))
 
     def _may_queue(self, ahead: int) -> bool:
         """Whether the most urgent ready step may be claimed although no place is left for it.
@@ -272,7 +276,7 @@ class Scheduler:
         It may if it is to go before a queued one: were it not claimed, a worker would take that.
         Else it may if it loses nobody's priority.
         """
-        live, ranks, rank = self._live.by_step, self._board.ranks, self._board.next_rank()
+        live, ranks, rank = self._live.by_step, self._board.ranks, self._board.ready[0]
         if self._live.queued and rank < self._queued_to:
             if self._queued is None:  # once a tick: what it claims goes before what it claims next
                 self._queued = sorted(ranks[step] for step, one in live.items() if not one.known)

@@ -52,7 +52,7 @@ def outcome(row: Row, rule: TriggerRule) -> str:
     board = Board(compiled, states)
     actions: list[Action] = []
     board.decide_fresh(0.0, actions)
-    while board.ready():
+    while board.ready:
         step, _ = board.claim()
         if names[step] == "it":
             return "runs"

@@ -17,7 +17,7 @@ from engine.context import ContextIndex, RunScope
 from engine.events import EndRun
 from engine.logs import RunLogs
 from engine.model import Shell, Step, StepStatus
-from engine.plan import StepState
+from engine.plan import Plan, StepState
 from engine.ports import Job
 from engine.resume import Choice
 from engine.runner import Ports, Runner
@@ -63,16 +63,16 @@ class Drive:
 
     def run(self, channels: alerting.ChannelsFor) -> tuple[EndRun, int]:
         """Run to the end; gives how it ended and how many threads were left behind."""
-        steps = self._going.compiled.definition.steps
-        budgets = budgets_of(self._decision, self._run_id, len(steps))
+        plan = self._going.compiled.plan
+        budgets = budgets_of(self._decision, self._run_id, len(plan.gentle))
         with ExitStack() as stack:
             keeper = None
-            if any(step.in_process for step in steps):
+            if True in plan.gentle:
                 from engine.session.step_processes import keeping
 
                 given = (self._going, self._decision, budgets, self._lock, self._run_id)
                 keeper = stack.enter_context(keeping(*given))
-            if any(step.timeout_s is not None for step in steps):
+            if _has_limits(plan):
                 env = self._going.environment
                 self._halts = stack.enter_context(HaltWatch(env.clock, env.inbox.put))
             index = self._index()
@@ -84,7 +84,7 @@ class Drive:
         env, compiled, run_id = self._going.environment, self._going.compiled, self._run_id
         decision = self._decision
         clock = env.clock
-        if any(limit is not None for limit in compiled.plan.timeout_s):
+        if _has_limits(compiled.plan):
             import ctypes  # noqa: F401 - wanted to stop a thread, when a busy one slows imports
         scheduler = Scheduler(
             replace(compiled.plan, weights=decision.weights),
@@ -105,7 +105,7 @@ class Drive:
             index=index,
             publish=outputs.publish,
             observe=progress.observe,
-            settle_in=lambda: _settle_in(env, compiled.definition.steps),
+            settle_in=lambda: _settle_in(env, compiled.definition.steps, compiled.plan),
         )
         runner = Runner(scheduler, compiled.definition.steps, ports)
         garbage.as_well()
@@ -198,11 +198,15 @@ class Drive:
         return ThreadWorkers(tools, workers=workers, inbox=inbox, mark=mark)
 
 
-def _settle_in(env: Environment, steps: Sequence[Step]) -> None:
+def _has_limits(plan: Plan) -> bool:
+    return plan.timeout_s.count(None) < len(plan.timeout_s)
+
+
+def _settle_in(env: Environment, steps: Sequence[Step], plan: Plan) -> None:
     """Import what the run and its end may need: an upgrade under it then mixes no versions."""
     import_module("engine.session.pruning")
     import_module("engine.workers.family")  # a function may be stopped at any time
-    if any(step.in_process for step in steps):
+    if True in plan.gentle:
         if any(step.isolate for step in steps):
             import_module("engine.workers.isolation.attempt")
         if any(isinstance(step.run, Shell) for step in steps):

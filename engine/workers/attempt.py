@@ -14,7 +14,7 @@ from engine import backoff
 from engine.conditions import FALSE, Condition
 from engine.context import StepContext
 from engine.errors import EngineError, RetryAfter, Skip, StepTimeout
-from engine.events import AttemptFinished
+from engine.events import AttemptFinished, new_finished
 from engine.logs import AttemptScope, current, step_logger
 from engine.model import AttemptOutcome, Encoded, Shell
 from engine.workers.guard import AttemptStopped, Guard
@@ -208,7 +208,8 @@ class Attempt:
             return AttemptFinished(step, number, _OK, started_at, finished_at, skip=skip)
         writes, files = context.writes(), context.files()
         if not writes and not files:
-            return AttemptFinished(step, number, _OK, started_at, finished_at)
+            fields = (step, number, _OK, started_at, finished_at, "", None, False, 0.0, (), (), "")
+            return new_finished(fields)
         note = _note_on_size(writes)
         return AttemptFinished(
             step, number, _OK, started_at, finished_at, writes=writes, files=files, note=note

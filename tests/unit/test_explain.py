@@ -38,7 +38,7 @@ def ended(text: str, step: int, status: StepStatus) -> dict[str, tuple[str, str]
     board = Board(compiled, [])
     actions: list[Action] = []
     board.decide_fresh(0.0, actions)
-    while board.ready():
+    while board.ready:
         at, _ = board.claim()
         board.end(at, status if at == step else StepStatus.OK, "", 0.0, actions)
     ends = [one for one in actions if isinstance(one, EndStep)]
