@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 
 from engine.events import Action, BackOff, Claim, EndAttempt, EndStep, LeaveBehind
@@ -12,6 +13,7 @@ from engine.text import human_duration, printable
 logger = logging.getLogger("engine.run")
 
 ORDER_SHOWN_MAX = 30
+LEFT_OUT_TOLD_MAX = 20  # steps that a tick ends unrun, of one status: the rest is counted
 _WELL, _OK = AttemptOutcome.OK, StepStatus.OK  # through their enums they take 0.15 µs each
 
 
@@ -32,6 +34,7 @@ class Progress:
         self._run_id = run_id
         self._times: dict[int, tuple[float, float]] = {}
         self._errors: dict[int, tuple[int, AttemptOutcome, str]] = {}
+        self._left_out: Counter[StepStatus] = Counter()  # in this tick
 
     def observe(self, actions: Sequence[Action], now: float) -> None:
         """Take a tick's actions, committed at `now`; costs nothing where nobody listens."""
@@ -55,6 +58,8 @@ class Progress:
                     self._ended(action, informed=informed)
                 case _:
                     pass
+        if self._left_out:
+            self._count_left_out()
 
     def _note_times(self, end: EndAttempt) -> None:
         """Go by the worker's stamps: a claim may wait for a worker, an end for a commit."""
@@ -85,13 +90,27 @@ class Progress:
             why = printable((error or end.note).split("\n", 1)[0])
             self._say(step, number, logging.ERROR, "✗ %s FAILED permanently: %s", why)
         elif informed:
-            sign = "–" if end.status is StepStatus.SKIPPED else "■"
-            self._say(step, 0, logging.INFO, f"{sign} %s {end.status}: %s", printable(end.note))
+            self._left_out[end.status] += 1
+            if self._left_out[end.status] <= LEFT_OUT_TOLD_MAX:
+                text = f"{_sign(end.status)} %s {end.status}: %s"
+                self._say(step, 0, logging.INFO, text, printable(end.note))
+
+    def _count_left_out(self) -> None:
+        """Tell how many more there were: a stopped run may have a million of them."""
+        for status, count in self._left_out.items():
+            if count > LEFT_OUT_TOLD_MAX:
+                text, extra = f"{_sign(status)} %d more steps {status}", {"run": self._run_id}
+                logger.info(text, count - LEFT_OUT_TOLD_MAX, extra=extra)
+        self._left_out.clear()
 
     def _say(self, step: int, number: int, level: int, text: str, *rest: object) -> None:
         name = self._names[step]
         extra = {"run": self._run_id, "step": name, "attempt": number}
         logger.log(level, text, name, *rest, extra=extra)
+
+
+def _sign(status: StepStatus) -> str:
+    return "–" if status is StepStatus.SKIPPED else "■"
 
 
 def _warnings(actions: Sequence[Action]) -> list[Action]:

@@ -31,3 +31,19 @@ def test_a_step_took_what_its_worker_says(caplog: pytest.LogCaptureFixture) -> N
         "▶ b (attempt 2)",
         "✓ b in 0.4s",
     ]
+
+
+def test_of_many_steps_that_a_tick_leaves_out_most_are_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whoever stops a run of 100,000 steps reads no 100,000 lines, and waits for none."""
+    caplog.set_level(logging.INFO, "engine.run")
+    progress = Progress([f"s{at}" for at in range(31)], 1)
+    skipped = EndStep(30, StepStatus.SKIPPED, 1.0, "dependency failed: x")
+    progress.observe([EndStep(at, StepStatus.CANCELLED, 1.0, "not started") for at in range(30)], 1)
+    progress.observe([skipped], 2.0)
+    assert caplog.messages == [
+        *(f"■ s{at} cancelled: not started" for at in range(20)),
+        "■ 10 more steps cancelled",
+        "– s30 skipped: dependency failed: x",
+    ]
