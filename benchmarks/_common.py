@@ -222,11 +222,15 @@ def main(
     arguments(parser)
     options = parser.parse_args()
     found: list[Row] = []
-    for row in rows(options):
-        if not found:
-            print(_line(row, ["", *row.figures, "bar"]))
-        print(_line(row, row.cells()), flush=True)
-        found.append(row)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # cleans up, as Ctrl-C does
+    try:
+        for row in rows(options):
+            if not found:
+                print(_line(row, ["", *row.figures, "bar"]))
+            print(_line(row, row.cells()), flush=True)
+            found.append(row)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if options.json and found:
         told = {
             "question": question.partition("\n")[0],

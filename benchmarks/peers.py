@@ -75,7 +75,8 @@ PEERS = (
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--only", choices=[peer.package for peer in PEERS], help="one peer only")
+    packages = dict.fromkeys(peer.package for peer in PEERS)
+    parser.add_argument("--only", choices=[*packages], help="one peer only")
     parser.add_argument("--steps", type=int, help="so many steps, in place of 1,000 and 10,000")
     parser.add_argument("--limit", type=float, default=120.0, help="seconds for one run (120)")
     parser.add_argument(

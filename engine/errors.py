@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from engine.records import record
 
 FAULTS_TOLD_MAX = 20  # in one message
+FAULTS_SHOWN_MAX = 50  # one by one
 
 
 class EngineError(Exception):
@@ -83,10 +84,19 @@ class DefinitionError(UsageError, ValueError):
         return cls("; ".join(told), hint=faults[0].hint or hint, faults=each)
 
     def complaints(self) -> list[tuple[str, str]]:
-        """One for each fault."""
+        """One for each of the first faults; a hint shared by several in a row is told once."""
         if not self.faults:
             return super().complaints()
-        return [(str(fault), fault.hint or self.hint) for fault in self.faults]
+        shown = list(self.faults)
+        more = len(shown) - FAULTS_SHOWN_MAX
+        if more > 1:  # that there is one more takes as many words as the fault
+            shown[FAULTS_SHOWN_MAX:] = [Fault(f"and {more} more", file=shown[0].file)]
+        told = [(str(fault), fault.hint or self.hint) for fault in shown]
+        after = [hint for _, hint in told[1:]] + [""]
+        return [
+            (message, "" if hint == next_hint else hint)
+            for (message, hint), next_hint in zip(told, after, strict=True)
+        ]
 
 
 CYCLE_TOLD_MAX = 50  # steps of its path that are named

@@ -1,4 +1,4 @@
-"""How seldom garbage is looked for while a run lasts, and what of a command is not looked through."""
+"""How seldom garbage is looked for while a run lasts, and what is never looked through."""
 
 from __future__ import annotations
 

@@ -18,6 +18,9 @@ _TRIES = 4  # attempts that are looked at for each step that is wanted: a step m
 _SETTLED = """
 SELECT position FROM step_rows WHERE run_id = ?1 AND status IN ('failed', 'interrupted')
 ORDER BY status, ended_at IS NULL, ended_at, position LIMIT ?2"""
+# What never ran comes as declared: no more rows are looked at than that takes.
+_LEFT_OUT = """
+SELECT position FROM step_rows WHERE run_id = ?1 AND status = ?2 ORDER BY position LIMIT ?3"""
 # One look at each attempt, 0.1 µs: those that were not ok, then those that took longest.
 _TRIED = """
 SELECT position FROM attempt_rows WHERE run_id = ?1
@@ -62,6 +65,9 @@ def page(cursor: sqlite3.Cursor, run_id: int, most: int, *, is_dead: bool) -> Pa
             counts[status], counts["waiting"] = count, counts["waiting"] - count
     wanted = {*live[:most], *waits[:most]}
     wanted.update(_positions(cursor.execute(_SETTLED, (run_id, most))))
+    for status in ("cancelled", "skipped"):
+        if counts[status]:
+            wanted.update(_positions(cursor.execute(_LEFT_OUT, (run_id, status, most))))
     wanted.update(_positions(cursor.execute(_TRIED, (run_id, most * _TRIES))))
     steps = list(step_runs(cursor, run_id, sorted(wanted)))
     if is_dead:

@@ -111,7 +111,7 @@ def _list_line(row: dict[str, Any], wide: int) -> str:
     name = pad(printable(row["name"]), wide)
     if row["broken"]:
         return f"{name}  broken: {printable(row['broken'].splitlines()[0])}"
-    parts = [f"{row['steps']} steps"]
+    parts = [f"{row['steps']} step{'' if row['steps'] == 1 else 's'}"]
     if row["schedule"]:
         parts.append(f"schedule {printable(row['schedule'])}")
     if row["last_run"]:
@@ -260,7 +260,8 @@ def logs(parsed: argparse.Namespace) -> int:
         for line in _lines(path):
             print_result(line)
     if not there:
-        print_result(f"nothing was logged or printed in run {run['run_id']}")
+        of = f" by '{printable(parsed.step)}'" if parsed.step is not None else ""
+        print_result(f"nothing was logged or printed{of} in run {run['run_id']}")
     return 0
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.definitions.nodes import Kind, Node
-from engine.definitions.source import FAULTS_SHOWN_MAX, Source
+from engine.definitions.source import Source
 from engine.durations import DURATION_S_MAX, parse_duration
-from engine.errors import DefinitionError, Fault
+from engine.errors import FAULTS_SHOWN_MAX, DefinitionError, Fault
 from engine.model import RETRIES_MAX
 from engine.naming import NAME_LENGTH_MAX, check_name, near
 from engine.records import record

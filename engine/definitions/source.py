@@ -9,14 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
-from engine.errors import DefinitionError, Fault
+from engine.errors import FAULTS_SHOWN_MAX, DefinitionError, Fault
 from engine.text import ELLIPSIS, columns, printable
 
 BYTES_MAX = 16_000_000
 DEPTH_MAX = 20
 NODES_MAX = 2_000_000
 ALIASED_MAX = 100_000
-FAULTS_SHOWN_MAX = 50
 
 _MARK = b"\xef\xbb\xbf"
 _REFUSED = re.compile(

@@ -81,8 +81,8 @@ def table(report: Row, *, width: int = 80, colour: bool = False) -> str:
         if len(shown) < _in_all(report):
             rest = Counter(_counts(report))
             rest.subtract(step["status"] for step in shown)
-            how = "; --limit N lists N" if "steps_in_all" in report else ""
-            more = f"… and {_in_all(report) - len(shown)} more: {_counted(rest)}{how}"
+            how = f" (all: --limit {_in_all(report)})" if "steps_in_all" in report else ""
+            more = f"… and {_in_all(report) - len(shown)} more{how}: {_counted(rest)}"
             lines.append(paint(cut(more, width), "dim", on=colour))
         lines.append("")
     lines += _summary(report, width, colour=colour)

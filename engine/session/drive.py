@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from dataclasses import replace
+from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from engine import outputs
 from engine.clock import SystemClock
+from engine.conditions import Condition
 from engine.context import ContextIndex, RunScope
 from engine.events import EndRun
 from engine.logs import RunLogs
-from engine.model import StepStatus
+from engine.model import Shell, StepStatus
 from engine.plan import Plan, StepState
 from engine.ports import Job
 from engine.resume import Choice
@@ -21,6 +23,7 @@ from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.session import alerting
 from engine.session.budgets import Budgets, budgets_of
+from engine.session.compiled import Compiled
 from engine.session.decision import Decision
 from engine.session.environment import Environment
 from engine.session.observe import Progress, run_order
@@ -65,7 +68,7 @@ class Drive:
         budgets = budgets_of(self._decision, self._run_id, len(steps))
         with ExitStack() as stack:
             keeper = None
-            if any(step.in_process for step in steps):  # the runs of a backfill end gently, too
+            if _has_processes(compiled):
                 from engine.session.step_processes import keeping
 
                 given = (self._going, self._decision, budgets, self._lock, self._run_id)
@@ -98,7 +101,7 @@ class Drive:
             index=index,
             publish=outputs.publish,
             observe=progress.observe,
-            settle_in=lambda: _settle_in(env),
+            settle_in=lambda: _settle_in(env, compiled),
         )
         runner = Runner(scheduler, compiled.definition.steps, ports)
         try:
@@ -198,14 +201,28 @@ class Drive:
         return ThreadWorkers(tools, workers=workers, inbox=inbox, mark=mark)
 
 
+def _has_processes(compiled: Compiled) -> bool:
+    """Whether a step is a process; the runs of a backfill are stopped as gently, and are none."""
+    steps = compiled.definition.steps
+    return True in compiled.plan.gentle and any(step.in_process for step in steps)
+
+
 def _has_limits(plan: Plan) -> bool:
     return plan.timeout_s.count(None) < len(plan.timeout_s)
 
 
-def _settle_in(env: Environment) -> None:
-    """Import what a run's end needs, so that an upgrade under a live run mixes no versions."""
-    from engine.session import pruning  # noqa: F401 - wanted at the end
-
+def _settle_in(env: Environment, compiled: Compiled) -> None:
+    """Import what the run and its end may need: an upgrade under it then mixes no versions."""
+    steps = compiled.definition.steps
+    import_module("engine.session.pruning")
+    import_module("engine.workers.family")  # a function may be stopped at any time
+    if _has_processes(compiled):
+        if any(step.isolate for step in steps):
+            import_module("engine.workers.isolation.attempt")
+        if any(isinstance(step.run, Shell) for step in steps):
+            import_module("engine.workers.shell_step")
+    if any(isinstance(step.when, Condition) for step in steps):
+        import_module("engine.conditions.evaluation")
     alerting.preload(env)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 
-from engine.events import Action, BackOff, Claim, EndAttempt, EndStep, LeaveBehind, RecordStart
+from engine.events import Action, BackOff, Claim, EndAttempt, EndStep, LeaveBehind
 from engine.model import AttemptOutcome, StepStatus
 from engine.text import human_duration, printable
 
 logger = logging.getLogger("engine.run")
 
 ORDER_SHOWN_MAX = 30
+LEFT_OUT_TOLD_MAX = 20  # steps that a tick ends unrun, of one status: the rest is counted
 _WELL, _OK = AttemptOutcome.OK, StepStatus.OK  # through their enums they take 0.15 µs each
 
 
@@ -30,8 +32,9 @@ class Progress:
         self._ends_only = ends_only
         self._names = names
         self._run_id = run_id
-        self._began: dict[int, float] = {}
+        self._times: dict[int, tuple[float, float]] = {}
         self._errors: dict[int, tuple[int, AttemptOutcome, str]] = {}
+        self._left_out: Counter[StepStatus] = Counter()  # in this tick
 
     def observe(self, actions: Sequence[Action], now: float) -> None:
         """Take a tick's actions, committed at `now`; costs nothing where nobody listens."""
@@ -40,13 +43,11 @@ class Progress:
             actions = _warnings(actions) if logger.isEnabledFor(logging.WARNING) else ()
         for action in actions:
             match action:
-                case Claim(step, number, started_at, _):
+                case Claim(step, number):
                     if informed and not self._ends_only:
                         self._say(step, number, logging.INFO, "▶ %s (attempt %d)", number)
-                    self._note_start(step, number, now if started_at is None else started_at)
-                case RecordStart(step, number, at):
-                    self._note_start(step, number, at)
                 case EndAttempt(step, number, outcome, _, _, error):
+                    self._note_times(action)
                     self._note_error(step, number, outcome, error)
                 case BackOff(step, number, until):
                     self._retry(step, number, until - now)
@@ -57,10 +58,14 @@ class Progress:
                     self._ended(action, informed=informed)
                 case _:
                     pass
+        if self._left_out:
+            self._count_left_out()
 
-    def _note_start(self, step: int, number: int, at: float) -> None:
-        if number == 1:
-            self._began[step] = at
+    def _note_times(self, end: EndAttempt) -> None:
+        """Go by the worker's stamps: a claim may wait for a worker, an end for a commit."""
+        if end.started_at is not None and end.finished_at is not None:
+            began, _ = self._times.get(end.step, (end.started_at, 0.0))
+            self._times[end.step] = began, end.finished_at
 
     def _note_error(self, step: int, number: int, outcome: AttemptOutcome, error: str) -> None:
         if outcome is not AttemptOutcome.OK:
@@ -74,24 +79,38 @@ class Progress:
 
     def _ended(self, end: EndStep, *, informed: bool) -> None:
         step = end.step
-        began = self._began.pop(step, None)
+        began, ended = self._times.pop(step, (0.0, 0.0))
         number, _, error = self._errors.pop(step, (1, "", ""))
         if end.status is StepStatus.OK:
             if informed:
-                took = human_duration(end.at - began) if began is not None else "0s"
+                took = human_duration(ended - began)
                 told = f"{took}: {printable(end.note)}" if self._ends_only else took
                 self._say(step, number, logging.INFO, "✓ %s in %s", told)
         elif end.status is StepStatus.FAILED:
             why = printable((error or end.note).split("\n", 1)[0])
             self._say(step, number, logging.ERROR, "✗ %s FAILED permanently: %s", why)
         elif informed:
-            sign = "–" if end.status is StepStatus.SKIPPED else "■"
-            self._say(step, 0, logging.INFO, f"{sign} %s {end.status}: %s", printable(end.note))
+            self._left_out[end.status] += 1
+            if self._left_out[end.status] <= LEFT_OUT_TOLD_MAX:
+                text = f"{_sign(end.status)} %s {end.status}: %s"
+                self._say(step, 0, logging.INFO, text, printable(end.note))
+
+    def _count_left_out(self) -> None:
+        """Tell how many more there were: a stopped run may have a million of them."""
+        for status, count in self._left_out.items():
+            if count > LEFT_OUT_TOLD_MAX:
+                text, extra = f"{_sign(status)} %d more steps {status}", {"run": self._run_id}
+                logger.info(text, count - LEFT_OUT_TOLD_MAX, extra=extra)
+        self._left_out.clear()
 
     def _say(self, step: int, number: int, level: int, text: str, *rest: object) -> None:
         name = self._names[step]
         extra = {"run": self._run_id, "step": name, "attempt": number}
         logger.log(level, text, name, *rest, extra=extra)
+
+
+def _sign(status: StepStatus) -> str:
+    return "–" if status is StepStatus.SKIPPED else "■"
 
 
 def _warnings(actions: Sequence[Action]) -> list[Action]:

@@ -61,13 +61,14 @@ def test_the_counts_are_those_of_the_steps(database: Database) -> None:
 
 
 def test_what_is_not_ok_is_on_the_page(database: Database) -> None:
-    """Failed, running, waiting for a retry; then what took long. Those of no time are not."""
+    """Failed, running, waiting for a retry, skipped; then what took long. What waits is not."""
     found = paged(database, on(database))
     assert [(step.step, step.status) for step in found.steps] == [
         ("b", "backing_off"),
         ("c", "ok"),
         ("d", "ok"),
         ("e", "failed"),
+        ("f", "skipped"),
         ("g", "backing_off"),
         ("h", "running"),
     ]
@@ -86,7 +87,9 @@ def test_a_run_that_was_stopped(database: Database, status: str) -> None:
     for step in (1, 2):
         settle(journal, step, status, at=1.0, note="not started")
     end(journal, "interrupted")
-    assert paged(database, 1).counts == {"ok": 1, status: 2}
+    found = paged(database, 1)
+    assert found.counts == {"ok": 1, status: 2}
+    assert [step.status for step in found.steps] == ["ok", status, status]
 
 
 def test_what_failed_first_is_there_however_much_failed(database: Database) -> None:

@@ -8,6 +8,7 @@ import os
 import runpy
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -116,6 +117,19 @@ def test_it_runs(name: str, common: Any, tmp_path: Path, monkeypatch: pytest.Mon
     cases = [row["case"] for row in told["rows"]]
     assert cases == CASES.get(name, cases)
     assert all(len(row["cells"]) == len(told["columns"]) for row in told["rows"])
+
+
+def test_one_that_is_ended_leaves_nothing(tmp_path: Path) -> None:
+    """Neither its folders nor the run that it measures, which may be of a million steps."""
+    words = ["startup.py", "--dir", str(tmp_path), "--repeat", "999"]
+    process = subprocess.Popen([sys.executable, *words], cwd=BENCHMARKS, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 20
+    while not list(tmp_path.glob("bench-*")) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert list(tmp_path.glob("bench-*"))
+    process.terminate()
+    assert process.wait(20) == 143
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_page_has_a_place_for_each(common: Any) -> None:

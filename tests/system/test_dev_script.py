@@ -307,3 +307,16 @@ def test_benchmarks_are_run_by_name_or_all(checkout: Checkout) -> None:
     assert checkout.dev("bench")[:2] == (1, memory + scale)
     assert checkout.dev("bench", "scale") == (0, scale, "")
     assert (checkout.path / "var").stat().st_mode & 0o777 == 0o700
+    assert "requirements-dev.txt" in checkout.calls.read_text("utf-8")  # some build on the tests
+
+
+def test_a_benchmark_that_there_is_not_keeps_all_from_running(checkout: Checkout) -> None:
+    """It is said which there are, before any has taken its minutes."""
+    (checkout.path / "benchmarks").mkdir()
+    for name in ("_common", "memory", "scale"):
+        (checkout.path / "benchmarks" / f"{name}.py").write_text("", "utf-8")
+    code, out, err = checkout.dev("bench", "scale", "memroy")
+    told = "error: there is no benchmark 'memroy'\nhint: take one of: memory scale\n"
+    assert (code, out) == (2, "")
+    assert err.endswith(told)
+    assert not (checkout.path / "var").exists()

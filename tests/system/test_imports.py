@@ -178,3 +178,49 @@ def test_a_run_imports_nothing_at_its_end(project: Project, *, alerting: bool) -
         assert len(hook.bodies) == alerting
     later = [name for name in json.loads(done.out) if _package(name) not in sys.stdlib_module_names]
     assert later == []
+
+
+UPGRADED = """
+import time
+from engine import shell
+
+def upgrade(ctx):
+    time.sleep(0.3)  # the run has settled in by then
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("engine", "store")]:
+        known.add(name)
+    sys.meta_path.insert(0, Upgrade())
+
+known = set()
+
+class Upgrade:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in ("engine", "store") and name not in known:
+            raise ImportError(f"{name} of another version")
+
+def slow(ctx):
+    time.sleep(30)
+
+workflow = (
+    Workflow("flow")
+    .add(Step("upgrade", upgrade))
+    .add(Step("command", shell("true"), ["upgrade"], retries=0))
+    .add(Step("isolated", does("a"), ["upgrade"], retries=0, isolate=True))
+    .add(Step("asked", does("a"), ["upgrade"], retries=0, when="upgrade.status == 'ok'"))
+    .add(Step("stopped", slow, ["upgrade"], retries=0, timeout=0.1))
+)
+"""
+
+
+def test_steps_of_all_kinds_go_on_under_an_upgrade(project: Project) -> None:
+    """What starts, judges or stops a step is there before the first of its kind is due."""
+    project.write("flow", UPGRADED)
+    done = project.run("run", "flow", "--json")
+    notes = {step["name"]: step["note"] or step["status"] for step in json.loads(done.out)["steps"]}
+    assert notes == {
+        "upgrade": "ok",
+        "command": "ok",
+        "isolated": "ok",
+        "asked": "ok",
+        "stopped": "timed out; its thread is still running",
+    }

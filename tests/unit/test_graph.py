@@ -218,6 +218,19 @@ def test_a_flood_of_faults_is_cut() -> None:
     assert str(caught.value).count("did you mean") == 20
 
 
+def test_many_faults_are_complained_of_in_few_lines() -> None:
+    """The first fifty one by one, what is left by its number; their common hint is told once."""
+    with pytest.raises(DefinitionError) as caught:
+        build([f"step{i}" for i in range(2000)], [["qqq"]] * 2000)
+    told = caught.value.complaints()
+    assert [message for message, _ in told[49:]] == [
+        "step 'step49' depends on unknown step 'qqq'",
+        "and 1950 more",
+    ]
+    assert [hint for _, hint in told if hint] == [caught.value.hint]
+    assert told[-1][1] == caught.value.hint
+
+
 def test_among_very_many_names_none_is_guessed() -> None:
     """To look through 100,001 for the nearest takes longer than it helps."""
     names = [f"step{i}" for i in range(100_001)]

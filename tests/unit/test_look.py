@@ -122,16 +122,16 @@ def big(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[s
 def test_a_big_run_is_shown_by_what_is_worth_a_look(
     big: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What failed, what was tried again, what took longest; the rest is counted."""
+    """What failed, was tried again or skipped, what took longest; the rest is counted."""
     lines = big("show", "--limit", "5", capsys=capsys)
     assert lines[5:16] == [
-        "STEP  STATUS    ATTEMPTS  DURATION  NOTE",
-        "s6    ✓ ok             1      7.0s",
-        "s7    ✓ ok             1      8.0s",
-        "s8    ✓ ok             2     10.5s",
-        "s9    ✗ failed         1      3.0s  ValueError: no luck",
-        "s10   ✗ failed         1      2.0s  ValueError: no luck",
-        "… and 7 more: 6 ok, 1 skipped; --limit N lists N",
+        "STEP  STATUS     ATTEMPTS  DURATION  NOTE",
+        "s7    ✓ ok              1      8.0s",
+        "s8    ✓ ok              2     10.5s",
+        "s9    ✗ failed          1      3.0s  ValueError: no luck",
+        "s10   ✗ failed          1      2.0s  ValueError: no luck",
+        "s11   – skipped         –         –  dependency failed: s10",
+        "… and 7 more (all: --limit 12): 7 ok",
         "",
         "✗ flow, run 1: failed in 5.0s",
         "  12 steps: 9 ok, 2 failed, 1 skipped",
@@ -162,6 +162,16 @@ def test_all_of_a_big_run_is_told_to_programs(
     }
 
 
+def test_a_workflow_of_one_step_is_listed_as_such(
+    tmp_path: Path, big: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One step, two steps."""
+    for name, count in (("one", 1), ("two", 2)):
+        steps = ", ".join(f"{{name: s{at}, command: 'true'}}" for at in range(count))
+        (tmp_path / f"{name}.yaml").write_text(f"steps: [{steps}]\n")
+    assert big("list", capsys=capsys) == ["one  1 step", "two  2 steps"]
+
+
 def test_logs_are_found_by_their_files(
     tmp_path: Path, big: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,7 +187,7 @@ def test_logs_are_found_by_their_files(
         f"── s10, attempt 11: {folder}/s10.11.log",
     ]
     assert big("logs", "1", "s9", capsys=capsys)[1:] == ["in s9.1.log"]
-    assert big("logs", "1", "s0", capsys=capsys) == ["nothing was logged or printed in run 1"]
+    assert big("logs", "1", "s0", capsys=capsys) == ["nothing was logged or printed by 's0' in run 1"]
     with pytest.raises(AssertionError):
         big("logs", "1", "gone", capsys=capsys)
     assert capsys.readouterr().err.splitlines()[:2] == [
