@@ -9,7 +9,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from engine import outputs
+from engine import garbage, outputs
 from engine.clock import SystemClock
 from engine.conditions import Condition
 from engine.context import ContextIndex, RunScope
@@ -104,6 +104,7 @@ class Drive:
             settle_in=lambda: _settle_in(env, compiled),
         )
         runner = Runner(scheduler, compiled.definition.steps, ports)
+        garbage.as_well()
         try:
             end = runner.run()
         except BaseException:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine import failpoints
 from engine import params as parameters
 from engine.clock import SystemClock
-from engine.garbage import seldom_collected
+from engine.garbage import left_alone
 from engine.model import Definition
 from engine.paths import find_paths
 from engine.secrets import Secrets
@@ -55,7 +55,7 @@ def run_workflow(
 
     Raises `UsageError`, `StoreError` or `AlreadyRunning` as the command's exit codes say.
     """
-    with seldom_collected():
+    with left_alone(len(definition.steps)):
         return _run(definition, request, environment)
 
 

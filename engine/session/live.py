@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.errors import AlreadyRunning, EngineError, StoreFull
 from engine.failpoints import failpoint
+from engine.garbage import no_collections
 from engine.model import RunStatus
 from engine.paths import make_home
 from engine.session import alerting, reporting
@@ -148,7 +149,8 @@ class LiveRun:
         reconcile_all(database, self._env, definition=self._compiled.definition, mine=lock)
 
     def _decide(self, history: History) -> Decision:
-        decision = decide(self._compiled, self._asked, history)
+        with no_collections():
+            decision = decide(self._compiled, self._asked, history)
         workers = self._asked.request.workers
         return weighed(decision, self._compiled, history, workers=workers)
 
