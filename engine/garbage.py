@@ -9,7 +9,7 @@ from importlib import import_module
 from threading import Lock
 
 MANY_STEPS = 10_000  # of a run that is worth to have the modules searched at the exit: 45 ms
-GROWN = 1.25  # what earlier runs left is collected when there is so much more: as Python has it
+LEFT = 0.25  # of what is there: so much that runs left is worth a collection, as Python has it
 
 
 class _Collector:
@@ -20,7 +20,8 @@ class _Collector:
         self._runs = 0
         self._ours = False
         self._is_command = False
-        self._there = 0  # objects, as the first run began since a collection
+        self._there = 0  # objects, as the last run began
+        self._left = 0  # objects more as runs ended, since a collection
         self._makers = 0  # blocks in which nothing is collected
         self._was_on = False  # before the first of them
 
@@ -49,7 +50,7 @@ class _Collector:
         steps; one of many thaws them, too, at its end. With a second run beside it nothing is kept:
         where there is always one on, no end of the last would let go of what others left.
         """
-        if self._has_grown():
+        if self._has_left_much():
             gc.collect()  # not under the lock: it may call what a program does at an object's end
         with self._lock:
             self._runs += 1
@@ -59,28 +60,28 @@ class _Collector:
             elif worth_it or not gc.get_freeze_count():
                 gc.freeze()
                 self._ours = True
+                self._there = gc.get_freeze_count()
         try:
             yield
         finally:
             with self._lock:
                 self._runs -= 1
+                if self._ours:
+                    gc.freeze()  # to count
+                    self._left += max(0, gc.get_freeze_count() - self._there)
                 self._thaw()
 
-    def _has_grown(self) -> bool:
+    def _has_left_much(self) -> bool:
         """Whether what earlier runs left is worth a collection.
 
         Python starts none by itself: of what was frozen it knows not that it is new. A program that
         calls thousands of runs would keep what each of them left, 70 kB.
         """
         with self._lock:
-            if self._runs or not gc.isenabled() or gc.get_freeze_count():
+            if self._runs or not gc.isenabled() or self._left <= LEFT * self._there:
                 return False
-            gc.freeze()
-            there = gc.get_freeze_count()
-            gc.unfreeze()
-            grown = 0 < self._there * GROWN < there
-            self._there = 0 if grown else self._there or there
-            return grown
+            self._left = 0
+            return True
 
     def _thaw(self) -> None:
         if self._ours:

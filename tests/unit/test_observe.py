@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-
-import pytest
+from typing import TYPE_CHECKING
 
 from engine.events import BackOff, Claim, EndAttempt, EndStep
 from engine.model import AttemptOutcome, StepStatus
 from engine.session.observe import Progress
+
+if TYPE_CHECKING:
+    import pytest
 
 OK, FAILED = AttemptOutcome.OK, AttemptOutcome.FAILED
 
