@@ -27,7 +27,7 @@ from engine.cli.console import (
 from engine.cli.signals import Stopped, Stops, stops_to
 from engine.definitions import file_of, load
 from engine.errors import UsageError
-from engine.garbage import load_for_good
+from engine.garbage import load_for_good, no_collections
 from engine.ports import Paths
 from engine.reports import json_text, terminal
 from engine.secrets import Secrets
@@ -60,7 +60,8 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
     _mind_dry_definition(parsed.name, folder)
     if not parsed.dry_run and file_of(parsed.name, folder):
         load_for_good("engine.session.live", "sqlalchemy.dialects.sqlite")
-    definition = load(parsed.name, folder)
+    with no_collections():
+        definition = load(parsed.name, folder)
     dry = parsed.dry_run or definition.dry_run
     console = setup(
         log_file=None if dry else paths.home / "logs" / f"{definition.name}.log",
