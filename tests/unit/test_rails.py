@@ -45,14 +45,14 @@ class Reader:
         cells, gaps = text[::2], text[1::2]
         (node,) = [column for column, sign in enumerate(cells) if sign in "●◆○"]
         sign = cells[node]
-        if sign != "◆" or cells[-1] == "╮":
-            self._rails |= self._shared
-            self._shared = {}
         low, high = node, node
         while low and gaps[low - 1] == "─":
             low -= 1
         while high < len(gaps) and gaps[high] == "─":
             high += 1
+        if sign != "◆" or cells[high] == "╮":
+            self._rails |= self._shared
+            self._shared = {}
         assert set(gaps) <= {" ", "─"}
         assert gaps.count("─") == high - low, "a dash that leads nowhere"
         own = high if sign == "◆" else node
@@ -127,6 +127,11 @@ def graphs(draw: st.DrawFn) -> Graph:
 def test_a_drawing_shows_the_graph(graph: Graph, rails_max: int) -> None:
     """Read back along its lines, it gives every dependency and no other."""
     assert_shows(graph, rails_max)
+
+
+def test_two_groups_of_like_steps_one_after_the_other() -> None:
+    """The second begins left of the rail that the first has just opened."""
+    assert_shows(graph_of("a b c d>a e>a f>b,c,d,e"), 3)
 
 
 @pytest.mark.parametrize(
