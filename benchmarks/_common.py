@@ -44,7 +44,7 @@ def last(ctx):
         raise RuntimeError("not yet")
 
 
-# Layers of 100, three upstreams each. Not drawn: of the resume of 100,000 steps that took a tenth.
+# Layers of 100, three upstreams each; counted, as to draw them takes a tenth of a resume.
 workflow = Workflow("big")
 for at in range(STEPS - 1):
     above = at // 100 * 100 - 100

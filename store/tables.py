@@ -168,7 +168,7 @@ attempt_rows = Table(
     Column("number", Integer, primary_key=True),
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),
-    Column("outcome", Text),  # never null since attempts that are live have no row
+    Column("outcome", Text),  # never null: a live attempt has no row
     Column("retry_at", BigInteger),
     Column("error", Text),
     _counter("claimed_seq"),
