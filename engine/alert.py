@@ -17,6 +17,19 @@ class AlertStatus(StrEnum):
     GIVEN_UP = "given_up"
 
 
+class AlertKind(StrEnum):
+    """What an alert tells of."""
+
+    RUN = "run"  # a run's outcome
+    OPENED = "opened"  # an incident
+    REMINDER = "reminder"
+    CLOSED = "closed"
+    DIGEST = "digest"  # many incidents at once
+    LATE = "late"
+    MISSING = "missing"  # a run that never came
+    PAUSED = "paused"
+
+
 @record
 class AlertRow:
     """One alert for one channel (`slack` or `email`); `payload` is a run report's dict."""

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from engine.alert import AlertStatus
+from engine.alert import AlertKind, AlertStatus
 from engine.events import DECISIONS
 from engine.model import ENDED_STEP, AttemptOutcome, RunStatus
 from store.version import APPLICATION_ID, REVISIONS
@@ -101,6 +101,7 @@ run_rows = Table(
     Column("reason", Text),
     Column("choices", Text),
     Column("environment_id", BigInteger),
+    Column("slot", BigInteger),  # the moment at which its schedule had it due
     _one_of("status", list(RunStatus)),
     _one_of("started_by", ["hand", "timer", "library"]),
     CheckConstraint("(status = 'running') = (finished_at IS NULL)", name="ended"),
@@ -229,11 +230,81 @@ file_rows = Table(
     Column("published", Integer, nullable=False),
 )
 
+schedule_rows = Table(
+    "schedule_rows",  # when workflows are to run, as their files said last
+    metadata,
+    Column("workflow", Text, primary_key=True),
+    Column("calendar", Text, nullable=False),
+    Column("zone", Text, nullable=False),  # empty: the machine's
+    Column("noted_at", BigInteger, nullable=False),
+    Column("facts", Text, nullable=False),  # JSON: what else is to be held against the clock
+    sqlite_with_rowid=False,
+)
+
+slot_rows = Table(
+    "slot_rows",  # moments at which a workflow was due, and what became of each: a run, or why none
+    metadata,
+    Column("workflow", Text, primary_key=True),
+    Column("slot", BigInteger, primary_key=True),
+    Column("decided_at", BigInteger, nullable=False),
+    Column("run_id", BigInteger),  # stays when the run is pruned
+    Column("reason", Text, nullable=False),
+    CheckConstraint("(run_id IS NULL) = (reason <> '')", name="reason"),
+    sqlite_with_rowid=False,
+)
+
+pause_rows = Table(
+    "pause_rows",
+    metadata,
+    Column("id", _Key, primary_key=True),
+    Column("workflow", Text, nullable=False),
+    Column("paused_at", BigInteger, nullable=False),
+    Column("paused_by", Text, nullable=False),
+    Column("until", BigInteger),
+    Column("reason", Text, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("ended_by", Text),
+    CheckConstraint("(ended_at IS NULL) = (ended_by IS NULL)", name="ended"),
+)
+Index(
+    "ix_pause_rows_open",
+    pause_rows.c.workflow,
+    unique=True,
+    sqlite_where=pause_rows.c.ended_at.is_(None),
+)
+
+incident_rows = Table(
+    "incident_rows",  # one trouble, however many runs it takes: opened, reminded of, closed
+    metadata,
+    Column("id", _Key, primary_key=True),
+    Column("workflow", Text, nullable=False),
+    Column("step", Text, nullable=False),  # empty: of the run as a whole
+    Column("fingerprint", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("opened_run", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("last_run", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("reminded_at", BigInteger),
+    Column("closed_at", BigInteger),
+    Column("closed_run", BigInteger),
+    Column("thread", Text, nullable=False),  # JSON: by channel, where its first message is
+    CheckConstraint("closed_at IS NOT NULL OR closed_run IS NULL", name="closed"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "ix_incident_rows_open",
+    *(incident_rows.c.workflow, incident_rows.c.step, incident_rows.c.fingerprint),
+    unique=True,
+    sqlite_where=incident_rows.c.closed_at.is_(None),
+)
+
 alert_rows = Table(
     "alert_rows",
     metadata,
     Column("id", _Key, primary_key=True),
-    Column("run_id", _Key, ForeignKey("run_rows.id"), nullable=False),
+    Column("run_id", _Key, ForeignKey("run_rows.id")),
     Column("channel", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
@@ -241,12 +312,19 @@ alert_rows = Table(
     Column("owner", Text),
     Column("sent_at", BigInteger),
     Column("error", Text, nullable=False),
+    Column("kind", Text, nullable=False, server_default=text("'run'")),
+    Column("incident_id", _Key, ForeignKey("incident_rows.id")),
+    Column("workflow", Text, nullable=False, server_default=text("''")),  # of one without a run
+    Column("facts", Text, nullable=False, server_default=text("'{}'")),  # JSON, by kind
     _one_of("status", list(AlertStatus)),
     _one_of("channel", ["slack", "email"]),
+    _one_of("kind", list(AlertKind)),
+    CheckConstraint("run_id IS NOT NULL OR workflow <> ''", name="whose"),
     sqlite_autoincrement=True,
 )
 Index("ix_alert_rows_status", alert_rows.c.status)
 Index("ix_alert_rows_run_id", alert_rows.c.run_id)
+Index("ix_alert_rows_incident_id", alert_rows.c.incident_id)
 
 cancel_rows = Table(
     "cancel_rows",  # runs that somebody wants to end; the engine looks for it

@@ -29,7 +29,8 @@ SELECT id, workflow, status, params, {_iso("started_at")} AS started_at,
        {_iso("finished_at")} AS finished_at,
        (finished_at - started_at) / 1e6 AS duration_s,
        resumed_from, root_run, note, started_by, user, host, workers, events,
-       {_iso("abs(pruned_at)")} AS pruned_at, only_steps, backfill, reason, choices
+       {_iso("abs(pruned_at)")} AS pruned_at, only_steps, backfill, reason, choices,
+       {_iso("slot")} AS slot
 FROM run_rows""",
     "attempts": f"""
 CREATE VIEW attempts AS
@@ -137,8 +138,27 @@ WHERE e.seq > 0""",
     "alerts": f"""
 CREATE VIEW alerts AS
 SELECT id, run_id, channel, status, {_iso("created_at")} AS created_at,
-       {_iso("sent_at")} AS sent_at, tries, error
+       {_iso("sent_at")} AS sent_at, tries, error, kind, incident_id AS incident, workflow, facts
 FROM alert_rows""",
+    "incidents": f"""
+CREATE VIEW incidents AS
+SELECT id, workflow, step, error, {_iso("opened_at")} AS opened_at, opened_run,
+       {_iso("last_at")} AS last_at, last_run, failures, {_iso("reminded_at")} AS reminded_at,
+       {_iso("closed_at")} AS closed_at, closed_run, fingerprint
+FROM incident_rows""",
+    "schedules": f"""
+CREATE VIEW schedules AS
+SELECT workflow, calendar, zone, {_iso("noted_at")} AS noted_at, facts
+FROM schedule_rows""",
+    "slots": f"""
+CREATE VIEW slots AS
+SELECT workflow, {_iso("slot")} AS slot, {_iso("decided_at")} AS decided_at, run_id, reason
+FROM slot_rows""",
+    "pauses": f"""
+CREATE VIEW pauses AS
+SELECT workflow, {_iso("paused_at")} AS paused_at, paused_by, {_iso("until")} AS until, reason,
+       {_iso("ended_at")} AS ended_at, ended_by
+FROM pause_rows""",
     "run_summary": f"""
 CREATE VIEW run_summary AS
 SELECT r.id AS run_id, r.workflow AS workflow, r.status AS status,

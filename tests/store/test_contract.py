@@ -404,6 +404,10 @@ def test_alerts_come_with_the_end(database: Database, history: History) -> None:
             "sent_at": None,
             "tries": 0,
             "error": "",
+            "kind": "run",
+            "incident": None,
+            "workflow": "",
+            "facts": "{}",
         }
         for number, channel in enumerate(["slack", "email"], 1)
     ]

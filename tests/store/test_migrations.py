@@ -22,6 +22,7 @@ from engine.errors import StoreError
 from store import migrate, readback
 from store.database import open_reader, open_writer
 from store.history import History
+from store.journal import queue_alerts
 from store.tables import metadata
 from store.version import APPLICATION_ID, REVISIONS
 from store.views import VIEWS
@@ -139,6 +140,9 @@ INSERT INTO attempt_rows (run_id, position, number, started_at, finished_at, out
 VALUES (1, 0, 1, 0, 2000000, 'failed', 'ValueError: no luck');
 INSERT INTO step_rows (run_id, position, status, ended_at, note)
 VALUES (1, 0, 'failed', 2000000, 'ValueError: no luck');
+INSERT INTO alert_rows (run_id, channel, status, created_at, tries, error)
+VALUES (1, 'slack', 'pending', 2000000, 3, 'offline'), (1, 'email', 'sent', 2000000, 1, '');
+DELETE FROM alert_rows WHERE id = 2;
 """
 
 
@@ -160,8 +164,15 @@ def test_a_store_of_each_version_is_upgraded(path: Path, version: str) -> None:
     run = history.run(1)
     assert (run["status"], run["reason"], run["choices"]) == ("failed", None, None)
     assert [step["note"] for step in history.steps(1)] == ["ValueError: no luck"]
-    for view in ("decisions", "environments"):
+    for view in ("decisions", "environments", "incidents", "schedules", "slots", "pauses"):
         assert database.raw.execute(f"SELECT * FROM {view}").fetchall() == []
+    told = "SELECT id, run_id, channel, status, tries, error, kind FROM alerts"
+    assert database.raw.execute(told).fetchall() == [
+        (1, 1, "slack", "pending", 3, "offline", "run")
+    ]
+    with database.write() as cursor:  # the number of the alert that is gone is not given again
+        queue_alerts(cursor, 1, ["email"], 0)
+    assert database.raw.execute("SELECT max(id) FROM alerts").fetchone() == (3,)
     a_run(database, reason="asked for with --fresh", versions={"python": "3.11.7"})
     assert history.run(2)["reason"] == "asked for with --fresh"
     database.close()

@@ -47,7 +47,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
     did(failed, 0, at=41 * DAY, took=3.0, outcomes="failed")
     end(failed, "failed", at=41 * DAY + 4.0)
     with database.write() as cursor:
-        row = "INSERT INTO alert_rows VALUES (?, 7, 'slack', ?, ?, ?, NULL, ?, ?)"
+        names = "id, run_id, channel, status, created_at, tries, sent_at, error"
+        row = f"INSERT INTO alert_rows ({names}) VALUES (?, 7, 'slack', ?, ?, ?, ?, ?)"
         cursor.execute(row, (1, "sent", us(0.0), 1, us(30.0), ""))
         cursor.execute(row, (2, "sent", us(0.0), 3, us(90.0), ""))
         cursor.execute(row, (3, "given_up", us(0.0), 9, None, "404"))
