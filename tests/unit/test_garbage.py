@@ -150,6 +150,19 @@ def test_what_many_runs_left_is_collected() -> None:
     assert [ring() is not None for ring in left].index(True) > 0
 
 
+@pytest.mark.parametrize("is_much", [False, True])
+def test_what_the_first_run_loads_is_not_taken_for_garbage(*, is_much: bool) -> None:
+    """It is more than a quarter of what there was; what is more than that is looked through."""
+    collector = _Collector()
+    collector._loaded = len(gc.get_objects())  # noqa: SLF001 - that much, wherever this runs
+    with collector.left_alone(), collector.no_collections():
+        made = [Ring() for _ in range(collector._loaded * (3 if is_much else 1) // 2)]  # noqa: SLF001
+        left = weakref.ref(made[0])
+        del made
+    with collector.left_alone():
+        assert (left() is None) is is_much
+
+
 def test_a_program_that_collects_nothing_keeps_all() -> None:
     """Its wish counts, whatever is left."""
     collector = _Collector()
