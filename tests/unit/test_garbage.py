@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 from collections.abc import Iterator
 
@@ -140,7 +141,7 @@ def test_what_many_runs_left_is_collected() -> None:
     """Python would not, as all of it was frozen when it was young."""
     collector = _Collector()
     gc.collect()
-    each = len(gc.get_objects()) // 20
+    each = sys.getallocatedblocks() // 20
     left: list[weakref.ref[Ring]] = []
     for _ in range(10):
         with collector.left_alone(), collector.no_collections():
@@ -154,9 +155,10 @@ def test_what_many_runs_left_is_collected() -> None:
 def test_what_the_first_run_loads_is_not_taken_for_garbage(*, is_much: bool) -> None:
     """It is more than a quarter of what there was; what is more than that is looked through."""
     collector = _Collector()
-    collector._loaded = len(gc.get_objects())  # noqa: SLF001 - that much, wherever this runs
+    there = sys.getallocatedblocks()
+    collector._loaded = there // 2  # noqa: SLF001 - whatever has been loaded here
     with collector.left_alone(), collector.no_collections():
-        made = [Ring() for _ in range(collector._loaded * (3 if is_much else 1) // 2)]  # noqa: SLF001
+        made = [Ring() for _ in range(there * (4 if is_much else 1) // 5)]
         left = weakref.ref(made[0])
         del made
     with collector.left_alone():
@@ -166,7 +168,7 @@ def test_what_the_first_run_loads_is_not_taken_for_garbage(*, is_much: bool) -> 
 def test_a_program_that_collects_nothing_keeps_all() -> None:
     """Its wish counts, whatever is left."""
     collector = _Collector()
-    each = len(gc.get_objects())
+    each = sys.getallocatedblocks()
     gc.disable()
     try:
         for _ in range(2):
