@@ -72,19 +72,44 @@ def mark(given: str) -> Choice:
     return Choice(MARKED, given, status=StepStatus.OK)
 
 
+Kept = list["Choice | None"]
+"""By position what becomes of steps that are as they were, with all above them; None: to decide."""
+
+
+def keep(done: Sequence[int], downstreams: Sequence[Sequence[int]], key_run: int) -> Kept:
+    """Keep the steps that were done in run `done[i]`, unless one above them was not (0).
+
+    `key_run` is the run in their idempotency keys.
+    """
+    kept: Kept = [_reuse(run, key_run, is_marked=False) if run else None for run in done]
+    pending = [step for step, run in enumerate(done) if not run]
+    while pending:
+        for down in downstreams[pending.pop()]:
+            if kept[down] is not None:
+                kept[down] = None
+                pending.append(down)
+    return kept
+
+
 def choose(
-    steps: Sequence[Fresh], order: Sequence[int], past: Mapping[str, PastStep], rules: Rules
+    steps: Sequence[Fresh] | Mapping[int, Fresh],
+    order: Sequence[int],
+    past: Mapping[str, PastStep],
+    rules: Rules,
+    kept: Sequence[Choice | None] = (),
 ) -> list[Choice]:
-    """Decide for every step, by position; `order` is a dependency order.
+    """Decide for every step that is not `kept`, by position; `order` is a dependency order.
 
     A step is reused if it was `ok` (or skipped by itself) in the chain, is the same, has its files
     and values as they were, and none of its upstreams, at any distance, runs again. One that was
     marked as done minds no upstream, unless that is the one asked for, or after it.
     """
-    choices: list[Choice | None] = [None] * len(steps)
-    forced = [False] * len(steps)
-    anew = [""] * len(steps)  # what gives the steps after it to do again, if anything
+    choices: list[Choice | None] = list(kept) or [None] * len(order)
+    forced = [False] * len(order)
+    anew = [""] * len(order)  # what gives the steps after it to do again, if anything
     for position in order:
+        if choices[position] is not None:
+            continue
         step = steps[position]
         old = past.get(step.name)
         above = None

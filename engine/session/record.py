@@ -13,7 +13,7 @@ from engine.session.asked import Asked
 from engine.session.compiled import Compiled
 from engine.session.decision import Decision
 from engine.session.environment import Environment
-from store.new_run import OWN_KEY, Marked, NewRun, NewSteps, TakenOver
+from store.new_run import OWN_KEY, Marked, NewRun, TakenOver
 
 
 @record
@@ -32,7 +32,6 @@ class Going:
 def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> NewRun:
     """Say what is recorded of a run as it begins."""
     compiled, asked, env, past = going.compiled, going.asked, going.environment, decision.past
-    graph, prints = compiled.graph, compiled.fingerprints
     return NewRun(
         workflow=compiled.definition.name,
         params=parameters.to_json(decision.params),
@@ -47,12 +46,7 @@ def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> 
         root_run=past.root_run if past else None,
         note=note,
         only_steps=json.dumps(decision.only, ensure_ascii=False) if decision.only else "",
-        steps=NewSteps(
-            graph.names,
-            [one.digest for one in prints],
-            [one.parts for one in prints],
-            graph.upstreams,
-        ),
+        steps=compiled.new_steps(),
         taken_over=_taken_over(decision, f"{MARKED} by {env.user}"),
         marked=_marked(going),
         context=[] if past else going.context,
