@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from functools import lru_cache
 from typing import NamedTuple
@@ -131,6 +131,17 @@ def choose(
         is_kept = choice.what in ("reuse", MARKED)
         anew[position] = (above or "") if is_kept else f"'{step.name}' runs again"
     return [choice for choice in choices if choice is not None]
+
+
+def alike(choices: Sequence[Choice]) -> Iterable[tuple[Choice, list[int]]]:
+    """Give each choice with the positions of its steps: one is most steps' of a big run."""
+    positions: dict[int, list[int]] = {}
+    for position, choice in enumerate(choices):
+        if (some := positions.get(id(choice))) is None:
+            positions[id(choice)] = [position]
+        else:
+            some.append(position)
+    return [(choices[some[0]], some) for some in positions.values()]
 
 
 def _choose_one(step: Fresh, old: PastStep, again: str | None, rules: Rules) -> Choice:
