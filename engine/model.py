@@ -144,8 +144,8 @@ GRACE_S = 5.0
 def _open(kind: type[Step]) -> type[Step]:
     """Give a class whose instances lie as those of `kind`, and may be changed.
 
-    A step is one while it is made: its fields are then set in 0.7 µs, where `dataclass` sets those of
-    what is frozen in 2.3.
+    A step is one while it is made: its fields are then set in 0.7 µs; as `dataclass` sets those of
+    what is frozen, in 2.3.
     """
     plain = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
     return type(kind.__name__, (kind,), {"__slots__": (), **plain})
