@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from engine.graph import Edges
 from store.definition import digest
 from store.new_run import NewSteps
 from store.past import files_left, marked_done
@@ -48,8 +49,7 @@ def _changed(cursor: sqlite3.Cursor, definition: int, steps: NewSteps) -> list[i
     names, prints, upstreams = zip(*cursor.fetchall(), strict=True)
     if names != tuple(steps.names):
         return None
-    old = json.loads(f"[{','.join(upstreams)}]")  # a quarter of one by one
-    if any(tuple(was) != now for was, now in zip(old, steps.upstreams, strict=True)):
+    if Edges.of(json.loads(f"[{','.join(upstreams)}]")) != steps.upstreams:
         return None
     pairs = zip(prints, steps.fingerprints, strict=True)
     return [position for position, (was, now) in enumerate(pairs) if was != now]

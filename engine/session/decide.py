@@ -125,7 +125,8 @@ def _resume(compiled: Compiled, asked: Asked, history: History) -> Decision:
             hint=f"`run {name} --only {','.join(json.loads(past.only_steps))}`, with the parameters"
             f" and marks of `show {past.run_id}`, runs them again",
         )
-    if not past.steps:
+    fits = bool(past.read_done(compiled.new_steps()))  # the graph is the same
+    if not fits and not past.steps:
         raise UsageError(
             f"run {past.run_id} began no step; there is nothing to go on from",
             hint=f"start anew: `run {name}`",
@@ -135,7 +136,8 @@ def _resume(compiled: Compiled, asked: Asked, history: History) -> Decision:
         return Decision(f"run {past.run_id} is ok", recorded, past=past, nothing=True)
     if past.status == "running":
         raise UsageError(f"run {past.run_id} is still on", hint=f"see `show {past.run_id}`")
-    _check_fits(compiled, past)
+    if not fits:
+        _check_fits(compiled, past)
     reason = f"asked for: run {past.run_id}, {past.status}"
     return _continue(compiled, asked, recorded, past, reason, history)
 
