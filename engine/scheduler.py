@@ -259,7 +259,7 @@ class Scheduler:
         while ready and (len(live) < places or self._may_queue(ahead)):
             started_at: float | None = None
             if attempts.queued:
-                if ready[0] > self._queued_to:  # `max` takes a tenth of all this
+                if ready[0] > self._queued_to:  # noqa: PLR1730 - `max` takes a tenth of all this
                     self._queued_to = ready[0]
                 attempts.queued += 1
             elif len(live) < self.workers:
