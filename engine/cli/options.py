@@ -13,9 +13,8 @@ from engine.cli.mistakes import Parser
 from engine.errors import UsageError
 
 _EPILOG = """\
-exit codes: 0 all ok or nothing to do · 1 a step failed or the run was cancelled
-  · 2 usage or definition error · 3 the machine, the store or the engine failed
-  · 75 already running · 130/143 interrupted"""
+exit codes: 0 ok or nothing to do · 1 failed or cancelled · 2 usage, definition
+  · 3 machine, store or engine failed · 75 already running · 130/143 interrupted"""
 
 _Add = Callable[..., argparse.ArgumentParser]
 
@@ -64,7 +63,6 @@ def build(only: str = "") -> Parser:
     parser = Parser(
         prog="kahnban" if Path(sys.argv[0]).name == "kahnban" else "python -m engine",
         usage="%(prog)s [--store URL] [--home DIR] [--pipelines DIR] COMMAND ...",
-        description="Run workflows of steps with dependencies; all is recorded in one SQLite file.",
         epilog=_EPILOG,
         formatter_class=_Overview,
         add_help=False,
@@ -72,7 +70,7 @@ def build(only: str = "") -> Parser:
     parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
     _globals(parser, default=None, told=False)
     commands = parser.add_subparsers(
-        title="commands",
+        title="Run workflows of steps with dependencies; all is recorded in one SQLite file",
         metavar="COMMAND ...",  # makes room beside the longest of them
         parser_class=Parser,
         prog=parser.prog,

@@ -207,18 +207,17 @@ def _waiting(run: RunFacts, step: str, around: Around) -> str:
         seen.add(first)
         further = [up for up in run.steps[first].upstreams if run.steps[up].told.status in OPEN]
         first = further[0] if further else first
-    status = run.steps[first].told.status
-    phrase = _PHRASES[status](run, first, around)
-    more = f" (and for {named(open_[1:])})" if len(open_) > 1 else ""
-    above = "" if first in open_ else f"{named(open_[:1])}, and that for "
-    return f"waits for {above}'{first}', which {phrase}{more}"
+    phrase = _PHRASES[run.steps[first].told.status](run, first, around)
+    if open_ == [first]:
+        return f"waits for '{first}', which {phrase}"
+    return f"waits for {named(open_)}; '{first}' {phrase}"
 
 
 def busy(run: RunFacts, step: str) -> str:
     """Say what holds the workers."""
     held = [name for name, one in run.steps.items() if name != step and one.tries]
     held = [name for name in held if run.steps[name].tries[-1].outcome is None]
-    return f"{named(held)} run" if held else "none is free"
+    return f"{named(held)} {'runs' if len(held) == 1 else 'run'}" if held else "none is free"
 
 
 def first_line(text: str) -> str:
