@@ -159,7 +159,7 @@ def test_what_the_first_run_loads_is_not_taken_for_garbage(*, is_much: bool) -> 
     """It is more than a quarter of what there was; what is more than that is looked through."""
     collector = _Collector()
     there = sys.getallocatedblocks()
-    collector._loaded = there // 2  # noqa: SLF001 - whatever has been loaded here
+    collector._loaded = there // 2
     with collector.left_alone(), collector.no_collections():
         made = [Ring() for _ in range(there * (4 if is_much else 1) // 5)]
         left = weakref.ref(made[0])
