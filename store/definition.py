@@ -16,7 +16,7 @@ from store.new_run import NewSteps
 
 def define(cursor: sqlite3.Cursor, workflow: str, steps: NewSteps) -> int:
     """Give the id of these steps as a definition, recording it if no earlier run had the same."""
-    sha256 = _digest(workflow, steps)
+    sha256 = digest(workflow, steps)
     found = cursor.execute("SELECT id FROM definition_rows WHERE sha256 = ?", (sha256,)).fetchone()
     if found:
         return int(found[0])
@@ -29,7 +29,8 @@ def define(cursor: sqlite3.Cursor, workflow: str, steps: NewSteps) -> int:
     return definition
 
 
-def _digest(workflow: str, steps: NewSteps) -> str:
+def digest(workflow: str, steps: NewSteps) -> str:
+    """Give what is equal for equal steps only, and for the steps of equal definitions."""
     digest = hashlib.sha256(workflow.encode())
     for column in (steps.names, steps.fingerprints):
         digest.update(("\n" + "\0".join(column)).encode())
