@@ -22,6 +22,7 @@ class _Collector:
         self._is_command = False
         self._there = 0  # objects, as the last run began
         self._left = 0  # objects more as runs ended, since a collection
+        self._has_loaded = False  # by a first run, what all runs need
         self._makers = 0  # blocks in which nothing is collected
         self._was_on = False  # before the first of them
 
@@ -68,7 +69,9 @@ class _Collector:
                 self._runs -= 1
                 if self._ours:
                     gc.freeze()  # to count
-                    self._left += max(0, gc.get_freeze_count() - self._there)
+                    if self._has_loaded:  # what the first leaves are modules, and no garbage
+                        self._left += max(0, gc.get_freeze_count() - self._there)
+                    self._has_loaded = True
                 self._thaw()
 
     def _has_left_much(self) -> bool:

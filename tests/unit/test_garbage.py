@@ -136,6 +136,18 @@ def test_a_collector_that_one_thread_turned_off_is_on_after_the_last() -> None:
     assert gc.isenabled()
 
 
+def test_what_the_first_run_has_loaded_is_not_looked_through() -> None:
+    """It is there to stay: to search it before the second would take 25 ms of that."""
+    collector = _Collector()
+    kept, searches, many = [], [], len(gc.get_objects()) // 2
+    for _ in range(3):
+        before = gc.get_stats()[2]["collections"]
+        with collector.left_alone(), collector.no_collections():
+            searches.append(gc.get_stats()[2]["collections"] - before)
+            kept.append([Ring() for _ in range(many)])
+    assert searches == [0, 0, 1]
+
+
 def test_what_many_runs_left_is_collected() -> None:
     """Python would not, as all of it was frozen when it was young."""
     collector = _Collector()
