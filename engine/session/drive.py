@@ -18,7 +18,7 @@ from engine.logs import RunLogs
 from engine.model import Shell, StepStatus
 from engine.plan import Plan, StepState
 from engine.ports import Job
-from engine.resume import Choice
+from engine.resume import Choice, alike
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.session import alerting
@@ -230,8 +230,12 @@ def _settle_in(env: Environment, compiled: Compiled) -> None:
 
 def _states(decision: Decision, clock: SystemClock) -> list[StepState]:
     """Give the states by position; equal choices have one, as most of a big run's steps do."""
-    states = {choice: _state(choice, clock) for choice in set(decision.choices)}
-    return [states[choice] for choice in decision.choices]
+    states = [StepState()] * len(decision.choices)
+    for choice, positions in alike(decision.choices):
+        state = _state(choice, clock)
+        for position in positions:
+            states[position] = state
+    return states
 
 
 def _state(choice: Choice, clock: SystemClock) -> StepState:

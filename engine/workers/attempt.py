@@ -10,7 +10,7 @@ from threading import Lock, RLock, get_native_id
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine import backoff
-from engine.conditions import FALSE, Condition
+from engine.conditions import Asked, Condition
 from engine.context import StepContext
 from engine.errors import EngineError, RetryAfter, Skip, StepTimeout
 from engine.events import AttemptFinished, new_finished
@@ -56,6 +56,7 @@ class Attempt(AttemptScope):
     _stop = ""
     _handed_over = False
     _thread = 0
+    _asked: Asked | None = None
     _command: ShellCommand | None = None
     _context: StepContext | None = None
 
@@ -138,8 +139,10 @@ class Attempt(AttemptScope):
         )
         run = step.run
         try:
-            if step.when is not None and (unmet := self._unmet(context)):
-                return unmet
+            if self._what.when is not None:
+                self._asked = self._ask(context)
+                if not self._asked.holds:
+                    return self._asked.unmet
             if isinstance(run, Shell):
                 self._run_command(run, context)
                 return None
@@ -152,12 +155,12 @@ class Attempt(AttemptScope):
             context.set_return(result)
         return None
 
-    def _unmet(self, context: StepContext) -> str:
+    def _ask(self, context: StepContext) -> Asked:
         when = self._what.when
         if isinstance(when, Condition):
-            return when.unmet(context, self._tools.scope.secrets.mask)
+            return when.asked(context, self._tools.scope.secrets.mask)
         assert callable(when)
-        return "" if when(context) else FALSE
+        return Asked(None, bool(when(context)))
 
     def _run_command(self, shell: Shell, context: StepContext) -> None:
         from engine.workers.shell_step import prepare
@@ -191,16 +194,17 @@ class Attempt(AttemptScope):
         self._context = None  # which knows of this attempt: a ring would be left for the collector
         step, number, started_at = self.job.step, self.number, self.started_at
         if skip is None and not context.has_left:
-            fields = (step, number, _OK, started_at, finished_at, "", None, False, 0.0, (), (), "")
-            return new_finished(fields)
+            fields = (step, number, _OK, started_at, finished_at, "", None, False, 0.0)
+            return new_finished((*fields, (), (), "", "", self._asked))
         if skip is not None:
             context.close()
-            return AttemptFinished(step, number, _OK, started_at, finished_at, skip=skip)
+            return AttemptFinished(
+                step, number, _OK, started_at, finished_at, skip=skip, asked=self._asked
+            )
         writes, files = context.writes(), context.files()
-        note = _note_on_size(writes)
-        return AttemptFinished(
-            step, number, _OK, started_at, finished_at, writes=writes, files=files, note=note
-        )
+        note, asked = _note_on_size(writes), self._asked
+        ended = AttemptFinished(step, number, _OK, started_at, finished_at, asked=asked)
+        return ended._replace(writes=writes, files=files, note=note)
 
     def _failed(self, failure: BaseException, finished_at: float) -> AttemptFinished:
         tools, step, job = self._tools, self._what, self.job
@@ -215,14 +219,15 @@ class Attempt(AttemptScope):
             outcome, error = AttemptOutcome.INTERRUPTED, self._stop
         else:
             error = self._describe(failure)
-        retryable, delay_s = False, 0.0
+        verdict = backoff.NEVER
         if outcome is not AttemptOutcome.INTERRUPTED:
             try:
-                retryable, delay_s = backoff.after_failure(
+                verdict = backoff.after_failure(
                     step, failure, number=tools.used[job.step] + job.number, clock=tools.clock
                 )
             except Exception as wrong:  # noqa: BLE001 - a user's strategy may raise anything
                 error = f"{error}; its retry strategy failed too: {self._describe(wrong)}"
+                verdict = backoff.STRATEGY_FAILED
         return AttemptFinished(
             job.step,
             job.number,
@@ -230,8 +235,10 @@ class Attempt(AttemptScope):
             self.started_at,
             finished_at,
             error=error,
-            retryable=retryable,
-            delay_s=delay_s,
+            retryable=verdict.retryable,
+            delay_s=verdict.delay_s,
+            policy=verdict.policy,
+            asked=self._asked,
         )
 
     def _describe(self, failure: BaseException) -> str:
