@@ -40,15 +40,24 @@ def digest(workflow: str, steps: NewSteps) -> str:
 
 
 def _rows(definition: int, steps: NewSteps) -> Iterator[tuple[object, ...]]:
-    """Make the rows as they are taken: of a million steps no list is held."""
+    """Make the rows as they are taken: of a million steps no list is held.
+
+    A step made as the one before it has no fingerprint and parts of its own there: most steps are,
+    and these would be two thirds of the row. See `store.past`, which reads them.
+    """
     encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
     encoded: dict[int, str] = {}  # by the parts' id: few of many steps are made each in its own way
+    last_print, last_parts = "", None
     columns = zip(steps.names, steps.fingerprints, steps.parts, steps.upstreams, strict=True)
     for position, (name, fingerprint, parts, upstreams) in enumerate(columns):
+        listed = _list_of(len(upstreams)) % upstreams if upstreams else "[]"
+        if parts is last_parts and fingerprint == last_print:
+            yield definition, position, name, "", "", listed
+            continue
+        last_print, last_parts = fingerprint, parts
         text = encoded.get(id(parts))
         if text is None:
             text = encoded[id(parts)] = encode(parts)
-        listed = _list_of(len(upstreams)) % upstreams
         yield definition, position, name, fingerprint, text, listed
 
 

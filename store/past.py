@@ -120,14 +120,13 @@ def _definition(
     upstreams = json.loads(f"[{','.join([row[2] for row in rows])}]")  # a quarter of one by one
     prints: dict[str, str] = {}
     parts: dict[str, dict[str, str]] = {}
+    made: tuple[str, dict[str, str]] = ("", {})
     for (fingerprint, text, _), ups in zip(rows, upstreams, strict=True):
-        if text not in parts:
-            parts[text] = json.loads(text)
-        yield (
-            prints.setdefault(fingerprint, fingerprint),
-            parts[text],
-            tuple([names[up] for up in ups]),
-        )
+        if text:  # without, it was made as the one before it
+            if text not in parts:
+                parts[text] = json.loads(text)
+            made = prints.setdefault(fingerprint, fingerprint), parts[text]
+        yield *made, tuple([names[up] for up in ups])
 
 
 def _some_defined(

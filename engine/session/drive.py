@@ -193,7 +193,8 @@ class Drive:
         put, stamp = lock.mark, clock.stamp
 
         def mark(lane: int, job: Job, started_at: float) -> None:
-            put(lane, (run_id, job.step, job.number, stamp(started_at)))
+            step, number, _, _ = job
+            put(lane, (run_id, step, number, stamp(started_at)))
 
         return self._pool(tools, mark)
 

@@ -144,7 +144,7 @@ def test_what_many_runs_left_is_collected() -> None:
     """Python would not, as all of it was frozen when it was young."""
     collector = _Collector()
     gc.collect()
-    each = len(gc.get_objects()) // 20
+    each = sys.getallocatedblocks() // 20
     left: list[weakref.ref[Ring]] = []
     for _ in range(10):
         with collector.left_alone(), collector.no_collections():
@@ -154,10 +154,24 @@ def test_what_many_runs_left_is_collected() -> None:
     assert [ring() is not None for ring in left].index(True) > 0
 
 
+@pytest.mark.parametrize("is_much", [False, True])
+def test_what_the_first_run_loads_is_not_taken_for_garbage(*, is_much: bool) -> None:
+    """It is more than a quarter of what there was; what is more than that is looked through."""
+    collector = _Collector()
+    there = sys.getallocatedblocks()
+    collector._loaded = there // 2
+    with collector.left_alone(), collector.no_collections():
+        made = [Ring() for _ in range(there * (4 if is_much else 1) // 5)]
+        left = weakref.ref(made[0])
+        del made
+    with collector.left_alone():
+        assert (left() is None) is is_much
+
+
 def test_a_program_that_collects_nothing_keeps_all() -> None:
     """Its wish counts, whatever is left."""
     collector = _Collector()
-    each = len(gc.get_objects())
+    each = sys.getallocatedblocks()
     gc.disable()
     try:
         for _ in range(2):
