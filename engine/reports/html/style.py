@@ -9,5 +9,6 @@ _HERE = Path(__file__).parent
 
 # Read as this is imported: an upgrade of the package under a live run must not mix versions.
 # Each page carries both: what only helps to read them is left out.
-STYLE = re.sub(r"\s*([{};,])\s*|\n\s*", r"\1", (_HERE / "style.css").read_text("utf-8"))
+_CSS = re.sub(r"(?s)/\*.*?\*/", "", (_HERE / "style.css").read_text("utf-8"))
+STYLE = re.sub(r"\s*([{};,>])\s*|(:)\s+|\n\s*", r"\1\2", _CSS)
 SCRIPT = re.sub(r"(?m)^\s+|\s*// .*$|^\n", "", (_HERE / "page.js").read_text("utf-8"))
