@@ -46,13 +46,13 @@ def test_lines_keep_their_breaks_and_the_last_ones_are_kept() -> None:
 def test_words_stand_beside_colours() -> None:
     """A status has a sign and a word; a duration is told against the usual one."""
     assert badge("backing_off") == (
-        '<span class="badge s-backing_off"><i aria-hidden="true">⏱\ufe0e</i>backing off</span>'
+        '<span class="badge s-backing_off"><i aria-hidden="true">⏱\ufe0e</i> backing off</span>'
     )
     assert badge("timed_out") == (
-        '<span class="badge s-failed"><i aria-hidden="true">✗</i>timed out</span>'
+        '<span class="badge s-failed"><i aria-hidden="true">✗</i> timed out</span>'
     )
     assert badge("<x>") == (
-        '<span class="badge s-unknown"><i aria-hidden="true">?</i>&lt;x&gt;</span>'
+        '<span class="badge s-unknown"><i aria-hidden="true">?</i> &lt;x&gt;</span>'
     )
     assert against(84, 40) == "2.1 × its usual 40.0s"
     assert against(41, 40) == "its usual 40.0s"

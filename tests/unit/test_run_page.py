@@ -174,7 +174,7 @@ def test_cached_chosen_and_marked_steps_say_so() -> None:
     text = shown(facts_of("a b c", steps, report={"only_steps": ["a", "b"]}))
     assert "Run 7, only a, b" in text
     assert "a ↻ cached from run 3" in text
-    assert "marked as done; marked as done by ann" in text
+    assert "marked as done; by ann" in text
     assert "c – skipped not chosen" in text
 
 
