@@ -60,6 +60,7 @@ def test_a_failed_run_reads_exactly_so() -> None:
             resume_command="kahnban run daily --resume 12",
             log="/h/logs/daily.log",
             report="/h/reports/run-12-daily.json",
+            page="/h/reports/run-12-daily.html",
             previous_status="ok",
             log_path=lambda step, number: f"/h/logs/daily/12/{step}.{number}.log",
         ),
@@ -132,6 +133,7 @@ def test_a_failed_run_reads_exactly_so() -> None:
         "resume_command": "kahnban run daily --resume 12",
         "log": "/h/logs/daily.log",
         "report": "/h/reports/run-12-daily.json",
+        "page": "/h/reports/run-12-daily.html",
         "previous_status": "ok",
     }
     assert json.loads(json.dumps(report)) == report
