@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from engine.alert import AlertStatus
 from engine.errors import SupersededError
@@ -16,9 +18,11 @@ from store.blocks import insert_each, insert_many
 from store.cancels import Watch
 from store.connection import Database
 from store.definition import define
-from store.new_run import ITSELF, OWN_KEY, TALLIED, NewRun
+from store.new_run import ITSELF, OWN_KEY, TALLIED, NewRun, Reused
 from store.tick import ENDED_HINT, Tick, encoded, standing_of
 
+_REUSE = """INSERT INTO step_rows (run_id, position, status, ended_at, note, source_run, seq)
+    SELECT ?1, value, 'cached', NULL, ?2, ?3, ?4 + key FROM json_each(?5)"""
 INITIAL = -1  # the position under which a run's initial context is kept
 
 
@@ -32,11 +36,13 @@ def begin_run(database: Database, run: NewRun) -> int:
         definition = define(cursor, run.workflow, run.steps) if run.steps else None
         settled = [step for step in run.taken_over if step.status is not None]
         tally = Counter(step.status for step in settled)
+        tally[StepStatus.CACHED] += sum(len(some.positions) for some in run.reused)
         run_id = _insert_run(cursor, run, RunStatus.RUNNING, definition, tally)
+        reused = _insert_reused(cursor, run_id, run.reused)
         at = {step.position: run.started_at for step in run.marked}
         ended: list[tuple[object, ...]] = [
             (run_id, s.position, s.status, at.get(s.position), s.note, s.source_run, seq)
-            for seq, s in enumerate(settled, 1)
+            for seq, s in enumerate(settled, reused + 1)
         ]
         insert_many(cursor, prepared.END_STEP, ended)
         cursor.executemany(prepared.CARRY, _carried(run_id, run))
@@ -49,6 +55,19 @@ def begin_run(database: Database, run: NewRun) -> int:
             weights = f"[{','.join(map(str, run.weights))}]"
             cursor.execute("INSERT INTO order_rows VALUES (?, ?)", (run_id, weights))
         return run_id
+
+
+def _insert_reused(cursor: sqlite3.Cursor, run_id: int, reused: Iterable[Reused]) -> int:
+    """Insert the steps that are reused, as the first events; gives how many.
+
+    Of a hundred thousand, to bind rows of them takes twice as long.
+    """
+    count = 0
+    for source_run, note, positions in reused:
+        row = (run_id, note, source_run, count + 1, f"[{','.join(map(str, positions))}]")
+        cursor.execute(_REUSE, row)
+        count += len(positions)
+    return count
 
 
 def _carried(run_id: int, run: NewRun) -> Iterator[tuple[object, ...]]:
@@ -114,6 +133,9 @@ def _insert_run(
             run.backfill,
             len(run.steps),
             *(tally[StepStatus(word)] for word in TALLIED),
+            run.reason,
+            run.choices,
+            _environment(cursor, run.versions),
         ),
     )
     run_id = cursor.lastrowid
@@ -123,6 +145,19 @@ def _insert_run(
     if run.backfill == ITSELF:
         cursor.execute("UPDATE run_rows SET backfill = id WHERE id = ?", (run_id,))
     return run_id
+
+
+def _environment(cursor: sqlite3.Cursor, versions: Mapping[str, str]) -> int | None:
+    """Give the id of what the engine runs on, recording it if no earlier run had the same."""
+    if not versions:
+        return None
+    text = json.dumps(versions, sort_keys=True, separators=(",", ":"))
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    sql = "SELECT id FROM environment_rows WHERE sha256 = ?"
+    if found := cursor.execute(sql, (sha256,)).fetchone():
+        return int(found[0])
+    sql = "INSERT INTO environment_rows (sha256, versions) VALUES (?, ?)"
+    return cursor.execute(sql, (sha256, text)).lastrowid
 
 
 def queue_alerts(cursor: sqlite3.Cursor, run_id: int, channels: Iterable[str], at_us: int) -> None:
@@ -194,6 +229,8 @@ class Journal:
             insert_many(cursor, prepared.END_ATTEMPT_WELL, tick.well)
             insert_each(cursor, prepared.END_ATTEMPT, tick.ends)
             insert_many(cursor, prepared.END_STEP, tick.steps)
+            if tick.decisions:
+                insert_many(cursor, prepared.DECIDE, tick.decisions)
         except sqlite3.IntegrityError as error:
             raise SupersededError(f"a step of run {self.run_id} is not ours: {error}") from error
         insert_each(cursor, prepared.WRITE_OUTPUT, tick.outputs)
