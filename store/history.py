@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import StoreError, UsageError
 from engine.model import Encoded
@@ -25,6 +25,9 @@ from store.readback import ValueFaults
 from store.reconcile import ASKED_BY, ENGINE_DIED, Found
 from store.step_runs import StepRun, as_left, step_runs
 from store.usual import usual_durations
+
+if TYPE_CHECKING:
+    from store.successes import Successes
 
 Row = dict[str, Any]
 
@@ -202,6 +205,13 @@ class History:
         """Usual duration of each step in seconds: median of its last successful attempts."""
         found = self.usual(workflow, before=before)
         return {step: duration_s for step, (duration_s, _) in found.items()}
+
+    def successes(self, workflow: str, before: int, step: str | None) -> Successes:
+        """What went well before run `before`, of the workflow and of one of its steps."""
+        from store.successes import successes
+
+        with self._database.read() as cursor:
+            return successes(cursor, workflow, before, step)
 
     def values(self, run_id: int) -> list[Row]:
         """Context values written in a run: step ('' for the initial context), key, codec, size."""

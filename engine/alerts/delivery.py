@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from engine.alert import AlertRow
 from engine.alerts import content as contents
+from engine.alerts import digest
 from engine.alerts.channels import Settings, channels, half_configured, setting_of
 from engine.alerts.content import Content
 from engine.alerts.fault import AlertError, reason
@@ -130,15 +131,15 @@ def send_test(
 
 def preload(settings: Settings) -> None:
     """Import what sending needs, so that an upgrade under a live run cannot mix versions."""
-    from engine.alerts import message, slack  # noqa: F401 - imported for later
+    from engine.alerts import slack  # noqa: F401 - imported for later
 
     if "slack" in channels(settings):
-        from engine.alerts import webhook  # noqa: F401 - imported for later
+        from engine.alerts import blocks, webhook  # noqa: F401 - imported for later
     if "email" in channels(settings):
         import email.message  # noqa: F401 - imported for later
         import smtplib  # noqa: F401 - imported for later
 
-        from engine.alerts import mail  # noqa: F401 - imported for later
+        from engine.alerts import letter, mail  # noqa: F401 - imported for later
 
 
 def _said(error: Exception) -> str:
@@ -146,7 +147,7 @@ def _said(error: Exception) -> str:
 
 
 def _report_of(row: AlertRow) -> Callable[[], Content]:
-    return lambda: contents.of_report(row.payload, repeat=row.repeat)
+    return lambda: digest.of_report(row.payload, repeat=row.repeat)
 
 
 def _notify(settings: Settings, content: Content, ends_at: float, clock: Clock) -> list[_Outcome]:
@@ -169,10 +170,10 @@ def _slack(settings: Settings) -> Sender:
     proxy = setting_of(settings, "KAHNBAN_WEBHOOK_PROXY") or None
 
     def send(content: Content, deadline_s: float) -> tuple[str, ...]:
-        from engine.alerts import message, slack
+        from engine.alerts import blocks, slack
 
-        text, blocks = message.render_slack(content)
-        slack.send(url, text, blocks, deadline_s=deadline_s, hosts=hosts, proxy=proxy)
+        text, laid_out = blocks.render_slack(content)
+        slack.send(url, text, laid_out, deadline_s=deadline_s, hosts=hosts, proxy=proxy)
         return ()
 
     return send
@@ -183,16 +184,16 @@ def _email(settings: Settings) -> Sender:
     mail_from, mail_to = setting_of(settings, "MAIL_FROM"), setting_of(settings, "MAIL_TO")
 
     def send(content: Content, deadline_s: float) -> tuple[str, ...]:
-        from engine.alerts import mail, message
+        from engine.alerts import letter, mail
 
-        letter = mail.Letter(
+        message = mail.Letter(
             mail_from or mail.sender(url),
             mail_to,
             content.headline,
-            message.render_plain(content),
-            message.render_html(content),
+            letter.render_plain(content),
+            letter.render_html(content),
         )
-        return mail.send(url, letter, deadline_s=deadline_s)
+        return mail.send(url, message, deadline_s=deadline_s)
 
     return send
 

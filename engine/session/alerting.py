@@ -65,7 +65,8 @@ def preload(environment: Environment) -> None:
     if not channels(environment.secrets.setting):
         return
     from engine.alerts import delivery
-    from store import outbox  # noqa: F401 - imported for later
+    from engine.session import alert_facts  # noqa: F401 - imported for later
+    from store import outbox, successes  # noqa: F401 - imported for later
 
     delivery.preload(environment.secrets.setting)
 
@@ -87,11 +88,11 @@ def deliver_due(
     if not configured:
         return None
     from engine.alerts.delivery import deliver
-    from engine.session import reporting
+    from engine.session.alert_facts import facts_of
     from store.outbox import StoredOutbox
 
     def payload(run_id: int) -> dict[str, Any]:
-        return reporting.build_report(history, run_id, environment)
+        return facts_of(history, run_id, environment)
 
     clock = environment.clock
     outbox = StoredOutbox(database, now_us=lambda: clock.stamp(clock.now()), payload=payload)

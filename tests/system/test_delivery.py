@@ -311,7 +311,7 @@ def test_test_message_without_a_channel() -> None:
 def test_importing_delivery_is_light() -> None:
     """Neither slack_sdk nor smtplib nor email is imported before there is something to send."""
     program = (
-        "import sys, engine.alerts.delivery, engine.alerts.message, engine.alerts.slack, "
+        "import sys, engine.alerts.delivery, engine.alerts.letter, engine.alerts.slack, "
         "engine.alerts.mail\n"
         "print([m for m in ('slack_sdk', 'smtplib', 'email', 'urllib.request', 'sqlalchemy') "
         "if m in sys.modules])"
