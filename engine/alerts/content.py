@@ -130,6 +130,14 @@ class Content:
         return one_line(text, HEADLINE_MAX - len(self.mark)) + self.mark
 
 
+@record
+class Attachment:
+    """An HTML file that goes along with an alert, where the channel takes files."""
+
+    name: str
+    data: bytes
+
+
 def of_notice(headline: str, body: str, *, status: str = "") -> Content:
     """Say something that is no run's report: a test, or a store that cannot be written."""
     return Content(headline, "", status, (Section("", visible(body[:ERROR_MAX])),))

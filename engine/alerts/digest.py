@@ -36,7 +36,7 @@ def of_report(report: Report, *, repeat: bool = False) -> Content:
     if pairs := _facts(report, counts):
         parts.append(Facts(pairs))
     parts += _way_on(report)
-    if steps:
+    if steps and steps != [first]:
         parts.append(Steps(tuple(_step_line(step, told=first) for step in steps), counts))
     parts += _rest(report)
     happened, why = _head(report, first, steps)
@@ -112,16 +112,22 @@ def _failure(report: Report, first: Report | None) -> Iterable[Section]:
             subject=one_line(_text(first, "name"), 100),
             aside=_effort(report, first),
         )
-        error = _text(first, "error").strip()
-        lines = first.get("last_lines")
-        if isinstance(lines, list) and lines:
-            said = "\n".join(str(line) for line in lines[-LINES_SHOWN:])
+        before = _text(first, "error").strip().rpartition("\n")[0]
+        if said := "\n".join(_last_lines(first)):
             yield Section("last lines of its log", _ending(said), mono=True, ending=True)
-        elif "\n" in error:
-            yield Section("the whole error", _ending(error), mono=True, ending=True)
+        elif before:
+            yield Section("lines before it", _ending(before), mono=True, ending=True)
     note = _text(report, "note").strip()
     if note:
         yield Section("note", _ending(note), ending=True)
+
+
+def _last_lines(step: Report) -> list[str]:
+    """Give the end of a step's log without the line of the error, which stands above it."""
+    lines = step.get("last_lines")
+    found = [str(line) for line in lines[-LINES_SHOWN:]] if isinstance(lines, list) else []
+    why = _why(step)
+    return found[:-1] if found and why and found[-1].rstrip().endswith(why) else found
 
 
 def _ending(text: str) -> str:
@@ -159,7 +165,7 @@ def _step_line(step: Report, *, told: Report | None) -> StepLine:
         one_line(_text(step, "status"), 20),
         duration(took),
         duration(usual) if _is_far_off(took, usual) else "",
-        one_line(_text(step, "note"), 120),
+        one_line(_text(step, "note"), 120) if step is not told else "",
     )
 
 

@@ -6,7 +6,6 @@ All of it comes from the store and the home folder, so an alert sent later says 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.session import reporting
@@ -17,47 +16,25 @@ if TYPE_CHECKING:
     from store.history import History
 
 STEPS_MAX = 60  # those most worth a look; the report holds all of them
-PAGE_BYTES_MAX = 1_000_000  # a bigger page is named, not attached
 
 
 def facts_of(history: History, run_id: int, environment: Environment) -> dict[str, Any]:
     """Give the report of a run as alerts tell it, with no secret in any of its texts.
 
-    Beside the keys of a report it has `last_success`, `usual`, `first_usual` and `page`.
+    Beside the keys of a report it has `last_success`, `usual` and `first_usual`.
     """
     report = reporting.build_page(history, run_id, environment, STEPS_MAX)
     before = history.successes(str(report["workflow"]), run_id, report["first_failure"])
-    page = page_path(environment, report)
     found: dict[str, Any] = _masked(
         report
         | {
             "last_success": {"run_id": before.run_id, "finished": before.finished},
             "usual": _told(before.run),
             "first_usual": _told(before.step),
-            "page": str(page) if page.exists() else None,
         },
         environment.secrets.mask,
     )
     return found
-
-
-def page_path(environment: Environment, report: dict[str, Any]) -> Path:
-    """Where the page of a run lies, if it was written."""
-    return reporting.report_path(environment, report["run_id"], report["workflow"]).with_suffix(
-        ".html"
-    )
-
-
-def page_of(report: dict[str, Any]) -> bytes | None:
-    """Give the page of a run to attach to an email; None if there is none, or it is too big."""
-    if not report.get("page"):
-        return None
-    try:
-        with Path(report["page"]).open("rb") as file:
-            data = file.read(PAGE_BYTES_MAX + 1)
-    except OSError:
-        return None
-    return data if len(data) <= PAGE_BYTES_MAX else None
 
 
 def _told(spread: Spread | None) -> list[float] | None:

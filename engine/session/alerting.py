@@ -62,8 +62,11 @@ def channels_for(
 
 def preload(environment: Environment) -> None:
     """Import what sending alerts needs, so that an upgrade under a live run mixes no versions."""
-    if not channels(environment.secrets.setting):
+    configured = channels(environment.secrets.setting)
+    if not configured:
         return
+    if "email" in configured:
+        from engine.session import pages  # noqa: F401 - imported for later
     from engine.alerts import delivery
     from engine.session import alert_facts  # noqa: F401 - imported for later
     from store import outbox, successes  # noqa: F401 - imported for later
@@ -94,9 +97,16 @@ def deliver_due(
     def payload(run_id: int) -> dict[str, Any]:
         return facts_of(history, run_id, environment)
 
+    def page(run_id: int) -> str:
+        from engine.session import pages
+
+        return pages.page_of(history, run_id, environment)
+
     clock = environment.clock
     outbox = StoredOutbox(database, now_us=lambda: clock.stamp(clock.now()), payload=payload)
-    result = deliver(outbox, environment.secrets.setting, deadline_s=DELIVERY_S, clock=clock)
+    result = deliver(
+        outbox, environment.secrets.setting, deadline_s=DELIVERY_S, clock=clock, page=page
+    )
     for warning in result.warnings:
         logger.warning("%s", environment.secrets.mask(warning))
     return result

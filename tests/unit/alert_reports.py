@@ -149,7 +149,7 @@ def texts_of(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for block in blocks:
         found += [block["text"]] if "text" in block else []
-        found += block.get("fields", [])
+        found += block.get("fields", []) + block.get("elements", [])
     return found
 
 

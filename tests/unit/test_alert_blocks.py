@@ -163,9 +163,9 @@ def test_end_of_a_long_error_is_kept() -> None:
     _, blocks = slack_blocks(report)
     assert said_in(blocks[1]).endswith("1 attempt, 2.1s\n```\nValueError: end\n```")
     whole = said_in(blocks[2])
-    assert whole.startswith("*the whole error*\n```\n…")
-    assert whole.endswith("at x\nValueError: end\n```")
-    assert "the whole error\n  (… 997,615 characters before this)\n" in plain_text(report)
+    assert whole.startswith("*lines before it*\n```\n…")
+    assert whole.endswith("at x\nat x\n```")
+    assert "lines before it\n  (… 997,599 characters before this)\n" in plain_text(report)
 
 
 def test_notice_is_laid_out_too() -> None:

@@ -104,6 +104,18 @@ def test_plain_text_of_a_failure() -> None:
     )
 
 
+def test_error_is_told_once() -> None:
+    """Not again as the end of its log, nor as the step's note, nor in a list of this step alone."""
+    error = "Traceback:\n  at x\nValueError: no"
+    log = ["08:00:01 out     asking", "08:00:02 err     ValueError: no\n"]
+    step = a_step("fetch", "failed", error=error, last_lines=log, note="ValueError: no")
+    told = plain_text(a_report(steps=[step], counts={"failed": 1}))
+    assert told.count("ValueError: no") == 1
+    assert "last lines of its log\n  08:00:01 out     asking\n\nsteps: " in told
+    told = plain_text(a_report(steps=[step | {"last_lines": log[1:]}], counts={"failed": 1}))
+    assert "lines before it\n  Traceback:\n    at x\n\nsteps: " in told
+
+
 OUR_TAGS = {"html", "head", "meta", "title", "body", "h1", "div", "span", "b"}
 OUR_TAGS |= {"table", "tr", "th", "td"}
 
