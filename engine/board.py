@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
-from engine import notes
+from engine import decisions, notes
 from engine.events import Action, EndStep
 from engine.frontier import Frontier
 from engine.model import ENDED_STEP, Order, StepStatus, TriggerRule
@@ -228,6 +228,10 @@ class Board:
             return False
         self.move(step, _S.SKIPPED)
         actions.append(EndStep(step, _S.SKIPPED, at, reason))
+        names, ups = self._graph.names, self._graph.upstreams[step]
+        seen = ((names[up], self.ended_as(up)) for up in ups)
+        failure = self._frontier.failure_above(step)
+        actions.append(decisions.rule(step, self._plan.rules[step], seen, failure))
         return True
 
     # -- state ------------------------------------------------------------------------------------

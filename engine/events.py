@@ -10,10 +10,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from engine.conditions import Asked
 from engine.model import AttemptOutcome, Encoded, OutputFile, RunStatus, StepStatus
 
 _Writes = tuple[tuple[str, Encoded], ...]
 _Files = tuple[OutputFile, ...]
+Facts = tuple[tuple[str, object], ...]
+DECISIONS = ("condition", "give up", "hold", "retry", "rule", "skip")
 
 # -- events ---------------------------------------------------------------------------------------
 
@@ -30,7 +33,8 @@ class AttemptFinished(NamedTuple):
     """The attempt's body has ended, by itself or because it was stopped.
 
     `skip` holds the reason if the step asked to be skipped. For a failure `error` is its text,
-    `retryable` whether its policy wants another try and `delay_s` how long to wait before it.
+    `retryable` whether its policy wants another try, `delay_s` how long to wait before it, and
+    `policy` what says so. `asked` is what the step's condition came to, if it has one.
     """
 
     step: int
@@ -45,6 +49,8 @@ class AttemptFinished(NamedTuple):
     writes: _Writes = ()
     files: _Files = ()
     note: str = ""
+    policy: str = ""
+    asked: Asked | None = None
 
 
 class AttemptWithdrawn(NamedTuple):
@@ -61,6 +67,7 @@ class AttemptOverran(NamedTuple):
     number: int
     retryable: bool
     delay_s: float
+    policy: str = ""
 
 
 class StopRequested(NamedTuple):
@@ -144,6 +151,18 @@ class EndStep(NamedTuple):
     files: _Files = ()
 
 
+class Decide(NamedTuple):
+    """Record what was decided about a step, and by which `facts`: names and values as JSON has.
+
+    It belongs to the event that the action before it records. What other rows tell is not recorded
+    again: no step that is simply ok has one.
+    """
+
+    step: int
+    what: str  # of `DECISIONS`
+    facts: Facts
+
+
 class StopAttempt(NamedTuple):
     """Make a live attempt end: `withdraw` only if it has not begun, else stop it now."""
 
@@ -168,7 +187,17 @@ class EndRun(NamedTuple):
     note: str = ""
 
 
-Action = Claim | RecordStart | EndAttempt | BackOff | EndStep | StopAttempt | LeaveBehind | EndRun
+Action = (
+    Claim
+    | RecordStart
+    | EndAttempt
+    | BackOff
+    | EndStep
+    | Decide
+    | StopAttempt
+    | LeaveBehind
+    | EndRun
+)
 
 # -- made for each step ---------------------------------------------------------------------------
 
@@ -182,7 +211,12 @@ new_end_attempt = partial(tuple.__new__, EndAttempt)
 new_end_step: Callable[[tuple[int, StepStatus, float, str, _Writes, _Files]], EndStep]
 new_end_step = partial(tuple.__new__, EndStep)
 new_finished: Callable[
-    [tuple[int, int, AttemptOutcome, float, float, str, None, bool, float, _Writes, _Files, str]],
+    [
+        tuple[
+            *tuple[int, int, AttemptOutcome, float, float, str, None, bool, float],
+            *tuple[_Writes, _Files, str, str, Asked | None],
+        ]
+    ],
     AttemptFinished,
 ]
 new_finished = partial(tuple.__new__, AttemptFinished)

@@ -91,6 +91,11 @@ class Frontier:
             case _:
                 return decision, ""
 
+    def failure_above(self, step: int) -> str | None:
+        """Name the failure that taints a step, at any distance; None if there is none."""
+        failed = self._failed.get(step)
+        return None if failed is None else self._graph.names[self._root[failed]]
+
     def _root_of(self, step: int, status: StepStatus) -> int:
         if status is StepStatus.FAILED:
             return step

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import StoreError, UsageError
 from engine.model import Encoded
 from engine.past import PastStep
-from engine.usual import Usual
+from engine.usual import Spread, Usual
 from store import locks
 from store.connection import Database
 from store.page import Page, page
@@ -25,9 +25,10 @@ from store.readback import ValueFaults
 from store.reconcile import ASKED_BY, ENGINE_DIED, Found
 from store.step_runs import StepRun, as_left, step_runs
 from store.timeline import Timeline, timeline
-from store.usual import usual_durations
+from store.usual import usual_durations, usual_spreads
 
 if TYPE_CHECKING:
+    from store.run_facts import RunFacts
     from store.successes import Successes
 
 Row = dict[str, Any]
@@ -182,6 +183,30 @@ class History:
         """As `told`, with the columns of `step_runs`."""
         with self.told(run_id) as found:
             return [step.row(run_id) for step in found]
+
+    def facts(self, run_id: int) -> RunFacts:
+        """Give all that is recorded of a run but its values; of a dead engine, as it left it."""
+        from store.run_facts import read_run
+
+        run = self.run(run_id)
+        with self.told(run_id) as found:
+            told = list(found)
+        with self._database.read() as cursor:
+            return read_run(cursor, run, told)
+
+    def last_good(self, workflow: str, before: int) -> int | None:
+        """Number of the newest whole `ok` run before run `before`; not one of a backfill's."""
+        rows = self._rows(
+            f"SELECT max(id) AS id FROM run_rows WHERE workflow = ? AND id < ? AND status = 'ok'"
+            f" AND {_COUNTS} AND {_ALONE}",
+            [workflow, before],
+        )
+        return None if rows[0]["id"] is None else int(rows[0]["id"])
+
+    def spreads(self, workflow: str, before: int) -> dict[str, Spread]:
+        """What the last successful attempts of each step took, of runs before run `before`."""
+        with self._database.read() as cursor:
+            return usual_spreads(cursor, workflow, before)
 
     def positions(self, run_id: int, names: Iterable[str]) -> dict[str, int]:
         """Positions of those of the named steps that a run has."""

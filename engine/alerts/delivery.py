@@ -31,7 +31,7 @@ PAGE_BYTES_MAX = 1_000_000  # a bigger page is not attached; the mail says where
 PAGES_S = 1.0  # of the time of a delivery, to make pages in
 
 Sender = Callable[["_Job", float], tuple[str, ...]]
-PageOf = Callable[[int], str]
+PageOf = Callable[[int], str | None]
 
 
 @record
@@ -81,7 +81,7 @@ def deliver(
 
     With nothing configured nothing is claimed. After a channel's first failure that may pass, its
     other alerts are not tried now. An alert is given up after ten tries, or when sending it again
-    cannot help. `page` makes the page of a run, which goes along with an email.
+    cannot help. `page` makes the page of a run, if it is to go along with an email.
     """
     ends_at = clock.now() + deadline_s
     senders = _senders(settings)
@@ -172,8 +172,8 @@ def _pages(rows: Iterable[AlertRow], page: PageOf, clock: Clock) -> dict[int, At
         if row.channel == "email" and clock.now() < ends_at:
             with contextlib.suppress(Exception):
                 run = row.payload["run_id"]
-                data = page(run).encode()
-                if len(data) <= PAGE_BYTES_MAX:
+                data = (page(run) or "").encode()
+                if 0 < len(data) <= PAGE_BYTES_MAX:
                     found[row.id] = Attachment(f"run-{run}-{row.payload['workflow']}.html", data)
     return found
 

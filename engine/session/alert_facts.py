@@ -6,9 +6,12 @@ All of it comes from the store and the home folder, so an alert sent later says 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import EngineError
 from engine.session import reporting
+from engine.session.changes import changes_since_last_good
 
 if TYPE_CHECKING:
     from engine.session.environment import Environment
@@ -21,7 +24,7 @@ STEPS_MAX = 60  # those most worth a look; the report holds all of them
 def facts_of(history: History, run_id: int, environment: Environment) -> dict[str, Any]:
     """Give the report of a run as alerts tell it, with no secret in any of its texts.
 
-    Beside the keys of a report it has `last_success`, `usual` and `first_usual`.
+    Beside the keys of a report it has `last_success`, `usual`, `first_usual` and `changes`.
     """
     report = reporting.build_page(history, run_id, environment, STEPS_MAX)
     before = history.successes(str(report["workflow"]), run_id, report["first_failure"])
@@ -31,10 +34,22 @@ def facts_of(history: History, run_id: int, environment: Environment) -> dict[st
             "last_success": {"run_id": before.run_id, "finished": before.finished},
             "usual": _told(before.run),
             "first_usual": _told(before.step),
+            "changes": _changes(history, report),
         },
         environment.secrets.mask,
     )
     return found
+
+
+def _changes(history: History, report: dict[str, Any]) -> list[str]:
+    """Tell those whose run did not go well what changed; of big runs it takes too long."""
+    is_big = report["steps_in_all"] > reporting.PAGED_FROM
+    if report["status"] in {"ok", "skipped"} or is_big:
+        return []
+    with suppress(EngineError):  # where the last success is damaged, the alert goes out without
+        _, found = changes_since_last_good(history, report["run_id"])
+        return [change.line for change in found]
+    return []
 
 
 def _told(spread: Spread | None) -> list[float] | None:

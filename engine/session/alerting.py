@@ -22,6 +22,8 @@ logger = logging.getLogger("engine.alerts")
 
 DELIVERY_S = 4.0  # of the 5 s that alerts may hold a run's end up, recording included
 
+ATTACHED_STEPS_MAX = 2_500  # the page of more takes a second to make, and is too big to attach
+
 ChannelsFor = Callable[[RunStatus], Iterable[str]]
 
 
@@ -97,9 +99,11 @@ def deliver_due(
     def payload(run_id: int) -> dict[str, Any]:
         return facts_of(history, run_id, environment)
 
-    def page(run_id: int) -> str:
+    def page(run_id: int) -> str | None:
         from engine.session import pages
 
+        if history.count_steps(run_id) > ATTACHED_STEPS_MAX:
+            return None
         return pages.page_of(history, run_id, environment)
 
     clock = environment.clock

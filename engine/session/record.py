@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 
 from engine import params as parameters
 from engine.model import Encoded
 from engine.records import record
 from engine.resume import MARKED
+from engine.session import installed
 from engine.session.asked import Asked
 from engine.session.compiled import Compiled
 from engine.session.decision import Decision
 from engine.session.environment import Environment
 from store.new_run import OWN_KEY, Marked, NewRun, NewSteps, TakenOver
+
+GONE_MAX = 100  # names of steps
 
 
 @record
@@ -57,7 +61,18 @@ def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> 
         marked=_marked(going),
         context=[] if past else going.context,
         weights=decision.weights,
+        reason=decision.reason,
+        choices=_choices(decision),
+        versions=installed.versions(),
     )
+
+
+def _choices(decision: Decision) -> str:
+    """Count, as JSON, what becomes of the steps, and name those that are there no more."""
+    told: dict[str, object] = dict(Counter(choice.what for choice in decision.choices))
+    if decision.gone:
+        told["gone"] = decision.gone[:GONE_MAX]
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 
 def _marked(going: Going) -> list[Marked]:

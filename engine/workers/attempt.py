@@ -11,7 +11,7 @@ from threading import Lock, get_native_id
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine import backoff
-from engine.conditions import FALSE, Condition
+from engine.conditions import Asked, Condition
 from engine.context import StepContext
 from engine.errors import EngineError, RetryAfter, Skip, StepTimeout
 from engine.events import AttemptFinished, new_finished
@@ -47,6 +47,7 @@ class Attempt:
     """An attempt in the making; `run` in its worker, `stop` from any thread."""
 
     __slots__ = (
+        "_asked",
         "_command",
         "_context",
         "_ends",
@@ -81,6 +82,7 @@ class Attempt:
         self._ends = Lock()  # held to tell an attempt that hands over from one that is stopped
         self._handed_over = False
         self._thread = 0
+        self._asked: Asked | None = None
         self._command: ShellCommand | None = None
         self._context: StepContext | None = None
         self.log_scope = AttemptScope(tools.scope.run_id, step.name, job.number, tools.logs)
@@ -146,9 +148,10 @@ class Attempt:
         )
         run = step.run
         try:
-            unmet = self._unmet(context) if step.when is not None else ""
-            if unmet:
-                return unmet
+            if step.when is not None:
+                self._asked = self._ask(context)
+                if not self._asked.holds:
+                    return self._asked.unmet
             if isinstance(run, Shell):
                 self._run_command(run, context)
                 return None
@@ -160,12 +163,12 @@ class Attempt:
         context.set_return(result)
         return None
 
-    def _unmet(self, context: StepContext) -> str:
+    def _ask(self, context: StepContext) -> Asked:
         when = self.step.when
         if isinstance(when, Condition):
-            return when.unmet(context, self._tools.scope.secrets.mask)
+            return when.asked(context, self._tools.scope.secrets.mask)
         assert callable(when)
-        return "" if when(context) else FALSE
+        return Asked(None, bool(when(context)))
 
     def _run_command(self, shell: Shell, context: StepContext) -> None:
         from engine.workers.shell_step import prepare
@@ -199,15 +202,16 @@ class Attempt:
         step, number, started_at = self.job.step, self.job.number, self.started_at
         if skip is not None:
             context.close()
-            return AttemptFinished(step, number, _OK, started_at, finished_at, skip=skip)
+            return AttemptFinished(
+                step, number, _OK, started_at, finished_at, skip=skip, asked=self._asked
+            )
         writes, files = context.writes(), context.files()
         if not writes and not files:
-            fields = (step, number, _OK, started_at, finished_at, "", None, False, 0.0, (), (), "")
-            return new_finished(fields)
-        note = _note_on_size(writes)
-        return AttemptFinished(
-            step, number, _OK, started_at, finished_at, writes=writes, files=files, note=note
-        )
+            fields = (step, number, _OK, started_at, finished_at, "", None, False, 0.0)
+            return new_finished((*fields, (), (), "", "", self._asked))
+        note, asked = _note_on_size(writes), self._asked
+        ended = AttemptFinished(step, number, _OK, started_at, finished_at, asked=asked)
+        return ended._replace(writes=writes, files=files, note=note)
 
     def _failed(self, failure: BaseException, finished_at: float) -> AttemptFinished:
         tools, step, job = self._tools, self.step, self.job
@@ -222,14 +226,15 @@ class Attempt:
             outcome, error = AttemptOutcome.INTERRUPTED, self._stop
         else:
             error = self._describe(failure)
-        retryable, delay_s = False, 0.0
+        verdict = backoff.NEVER
         if outcome is not AttemptOutcome.INTERRUPTED:
             try:
-                retryable, delay_s = backoff.after_failure(
+                verdict = backoff.after_failure(
                     step, failure, number=tools.used[job.step] + job.number, clock=tools.clock
                 )
             except Exception as wrong:  # noqa: BLE001 - a user's strategy may raise anything
                 error = f"{error}; its retry strategy failed too: {self._describe(wrong)}"
+                verdict = backoff.STRATEGY_FAILED
         return AttemptFinished(
             job.step,
             job.number,
@@ -237,8 +242,10 @@ class Attempt:
             self.started_at,
             finished_at,
             error=error,
-            retryable=retryable,
-            delay_s=delay_s,
+            retryable=verdict.retryable,
+            delay_s=verdict.delay_s,
+            policy=verdict.policy,
+            asked=self._asked,
         )
 
     def _describe(self, failure: BaseException) -> str:

@@ -88,6 +88,7 @@ def test_undelivered_alerts_go_out_later(project: Project) -> None:
     """A failing server fails no run; what it missed goes with `alerts send`, word for word."""
     _flow(project)
     assert project.run("run", "flow").code == 0
+    project.write("flow", FLOW.replace("ALERT_ON", "").replace("=0)", '=0, version="2")'))
     (project.root / "fail").touch()
     with webhook(answer(503)) as hook, smtp() as (inbox, port):
         mail = {"SMTP_URL": f"smtp://127.0.0.1:{port}", "MAIL_TO": "ops@example.com"}
@@ -122,6 +123,7 @@ def _judge_mail(project: Project, message: EmailMessage) -> None:
     start = r"flow failed: work\n\nfailed first: work, 1 attempt, [\d.]+m?s, usually [\d.]+m?s\n"
     assert re.match(start + "  ValueError: <!channel> & co\n", told)
     page = project.home / "reports" / "run-2-flow.html"
+    assert "\nchanged since the last success\n  'work': version added\n" in told
     assert f"files\n  report: {page}\n" in told
     (attached,) = message.iter_attachments()
     assert attached.get_filename() == "run-2-flow.html"

@@ -213,7 +213,12 @@ class IsolatedAttempt(Attempt):
             return None, "its result names a file that it did not announce"
         now = self._tools.clock.now()
         skip = None if finished.skip is None else secrets.mask(finished.skip)
-        return finished._replace(finished_at=min(finished.finished_at, now), skip=skip), ""
+        asked = finished.asked
+        if asked is not None:
+            values = tuple([(name, secrets.mask(value)) for name, value in asked.values])
+            asked = asked._replace(values=values)
+        ended_at = min(finished.finished_at, now)
+        return finished._replace(finished_at=ended_at, skip=skip, asked=asked), ""
 
     def _remove_temporaries(self) -> None:
         for path in self._temporaries:
