@@ -27,8 +27,8 @@ _WELL = len(_WORST_FIRST)
 class Section:
     """A titled text, maybe about something named `subject`, with an `aside` on that.
 
-    `mono` where it is a machine's words (an error, a command); of an `ending` the end is what
-    counts. The title is ours, all else is not.
+    `mono` where it is a machine's words (an error, a command): then title and aside are ours alone.
+    Of an `ending` the end is what counts.
     """
 
     title: str

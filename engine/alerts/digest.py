@@ -28,7 +28,7 @@ def of_report(report: Report, *, repeat: bool = False) -> Content:
     """Say what a run's report says; `repeat` marks an alert that may have been sent before."""
     steps = _steps(report)
     counts = _counts(report, steps)
-    first = _first_failure(report, steps)
+    first = _first_failure(report, steps) or _stopped(report, steps)
     failed = dict(counts).get("failed", 0)
     mark = f" (+{failed - 1:,} more failed)" if failed > 1 else ""
     mark += " (repeated)" if repeat else ""
@@ -62,6 +62,12 @@ def _counts(report: Report, steps: list[Report]) -> tuple[tuple[str, int], ...]:
     return tuple((str(status), int(number)) for status, number in counts.items() if number)
 
 
+def _stopped(report: Report, steps: list[Report]) -> Report | None:
+    """Give the first step that was running as the run was stopped, or its engine died."""
+    stopped = (step for step in steps if step.get("status") == "interrupted")
+    return next(stopped, None) if report.get("status") == "interrupted" else None
+
+
 def _first_failure(report: Report, steps: list[Report]) -> Report | None:
     failed = [step for step in steps if step.get("status") == "failed"]
     name = report.get("first_failure")
@@ -85,12 +91,11 @@ def _head(report: Report, first: Report | None, steps: list[Report]) -> tuple[st
         return f"{said} in {took}{recovered}" if took else said + recovered, ""
     if status == "failed" and first is not None:
         return ": ".join(word for word in (said, _text(first, "name")) if word), _why(first)
-    stopped = [_text(step, "name") for step in steps if step.get("status") == "interrupted"]
-    if stopped:
-        count = dict(_counts(report, steps)).get("interrupted", len(stopped))
+    if (stopped := _stopped(report, steps)) is not None:
+        count = dict(_counts(report, steps)).get("interrupted", 1)
         more = f" and {count - 1:,} more" if count > 1 else ""
-        said += f" at {stopped[0]}{more}"
-    return said, last_line(_text(report, "note"))
+        said += f" at {_text(stopped, 'name')}{more}"
+    return said, _text(report, "note").strip().partition("\n")[0]  # what follows is the place
 
 
 def _why(step: Report) -> str:
@@ -104,14 +109,11 @@ def _bound(report: Report) -> str:
 
 
 def _failure(report: Report, first: Report | None) -> Iterable[Section]:
-    if first is not None and report.get("status") != "ok":
-        yield Section(
-            "failed first",
-            visible(head(_why(first), ERROR_MAX)),
-            mono=True,
-            subject=one_line(_text(first, "name"), 100),
-            aside=_effort(report, first),
-        )
+    if first is not None and first.get("status") == "interrupted":
+        body = _ending("\n".join(_last_lines(first))) or "it has logged nothing"
+        yield _about("was running", report, first, body)
+    elif first is not None and report.get("status") != "ok":
+        yield _about("failed first", report, first, visible(head(_why(first), ERROR_MAX)))
         before = _text(first, "error").strip().rpartition("\n")[0]
         if said := "\n".join(_last_lines(first)):
             yield Section("last lines of its log", _ending(said), mono=True, ending=True)
@@ -120,6 +122,17 @@ def _failure(report: Report, first: Report | None) -> Iterable[Section]:
     note = _text(report, "note").strip()
     if note:
         yield Section("note", _ending(note), ending=True)
+
+
+def _about(title: str, report: Report, step: Report, body: str) -> Section:
+    return Section(
+        title,
+        body,
+        mono=True,
+        ending=step.get("status") == "interrupted",
+        subject=one_line(_text(step, "name"), 100),
+        aside=_effort(report, step),
+    )
 
 
 def _last_lines(step: Report) -> list[str]:
@@ -160,12 +173,13 @@ def _usual(usual: Any) -> str:
 def _step_line(step: Report, *, told: Report | None) -> StepLine:
     took = step.get("duration_s") or None  # a step that did not run took no time
     usual = step.get("expected_s") if step is not told else None
+    note = _text(step, "note")  # of the failure that is told it is its error
     return StepLine(
         one_line(_text(step, "name"), 100),
         one_line(_text(step, "status"), 20),
         duration(took),
         duration(usual) if _is_far_off(took, usual) else "",
-        one_line(_text(step, "note"), 120) if step is not told else "",
+        "" if step is told and step.get("status") == "failed" else one_line(note, 120),
     )
 
 
@@ -183,10 +197,11 @@ def _facts(report: Report, counts: tuple[tuple[str, int], ...]) -> tuple[tuple[s
     threads = report.get("threads_left")
     run, continued = _text(report, "run_id"), _text(report, "resumed_from")
     is_ok = report.get("status") == "ok"  # then the title says how long it took
+    is_told = bool(counts) and not is_ok
     pairs = (
         ("steps", ", ".join(f"{number:,} {status}" for status, number in counts)),
         ("usual duration", _usual(report.get("usual")) if is_ok else ""),
-        ("duration", "" if is_ok else _against(report.get("duration_s"), report.get("usual"))),
+        ("duration", _against(report.get("duration_s"), report.get("usual")) if is_told else ""),
         ("last success", _last_success(report)),
         ("run", f"{run}, continues run {continued}" if continued else run),
         ("started", moment(_text(report, "started"))),

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
+from engine.logs import tail
 from engine.session import reporting
 from engine.session.changes import changes_since_last_good
 
@@ -27,18 +29,31 @@ def facts_of(history: History, run_id: int, environment: Environment) -> dict[st
     Beside the keys of a report it has `last_success`, `usual`, `first_usual` and `changes`.
     """
     report = reporting.build_page(history, run_id, environment, STEPS_MAX)
-    before = history.successes(str(report["workflow"]), run_id, report["first_failure"])
+    stopped = _stopped(report)
+    told = stopped["name"] if stopped else report["first_failure"]
+    before = history.successes(str(report["workflow"]), run_id, told)
+    if stopped and stopped["log"]:
+        stopped["last_lines"] = tail(Path(stopped["log"]))
+    is_whole = bool(report["steps"]) and not report["only_steps"]
     found: dict[str, Any] = _masked(
         report
         | {
             "last_success": {"run_id": before.run_id, "finished": before.finished},
-            "usual": _told(before.run),
+            "usual": _told(before.run) if is_whole else None,
             "first_usual": _told(before.step),
-            "changes": _changes(history, report),
+            "changes": _changes(history, report) if is_whole else [],
         },
         environment.secrets.mask,
     )
     return found
+
+
+def _stopped(report: dict[str, Any]) -> dict[str, Any] | None:
+    """Give the step of an interrupted run whose log tells best what it was about."""
+    if report["status"] != "interrupted" or report["first_failure"]:
+        return None
+    stopped = (step for step in report["steps"] if step["status"] == "interrupted")
+    return next(stopped, None)
 
 
 def _changes(history: History, report: dict[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from engine.alerts.digest import of_report
 from engine.alerts.letter import render_plain
 from engine.alerts.slack_limits import faults
 from engine.clock import SystemClock
+from engine.events import Claim
 from engine.ports import Paths
 from engine.secrets import Secrets
 from engine.session.alert_facts import facts_of
@@ -73,12 +74,28 @@ def test_dead_run_is_told_as_interrupted(database: Database, environment: Enviro
     a_run(database)
     journal = begun(database, "a b", at=60.0, owner=dead_owner())
     did(journal, 0, at=60.0)
+    journal.commit_tick([Claim(1, 1, 61.0, report=False)])
+    log = environment.paths.home / "logs" / "flow" / "2" / "b.1.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(f"waiting for {SECRET}\n", encoding="utf-8")
     found = facts_of(History(database), 2, environment)
     assert found["status"] == "interrupted"
+    assert "was running: b, 1 attempt\n  waiting for ***\n" in render_plain(of_report(found))
     text, blocks = render_slack(of_report(found))
-    assert text.startswith("flow interrupted")
+    assert text.startswith("flow interrupted at b: its engine died")
     assert "last success: 2011-11-14 00:00 UTC, run 1" in json.dumps(blocks)
     assert faults(text, blocks) == []
+
+
+def test_chosen_steps_are_not_compared_with_whole_runs(
+    database: Database, environment: Environment
+) -> None:
+    """Neither their duration nor what else was given; the step's own usual is told."""
+    a_run(database)
+    a_run(database, "failed", only_steps='["a"]', params='{"day": "2"}')
+    found = facts_of(History(database), 2, environment)
+    assert (found["usual"], found["changes"]) == (None, [])
+    assert found["first_usual"] == [2.0, 2.0, 2.0]
 
 
 def test_no_secret_is_told(database: Database, environment: Environment) -> None:

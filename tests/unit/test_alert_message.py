@@ -33,7 +33,8 @@ def test_headline_names_workflow_outcome_step_and_reason() -> None:
         ({"status": "ok", "previous_status": "failed"}, "daily ok in 4.0s, was failed before"),
         ({"status": "interrupted", "note": "SIGTERM"}, "daily interrupted: SIGTERM"),
         (
-            {"status": "interrupted", "steps": [a_step("a", "interrupted")] * 3},
+            {"status": "interrupted", "counts": {"interrupted": 3}}
+            | {"steps": [a_step("a", "interrupted")] * 3},
             "daily interrupted at a and 2 more",
         ),
         ({"status": "cancelled", "note": "by ops"}, "daily cancelled: by ops"),
@@ -41,7 +42,7 @@ def test_headline_names_workflow_outcome_step_and_reason() -> None:
             {"status": "ok", "duration_s": 2.1, "only_steps": ["fetch", "load"]},
             "daily (only fetch, load) ok in 2.1s",
         ),
-        ({"steps": [], "first_failure": None, "note": "x\nno module"}, "daily failed: no module"),
+        ({"steps": [], "first_failure": None, "note": "no module\n  ^"}, "daily failed: no module"),
         (
             {"steps": [a_step("a", "failed"), a_step("b", "failed", error="E: 1\n")]}
             | {"first_failure": "b", "counts": {"failed": 2}},
@@ -102,6 +103,39 @@ def test_plain_text_of_a_failure() -> None:
         "parameters\n  date = 2026-11-23\n\n"
         "files\n  report: var/reports/run-17-daily.html\n  log: var/logs/daily.log\n"
     )
+
+
+def test_what_was_running_is_told_of_a_stopped_run() -> None:
+    """With the end of its log and what it usually takes: it may be what was in the way."""
+    step = a_step("load", "interrupted", duration_s=90.0, note="its thread is still running")
+    report = a_report(
+        status="interrupted",
+        note="stopped by SIGTERM",
+        steps=[a_step("fetch"), step | {"last_lines": ["waiting for a lock"]}],
+        counts={"ok": 1, "interrupted": 1},
+        first_failure=None,
+        first_usual=[1.0, 2.0, 3.0],
+    )
+    told = plain_text(report)
+    assert told.startswith(
+        "daily interrupted at load\n\n"
+        "was running: load, 1 attempt, 1m 30s, usually 2.0s (1.0s to 3.0s)\n"
+        "  waiting for a lock\n\n"
+        "note\n  stopped by SIGTERM\n\n"
+    )
+    assert "  ■ load   interrupted  1m 30s  its thread is still running\n" in told
+    silent = plain_text(report | {"steps": [step]})
+    assert "usually 2.0s (1.0s to 3.0s)\n  it has logged nothing\n" in silent
+
+
+def test_run_that_began_no_step_took_no_time() -> None:
+    """Of a definition that cannot be loaded the first line is the reason, and all is shown."""
+    note = "daily.py:1: ModuleNotFoundError: no 'x'\n    import x\n    ^"
+    report = a_report(note=note, steps=[], counts={}, first_failure=None)
+    assert headline(report) == "daily failed: daily.py:1: ModuleNotFoundError: no 'x'"
+    told = plain_text(report)
+    assert "note\n  daily.py:1: ModuleNotFoundError: no 'x'\n      import x\n      ^\n" in told
+    assert "duration" not in told
 
 
 def test_error_is_told_once() -> None:
