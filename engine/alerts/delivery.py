@@ -150,7 +150,7 @@ def preload(settings: Settings) -> None:
     if "slack" in channels(settings):
         from engine.alerts import blocks, webhook  # noqa: F401 - imported for later
     if "email" in channels(settings):
-        import email.message  # noqa: F401 - imported for later
+        import email.policy  # noqa: F401 - imported for later
         import smtplib  # noqa: F401 - imported for later
 
         from engine.alerts import letter, mail  # noqa: F401 - imported for later

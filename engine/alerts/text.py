@@ -50,7 +50,7 @@ def tail(text: str, limit: int) -> str:
 
 def units(text: str) -> int:
     """Count a text in UTF-16, as Slack's programs do: what is beyond U+FFFF counts as two."""
-    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return len(text) if text.isascii() else len(text) + sum(char > "\uffff" for char in text)
 
 
 def slack_escape(text: str, limit: int, *, ending: bool = False) -> str:
