@@ -14,7 +14,7 @@ import pytest
 
 from engine.alerts.slack_limits import faults
 from engine.schedule.units import exec_words
-from tests.system.alert_servers import Hook, answer, raw, smtp
+from tests.system.alert_servers import Hook, answer, free_port, raw, smtp
 from tests.system.alert_servers import hook as webhook
 from tests.system.project import Project
 
@@ -90,18 +90,19 @@ def test_undelivered_alerts_go_out_later(project: Project) -> None:
     assert project.run("run", "flow").code == 0
     project.write("flow", FLOW.replace("ALERT_ON", "").replace("=0)", '=0, version="2")'))
     (project.root / "fail").touch()
-    with webhook(answer(503)) as hook, smtp() as (inbox, port):
-        mail = {"SMTP_URL": f"smtp://127.0.0.1:{port}", "MAIL_TO": "ops@example.com"}
-        result = project.run("run", "flow", SLACK_WEBHOOK_URL=hook.url, **mail)
+    nobody = {"SMTP_URL": f"smtp://127.0.0.1:{free_port()}", "MAIL_TO": "ops@example.com"}
+    with webhook(answer(503)) as hook:
+        result = project.run("run", "flow", SLACK_WEBHOOK_URL=hook.url, **nobody)
         first = hook.bodies[0]
     assert result.code == 1
     assert result.seconds < 8  # 5 s for alerts, and the start
-    _judge_mail(project, inbox.message())
-    assert "1 alert undelivered: see `python -m engine alerts`" in project.run("history").err
-    with webhook(answer(200, "ok")) as hook:
-        sent = project.run("alerts", "send", SLACK_WEBHOOK_URL=hook.url)
-        assert (sent.code, sent.out) == (0, "sent 1, failed 0, given up 0\n")
+    assert "2 alerts undelivered: see `python -m engine alerts`" in project.run("history").err
+    with webhook(answer(200, "ok")) as hook, smtp() as (inbox, port):
+        somebody = nobody | {"SMTP_URL": f"smtp://127.0.0.1:{port}"}
+        sent = project.run("alerts", "send", SLACK_WEBHOOK_URL=hook.url, **somebody)
+        assert (sent.code, sent.out) == (0, "sent 2, failed 0, given up 0\n")
         assert hook.bodies == [first]
+    _judge_mail(project, inbox.message())
     assert project.run("alerts").out == "no undelivered alerts\n"
     fields = [entry["text"] for entry in _fields(first)]
     assert fields[0] == "steps: 1 failed"
