@@ -193,7 +193,8 @@ def _cut(text: str, length_max: int) -> str:
     if units(text) <= length_max:
         return text
     closing = _CLOSING if text.endswith(_CLOSING) else ""
-    kept = text[: max(length_max - len(closing) - 1, 0)]
-    while units(kept) > length_max - len(closing) - 1:
-        kept = kept[:-1]
+    room = max(length_max - len(closing) - 1, 0)
+    kept = text[:room]
+    while (over := units(kept) - room) > 0:
+        kept = kept[: -max(over // 2, 1)]
     return _TORN.sub("", kept).rstrip("`") + "…" + closing

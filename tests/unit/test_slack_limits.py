@@ -214,6 +214,30 @@ def test_any_report_gives_a_message_within_all_limits(report: dict[str, Any]) ->
     assert not set(text) & set(string.whitespace) - {" "}
 
 
+BIG = st.builds(lambda text, times: text * times, TEXTS, st.sampled_from([1, 90]))
+OBJECTS = st.one_of(
+    st.builds(plain, BIG),
+    st.builds(coded, BIG),
+    st.builds(lambda text: coded(f"*t* `n`\n```\n{text}\n```"), BIG),
+    st.sampled_from([None, 3, {}, {"type": "plain_text"}]),
+)
+BLOCKS = st.one_of(
+    st.builds(lambda text: {"type": "header", "text": text}, OBJECTS),
+    st.builds(lambda text: {"type": "section", "text": text}, OBJECTS),
+    st.builds(lambda texts: {"type": "section", "fields": texts}, st.lists(OBJECTS, max_size=12)),
+    st.builds(lambda texts: {"type": "context", "elements": texts}, st.lists(OBJECTS, max_size=12)),
+    st.sampled_from([DIVIDER, {}, {"type": "image"}]),
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(text=BIG, blocks=st.lists(BLOCKS, max_size=5), times=st.sampled_from([1, 15]))
+def test_no_message_is_too_broken(text: str, blocks: list[Block], times: int) -> None:
+    """Whatever comes in, what goes out keeps all limits."""
+    sent_text, sent = fitted(text, blocks * times)
+    assert faults(sent_text, sent or [DIVIDER]) == []
+
+
 def test_a_thousand_failures_and_errors_of_100_kb_fit() -> None:
     """The first failure is told in full lines, the others are counted."""
     error = "Traceback:\n" + '  File "x.py", line 1 in <module>\n' * 3_000 + "ValueError: <&> \\"
