@@ -230,7 +230,7 @@ BLOCKS = st.one_of(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(text=BIG, blocks=st.lists(BLOCKS, max_size=5), times=st.sampled_from([1, 15]))
 def test_no_message_is_too_broken(text: str, blocks: list[Block], times: int) -> None:
     """Whatever comes in, what goes out keeps all limits."""
