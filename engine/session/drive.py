@@ -18,7 +18,7 @@ from engine.logs import RunLogs
 from engine.model import Shell, StepStatus
 from engine.plan import Plan, StepState
 from engine.ports import Job
-from engine.resume import Choice
+from engine.resume import Choice, alike
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.session import alerting
@@ -193,7 +193,8 @@ class Drive:
         put, stamp = lock.mark, clock.stamp
 
         def mark(lane: int, job: Job, started_at: float) -> None:
-            put(lane, (run_id, job.step, job.number, stamp(started_at)))
+            step, number, _, _ = job
+            put(lane, (run_id, step, number, stamp(started_at)))
 
         return self._pool(tools, mark)
 
@@ -216,6 +217,8 @@ def _settle_in(env: Environment, compiled: Compiled) -> None:
     """Import what the run and its end may need: an upgrade under it then mixes no versions."""
     steps = compiled.definition.steps
     import_module("engine.session.pruning")
+    if env.pages:
+        import_module("engine.session.pages")
     import_module("engine.workers.family")  # a function may be stopped at any time
     if _has_processes(compiled):
         if any(step.isolate for step in steps):
@@ -229,8 +232,12 @@ def _settle_in(env: Environment, compiled: Compiled) -> None:
 
 def _states(decision: Decision, clock: SystemClock) -> list[StepState]:
     """Give the states by position; equal choices have one, as most of a big run's steps do."""
-    states = {choice: _state(choice, clock) for choice in set(decision.choices)}
-    return [states[choice] for choice in decision.choices]
+    states = [StepState()] * len(decision.choices)
+    for choice, positions in alike(decision.choices):
+        state = _state(choice, clock)
+        for position in positions:
+            states[position] = state
+    return states
 
 
 def _state(choice: Choice, clock: SystemClock) -> StepState:
