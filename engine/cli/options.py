@@ -314,8 +314,10 @@ def _alerts(add: _Add) -> None:
 
 def _schedule(add: _Add) -> None:
     schedule = add("schedule", "schedule:schedule", "systemd units for a workflow's schedule")
-    schedule.add_argument("what", choices=["show", "verify"])
+    schedule.add_argument("what", choices=["show", "verify", "pause", "unpause"])
     schedule.add_argument("name", metavar="NAME", help="the workflow")
+    schedule.add_argument("--until", metavar="DATE", help="pause: when it ends by itself")
+    schedule.add_argument("--reason", metavar="TEXT", help="pause: why, for those who look")
 
 
 def _database(database: argparse.ArgumentParser) -> None:

@@ -15,6 +15,10 @@ from engine.schedule.verify import NOT_VERIFIED, verify
 
 def schedule(parsed: argparse.Namespace) -> int:
     """Print the units, or have systemd check them; 1 if it finds something."""
+    if parsed.what in ("pause", "unpause"):
+        from engine.cli import pausing
+
+        return pausing.pause(parsed) if parsed.what == "pause" else pausing.unpause(parsed)
     paths = project.paths_of(parsed)
     definition = load(parsed.name, project.folder_of(parsed))
     named = parsed.store or os.environ.get("ENGINE_STORE")
