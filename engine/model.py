@@ -359,7 +359,7 @@ class Definition:
     steps: tuple[Step, ...]
     params: Mapping[str, Param] = field(default_factory=dict)
     schedule: str | None = None
-    timezone: str | None = None
+    tz: str | None = None
     overlap: str = "workflow"
     resume_within_s: float = RESUME_WITHIN_S
     alert_on: str = "always"

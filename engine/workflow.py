@@ -31,11 +31,12 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 class Workflow:
     """Named steps with dependencies.
 
-    `schedule` is a systemd calendar expression, `timezone` an IANA name (default: the machine's
-    zone). `params` maps names to `Param`, or to a plain default. `overlap="params"` lets runs with
-    other parameters run beside each other. A failed run is continued by a later `run` if its chain
-    began less than `resume_within` ago. `alert_on` is always, failure or change. Of the ready steps
-    that with the longest remaining path starts first, with `order="fifo"` the first to be ready.
+    `schedule` is a systemd calendar expression or cron's five fields, `tz` an IANA name (default:
+    the machine's zone). `params` maps names to `Param`, or to a plain default. `overlap="params"`
+    lets runs with other parameters run beside each other. A failed run is continued by a later
+    `run` if its chain began less than `resume_within` ago. `alert_on` is always, failure or change.
+    Of the ready steps that with the longest remaining path starts first, with `order="fifo"` the
+    first to be ready.
 
     Raises `DefinitionError` for anything that cannot work.
     """
@@ -46,7 +47,7 @@ class Workflow:
         dry_run: bool = False,  # noqa: FBT001, FBT002 - part of the public form
         *,
         schedule: str | None = None,
-        timezone: str | None = None,
+        tz: str | None = None,
         params: Mapping[str, Any] | None = None,
         overlap: str = "workflow",
         resume_within: Duration = RESUME_WITHIN_S,
@@ -57,7 +58,8 @@ class Workflow:
         self.name = _checked_name(name)
         self.dry_run = bool(dry_run)
         self.schedule = schedule
-        self.timezone = _checked_zone(name, timezone)
+        self.tz = _checked_zone(name, tz)
+        _check_schedule(name, schedule, self.tz)
         self.overlap = _one_of(name, "overlap", overlap, OVERLAP)
         what = f"workflow '{name}': resume_within"
         self.resume_within_s = parse_duration(what, resume_within, zero=True)
@@ -115,7 +117,7 @@ class Workflow:
             steps=steps,
             params=dict(self.params),
             schedule=self.schedule,
-            timezone=self.timezone,
+            tz=self.tz,
             overlap=self.overlap,
             resume_within_s=self.resume_within_s,
             alert_on=self.alert_on,
@@ -203,6 +205,21 @@ def _one_of(workflow: str, option: str, value: str, words: tuple[str, ...]) -> s
             hint=f"choose one of {', '.join(words)}",
         )
     return value
+
+
+def _check_schedule(workflow: str, schedule: str | None, zone: str | None) -> None:
+    if schedule is None:
+        return
+    from engine.schedule.calendar import ScheduleRefused
+    from engine.schedule.reading import read_schedule
+
+    what = f"workflow '{workflow}': schedule {schedule!r}"
+    if not isinstance(schedule, str):
+        raise DefinitionError(f"{what} is no text", hint='write schedule="*-*-* 08:00:00"')
+    try:
+        read_schedule(schedule, zone)
+    except ScheduleRefused as refused:
+        raise DefinitionError(f"{what}: {refused.reason}", hint=refused.hint) from refused
 
 
 def _checked_zone(workflow: str, zone: str | None) -> str | None:

@@ -127,8 +127,8 @@ def _marks(definition: Definition, request: RunRequest, secrets: Secrets) -> dic
 
 def today_of(definition: Definition, clock: Clock, local: tzinfo | None = None) -> date:
     """Give the day on which the run starts, in the workflow's zone."""
-    if definition.timezone is None:
+    if definition.tz is None:
         return clock.utc().astimezone(local).date()
     from zoneinfo import ZoneInfo
 
-    return clock.utc().astimezone(ZoneInfo(definition.timezone)).date()
+    return clock.utc().astimezone(ZoneInfo(definition.tz)).date()
