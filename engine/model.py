@@ -368,7 +368,7 @@ class Definition:
     steps: tuple[Step, ...]
     params: Mapping[str, Param] = field(default_factory=dict)
     schedule: str | None = None
-    timezone: str | None = None
+    tz: str | None = None
     catchup: str = Catchup.LATEST
     pause_after: int | None = None
     overlap: str = "workflow"

@@ -33,11 +33,11 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 class Workflow:
     """Named steps with dependencies.
 
-    `schedule` is a systemd calendar expression, `timezone` an IANA name (default: the machine's
-    zone). Of slots missed while the machine was off the newest is caught up, with `catchup` all or
-    none; after `pause_after` failed runs in a row the schedule is paused. `params` maps names to
-    `Param`, or to a plain default. `overlap="params"` lets runs with other parameters run beside
-    each other. A failed run is continued by a later `run` if its chain began less than
+    `schedule` is a systemd calendar expression or cron's five fields, `tz` an IANA name (default:
+    the machine's zone). Of slots missed while the machine was off the newest is caught up, with
+    `catchup` all or none; after `pause_after` failed runs in a row the schedule is paused. `params`
+    maps names to `Param`, or to a plain default. `overlap="params"` lets runs with other parameters
+    run beside each other. A failed run is continued by a later `run` if its chain began less than
     `resume_within` ago. `alert_on` is always, failure or change. Of the ready steps that with the
     longest remaining path starts first, with `order="fifo"` the first to be ready.
 
@@ -50,7 +50,7 @@ class Workflow:
         dry_run: bool = False,  # noqa: FBT001, FBT002 - part of the public form
         *,
         schedule: str | None = None,
-        timezone: str | None = None,
+        tz: str | None = None,
         catchup: str = Catchup.LATEST,
         pause_after: int | None = None,
         params: Mapping[str, Any] | None = None,
@@ -63,7 +63,8 @@ class Workflow:
         self.name = _checked_name(name)
         self.dry_run = bool(dry_run)
         self.schedule = schedule
-        self.timezone = _checked_zone(name, timezone)
+        self.tz = _checked_zone(name, tz)
+        _check_schedule(name, schedule, self.tz)
         self.catchup = _one_of(name, "catchup", catchup, tuple(Catchup))
         self.pause_after = _checked_pause_after(name, pause_after)
         self.overlap = _one_of(name, "overlap", overlap, OVERLAP)
@@ -123,7 +124,7 @@ class Workflow:
             steps=steps,
             params=dict(self.params),
             schedule=self.schedule,
-            timezone=self.timezone,
+            tz=self.tz,
             catchup=self.catchup,
             pause_after=self.pause_after,
             overlap=self.overlap,
@@ -224,6 +225,21 @@ def _checked_pause_after(workflow: str, count: object) -> int | None:
         f"workflow '{workflow}': pause_after is {count!r}",
         hint=f"give a number of failed runs, 1 to {PAUSE_AFTER_MAX}, or leave it out",
     )
+
+
+def _check_schedule(workflow: str, schedule: str | None, zone: str | None) -> None:
+    if schedule is None:
+        return
+    from engine.schedule.calendar import ScheduleRefused
+    from engine.schedule.reading import read_schedule
+
+    what = f"workflow '{workflow}': schedule {schedule!r}"
+    if not isinstance(schedule, str):
+        raise DefinitionError(f"{what} is no text", hint='write schedule="*-*-* 08:00:00"')
+    try:
+        read_schedule(schedule, zone)
+    except ScheduleRefused as refused:
+        raise DefinitionError(f"{what}: {refused.reason}", hint=refused.hint) from refused
 
 
 def _checked_zone(workflow: str, zone: str | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from engine.alert import AlertKind, AlertStatus
 from engine.records import record
@@ -102,8 +102,10 @@ SELECT id FROM run_rows WHERE workflow = ?1 AND status = 'failed' AND started_by
 ORDER BY id DESC LIMIT ?2"""
 
 
-def pause_if_failing(database: Database, new: Pause, most: int, channels: Iterable[str]) -> bool:
-    """Pause a schedule whose timer's last runs failed, so many in a row; tell the channels.
+def pause_if_failing(
+    database: Database, new: Pause, most: int, facts: Mapping[str, str], channels: Iterable[str]
+) -> bool:
+    """Pause a schedule whose timer's last runs failed, so many in a row; tell `facts` of it.
 
     A run that went well, whoever started it, and a pause that has ended begin the count anew.
     """
@@ -115,8 +117,8 @@ def pause_if_failing(database: Database, new: Pause, most: int, channels: Iterab
         if current(cursor, new.workflow, new.paused_at):
             return False
         insert(cursor, new)
-        facts = json.dumps({"reason": new.reason, "by": new.paused_by})
-        whose = (AlertStatus.PENDING, new.paused_at, AlertKind.PAUSED, new.workflow, facts)
+        told = json.dumps(facts, ensure_ascii=False)
+        whose = (AlertStatus.PENDING, new.paused_at, AlertKind.PAUSED, new.workflow, told)
         cursor.executemany(
             """INSERT INTO alert_rows
                  (run_id, channel, status, created_at, kind, workflow, facts, tries, error)

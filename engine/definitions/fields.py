@@ -95,7 +95,7 @@ WORKFLOW = Table.of(
     {
         "steps": "jobs tasks stages pipeline dag nodes actions sequence",
         "schedule": "cron on schedule_interval timer trigger triggers when",
-        "timezone": "tz time_zone",
+        "tz": "timezone time_zone zone",
         "catchup": "catch_up backfill",
         "params": "parameters inputs variables vars args",
         "name": "title id dag_id alias workflow",
@@ -105,8 +105,12 @@ WORKFLOW = Table.of(
     },
     Field("name", forms.WORKFLOW_NAME, "the file's name; may be left out"),
     Field("description", forms.text(), "shown by `list`"),
-    Field("schedule", time_forms.SCHEDULE, 'when a timer runs it: `"*-*-* 08:00:00"`'),
-    Field("timezone", time_forms.ZONE, "what the schedule and `today` follow: `Europe/Berlin`"),
+    Field(
+        "schedule", time_forms.SCHEDULE, 'when a timer runs it: `"*-*-* 08:00:00"`, `"0 8 * * 1-5"`'
+    ),
+    Field(
+        "tz", time_forms.ZONE, "what the schedule, `today` and shown times follow: `Europe/Berlin`"
+    ),
     Field("catchup", forms.one_of(Catchup), "which missed slots of the schedule are run"),
     Field(
         "pause_after",

@@ -28,6 +28,8 @@ def raised_by(error: BaseException, *, root: Path, file: Path) -> DefinitionErro
         text = error.message
     if isinstance(error, ModuleNotFoundError):
         hint = f"install '{error.name}' into this environment, or mend the import"
+    if isinstance(error, TypeError) and text.endswith("unexpected keyword argument 'timezone'"):
+        hint = "write tz="
     frame = _own_frame(root, error)
     if frame is None:
         return _error(Fault(text, hint, str(file), 1), file)

@@ -1,14 +1,13 @@
-"""Schedules: what systemd's OnCalendar= is given, and the part of it that cron can say too."""
+"""Calendars: what systemd's OnCalendar= says, as sets of numbers; read from text and written."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from calendar import monthrange
+from collections.abc import Iterable, Iterator
+from datetime import date
 
-from engine.errors import UsageError
-
-if TYPE_CHECKING:
-    from engine.model import Definition
+from engine.records import record
 
 SHORTHANDS = {
     "minutely": "*-*-* *:*:00",
@@ -22,142 +21,224 @@ SHORTHANDS = {
     "annually": "*-01-01 00:00:00",
 }
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+FIRST_YEAR, LAST_YEAR = 1970, 2199  # systemd's own limits
+HINT = "write it as systemd does: *-*-* 08:00:00, Mon..Fri *-*-* 08:00, hourly, daily, weekly"
 RUN_MIN = 3  # shorter runs of neighbours read better as a list
 
-_TEXT = re.compile(r"[A-Za-z0-9*.,:/~+_ -]+\Z")
-_PART = re.compile(r"(\d+)(?:\.\.(\d+))?(?:/(\d+))?\Z")
+_PART = re.compile(r"([0-9]{1,4})(?:\.\.([0-9]{1,4}))?(?:/([0-9]{1,4}))?\Z")
+_TIME = re.compile(r"[^:]+:[^:]+(?::[^:]+)?\Z")
 
 
-class CronCannot(Exception):
-    """The schedule says something that cron's five fields cannot; the text names what."""
+class ScheduleRefused(Exception):
+    """A schedule that cannot be taken, or not be said in another form: the reason, and a hint."""
+
+    def __init__(self, reason: str, hint: str = HINT) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint
 
 
-def _how_to_give(definition: Definition) -> str:
-    kind = definition.source.suffix if definition.source else ".py"
-    if kind == ".json":
-        return 'write "schedule": "*-*-* 08:00:00"'
-    if kind == ".py":
-        return f'write Workflow("{definition.name}", …, schedule="*-*-* 08:00:00")'
-    return 'write schedule: "*-*-* 08:00:00"'
-
-
-def on_calendar(definition: Definition) -> str:
-    """Give the workflow's schedule as OnCalendar= takes it, with its time zone at the end.
-
-    Raises `UsageError` for a workflow without a schedule, for one that names two zones, and for
-    text no calendar expression holds (a line break would write into the unit).
-    """
-    what = f"workflow '{definition.name}'"
-    if not definition.schedule or not definition.schedule.strip():
-        raise UsageError(f"{what} has no schedule", hint=_how_to_give(definition))
-    hint = 'write it as systemd does, for example schedule="Mon..Fri *-*-* 08:00:00"'
-    if not _TEXT.match(definition.schedule):
-        raise UsageError(f"{what}: schedule {definition.schedule!r} is no calendar", hint=hint)
-    moments, zone = split_zone(" ".join(definition.schedule.split()))
-    wanted = definition.timezone
-    if wanted and not _TEXT.match(wanted):
-        raise UsageError(
-            f"{what}: timezone {wanted!r} is no time zone", hint='give one like "Europe/Berlin"'
-        )
-    if wanted and zone and wanted != zone:
-        raise UsageError(
-            f"{what}: its schedule names the zone '{zone}' and timezone= '{wanted}'",
-            hint="name the zone in timezone= alone",
-        )
-    return " ".join(filter(None, (moments, zone or wanted)))
-
-
-def split_zone(calendar: str) -> tuple[str, str | None]:
-    """Part a calendar expression from the time zone at its end, if it has one."""
-    moments, _, last = calendar.rpartition(" ")
-    return (moments, last) if moments and last[0].isalpha() else (calendar, None)
-
-
-def cron_fields(moments: str) -> str:
-    """Give cron's five fields for a calendar expression without zone, or raise `CronCannot`."""
-    words = SHORTHANDS.get(moments.lower(), moments).split()
-    days = _weekdays(words.pop(0)) if words[0][0].isalpha() else _every(0, 6)
-    date = words.pop(0) if words and ":" not in words[0] else "*-*-*"
-    time = words.pop(0) if words else "00:00:00"
-    if words:
-        raise CronCannot(f"'{' '.join(words)}'")
-    hours, minutes = _clock_time(time)
-    months, month_days = _date(date)
-    if days != _every(0, 6) and month_days != _every(1, 31):
-        raise CronCannot("a day of the week and of the month at once (cron takes either)")
-    fields = [(minutes, 0, 59), (hours, 0, 23), (month_days, 1, 31), (months, 1, 12), (days, 0, 6)]
-    return " ".join(_field(*each) for each in fields)
-
-
-def _every(low: int, high: int) -> frozenset[int]:
+def every(low: int, high: int) -> frozenset[int]:
+    """Give all numbers from `low` to `high`, both included."""
     return frozenset(range(low, high + 1))
 
 
-def _clock_time(text: str) -> tuple[frozenset[int], frozenset[int]]:
+@record
+class Calendar:
+    """Moments by the clock on the wall, of one zone: each set holds what a moment's part may be.
+
+    Weekdays count from Monday, 0. With `from_end` the days count from the month's end, 1 being its
+    last day. `years` None is every year.
+    """
+
+    text: str  # as OnCalendar= takes it, without zone
+    weekdays: frozenset[int]
+    years: frozenset[int] | None
+    months: frozenset[int]
+    days: frozenset[int]
+    from_end: bool
+    hours: frozenset[int]
+    minutes: frozenset[int]
+    seconds: frozenset[int]
+
+
+def read_calendar(text: str) -> Calendar:
+    """Read a calendar expression without zone; raises `ScheduleRefused` naming what is wrong."""
+    words = SHORTHANDS.get(text.lower(), text).split()
+    if not words:
+        raise ScheduleRefused("it is empty")
+    if words[0].startswith("@"):
+        raise ScheduleRefused(f"'{words[0]}' is one instant, not a calendar")
+    weekdays = _weekdays(words.pop(0)) if words[0][0].isalpha() else every(0, 6)
+    day = words.pop(0) if words and ":" not in words[0] else "*-*-*"
+    time = words.pop(0) if words else "00:00:00"
+    if words:
+        raise ScheduleRefused(f"'{' '.join(words)}' comes after the time")
+    years, months, days, from_end = _date(day)
+    hours, minutes, seconds = _clock_time(time)
+    return Calendar(text, weekdays, years, months, days, from_end, hours, minutes, seconds)
+
+
+def first_date(calendar: Calendar) -> date | None:
+    """Give the first day that a calendar names, from 2000 on and then before; None: none ever."""
+    new = next(dates_of(calendar, date(2000, 1, 1)), None)
+    return new or next(dates_of(calendar, date(FIRST_YEAR, 1, 1)), None)
+
+
+def dates_of(calendar: Calendar, start: date) -> Iterator[date]:
+    """Give the days that a calendar names, from `start` on, in order."""
+    months, days = sorted(calendar.months), sorted(calendar.days)
+    for year in range(start.year, LAST_YEAR + 1):
+        if calendar.years is not None and year not in calendar.years:
+            continue
+        for month in months:
+            if (year, month) < (start.year, start.month):
+                continue
+            length = monthrange(year, month)[1]
+            numbers = sorted(length + 1 - day for day in days) if calendar.from_end else days
+            for number in numbers:
+                if 1 <= number <= length:
+                    day = date(year, month, number)
+                    if day >= start and day.weekday() in calendar.weekdays:
+                        yield day
+
+
+def _clock_time(text: str) -> tuple[frozenset[int], frozenset[int], frozenset[int]]:
+    if not _TIME.match(text):
+        raise ScheduleRefused(f"'{text}' is no time of day", "write HH:MM or HH:MM:SS")
     hours, minutes, *seconds = text.split(":")
-    if seconds and seconds[0].strip("0"):
-        raise CronCannot(f"the seconds of '{text}'")
-    return _numbers(hours, 0, 23), _numbers(minutes, 0, 59)
+    second = seconds[0] if seconds else "0"
+    if "." in second.replace("..", ""):
+        raise ScheduleRefused(f"'{text}' has parts of a second", "give whole seconds")
+    return (
+        _numbers(hours, 0, 23, "hour"),
+        _numbers(minutes, 0, 59, "minute"),
+        _numbers(second, 0, 59, "second"),
+    )
 
 
-def _date(text: str) -> tuple[frozenset[int], frozenset[int]]:
-    if "~" in text:
-        raise CronCannot(f"'{text}' (days counted from the end of the month)")
-    if "-" not in text:
-        raise CronCannot(f"'{text}'")
-    *years, month, day = text.split("-")
-    if years and years[-1] != "*":
-        raise CronCannot(f"the year of '{text}'")
-    return _numbers(month, 1, 12), _numbers(day, 1, 31)
+def _date(text: str) -> tuple[frozenset[int] | None, frozenset[int], frozenset[int], bool]:
+    from_end = "~" in text
+    head, _, day = text.rpartition("~" if from_end else "-")
+    *years, month = head.split("-")
+    if not head or len(years) > 1:
+        raise ScheduleRefused(f"'{text}' is no date, time or day of the week")
+    days = _numbers(day, 1, 31, "day", down=from_end)
+    return _years(years[0] if years else "*"), _numbers(month, 1, 12, "month"), days, from_end
 
 
-def _numbers(text: str, low: int, high: int) -> frozenset[int]:
+def _years(text: str) -> frozenset[int] | None:
     if text == "*":
-        return _every(low, high)
+        return None
+    long = re.sub(r"(?<![0-9/])[0-9]{1,2}(?![0-9])", _full_year, text)
+    return _numbers(long, FIRST_YEAR, LAST_YEAR, "year")
+
+
+def _full_year(match: re.Match[str]) -> str:
+    year = int(match[0])
+    return str(year + (2000 if year < 70 else 1900))
+
+
+def _numbers(text: str, low: int, high: int, what: str, *, down: bool = False) -> frozenset[int]:
+    """Read a list of numbers, ranges and steps; `down`: steps go from the last to the first."""
+    if text == "*":
+        return every(low, high)
     chosen: set[int] = set()
+    farthest: list[int] = []
     for part in text.split(","):
         match = _PART.match(part)
         if not match:
-            raise CronCannot(f"'{part or text}'")
+            raise ScheduleRefused(f"'{part or text}' is no {what}")
         first, step = int(match[1]), int(match[3] or 0)
-        last = int(match[2]) if match[2] else (high if step else first)
+        last = int(match[2]) if match[2] else first
         if not low <= first <= last <= high:
-            raise CronCannot(f"'{part}' (not in {low} to {high})")
-        chosen.update(range(first, last + 1, step or 1))
+            raise ScheduleRefused(f"'{part}' is not in {low} to {high}")
+        room = high - low if match[2] else first - low if down else high - first
+        if match[3] and not 0 < step <= room:
+            raise ScheduleRefused(f"'{part}' has no room for steps of {step}")
+        if down and step and not match[2]:
+            part_numbers = range(first, low - 1, -step)
+        else:
+            end = last if match[2] or not step else high
+            part_numbers = range(first, end + 1, step or 1)
+        chosen.update(part_numbers)
+        farthest.append(max(part_numbers))
+    if down:
+        _check_from_end(text, farthest)
     return frozenset(chosen)
+
+
+def _check_from_end(text: str, farthest: list[int]) -> None:
+    """Refuse what systemd does: February has 28 days, and each further number makes it three less.
+
+    The latter is a slip of systemd's (252), which takes the three off again for each of a list.
+    """
+    for further, day in enumerate(sorted(farthest)):
+        if day > 28 - 3 * further:
+            raise ScheduleRefused(f"'~{text}' is farther from the month's end than systemd takes")
 
 
 def _weekdays(text: str) -> frozenset[int]:
-    """Read day names; cron counts from Sunday, 0, systemd's ranges from Monday."""
     chosen: set[int] = set()
-    for part in text.lower().split(","):
-        ends = [_day(word) for word in re.split(r"\.\.|-", part, maxsplit=1)]
+    for part in text.removesuffix(",").split(","):
+        ends = [weekday(word) for word in re.split(r"\.\.|-", part, maxsplit=1)]
         if ends[0] > ends[-1]:
-            raise CronCannot(f"'{text}'")
-        chosen.update((day + 1) % 7 for day in range(ends[0], ends[-1] + 1))
+            raise ScheduleRefused(
+                f"'{part}' goes past Sunday", f"write {_around(ends[0], ends[-1])}"
+            )
+        chosen.update(range(ends[0], ends[-1] + 1))
     return frozenset(chosen)
 
 
-def _day(word: str) -> int:
+def weekday(word: str) -> int:
+    """Give the number of a day's English name, long or short; Monday is 0."""
     for number, name in enumerate(DAYS):
-        if word in (name, name[:3]):
+        if word.lower() in (name, name[:3]):
             return number
-    raise CronCannot(f"'{word}'")
+    raise ScheduleRefused(f"'{word}' is no date, time or day of the week")
 
 
-def _field(values: frozenset[int], low: int, high: int) -> str:
-    if values == _every(low, high):
-        return "*"
-    ordered = sorted(values)
-    step = ordered[1] - ordered[0] if len(ordered) > 1 else 0
-    if step > 1 and high > len(DAYS) and ordered == list(range(low, high + 1, step)):
-        return f"*/{step}"
-    parts: list[str] = []
+def _around(first: int, last: int) -> str:
+    days = frozenset(range(last + 1)) | every(first, 6)
+    return weekdays_text(days)
+
+
+def weekdays_text(days: frozenset[int]) -> str:
+    """Write days of the week as OnCalendar= takes them: `Mon..Fri`."""
+    names = [day[:3].capitalize() for day in DAYS]
+    return ",".join("..".join(names[end] for end in ends) for ends in runs(sorted(days)))
+
+
+def runs(ordered: list[int]) -> Iterable[tuple[int, ...]]:
+    """Part numbers into runs of neighbours, as (first, last), and single ones, as (number,)."""
     while ordered:
         run = 1
         while run < len(ordered) and ordered[run] == ordered[0] + run:
             run += 1
         run = run if run >= RUN_MIN else 1
-        parts.append(str(ordered[0]) if run == 1 else f"{ordered[0]}-{ordered[run - 1]}")
+        yield (ordered[0],) if run == 1 else (ordered[0], ordered[run - 1])
         ordered = ordered[run:]
-    return ",".join(parts)
+
+
+def step_of(ordered: list[int], high: int) -> int:
+    """Give the step by which the numbers go on up to `high`, 0 if they do not."""
+    step = ordered[1] - ordered[0] if len(ordered) > 1 else 0
+    return step if step > 1 and ordered == list(range(ordered[0], high + 1, step)) else 0
+
+
+def calendar_text(made: Calendar) -> str:
+    """Write a calendar of every year, its days counted from the 1st, as OnCalendar= takes it."""
+    days = "" if made.weekdays == every(0, 6) else weekdays_text(made.weekdays) + " "
+    months, month_days = _written(made.months, 1, 12), _written(made.days, 1, 31)
+    clock = (_written(made.hours, 0, 23), _written(made.minutes, 0, 59))
+    seconds = _written(made.seconds, 0, 59)
+    return f"{days}*-{months}-{month_days} {':'.join(clock)}:{seconds}"
+
+
+def _written(values: frozenset[int], low: int, high: int) -> str:
+    if values == every(low, high):
+        return "*"
+    ordered = sorted(values)
+    if (step := step_of(ordered, high)) and len(ordered) >= RUN_MIN:
+        return f"{ordered[0]:02}/{step}"
+    return ",".join("..".join(f"{end:02}" for end in ends) for ends in runs(ordered))

@@ -8,7 +8,9 @@ import shlex
 from typing import TYPE_CHECKING, NotRequired, TypedDict, Unpack
 
 from engine.errors import UsageError
-from engine.schedule.calendar import CronCannot, cron_fields, on_calendar, split_zone
+from engine.schedule.calendar import ScheduleRefused
+from engine.schedule.reading import Schedule, cron_of, schedule_of
+from engine.schedule.wakeups import wakeups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +71,7 @@ TIMER = """\
 Description={description}
 
 [Timer]
-OnCalendar={calendar}
+{calendars}
 # A start missed while the machine was off is made up for, once, at the next boot.
 Persistent=true
 AccuracySec=1s
@@ -101,7 +103,7 @@ def units(definition: Definition, **where: Unpack[Installation]) -> dict[str, st
 
     Raises `UsageError` if there is no schedule or something cannot be written into a unit.
     """
-    calendar = on_calendar(definition)
+    schedule = schedule_of(definition)
     _check(where)
     stem = unit_stem(definition.name)
     service, timer = f"{stem}.service", f"{stem}.timer"
@@ -117,7 +119,7 @@ def units(definition: Definition, **where: Unpack[Installation]) -> dict[str, st
         ),
         timer: TIMER.format(
             description=f"kahnban: when {definition.name} runs",
-            calendar=calendar,
+            calendars=_calendars(schedule),
             service=service,
         ),
         alerts: ALERTS.format(
@@ -143,26 +145,33 @@ def unit_stem(name: str) -> str:
     return f"{stem[: STEM_BYTES_MAX - 20].rpartition(chr(92))[0]}-{digest}"
 
 
+def _calendars(schedule: Schedule) -> str:
+    zone = f" {schedule.zone}" if schedule.zone else ""
+    lines = [f"OnCalendar={calendar.text}{zone}" for calendar in schedule.calendars]
+    if extra := wakeups(schedule):
+        lines.append("# Around changes of the clock, where systemd passes over times that are due:")
+        lines += [f"OnCalendar={calendar}" for calendar in extra]
+    return "\n".join(lines)
+
+
 def cron_line(definition: Definition, **where: Unpack[Installation]) -> str:
     """Give the crontab lines for a machine without systemd; a comment says what cron cannot.
 
     `-q` keeps cron from mailing the output of runs that went well.
     """
-    moments, zone = split_zone(on_calendar(definition))
+    schedule = schedule_of(definition)
     _check(where)
-    try:
-        fields = cron_fields(moments)
-    except CronCannot as why:
-        return f"# cron cannot say {why}: no crontab line for '{moments}'"
     words = _words(where, ("run", definition.name, "--scheduled", "-q"))
     command = f"cd {shlex.quote(str(where['root']))} && {shlex.join(words)}"
-    line = f"{fields} {command.replace('%', chr(92) + '%')}"
-    if zone is None:
-        return line
-    return (
-        f"# cron knows the machine's own time zone only; if that is {zone}, this is the line:\n"
-        f"# {line}"
-    )
+    try:
+        fields = cron_of(schedule)
+    except ScheduleRefused as why:
+        return f"# cron cannot say {why}: no crontab line for '{schedule.text}'"
+    lines = [f"{each} {command.replace('%', chr(92) + '%')}" for each in fields]
+    if schedule.zone is None:
+        return "\n".join(lines)
+    zone = f"if that is {schedule.zone}, this is the line:"
+    return "\n# ".join((f"# cron knows the machine's own time zone only; {zone}", *lines))
 
 
 def show(definition: Definition, **where: Unpack[Installation]) -> str:

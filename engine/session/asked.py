@@ -151,8 +151,8 @@ def in_zone(definition: Definition, at: datetime, local: tzinfo | None = None) -
 
 def zone_of(definition: Definition) -> tzinfo | None:
     """Give the zone that a workflow names, if it names one."""
-    if definition.timezone is None:
+    if definition.tz is None:
         return None
     from zoneinfo import ZoneInfo
 
-    return ZoneInfo(definition.timezone)
+    return ZoneInfo(definition.tz)

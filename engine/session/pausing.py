@@ -47,7 +47,9 @@ def after_failures(database: Database, definition: Definition, environment: Envi
         reason=why,
         ended_at=None,
     )
+    headline = f"the schedule of {definition.name} is paused: {why}"
+    body = f"No slot gets a run until `schedule unpause {definition.name}`."
+    facts = {"headline": headline, "body": body}
     configured = channels(environment.secrets.setting)
-    if pauses.pause_if_failing(database, new, most, configured):
-        text = "the schedule of %s is paused: %s; `schedule unpause %s` ends that"
-        logger.warning(text, definition.name, why, definition.name)
+    if pauses.pause_if_failing(database, new, most, facts, configured):
+        logger.warning("%s; `schedule unpause %s` ends that", headline, definition.name)

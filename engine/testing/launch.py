@@ -108,11 +108,11 @@ def _secrets(given: Mapping[str, str]) -> Secrets:
 
 
 def _zone(definition: Definition) -> tzinfo:
-    if definition.timezone is None:
+    if definition.tz is None:
         return UTC
     from zoneinfo import ZoneInfo
 
-    return ZoneInfo(definition.timezone)
+    return ZoneInfo(definition.tz)
 
 
 def _instant(at: datetime, zone: tzinfo) -> datetime:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from engine.model import Definition
-from engine.schedule.calendar import on_calendar
+from engine.schedule.firings import firings, zone_of
+from engine.schedule.reading import schedule_of
+from engine.schedule.units import Installation, units
 from tests.system.project import Project, statuses
 
 JUMPS = """
@@ -62,29 +66,40 @@ def test_a_clock_that_is_set_in_mid_run(project: Project, seconds: int) -> None:
 @pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not on this machine"
 )
+@pytest.mark.parametrize("schedule", ["02:30", "01:30", "*:30", "*:0/20", "00/2:00", "30 2 1 * 0"])
 @pytest.mark.parametrize(
-    ("at", "zone", "after", "starts"),
+    ("zone", "after"),
     [
-        # the hour that is left out: no start that day
-        ("02:30", "Europe/Berlin", "2026-03-27 12:00", ["03-28 01:30", "03-30 00:30"]),
-        ("02:30", "America/Chicago", "2026-03-07 00:00", ["03-07 08:30", "03-09 07:30"]),
-        # the hour that comes twice: one start
-        ("02:30", "Europe/Berlin", "2026-10-24 12:00", ["10-25 00:30", "10-26 01:30"]),
-        ("01:30", "America/Chicago", "2026-10-31 12:00", ["11-01 06:30", "11-02 07:30"]),
-        # outside of both, and in UTC: one start a day
-        ("08:00", "Europe/Berlin", "2026-03-28 12:00", ["03-29 06:00", "03-30 06:00"]),
-        ("02:30", "UTC", "2026-03-28 12:00", ["03-29 02:30", "03-30 02:30"]),
+        ("Europe/Berlin", "2026-03-28 22:00"),
+        ("Europe/Berlin", "2026-10-24 21:00"),
+        ("America/Chicago", "2026-03-08 05:00"),
+        ("America/Chicago", "2026-11-01 04:00"),
     ],
 )
-def test_days_of_23_and_25_hours(at: str, zone: str, after: str, starts: list[str]) -> None:
-    """The timer's own calendar, asked of systemd: what docs/operations.md says of such days."""
-    calendar = on_calendar(Definition("daily", (), schedule=f"*-*-* {at}:00", timezone=zone))
+def test_days_of_23_and_25_hours(schedule: str, zone: str, after: str) -> None:
+    """The timer's own lines, asked of systemd, wake us at every slot of such days."""
+    definition = Definition("daily", (), schedule=schedule, tz=zone)
+    here = Path("/srv")
+    where: Installation = {
+        "command": ["/bin/kahnban"],
+        "root": here,
+        "home": here / "var",
+        "store_url": None,
+        "user": None,
+        "system": False,
+    }
+    timer = units(definition, **where)["kahnban-daily.timer"]
+    calendars = re.findall("^OnCalendar=(.*)$", timer, re.MULTILINE)
     said = subprocess.run(
-        ["systemd-analyze", "calendar", "--iterations=2", f"--base-time={after} UTC", calendar],
+        ["systemd-analyze", "calendar", "--iterations=25", f"--base-time={after} UTC", *calendars],
         capture_output=True,
         text=True,
         check=True,
         env={"PATH": "/usr/bin:/bin", "TZ": "UTC", "LC_ALL": "C"},
     ).stdout
-    found = re.findall(r"(?:Next elapse|Iter\. #2): \w+ \d{4}-(\d\d-\d\d \d\d:\d\d):00 UTC", said)
-    assert found == starts
+    woken = set(re.findall(r"(?:elapse|Iter\. #\d+): \w+ ([-0-9]+ [:0-9]+) UTC", said))
+    begin = datetime.fromisoformat(after).replace(tzinfo=UTC)
+    read = schedule_of(definition)
+    slots = [*firings(read, zone_of(read), begin, begin + timedelta(hours=7))]
+    assert slots
+    assert {f"{slot:%F %T}" for slot in slots} <= woken

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from engine.model import Definition
-from engine.schedule import NOT_VERIFIED, Installation, units, verify
+from engine.schedule.units import Installation, units
+from engine.schedule.verify import NOT_VERIFIED, verify
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not on this machine"
@@ -26,7 +27,7 @@ def made(root: Path, *, name: str = "daily", system: bool = False) -> dict[str, 
         "user": "root" if system else None,
         "system": system,
     }
-    return units(Definition(name, (), schedule="Mon..Fri 08:00", timezone="Europe/Berlin"), **place)
+    return units(Definition(name, (), schedule="Mon..Fri 08:00", tz="Europe/Berlin"), **place)
 
 
 @needs_systemd

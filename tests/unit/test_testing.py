@@ -245,7 +245,7 @@ def test_today_is_the_day_of_the_start(
 ) -> None:
     """`today` follows `at` in the workflow's zone, UTC without one, on whatever machine."""
     monkeypatch.setenv("TZ", "Pacific/Kiritimati")
-    workflow = Workflow("w", timezone=zone, params={"date": Param(date, default="today")})
+    workflow = Workflow("w", tz=zone, params={"date": Param(date, default="today")})
     workflow.add(Step("a", lambda ctx: str(ctx.params["date"])))
     assert run(workflow, at=at).context["a"] == day
 

@@ -54,7 +54,7 @@ def test_options() -> None:
             "w",
             True,  # noqa: FBT003 - the public form
             schedule="*-*-* 08:00:00",
-            timezone="Europe/Berlin",
+            tz="Europe/Berlin",
             params={"n": 3, "day": Param(str, "mon", choices=("mon", "tue"))},
             catchup="all",
             pause_after=3,
@@ -69,7 +69,7 @@ def test_options() -> None:
     )
     assert definition.dry_run is True
     assert definition.schedule == "*-*-* 08:00:00"
-    assert definition.timezone == "Europe/Berlin"
+    assert definition.tz == "Europe/Berlin"
     assert definition.params["n"] == Param(int, 3)
     assert definition.resume_within_s == 5400
     assert (definition.catchup, definition.pause_after) == ("all", 3)
@@ -109,7 +109,7 @@ def test_options() -> None:
             "choose one of always, failure, change",
         ),
         (
-            {"timezone": "Mars/Base"},
+            {"tz": "Mars/Base"},
             "workflow 'w': unknown time zone 'Mars/Base'",
             'give an IANA name such as "Europe/Berlin"',
         ),

@@ -173,7 +173,7 @@ def _compiled(definition: Definition, names: Sequence[str], environment: Environ
     own = Definition(
         name=check_name("workflow", definition.name + BACKFILL_SUFFIX),
         steps=tuple(Step(name, _a_run, retries=0) for name in names),
-        timezone=definition.timezone,
+        tz=definition.tz,
         alert_on=definition.alert_on,
     )
     compiled = compile_definition(own, environment.paths.root)

@@ -1,0 +1,156 @@
+"""Slots: the instants at which a schedule says that a run is due, through changes of the clock.
+
+What a change skips is due at its end, unless it comes every hour anyway; what occurs twice is due
+once, the first time, unless it repeats within the hour or by the hour: that keeps its intervals.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import TYPE_CHECKING
+
+from engine.schedule.calendar import FIRST_YEAR, Calendar, dates_of
+from engine.schedule.reading import Schedule, schedule_of
+from engine.schedule.zones import machine_zone, zone_named
+
+if TYPE_CHECKING:
+    from engine.model import Definition
+
+DAY = timedelta(days=1)
+HOURS_A_DAY = 24
+DAY_S = 86_400
+# How far back the newest slot is looked for, step by step: each finds it at a bounded cost.
+_BACK = tuple(timedelta(hours=hours) for hours in (1, 24, 192, 768, 9600, 96_000, 960_000))
+_START = datetime(FIRST_YEAR, 1, 2, tzinfo=UTC)
+
+
+def firings(
+    schedule: Schedule, zone: tzinfo, after: datetime, until: datetime | None = None
+) -> Iterator[datetime]:
+    """Give the slots later than `after`, up to `until` (included), in order, each once; UTC."""
+    last = None
+    each = [_slots(calendar, zone, after) for calendar in schedule.calendars]
+    for slot in heapq.merge(*each):
+        if until is not None and slot > until:
+            return
+        if slot != last:
+            last = slot
+            yield slot
+
+
+def newest(schedule: Schedule, zone: tzinfo, until: datetime) -> datetime | None:
+    """Give the newest slot that is not later than `until`."""
+    for back in _BACK:
+        after = max(until - back, _START) if until - _START > back else _START
+        found = None
+        for found in firings(schedule, zone, after, until):  # noqa: B007 - the last one is asked
+            pass
+        if found is not None or after == _START:
+            return found
+    return None
+
+
+def next_firing(definition: Definition, now: datetime) -> datetime | None:
+    """Give the first slot of a workflow after `now`, in UTC; None without a schedule."""
+    if definition.schedule is None:
+        return None
+    schedule = schedule_of(definition)
+    return next(firings(schedule, zone_of(schedule), now), None)
+
+
+def zone_of(schedule: Schedule) -> tzinfo:
+    """Give the zone in which a schedule is read: its own, else the machine's."""
+    return zone_named(schedule.zone) if schedule.zone else machine_zone()
+
+
+def _slots(calendar: Calendar, zone: tzinfo, after: datetime) -> Iterator[datetime]:
+    waiting: list[datetime] = []
+    for day in dates_of(calendar, after.astimezone(zone).date() - DAY):
+        begin, end = midnight(day, zone), midnight(day + DAY, zone)
+        while waiting and waiting[0] < begin:
+            yield heapq.heappop(waiting)
+        if not waiting and not _changes(day, begin, end, zone):
+            floor = int((after - begin).total_seconds()) if after >= begin else -1
+            for second in seconds_of(calendar, floor):
+                yield begin + timedelta(seconds=second)
+            continue
+        # Where a change crosses midnight, this day's last slots come after the next one's first.
+        for slot in _through_change(calendar, day, zone):
+            if slot > after:
+                heapq.heappush(waiting, slot)
+        while waiting and waiting[0] < end:
+            yield heapq.heappop(waiting)
+    while waiting:
+        yield heapq.heappop(waiting)
+
+
+def midnight(day: date, zone: tzinfo) -> datetime:
+    """Give the instant at which a day begins."""
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def _changes(day: date, begin: datetime, end: datetime, zone: tzinfo) -> bool:
+    """Say whether the clock is changed on a day, or at either end of it."""
+    if (end - begin).total_seconds() != DAY_S:
+        return True
+    return any(
+        datetime.combine(each, time(fold=1), zone).astimezone(UTC) != at
+        for each, at in ((day, begin), (day + DAY, end))
+    )
+
+
+def seconds_of(calendar: Calendar, after: int = -1) -> Iterator[int]:
+    """Give a day's moments later than `after`, as seconds from midnight by the clock, in order."""
+    minutes, seconds = sorted(calendar.minutes), sorted(calendar.seconds)
+    for hour in sorted(calendar.hours):
+        if (hour + 1) * 3600 <= after:
+            continue
+        for minute in minutes:
+            at = hour * 3600 + minute * 60
+            if at + 60 > after:
+                yield from (at + second for second in seconds if at + second > after)
+
+
+def repeats(calendar: Calendar) -> bool:
+    """Say whether a calendar repeats by the hour or within it, and so keeps real intervals."""
+    return by_the_hour(calendar) or len(calendar.minutes) * len(calendar.seconds) > 1
+
+
+def by_the_hour(calendar: Calendar) -> bool:
+    """Say whether a calendar has moments in every hour of its days."""
+    return len(calendar.hours) == HOURS_A_DAY
+
+
+def _through_change(calendar: Calendar, day: date, zone: tzinfo) -> set[datetime]:
+    slots: set[datetime] = set()
+    begin = datetime.combine(day, time())
+    for second in seconds_of(calendar):
+        wall = begin + timedelta(seconds=second)
+        first = wall.replace(tzinfo=zone).astimezone(UTC)
+        again = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
+        if first <= again:
+            slots.add(first)
+            if repeats(calendar):
+                slots.add(again)
+        elif due_at_gaps_end(calendar, end := change_between(again, first, zone), zone):
+            slots.add(end)
+    return slots
+
+
+def due_at_gaps_end(calendar: Calendar, end: datetime, zone: tzinfo) -> bool:
+    """Say whether what a gap skips is due at its `end`: not if it repeats, and goes on there."""
+    return not repeats(calendar) or end.astimezone(zone).hour not in calendar.hours
+
+
+def change_between(low: datetime, high: datetime, zone: tzinfo) -> datetime:
+    """Give the first instant, to the second, at which `zone` has the offset it has at `high`."""
+    offset = high.astimezone(zone).utcoffset()
+    while high - low > timedelta(seconds=1):
+        middle = low + timedelta(seconds=int((high - low).total_seconds() / 2))
+        if middle.astimezone(zone).utcoffset() == offset:
+            high = middle
+        else:
+            low = middle
+    return high
