@@ -9,7 +9,7 @@ from typing import Any
 from engine.errors import AlreadyRunning, EngineError, StoreFull
 from engine.failpoints import failpoint
 from engine.garbage import no_collections
-from engine.model import Catchup, RunStatus
+from engine.model import RunStatus
 from engine.paths import make_home
 from engine.session import alerting, reporting
 from engine.session.again import resume_command
@@ -22,6 +22,7 @@ from engine.session.reconciling import reconcile_all
 from engine.session.record import Going, new_run
 from engine.session.run_files import highest_run
 from engine.session.weighing import weighed
+from engine.slots import Catchup
 from store import journal, locks, reserve
 from store.connection import Database
 from store.database import open_writer, path_of

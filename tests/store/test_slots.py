@@ -11,10 +11,11 @@ from random import Random  # noqa: TID251 - seeded
 import pytest
 
 from engine.errors import SlotTaken
-from engine.model import Catchup, Definition, RunStatus
+from engine.model import Definition, RunStatus
 from engine.schedule.catchup import instant
 from engine.session.calendars import firings_of
 from engine.session.slots import settle
+from engine.slots import Catchup
 from store import pauses, slots
 from store.connection import Database
 from store.history import History

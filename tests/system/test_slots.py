@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -87,3 +88,30 @@ def test_a_paused_schedule_runs_nothing(project: Project) -> None:
     flow(project, "pause_after=1")
     result = project.run("run", "flow", "--scheduled")
     assert "nothing to do: paused by pause_after: 1 scheduled run in a row failed" in result.out
+
+
+ON = """
+def wait(ctx):
+    effect("on")
+    while not times("go"):
+        time.sleep(0.02)
+
+workflow = Workflow("flow", schedule="yearly", OPTIONS).add(Step("wait", wait))
+"""
+
+
+def test_a_slot_that_finds_a_run_on_is_skipped(project: Project) -> None:
+    """The run recorded as skipped has it; where all are caught up, it stays due."""
+    project.write("flow", ON.replace("OPTIONS", 'catchup="all"'))
+    begun = time.monotonic()
+    by_hand = project.start("run", "flow")
+    project.wait_for_effect("on")
+    assert project.run("run", "flow", "--scheduled").code == 0
+    skipped = "SELECT id, status, slot IS NULL FROM runs WHERE started_by = 'timer'"
+    assert project.rows(skipped) == [(2, "skipped", 1)]
+    project.write("flow", ON.replace("OPTIONS", ""))
+    assert project.run("run", "flow", "--scheduled").code == 0
+    assert project.rows(skipped) == [(2, "skipped", 1), (3, "skipped", 0)]
+    assert project.rows("SELECT run_id, reason FROM slots") == [(3, "")]
+    (project.root / "effects.txt").write_text("go")
+    assert project.end(by_hand, begun).code == 0
