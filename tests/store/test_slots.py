@@ -76,6 +76,18 @@ def test_what_was_decided_stays(memory: Database) -> None:
     assert rows(memory) == [(0.0, run_id, ""), (1.0, None, "missed")]
 
 
+def test_old_slots_are_forgotten(memory: Database) -> None:
+    """Those without a run that is kept go; the newest stays, which tells what is due."""
+    run_id = begin_run(memory, new_run(slot=SLOT))
+    with memory.write() as cursor:
+        passed = [(SLOT + hour * HOUR, "missed") for hour in (1, 2, 3)]
+        slots.pass_over(cursor, "flow", passed, SLOT)
+    slots.let_go(memory, "flow", SLOT + 2 * HOUR)
+    assert [slot for slot, *_ in rows(memory)] == [0.0, 2.0, 3.0]
+    slots.let_go(memory, "flow", SLOT + 9 * HOUR)
+    assert rows(memory) == [(0.0, run_id, ""), (3.0, None, "missed")]
+
+
 # -- what is noted --------------------------------------------------------------------------------
 
 
