@@ -45,6 +45,12 @@ def claim(cursor: sqlite3.Cursor, run: NewRun, run_id: int) -> None:
         raise SlotTaken(f"a slot of '{run.workflow}' is taken") from None
 
 
+def check_free(database: Database, workflow: str, slot: int) -> None:
+    """Raise `SlotTaken` if something was decided about a slot."""
+    if decided(database, workflow, slot) is not None:
+        raise SlotTaken(f"a slot of '{workflow}' is taken")
+
+
 def pass_over(
     cursor: sqlite3.Cursor, workflow: str, slots: Iterable[tuple[int, str]], at_us: int
 ) -> None:

@@ -23,7 +23,7 @@ from engine.session.record import Going, new_run
 from engine.session.run_files import highest_run
 from engine.session.weighing import weighed
 from engine.slots import Catchup
-from store import journal, locks, reserve
+from store import journal, locks, reserve, slots
 from store.connection import Database
 from store.database import open_writer, path_of
 from store.history import History
@@ -92,7 +92,8 @@ class LiveRun:
             raise refusal
         decision = Decision("", self._asked.params)
         new = new_run(self._going, decision, owner="", note=refusal.message)
-        if self._compiled.definition.catchup == Catchup.ALL:
+        if new.slot is not None and self._compiled.definition.catchup == Catchup.ALL:
+            slots.check_free(database, self._name, new.slot)
             new = replace(new, slot=None)  # it stays due: who is on may be catching up itself
         channels = alerting.channels_for(self._compiled.definition, history, self._env)
         status = RunStatus.SKIPPED
