@@ -314,8 +314,13 @@ def _alerts(add: _Add) -> None:
 
 def _schedule(add: _Add) -> None:
     schedule = add("schedule", "schedule:schedule", "systemd units for a workflow's schedule")
-    schedule.add_argument("what", choices=["show", "verify"])
-    schedule.add_argument("name", metavar="NAME", help="the workflow")
+    schedule.add_argument("what", choices=["show", "install", "verify", "remove"])
+    schedule.add_argument(
+        "name", metavar="NAME", nargs="?", help="the workflow; without: all that are installed"
+    )
+    whose = schedule.add_mutually_exclusive_group()
+    whose.add_argument("--user", action="store_true", help="units of the user's own systemd")
+    whose.add_argument("--system", action="store_true", help="of the machine's (default for root)")
 
 
 def _database(database: argparse.ArgumentParser) -> None:
