@@ -19,6 +19,7 @@ from engine.records import record
 if TYPE_CHECKING:
     import logging
     import os
+    from datetime import datetime
 
     from engine.model import Encoded, OutputFile
     from engine.ports import Paths, Readable
@@ -52,8 +53,8 @@ class Codec:
 class RunScope:
     """What all contexts of one run share; `params` should be a `MappingProxyType`.
 
-    `outputs` makes each attempt's output files; `announce` is told of each temporary before it is
-    made.
+    `slot` is when its schedule had the run due, if that is why it is run. `outputs` makes each
+    attempt's output files; `announce` is told of each temporary before it is made.
     """
 
     workflow: str
@@ -63,6 +64,7 @@ class RunScope:
     params: Mapping[str, Any]
     paths: Paths
     secrets: Secrets
+    slot: datetime | None = None
     announce: Callable[[str], None] | None = None
     outputs: Callable[..., Outputs] = Outputs
 
@@ -150,6 +152,11 @@ class StepContext(MutableMapping[str, Any]):
     def run_id(self) -> int:
         """The run's number."""
         return self._scope.run_id
+
+    @property
+    def slot(self) -> datetime | None:
+        """When its schedule had the run due, in the workflow's zone; None for a run by hand."""
+        return self._scope.slot
 
     @property
     def params(self) -> Mapping[str, Any]:

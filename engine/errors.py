@@ -166,6 +166,10 @@ class AlreadyRunning(EngineError):
     exit_code = 75
 
 
+class SlotTaken(EngineError):
+    """What becomes of a moment at which a schedule was due is decided already."""
+
+
 class SupersededError(StoreError):
     """A guarded write found another state than the one it leaves: the row is not ours to change."""
 

@@ -73,6 +73,14 @@ class Order(StrEnum):
     FIFO = "fifo"  # that which became ready first
 
 
+class Catchup(StrEnum):
+    """What is run of the slots that a schedule missed while the machine was off."""
+
+    LATEST = "latest"  # the newest
+    ALL = "all"  # each, oldest first, up to a limit
+    NONE = "none"  # nothing
+
+
 class OnOverrun(StrEnum):
     """What becomes of a retry while the timed-out attempt's thread still runs."""
 
@@ -341,6 +349,7 @@ class Param:
 ALERT_ON = ("always", "failure", "change")
 OVERLAP = ("workflow", "params")
 RESUME_WITHIN_S = 12 * 3600.0
+PAUSE_AFTER_MAX = 1_000
 
 
 def graph_of(steps: Sequence[Step]) -> Graph:
@@ -360,6 +369,8 @@ class Definition:
     params: Mapping[str, Param] = field(default_factory=dict)
     schedule: str | None = None
     tz: str | None = None
+    catchup: str = Catchup.LATEST
+    pause_after: int | None = None
     overlap: str = "workflow"
     resume_within_s: float = RESUME_WITHIN_S
     alert_on: str = "always"

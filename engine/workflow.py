@@ -14,7 +14,9 @@ from engine.graph import Graph
 from engine.model import (
     ALERT_ON,
     OVERLAP,
+    PAUSE_AFTER_MAX,
     RESUME_WITHIN_S,
+    Catchup,
     Definition,
     Order,
     Param,
@@ -32,11 +34,12 @@ class Workflow:
     """Named steps with dependencies.
 
     `schedule` is a systemd calendar expression or cron's five fields, `tz` an IANA name (default:
-    the machine's zone). `params` maps names to `Param`, or to a plain default. `overlap="params"`
-    lets runs with other parameters run beside each other. A failed run is continued by a later
-    `run` if its chain began less than `resume_within` ago. `alert_on` is always, failure or change.
-    Of the ready steps that with the longest remaining path starts first, with `order="fifo"` the
-    first to be ready.
+    the machine's zone). Of slots missed while the machine was off the newest is caught up, with
+    `catchup` all or none; after `pause_after` failed runs in a row the schedule is paused. `params`
+    maps names to `Param`, or to a plain default. `overlap="params"` lets runs with other parameters
+    run beside each other. A failed run is continued by a later `run` if its chain began less than
+    `resume_within` ago. `alert_on` is always, failure or change. Of the ready steps that with the
+    longest remaining path starts first, with `order="fifo"` the first to be ready.
 
     Raises `DefinitionError` for anything that cannot work.
     """
@@ -48,6 +51,8 @@ class Workflow:
         *,
         schedule: str | None = None,
         tz: str | None = None,
+        catchup: str = Catchup.LATEST,
+        pause_after: int | None = None,
         params: Mapping[str, Any] | None = None,
         overlap: str = "workflow",
         resume_within: Duration = RESUME_WITHIN_S,
@@ -60,6 +65,8 @@ class Workflow:
         self.schedule = schedule
         self.tz = _checked_zone(name, tz)
         _check_schedule(name, schedule, self.tz)
+        self.catchup = _one_of(name, "catchup", catchup, tuple(Catchup))
+        self.pause_after = _checked_pause_after(name, pause_after)
         self.overlap = _one_of(name, "overlap", overlap, OVERLAP)
         what = f"workflow '{name}': resume_within"
         self.resume_within_s = parse_duration(what, resume_within, zero=True)
@@ -118,6 +125,8 @@ class Workflow:
             params=dict(self.params),
             schedule=self.schedule,
             tz=self.tz,
+            catchup=self.catchup,
+            pause_after=self.pause_after,
             overlap=self.overlap,
             resume_within_s=self.resume_within_s,
             alert_on=self.alert_on,
@@ -205,6 +214,17 @@ def _one_of(workflow: str, option: str, value: str, words: tuple[str, ...]) -> s
             hint=f"choose one of {', '.join(words)}",
         )
     return value
+
+
+def _checked_pause_after(workflow: str, count: object) -> int | None:
+    if count is None:
+        return None
+    if type(count) is int and 1 <= count <= PAUSE_AFTER_MAX:
+        return count
+    raise DefinitionError(
+        f"workflow '{workflow}': pause_after is {count!r}",
+        hint=f"give a number of failed runs, 1 to {PAUSE_AFTER_MAX}, or leave it out",
+    )
 
 
 def _check_schedule(workflow: str, schedule: str | None, zone: str | None) -> None:

@@ -30,6 +30,7 @@ from store.timeline import Timeline, timeline
 from store.usual import usual_durations, usual_spreads
 
 if TYPE_CHECKING:
+    from store.pauses import Pause
     from store.run_facts import RunFacts
     from store.successes import Successes
 
@@ -373,6 +374,12 @@ class History:
     def alerts(self) -> list[Row]:
         """Undelivered alerts, oldest first."""
         return self._rows("SELECT * FROM alerts WHERE status IN ('pending', 'sending') ORDER BY id")
+
+    def pauses(self, now_us: int) -> dict[str, Pause]:
+        """The pauses that schedules are in, by workflow."""
+        from store import pauses
+
+        return pauses.all_current(self._database, now_us)
 
     def undelivered(self) -> int:
         """Count alerts neither sent nor given up."""

@@ -13,7 +13,7 @@ from engine.errors import SupersededError
 from engine.events import Action
 from engine.failpoints import failpoint
 from engine.model import RunStatus, StepStatus
-from store import admission, prepared
+from store import admission, prepared, slots
 from store.blocks import insert_each, insert_many
 from store.cancels import Watch
 from store.connection import Database
@@ -29,7 +29,8 @@ INITIAL = -1  # the position under which a run's initial context is kept
 def begin_run(database: Database, run: NewRun) -> int:
     """Record a run as running, with its definition and what it takes over; gives its number.
 
-    Raises `AlreadyRunning` where another must have ended first.
+    Raises `AlreadyRunning` where another must have ended first, `SlotTaken` where another has had
+    its slot.
     """
     with database.write() as cursor:
         admission.check(cursor, run)
@@ -38,6 +39,7 @@ def begin_run(database: Database, run: NewRun) -> int:
         tally = Counter(step.status for step in settled)
         tally[StepStatus.CACHED] += sum(len(some.positions) for some in run.reused)
         run_id = _insert_run(cursor, run, RunStatus.RUNNING, definition, tally)
+        slots.claim(cursor, run, run_id)
         reused = _insert_reused(cursor, run_id, run.reused)
         at = {step.position: run.started_at for step in run.marked}
         ended: list[tuple[object, ...]] = [
@@ -92,9 +94,13 @@ def record_ended_run(
     status: RunStatus,
     channels: Iterable[str] = (),
 ) -> int:
-    """Record a run that begins no step: skipped because one is on, or wrong at its definition."""
+    """Record a run that begins no step: skipped because one is on, or wrong at its definition.
+
+    It has its slot all the same. Raises `SlotTaken` where another has had that.
+    """
     with database.write() as cursor:
         run_id = _insert_run(cursor, run, status, None, Counter())
+        slots.claim(cursor, run, run_id)
         queue_alerts(cursor, run_id, channels, run.started_at)
         return run_id
 
@@ -136,6 +142,7 @@ def _insert_run(
             run.reason,
             run.choices,
             _environment(cursor, run.versions),
+            run.slot,
         ),
     )
     run_id = cursor.lastrowid

@@ -80,7 +80,8 @@ class NewRun:
     these parameters, or of any (unless `beside`), that is on refuses it. `weights` is by what its
     ready steps are ordered: microseconds by position, or nothing. `reason` says why it began as
     it did, `choices`, as JSON, what becomes of its steps by that; `versions` are those of what the
-    engine runs on.
+    engine runs on. `slot` is the moment at which its schedule had it due, or that of the run it
+    goes on from.
     """
 
     workflow: str
@@ -108,3 +109,4 @@ class NewRun:
     reason: str = ""
     choices: str = "{}"
     versions: Mapping[str, str] = field(default_factory=dict)
+    slot: int | None = None

@@ -37,6 +37,7 @@ class PastRun:
     root_run: int
     root_started_at: int
     only_steps: str
+    slot: int | None
     read_steps: Callable[[Positions], tuple[PastStep, ...]] = lambda _: ()
     read_done: Callable[[NewSteps], list[int]] = lambda _: []
 
@@ -51,7 +52,7 @@ def read_past(cursor: sqlite3.Cursor, run_id: int) -> tuple[PastRun, str]:
     row = cursor.execute(
         """SELECT r.id, r.workflow, r.status, r.params, r.context_sha256, r.started_at,
                   r.root_run, coalesce(root.started_at, r.started_at),
-                  r.only_steps, r.owner
+                  r.only_steps, r.slot, r.owner
            FROM run_rows r LEFT JOIN run_rows root ON root.id = r.root_run
            WHERE r.id = ?""",
         (run_id,),

@@ -148,6 +148,7 @@ RUN_COLUMNS = (
     "reason",
     "choices",
     "environment_id",
+    "slot",
 )
 
 

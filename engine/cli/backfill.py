@@ -8,7 +8,7 @@ import sys
 
 from engine.cli import project
 from engine.cli.console import setup, under_journald
-from engine.cli.run import carry_out, given
+from engine.cli.run import carry_out, given, once
 from engine.definitions import load
 from engine.naming import BACKFILL_SUFFIX
 from engine.session.backfill.launch import run_backfill
@@ -42,6 +42,5 @@ def backfill(parsed: argparse.Namespace) -> int:
         dry_run=dry,
     )
     environment = project.environment_in(parsed, paths, secrets, forward=console.line)
-    return carry_out(
-        parsed, console, environment, lambda: run_backfill(definition, request, environment)
-    )
+    one = once(lambda: run_backfill(definition, request, environment))
+    return carry_out(parsed, console, environment, one)

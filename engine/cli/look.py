@@ -30,6 +30,9 @@ from engine.text import columns, human_time, only, pad, printable
 
 if TYPE_CHECKING:
     from engine.ports import Paths
+    from store.pauses import Pause
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _has_store(paths: Paths) -> bool:
@@ -52,9 +55,10 @@ def list_workflows(parsed: argparse.Namespace) -> int:
     mask = project.secrets_of(paths).mask
     has_store = _has_store(paths)
     rows = [_listed(found, mask) for found in find_all(folder)]
-    last = _last_runs(paths, [row["name"] for row in rows]) if has_store else {}
+    last, paused = _standing(paths, [row["name"] for row in rows]) if has_store else ({}, {})
     for row in rows:
         row["last_run"] = last.get(row["name"])
+        row["paused"] = _pause(paused.get(row["name"]))
     if parsed.json:
         print_json(rows)
         return 0
@@ -89,6 +93,8 @@ def _list_line(row: dict[str, Any], wide: int) -> str:
     parts = [f"{row['steps']} step{'' if row['steps'] == 1 else 's'}"]
     if row["schedule"]:
         parts.append(f"schedule {printable(row['schedule'])}")
+    if row["paused"]:
+        parts.append(_paused(row["paused"]))
     if row["last_run"]:
         last = row["last_run"]
         now = SystemClock().utc()
@@ -98,15 +104,31 @@ def _list_line(row: dict[str, Any], wide: int) -> str:
     return f"{name}  {' · '.join(parts)}"
 
 
-def _last_runs(paths: Paths, names: list[str]) -> dict[str, dict[str, Any]]:
+def _standing(paths: Paths, names: list[str]) -> tuple[dict[str, dict[str, Any]], dict[str, Pause]]:
+    """Give the newest run of each workflow, and the pauses."""
+    clock = SystemClock()
     with reading_history(paths) as history:
+        paused = history.pauses(clock.stamp(clock.now()))
         found = {}
         for name in names:
             runs = history.runs(workflow=name, limit=1)
             if runs:
                 shown = ("run_id", "status", "started_at", "only_steps")
                 found[name] = {key: runs[0][key] for key in shown}
-        return found
+        return found, paused
+
+
+def _pause(pause: Pause | None) -> dict[str, Any] | None:
+    if pause is None:
+        return None
+    since, until = (at and f"{_EPOCH + timedelta(microseconds=at):%FT%TZ}" for at in pause.span)
+    return {"by": pause.paused_by, "since": since, "until": until, "reason": pause.reason}
+
+
+def _paused(pause: dict[str, Any]) -> str:
+    until = human_time(pause["until"], SystemClock().utc()) if pause["until"] else ""
+    told = f"paused by {pause['by']}" + f" until {until}" * bool(until)
+    return printable(f"{told}: {pause['reason']}" if pause["reason"] else told)
 
 
 # -- runs -----------------------------------------------------------------------------------------

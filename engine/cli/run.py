@@ -6,7 +6,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ def run(parsed: argparse.Namespace) -> int:
 
     with scheduled.failures_recorded(parsed, paths, secrets):
         return _run(parsed, paths, secrets)
+    return 0  # paused
 
 
 def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
@@ -86,28 +87,42 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
     environment = project.environment_in(
         parsed, paths, secrets, forward=console.line, show=show, pages=True
     )
-    return carry_out(
-        parsed, console, environment, lambda: run_workflow(definition, request, environment)
-    )
+    if parsed.scheduled and definition.schedule and not dry:
+        from engine.session.slots import run_scheduled
+
+        slots = run_scheduled(definition, request, environment)
+        return carry_out(parsed, console, environment, slots)
+    one = once(lambda: run_workflow(definition, request, environment))
+    return carry_out(parsed, console, environment, one)
+
+
+def once(run_all: Callable[[], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Give what a single run gives, as `carry_out` takes it."""
+    yield run_all()
 
 
 def carry_out(
     parsed: argparse.Namespace,
     console: Console,
     environment: Environment,
-    run_all: Callable[[], dict[str, Any]],
+    runs: Iterator[dict[str, Any]],
 ) -> int:
-    """Run, stopped by signals, and print what came of it; gives the exit code."""
+    """Run each, stopped by signals, and print what came of it; gives the first bad exit code."""
+    code = 0
     try:
         with stops_to(environment.inbox) as stops:
-            with step_output(environment.secrets.mask):
-                report = run_all()
-            _print_report(parsed, report)  # a signal now stops nothing: the outcome stands
+            while True:
+                with step_output(environment.secrets.mask):
+                    report = next(runs, None)
+                if report is None:
+                    break
+                _print_report(parsed, report)  # a signal now stops nothing: the outcome stands
+                code = code or _exit_code(report, stops)
     except KeyboardInterrupt:
         raise Stopped(stops.number or signal.SIGINT) from None
     finally:
         console.close()
-    return _exit_code(report, stops)
+    return code
 
 
 def _mind_dry_definition(name: str, folder: Path) -> None:

@@ -1,23 +1,30 @@
-"""`schedule`: systemd units and the cron line for a workflow."""
+"""`schedule`: a workflow's units and cron line, installed and removed; its pauses."""
 
 from __future__ import annotations
 
 import argparse
 
-from engine.cli import timers
+from engine.cli import pausing, timers
 from engine.cli.console import print_result
 from engine.definitions import load
 from engine.errors import UsageError
 from engine.schedule.units import show
 
+_CALLS = {
+    "install": timers.install,
+    "remove": timers.remove,
+    "verify": timers.verify_units,
+    "pause": pausing.pause,
+    "unpause": pausing.unpause,
+}
+
 
 def schedule(parsed: argparse.Namespace) -> int:
-    """Do what is asked for with a workflow's units."""
+    """Do what is asked for with a workflow's schedule."""
+    if not parsed.name and parsed.what in ("show", "pause", "unpause"):
+        raise UsageError(f"which schedule to {parsed.what} is not said", hint="name a workflow")
     if parsed.what == "show":
-        if not parsed.name:
-            raise UsageError("whose units to show is not said", hint="name a workflow")
         place = timers.Place(parsed)
         print_result(show(load(parsed.name, place.pipelines), **place.where))
         return 0
-    calls = {"install": timers.install, "remove": timers.remove, "verify": timers.verify_units}
-    return calls[parsed.what](parsed)
+    return _CALLS[parsed.what](parsed)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.cli import project
-from engine.cli.console import shown
+from engine.cli.console import print_result, shown
 from engine.clock import SystemClock
-from engine.errors import AlreadyRunning, EngineError, StoreError, UsageError
+from engine.errors import AlreadyRunning, EngineError, SlotTaken, StoreError, UsageError
 from engine.model import RunStatus
 from engine.ports import Paths
 from engine.secrets import Secrets
@@ -20,7 +20,8 @@ from engine.secrets import Secrets
 def failures_recorded(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> Iterator[None]:
     """Record a definition, import or parameter error as a `failed` run with its alert.
 
-    If the store cannot be written, the alert goes out directly. The error goes on to the caller.
+    If the store cannot be written, the alert goes out directly. The error goes on to the caller,
+    unless the workflow's schedule is paused: then nothing is recorded but that.
     """
     if parsed.dry_run:  # changes nothing, whatever is wrong
         yield
@@ -35,17 +36,23 @@ def failures_recorded(parsed: argparse.Namespace, paths: Paths, secrets: Secrets
         raise
     except UsageError as error:
         try:
-            _record(parsed, paths, secrets, error)
+            paused = _record(parsed, paths, secrets, error)
+        except SlotTaken:
+            paused = False  # another timer has just told the same
         except EngineError as store_error:
             _tell_directly(parsed.name, secrets, store_error)
-        raise
+            raise error from None
+        if not paused:
+            raise
 
 
-def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: UsageError) -> None:
+def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: UsageError) -> bool:
+    """Record the failure with the slot that it takes; whether the schedule is paused instead."""
     from engine.paths import make_home
     from engine.session import alerting
     from engine.session.reconciling import reconcile_all
     from engine.session.run_files import highest_run
+    from engine.session.slots import settle_unloaded
     from store import journal
     from store.database import open_writer, path_of
     from store.history import History
@@ -59,20 +66,27 @@ def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: U
     try:
         history = History(database)
         reconcile_all(database, environment)
+        now_us = clock.stamp(clock.now())
+        slot, paused = settle_unloaded(database, parsed.name, now_us)
+        if paused:
+            print_result("nothing to do: it is paused; and it could not begin, see `check`")
+            return True
         new = NewRun(
             workflow=parsed.name,
             params="{}",
-            started_at=clock.stamp(clock.now()),
+            started_at=now_us,
             started_by="timer",
             user=environment.user,
             host=environment.host,
             owner="",
             workers=parsed.workers,
             note=secrets.mask(error.message),
+            slot=slot,
         )
         channels = alerting.channels_for(None, history, environment)(RunStatus.FAILED)
         journal.record_ended_run(database, new, RunStatus.FAILED, channels)
         alerting.deliver_due(database, history, environment)
+        return False
     finally:
         database.close()
 

@@ -12,7 +12,16 @@ from typing import Any
 from engine.definitions import collection_forms, forms, time_forms
 from engine.definitions.forms import Asked, Form
 from engine.definitions.nodes import Kind, Node
-from engine.model import ALERT_ON, OVERLAP, RETRIES_MAX, OnOverrun, Order, TriggerRule
+from engine.model import (
+    ALERT_ON,
+    OVERLAP,
+    PAUSE_AFTER_MAX,
+    RETRIES_MAX,
+    Catchup,
+    OnOverrun,
+    Order,
+    TriggerRule,
+)
 from engine.param_values import TYPE_NAMES
 from engine.records import record
 
@@ -87,6 +96,7 @@ WORKFLOW = Table.of(
         "steps": "jobs tasks stages pipeline dag nodes actions sequence",
         "schedule": "cron on schedule_interval timer trigger triggers when",
         "tz": "timezone time_zone zone",
+        "catchup": "catch_up backfill",
         "params": "parameters inputs variables vars args",
         "name": "title id dag_id alias workflow",
         "overlap": "concurrency max_active_runs mode",
@@ -100,6 +110,12 @@ WORKFLOW = Table.of(
     ),
     Field(
         "tz", time_forms.ZONE, "what the schedule, `today` and shown times follow: `Europe/Berlin`"
+    ),
+    Field("catchup", forms.one_of(Catchup), "which missed slots of the schedule are run"),
+    Field(
+        "pause_after",
+        forms.integer(1, PAUSE_AFTER_MAX),
+        "after so many failed runs in a row the schedule is paused",
     ),
     Field("params", _PARAMS, "names to a plain default, or to what is told below"),
     Field("overlap", forms.one_of(OVERLAP), "`params`: runs with other parameters may overlap"),

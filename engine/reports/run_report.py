@@ -107,6 +107,7 @@ def build(
         "started": run["started_at"],
         "finished": run.get("finished_at"),
         "duration_s": _run_duration_s(run),
+        "slot": run.get("slot"),
         "params": _params(run.get("params")),
         "resumed_from": run.get("resumed_from"),
         "root_run": run.get("root_run"),

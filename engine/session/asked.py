@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import field
-from datetime import date, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 WORKERS_MAX = 1_000
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _URL_PASSWORD = re.compile(r"://[^/?#\s:@]*:[^/?#\s@]+@")
 
 
@@ -89,7 +90,7 @@ def resolve_request(
         resolved = parameters.resolve(
             definition.params,
             request.params,
-            today=today_of(definition, clock, local),
+            today=today_of(definition, clock, local, slot=request.slot),
             workflow=definition.name,
             **({} if request.started_by == "library" else {"setting": secrets.setting}),
         )
@@ -125,10 +126,33 @@ def _marks(definition: Definition, request: RunRequest, secrets: Secrets) -> dic
     return named_steps.marks(request, secrets)
 
 
-def today_of(definition: Definition, clock: Clock, local: tzinfo | None = None) -> date:
-    """Give the day on which the run starts, in the workflow's zone."""
+def today_of(
+    definition: Definition, clock: Clock, local: tzinfo | None = None, *, slot: int | None = None
+) -> date:
+    """Give the day on which the run starts, or that of its slot, in the workflow's zone."""
+    at = clock.utc() if slot is None else _EPOCH + timedelta(microseconds=slot)
+    return in_zone(definition, at, local).date()
+
+
+def slot_of(definition: Definition, slot: int | None) -> datetime | None:
+    """Give a slot as a time in the workflow's zone."""
+    return None if slot is None else in_zone(definition, _EPOCH + timedelta(microseconds=slot))
+
+
+def clock_time(at: datetime) -> str:
+    """Give a slot for people: a time with its zone, and its seconds only if it has some."""
+    return f"{at:%Y-%m-%d %H:%M:%S %Z}" if at.second else f"{at:%Y-%m-%d %H:%M %Z}"
+
+
+def in_zone(definition: Definition, at: datetime, local: tzinfo | None = None) -> datetime:
+    """Give a moment as a time in the workflow's zone; `local` is that of one that names none."""
+    return at.astimezone(zone_of(definition) or local)
+
+
+def zone_of(definition: Definition) -> tzinfo | None:
+    """Give the zone that a workflow names, if it names one."""
     if definition.tz is None:
-        return clock.utc().astimezone(local).date()
+        return None
     from zoneinfo import ZoneInfo
 
-    return clock.utc().astimezone(ZoneInfo(definition.tz)).date()
+    return ZoneInfo(definition.tz)

@@ -13,6 +13,7 @@ from engine.errors import StoreError, UsageError
 from engine.fingerprint import difference
 from engine.naming import BACKFILL_SUFFIX
 from engine.outputs import matches
+from engine.session.asked import clock_time, slot_of
 from engine.session.decision import Decision
 from engine.text import human_duration
 
@@ -58,7 +59,9 @@ def _decide(compiled: Compiled, asked: Asked, history: History | None) -> Decisi
     if request.started_by == "timer":
         left = history.unfinished(name)
         return Decision(
-            "scheduled", asked.params, unfinished=None if left is None else left["run_id"]
+            _due(compiled, request.slot),
+            asked.params,
+            unfinished=None if left is None else left["run_id"],
         )
     past = history.newest(name, params=asked.params_text, context_sha256=asked.context_sha256)
     if request.from_step is not None:
@@ -66,6 +69,11 @@ def _decide(compiled: Compiled, asked: Asked, history: History | None) -> Decisi
     if request.fresh:
         return Decision("asked for with --fresh", asked.params)
     return _by_hand(compiled, asked, past, history)
+
+
+def _due(compiled: Compiled, slot: int | None) -> str:
+    at = slot_of(compiled.definition, slot)
+    return "scheduled" if at is None else f"scheduled for {clock_time(at)}"
 
 
 def _by_hand(compiled: Compiled, asked: Asked, past: PastRun | None, history: History) -> Decision:

@@ -22,12 +22,13 @@ from engine.resume import Choice, alike
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.session import alerting
+from engine.session.asked import slot_of
 from engine.session.budgets import Budgets, budgets_of
 from engine.session.compiled import Compiled
 from engine.session.decision import Decision
 from engine.session.environment import Environment
 from engine.session.observe import Progress, run_order
-from engine.session.record import Going
+from engine.session.record import Going, slot_in
 from engine.session.stored_values import StoredValues
 from engine.workers.halts import HaltWatch
 from engine.workers.threads import BeginMark, ThreadWorkers
@@ -170,6 +171,7 @@ class Drive:
             params=MappingProxyType(dict(decision.params)),
             paths=env.paths,
             secrets=secrets,
+            slot=slot_of(definition, slot_in(self._going.asked, decision)),
         )
         tools = Toolbox(
             scope=scope,

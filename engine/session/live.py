@@ -9,7 +9,7 @@ from typing import Any
 from engine.errors import AlreadyRunning, EngineError, StoreFull
 from engine.failpoints import failpoint
 from engine.garbage import no_collections
-from engine.model import RunStatus
+from engine.model import Catchup, RunStatus
 from engine.paths import make_home
 from engine.session import alerting, reporting
 from engine.session.again import resume_command
@@ -91,6 +91,8 @@ class LiveRun:
             raise refusal
         decision = Decision("", self._asked.params)
         new = new_run(self._going, decision, owner="", note=refusal.message)
+        if self._compiled.definition.catchup == Catchup.ALL:
+            new = replace(new, slot=None)  # it stays due: who is on may be catching up itself
         channels = alerting.channels_for(self._compiled.definition, history, self._env)
         status = RunStatus.SKIPPED
         run_id = journal.record_ended_run(database, new, status, channels(status))
@@ -173,6 +175,10 @@ class LiveRun:
 
     def _finish(self, database: Database, history: History, *, interrupted: bool) -> None:
         """Send what is due and clean up, once the run's end and report are there."""
+        if self._asked.request.slot is not None:
+            from engine.session import pausing
+
+            pausing.after_failures(database, self._compiled.definition, self._env)
         alerting.deliver_due(database, history, self._env)
         if not interrupted:
             from engine.session import pruning

@@ -60,7 +60,13 @@ def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> 
         reason=decision.reason,
         choices=_choices(decision),
         versions=installed.versions(),
+        slot=slot_in(asked, decision),
     )
+
+
+def slot_in(asked: Asked, decision: Decision) -> int | None:
+    """Give the slot that a run is for: one that goes on from another has that one's."""
+    return asked.request.slot if decision.past is None else decision.past.slot
 
 
 def _choices(decision: Decision) -> str:

@@ -14,7 +14,7 @@ class RunRequest:
     """How to run a workflow; the fields are `run`'s options.
 
     `mark_done` holds steps, each with its `KEY=VALUE` texts; `started_by` is hand, timer
-    (`--scheduled`) or library.
+    (`--scheduled`) or library; `slot` is the moment at which its schedule had it due.
     """
 
     workers: int = 4
@@ -28,3 +28,4 @@ class RunRequest:
     only: Sequence[str] = ()
     mark_done: Sequence[tuple[str, Sequence[str]]] = ()
     started_by: str = "hand"
+    slot: int | None = None

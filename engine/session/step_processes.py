@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from engine.session.asked import slot_of
 from engine.session.budgets import Budgets
 from engine.session.decision import Decision
-from engine.session.record import Going
+from engine.session.record import Going, slot_in
 from engine.workers.isolation.orders import Order, Setup
 from engine.workers.isolation.pickled import pickled
 from engine.workers.keeper import Keeper
@@ -60,4 +61,5 @@ def _setup(going: Going, decision: Decision, budgets: Budgets, run_id: int) -> S
         paths=going.environment.paths,
         params=dict(decision.params),
         orders=orders,
+        slot=slot_of(definition, slot_in(going.asked, decision)),
     )

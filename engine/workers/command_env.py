@@ -30,6 +30,7 @@ _OURS = frozenset(
         "KAHNBAN_STEP",
         "KAHNBAN_ATTEMPT",
         "KAHNBAN_IDEMPOTENCY_KEY",
+        "KAHNBAN_SLOT",
         "KAHNBAN_OUTPUT",
         COMMAND_VARIABLE,
         ENGINE_VARIABLE,
@@ -42,7 +43,10 @@ _UNFIT = re.compile(r"[^A-Za-z0-9]")
 
 @record
 class AttemptFacts:
-    """Which attempt a command is run for, and `command`, by which it can call the engine."""
+    """Which attempt a command is run for, and `command`, by which it can call the engine.
+
+    `slot` is when the schedule had its run due, if one did.
+    """
 
     run_id: int
     workflow: str
@@ -50,6 +54,7 @@ class AttemptFacts:
     number: int
     idempotency_key: str
     command: str
+    slot: str = ""
 
 
 @dataclass(slots=True)
@@ -86,6 +91,8 @@ def build_env(
         env["KAHNBAN_ATTEMPT"] = str(attempt.number)
         env["KAHNBAN_IDEMPOTENCY_KEY"] = attempt.idempotency_key
         env[COMMAND_VARIABLE] = attempt.command
+        if attempt.slot:
+            env["KAHNBAN_SLOT"] = attempt.slot
     warnings: list[str] = []
     found = _variables(CONTEXT_PREFIX, "context value", context, warnings)
     found += _variables(PARAM_PREFIX, "parameter", params, warnings)

@@ -43,6 +43,7 @@ def prepare(
         number=context.attempt,
         idempotency_key=context.idempotency_key,
         command=shlex.join(tools.command),
+        slot=context.slot.isoformat() if context.slot else "",
     )
     env, warnings = build_env(
         tools.environ(),

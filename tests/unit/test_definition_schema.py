@@ -112,6 +112,8 @@ WORKFLOW_VALUES: dict[str, tuple[list[Any], list[Any]]] = {
     "description": (["", "x"], [1, []]),
     "schedule": (["daily", "Mon..Fri *-*-* 08:00", "*:0/15", "Sat 12:00 UTC", "@daily"], ["", 8]),
     "tz": (["UTC", "Europe/Berlin"], ["", 1]),
+    "catchup": (["latest", "all", "none"], ["newest", True, 1]),
+    "pause_after": ([1, 1000], [0, 1001, True, "3"]),
     "params": (
         [{}, {"a": 1, "b": "x", "c": True, "d": 1.5}, {"a": {"type": "str"}}],
         [[], {"a-b": 1}, {"a": None}, {"a": []}, {"a": {}}],

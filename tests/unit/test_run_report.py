@@ -73,6 +73,7 @@ def test_a_failed_run_reads_exactly_so() -> None:
         "started": START,
         "finished": END,
         "duration_s": 125.5,
+        "slot": None,
         "params": {"date": "2026-11-23", "n": "3"},
         "resumed_from": 11,
         "root_run": 10,

@@ -56,6 +56,8 @@ def test_options() -> None:
             schedule="*-*-* 08:00:00",
             tz="Europe/Berlin",
             params={"n": 3, "day": Param(str, "mon", choices=("mon", "tue"))},
+            catchup="all",
+            pause_after=3,
             overlap="params",
             resume_within="1h30m",
             alert_on="change",
@@ -70,6 +72,8 @@ def test_options() -> None:
     assert definition.tz == "Europe/Berlin"
     assert definition.params["n"] == Param(int, 3)
     assert definition.resume_within_s == 5400
+    assert (definition.catchup, definition.pause_after) == ("all", 3)
+    assert (Workflow("w").catchup, Workflow("w").pause_after) == ("latest", None)
     assert (definition.overlap, definition.alert_on) == ("params", "change")
     assert (definition.order, Workflow("w").order) == ("fifo", "longest_path")
     assert definition.description == "what it does"
@@ -83,6 +87,16 @@ def test_options() -> None:
             {"overlap": "never"},
             "workflow 'w': overlap is 'never'",
             "choose one of workflow, params",
+        ),
+        (
+            {"catchup": "newest"},
+            "workflow 'w': catchup is 'newest'",
+            "choose one of latest, all, none",
+        ),
+        (
+            {"pause_after": True},
+            "workflow 'w': pause_after is True",
+            "give a number of failed runs, 1 to 1000, or leave it out",
         ),
         (
             {"order": "priority"},

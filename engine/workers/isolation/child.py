@@ -141,6 +141,7 @@ def _attempt(
         params=MappingProxyType(dict(setup.params)),
         paths=setup.paths,
         secrets=secrets,
+        slot=setup.slot,
         announce=lambda path: line.tell({"kind": "temporary", "path": path}),
     )
     tools = Toolbox(

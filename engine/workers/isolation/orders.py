@@ -7,6 +7,7 @@ everything is JSON and raw bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ class Setup:
     paths: Paths
     params: Mapping[str, Any]
     orders: Mapping[int, Order]
+    slot: datetime | None = None
 
 
 def result_frame(finished: AttemptFinished) -> tuple[dict[str, Any], list[bytes]]:

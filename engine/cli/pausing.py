@@ -1,0 +1,112 @@
+"""`schedule pause` and `unpause`: runs from a timer stop, and go on, by a row in the store."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from engine.cli import project
+from engine.cli.console import print_result
+from engine.definitions import file_of, load
+from engine.errors import UsageError
+from engine.text import printable
+
+if TYPE_CHECKING:
+    from engine.model import Definition
+    from engine.session import Environment
+    from store.connection import Database
+
+REASON_MAX = 500
+
+
+def pause(parsed: argparse.Namespace) -> int:
+    """Pause a workflow's schedule, until a date or until it is ended."""
+    from engine.session import pausing
+    from store import pauses
+
+    definition = _named(parsed)
+    environment = project.environment_of(parsed)
+    clock = environment.clock
+    new = pauses.Pause(
+        workflow=definition.name,
+        paused_at=clock.stamp(clock.now()),
+        paused_by=environment.user,
+        until=None if parsed.until is None else _until(definition, parsed.until, clock.utc()),
+        reason=environment.secrets.mask(printable(parsed.reason or "")[:REASON_MAX]),
+        ended_at=None,
+    )
+    with _writing(environment) as database:
+        pauses.pause(database, new)
+    print_result(f"'{new.workflow}' is {pausing.told(new, definition)}")
+    return 0
+
+
+def unpause(parsed: argparse.Namespace) -> int:
+    """End the pause of a workflow's schedule."""
+    from engine.session import pausing
+    from store import pauses
+
+    definition = _named(parsed)
+    environment = project.environment_of(parsed)
+    clock = environment.clock
+    at_us = clock.stamp(clock.now())
+    with _writing(environment) as database:
+        was = pauses.unpause(database, definition.name, at_us=at_us, by=environment.user)
+    if was is None:
+        print_result(f"'{definition.name}' is not paused")
+        return 0
+    print_result(f"'{definition.name}' is no longer {pausing.reason(was)}")
+    return 0
+
+
+def _named(parsed: argparse.Namespace) -> Definition:
+    """Load the workflow; a broken one may be paused all the same, then above all."""
+    from engine.model import Definition
+
+    folder = project.folder_of(parsed)
+    try:
+        return load(parsed.name, folder)
+    except UsageError:
+        if file_of(parsed.name, folder) is None or parsed.until is not None:
+            raise
+        return Definition(parsed.name, ())
+
+
+def _until(definition: Definition, text: str, now: datetime) -> int:
+    """Read a date, or a date and a time, in the workflow's zone."""
+    from engine.schedule.catchup import microseconds
+    from engine.session.asked import zone_of
+
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise UsageError(
+            f"--until {text!r} is no date", hint="write --until 2026-12-24, or '2026-12-24 18:00'"
+        ) from None
+    if at.tzinfo is None:
+        zone = zone_of(definition)
+        at = at.astimezone() if zone is None else at.replace(tzinfo=zone)
+    if at <= now:
+        raise UsageError(f"--until {text} is past", hint="give a date to come")
+    return microseconds(at)
+
+
+@contextmanager
+def _writing(environment: Environment) -> Iterator[Database]:
+    from engine.paths import make_home
+    from engine.session.reconciling import reconcile_all
+    from engine.session.run_files import highest_run
+    from store.database import open_writer, path_of
+
+    home = environment.paths.home
+    make_home(home)
+    path = path_of(environment.paths.store_url)
+    database = open_writer(path, beyond=lambda: highest_run(home))
+    try:
+        reconcile_all(database, environment)
+        yield database
+    finally:
+        database.close()

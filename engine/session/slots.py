@@ -1,0 +1,213 @@
+"""A timer's runs: which slots are due, a run for each that is to have one, why others have none.
+
+What is decided is in the store before a run begins, and a run's slot is claimed by the transaction
+that begins it. So whatever wakes us, however often, a slot is decided on once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import SlotTaken
+from engine.model import Catchup, Definition
+from engine.paths import make_home
+from engine.records import record
+from engine.schedule.catchup import Due, Rule, decide
+from engine.session import pausing
+from engine.session.asked import clock_time, slot_of
+from engine.session.calendars import firings_of, noted
+from engine.session.environment import Environment
+from engine.session.launch import run_workflow
+from engine.session.request import RunRequest
+from engine.session.run_files import highest_run
+from store import pauses, slots
+from store.database import open_writer, path_of
+
+if TYPE_CHECKING:
+    from store.connection import Database
+    from store.slots import Known
+
+logger = logging.getLogger("engine.run")
+
+
+def run_scheduled(
+    definition: Definition, request: RunRequest, environment: Environment
+) -> Iterator[dict[str, Any]]:
+    """Do what `run --scheduled` does for a workflow with a schedule; gives a report of each run.
+
+    One that is not to run, or has nothing due, gives a report without a run that says so. Of
+    `catchup="all"` one slot comes after the other until none is due: what becomes due meanwhile,
+    too. Raises as `run_workflow`.
+    """
+    ran = False
+    while True:
+        due, why_none = look(definition, environment)
+        if due.slot is None:
+            if not ran:
+                yield {
+                    "workflow": definition.name,
+                    "run_id": None,
+                    "dry_run": False,
+                    "nothing_to_do": why_none,
+                }
+            return
+        if due.left:
+            logger.info("of the slots that are due, %d come after this one", due.left)
+        try:
+            report = run_workflow(definition, replace(request, slot=due.slot), environment)
+        except SlotTaken:
+            continue  # by another timer, which has just begun its run
+        ran = True
+        yield report
+        if "nothing_to_do" in report:
+            _pass_over(
+                definition, environment, due.slot, f"nothing to do: {report['nothing_to_do']}"
+            )
+        if definition.catchup != Catchup.ALL or report.get("status") in ("skipped", "cancelled"):
+            return
+
+
+def now_us(environment: Environment) -> int:
+    """Give the time as a slot."""
+    clock = environment.clock
+    return clock.stamp(clock.now())
+
+
+@record
+class _Standing:
+    """What the store says of a workflow's schedule, as of now."""
+
+    known: Known | None
+    pause: pauses.Pause | None
+    pauses: list[pauses.Pause]
+
+
+def look(definition: Definition, environment: Environment) -> tuple[Due, str]:
+    """Record what is decided about slots that get no run; gives what is due, or why nothing is."""
+    make_home(environment.paths.home)
+    path = path_of(environment.paths.store_url)
+    database = open_writer(path, beyond=lambda: highest_run(environment.paths.home))
+    try:
+        pausing.after_failures(database, definition, environment)
+        return settle(database, definition, now_us(environment))
+    finally:
+        database.close()
+
+
+def settle(database: Database, definition: Definition, now: int) -> tuple[Due, str]:
+    """As `look`, in an open store, at a given time."""
+    name, schedule = definition.name, noted(definition)
+    standing = _standing(database, name, now)
+    known = standing.known
+    same = known is not None and (known.calendar, known.zone) == schedule
+    after = max(known.newest or 0, known.noted_at) if known is not None and same else None
+    rule = Rule(definition.catchup, lambda slot: _paused(standing, slot))
+    due = decide(firings_of(definition), after, now, rule)
+    if not same and known is not None and known.newest is not None:  # under another schedule
+        due = _after(due, known.newest)
+    _record(database, definition, due, now, since=None if same else _first(due, now))
+    if standing.pause is not None:
+        return due, pausing.told(standing.pause, definition)
+    if due.passed:
+        _say(definition, due)
+    if due.slot is not None:
+        return due, ""
+    return due, _decided(database, definition, now)
+
+
+def settle_unloaded(database: Database, name: str, now: int) -> tuple[int | None, bool]:
+    """As `settle`, for a workflow that cannot be loaded, by the schedule that it had.
+
+    Gives the slot that its failure is to have, and whether it is paused. Of `catchup="all"` none
+    has one: they stay due until the file is right again.
+    """
+    with database.read() as cursor:
+        known = slots.known(cursor, name, now)
+        paused = pauses.current(cursor, name, now) is not None
+    if known is None:
+        return None, paused
+    catchup = known.facts.get("catchup", Catchup.LATEST)
+    if catchup == Catchup.ALL and not paused:
+        return None, False
+    told = Definition(name, (), schedule=known.calendar, tz=known.zone or None, catchup=catchup)
+    due, _ = settle(database, told, now)
+    return due.slot, paused
+
+
+def _standing(database: Database, name: str, now: int) -> _Standing:
+    with database.read() as cursor:
+        known = slots.known(cursor, name, now)
+        since = now if known is None else min(known.newest or known.noted_at, now)
+        return _Standing(
+            known, pauses.current(cursor, name, now), pauses.since(cursor, name, since)
+        )
+
+
+def _paused(standing: _Standing, slot: int) -> str:
+    found = standing.pause or next((one for one in standing.pauses if one.holds(slot)), None)
+    return "" if found is None else pausing.reason(found)
+
+
+def _after(due: Due, newest: int) -> Due:
+    slot = due.slot if due.slot is not None and due.slot > newest else None
+    return Due(slot, 0, tuple([one for one in due.passed if one[0] > newest]))
+
+
+def _first(due: Due, now: int) -> int:
+    """Give since when a schedule that is new holds: from just before the slot it is noted for."""
+    first = [slot for slot, _ in due.passed] + ([] if due.slot is None else [due.slot])
+    return min([now, *(slot - 1 for slot in first)])
+
+
+def _record(
+    database: Database, definition: Definition, due: Due, now: int, *, since: int | None
+) -> None:
+    """Write what is to be known before a run begins; mostly nothing is."""
+    facts = {"catchup": definition.catchup}
+    if since is None and not due.passed:
+        return
+    with database.write() as cursor:
+        slots.note(cursor, definition.name, noted(definition), facts, since or now)
+        slots.pass_over(cursor, definition.name, due.passed, now)
+
+
+def _pass_over(definition: Definition, environment: Environment, slot: int, reason: str) -> None:
+    database = open_writer(path_of(environment.paths.store_url))
+    try:
+        with database.write() as cursor:
+            slots.pass_over(cursor, definition.name, [(slot, reason)], now_us(environment))
+    finally:
+        database.close()
+
+
+def _say(definition: Definition, due: Due) -> None:
+    (first, reason), *_, (last, _) = [*due.passed, due.passed[-1]]
+    count = len(due.passed)
+    if count == 1:
+        logger.warning("the slot of %s is passed over: %s", _time(definition, first), reason)
+        return
+    text = "%d slots from %s to %s are passed over: %s"
+    ends = _time(definition, first), _time(definition, last)
+    logger.warning(text, count, *ends, due.passed[-1][1])
+
+
+def _decided(database: Database, definition: Definition, now: int) -> str:
+    """Say why nothing is due: what became of the newest slot."""
+    with database.read() as cursor:
+        known = slots.known(cursor, definition.name, now)
+    if known is None or known.newest is None:
+        return "no slot is due yet"
+    found = slots.decided(database, definition.name, known.newest)
+    run, why = found or (None, "")
+    what = f"is that of run {run}" if run is not None else f"was passed over ({why})"
+    behind = known.furthest is not None and known.furthest > now
+    clock = f"; the clock is behind, {_time(definition, known.furthest)} was due already" * behind
+    return f"no slot is due: that of {_time(definition, known.newest)} {what}{clock}"
+
+
+def _time(definition: Definition, slot: int | None) -> str:
+    at = slot_of(definition, slot)
+    return "–" if at is None else clock_time(at)

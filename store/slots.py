@@ -1,0 +1,97 @@
+"""Moments at which a workflow was due: each is decided on once, whatever looks for it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from engine.errors import SlotTaken
+from engine.records import record
+from store.connection import Database
+from store.new_run import NewRun
+
+
+@record
+class Known:
+    """A workflow's schedule as it was noted last, and the newest slot decided on that is past.
+
+    `noted_at` is since when it has been that one; slots before were not promised by it. One that is
+    not past is the `furthest` if the clock was set back.
+    """
+
+    calendar: str
+    zone: str
+    noted_at: int
+    newest: int | None
+    furthest: int | None
+    facts: Mapping[str, Any]
+
+
+def claim(cursor: sqlite3.Cursor, run: NewRun, run_id: int) -> None:
+    """Give a run its slot, within the transaction that records it; a continued one has it already.
+
+    Raises `SlotTaken` if something was decided about that slot before.
+    """
+    if run.slot is None or run.resumed_from is not None:
+        return
+    sql = (
+        "INSERT INTO slot_rows (workflow, slot, decided_at, run_id, reason) VALUES (?, ?, ?, ?, '')"
+    )
+    try:
+        cursor.execute(sql, (run.workflow, run.slot, run.started_at, run_id))
+    except sqlite3.IntegrityError:
+        raise SlotTaken(f"a slot of '{run.workflow}' is taken") from None
+
+
+def pass_over(
+    cursor: sqlite3.Cursor, workflow: str, slots: Iterable[tuple[int, str]], at_us: int
+) -> None:
+    """Record why there is no run for slots; about those decided on before nothing is changed."""
+    cursor.executemany(
+        """INSERT INTO slot_rows (workflow, slot, decided_at, run_id, reason)
+           VALUES (?, ?, ?, NULL, ?) ON CONFLICT DO NOTHING""",
+        [(workflow, slot, at_us, reason) for slot, reason in slots],
+    )
+
+
+def known(cursor: sqlite3.Cursor, workflow: str, now_us: int) -> Known | None:
+    """Give what is known of a workflow's schedule, if anything is."""
+    row = cursor.execute(
+        """SELECT calendar, zone, noted_at,
+                  (SELECT max(slot) FROM slot_rows WHERE workflow = ?1 AND slot <= ?2),
+                  (SELECT max(slot) FROM slot_rows WHERE workflow = ?1), facts
+           FROM schedule_rows WHERE workflow = ?1""",
+        (workflow, now_us),
+    ).fetchone()
+    if row is None:
+        return None
+    calendar, zone, noted_at, newest, furthest, facts = row
+    return Known(calendar, zone, noted_at, newest, furthest, json.loads(facts))
+
+
+def note(
+    cursor: sqlite3.Cursor,
+    workflow: str,
+    schedule: tuple[str, str],
+    facts: Mapping[str, Any],
+    at_us: int,
+) -> None:
+    """Note a workflow's schedule, calendar and zone; `noted_at` stays while these are the same."""
+    cursor.execute(
+        """INSERT INTO schedule_rows (workflow, calendar, zone, noted_at, facts)
+           VALUES (?1, ?2, ?3, ?4, ?5)
+           ON CONFLICT (workflow) DO UPDATE SET calendar = ?2, zone = ?3, facts = ?5,
+             noted_at = CASE WHEN (calendar, zone) = (?2, ?3) THEN noted_at ELSE ?4 END
+           WHERE (calendar, zone, facts) IS NOT (?2, ?3, ?5)""",
+        (workflow, *schedule, at_us, json.dumps(facts, sort_keys=True)),
+    )
+
+
+def decided(database: Database, workflow: str, slot: int) -> tuple[int | None, str] | None:
+    """Give the run that a slot has, or else why it has none; nothing if it is not decided."""
+    sql = "SELECT run_id, reason FROM slot_rows WHERE workflow = ? AND slot = ?"
+    with database.read() as cursor:
+        row = cursor.execute(sql, (workflow, slot)).fetchone()
+    return None if row is None else (row[0], str(row[1]))

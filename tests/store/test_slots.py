@@ -1,0 +1,260 @@
+"""Slots in the store: claimed once, passed over once; pauses; none lost and none doubled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from random import Random  # noqa: TID251 - seeded
+
+import pytest
+
+from engine.errors import SlotTaken
+from engine.model import Catchup, Definition, RunStatus
+from engine.schedule.catchup import instant
+from engine.session.calendars import firings_of
+from engine.session.slots import settle
+from store import pauses, slots
+from store.connection import Database
+from store.history import History
+from store.journal import begin_run, record_ended_run
+from store.memory import memory_store
+from tests.store.filled import a_run, end, journal_of, new_run, us
+
+HOUR = 3_600_000_000
+SLOT = us(0.0)
+
+
+@pytest.fixture
+def memory() -> Iterator[Database]:
+    """Give a store in memory."""
+    with closing(memory_store(Path("/proc/none/runs.db"))) as database:
+        yield database
+
+
+def rows(database: Database) -> list[tuple[object, ...]]:
+    """Give what is decided: slot in hours of the clock, run, reason."""
+    found = database.raw.execute("SELECT slot, run_id, reason FROM slot_rows ORDER BY slot")
+    return [((slot - SLOT) / HOUR, run_id, reason) for slot, run_id, reason in found]
+
+
+# -- claims ---------------------------------------------------------------------------------------
+
+
+def test_a_slot_is_claimed_by_the_run_that_begins(memory: Database) -> None:
+    """In one transaction: a second run of that slot leaves nothing behind, however it would end."""
+    run_id = begin_run(memory, new_run(slot=SLOT))
+    assert rows(memory) == [(0.0, run_id, "")]
+    assert History(memory).run(run_id)["slot"] == "2011-11-14T00:00:00.000Z"
+    with pytest.raises(SlotTaken):
+        begin_run(memory, new_run(slot=SLOT))
+    with pytest.raises(SlotTaken):
+        record_ended_run(memory, new_run(slot=SLOT), RunStatus.SKIPPED)
+    assert History(memory).last_number("flow") == run_id
+    assert slots.decided(memory, "flow", SLOT) == (run_id, "")
+    assert slots.decided(memory, "flow", SLOT + 1) is None
+    assert begin_run(memory, new_run(slot=SLOT, workflow="other")) == run_id + 1
+
+
+def test_a_continued_run_keeps_its_slot(memory: Database) -> None:
+    """It is of the same slot, which stays the first run's."""
+    first = a_run(memory, "failed", slot=SLOT)
+    past = History(memory).past(first)
+    second = begin_run(memory, new_run(slot=past.slot, resumed_from=first, root_run=first))
+    assert History(memory).run(second)["slot"] == "2011-11-14T00:00:00.000Z"
+    assert rows(memory) == [(0.0, first, "")]
+
+
+def test_what_was_decided_stays(memory: Database) -> None:
+    """To pass over a slot that has a run, or a reason, changes nothing."""
+    run_id = begin_run(memory, new_run(slot=SLOT))
+    for reason in ("missed", "paused"):
+        with memory.write() as cursor:
+            slots.pass_over(cursor, "flow", [(SLOT, reason), (SLOT + HOUR, reason)], SLOT)
+    assert rows(memory) == [(0.0, run_id, ""), (1.0, None, "missed")]
+
+
+# -- what is noted --------------------------------------------------------------------------------
+
+
+def test_another_schedule_counts_from_when_it_is_noted(memory: Database) -> None:
+    """Slots of the new one before that were promised by nobody; the same one changes nothing."""
+    hourly = Definition("flow", (), schedule="*-*-* *:00:00 UTC", catchup=Catchup.ALL)
+    due, _ = settle(memory, hourly, SLOT + HOUR // 2)
+    assert due.slot == SLOT
+    a_run(memory, slot=SLOT)
+    quarters = replace(hourly, schedule="*-*-* *:0/15:00 UTC")
+    due, _ = settle(memory, quarters, SLOT + 5 * HOUR)
+    assert (due.slot, due.left, due.passed) == (SLOT + 5 * HOUR, 0, ())
+    due, _ = settle(memory, quarters, SLOT + 5 * HOUR + HOUR // 4)  # the run was not begun
+    assert (due.slot, due.left, due.passed) == (SLOT + 5 * HOUR, 1, ())
+
+
+def test_what_nothing_is_due_for_is_said(memory: Database) -> None:
+    """By what became of the newest slot; a clock that was set back is told of."""
+    flow = Definition("flow", (), schedule="*-*-* *:00:00", tz="UTC")
+    run_id = a_run(memory, slot=settle(memory, flow, SLOT + 1)[0].slot)
+    _, why = settle(memory, flow, SLOT + 2)
+    assert why == f"no slot is due: that of 2011-11-14 00:00 UTC is that of run {run_id}"
+    with memory.write() as cursor:
+        slots.pass_over(cursor, "flow", [(SLOT + 3 * HOUR, "missed")], SLOT)
+    _, why = settle(memory, flow, SLOT + 2)
+    assert why.endswith(f"run {run_id}; the clock is behind, 2011-11-14 03:00 UTC was due already")
+    _, why = settle(memory, flow, SLOT + 3 * HOUR)
+    assert why == "no slot is due: that of 2011-11-14 03:00 UTC was passed over (missed)"
+
+
+# -- pauses ---------------------------------------------------------------------------------------
+
+
+def pause(at: int, until: int | None = None) -> pauses.Pause:
+    """Make a pause of ann's."""
+    return pauses.Pause("flow", at, "ann", until, "moving", None)
+
+
+def test_a_pause_holds_until_it_is_ended(memory: Database) -> None:
+    """Its slots get no run, and the reason; those after it do."""
+    flow = Definition("flow", (), schedule="*-*-* *:00:00", tz="UTC", catchup=Catchup.ALL)
+    a_run(memory, slot=settle(memory, flow, SLOT)[0].slot)
+    pauses.pause(memory, pause(SLOT + HOUR // 2))
+    due, why = settle(memory, flow, SLOT + 2 * HOUR)
+    assert due.slot is None
+    assert why == "paused by ann: moving (until `schedule unpause flow`)"
+    reason = "paused by ann: moving"
+    assert rows(memory)[1:] == [(1.0, None, reason), (2.0, None, reason)]
+    was = pauses.unpause(memory, "flow", at_us=SLOT + 3 * HOUR + 1, by="bob")
+    assert was is not None
+    assert was.reason == "moving"
+    assert settle(memory, flow, SLOT + 4 * HOUR)[0].slot == SLOT + 4 * HOUR
+    assert rows(memory)[3:] == [(3.0, None, reason)]  # it was due while nobody looked
+    told = memory.raw.execute("SELECT paused_at, paused_by, reason, ended_at, ended_by FROM pauses")
+    assert told.fetchall() == [
+        ("2011-11-14T00:30:00.000Z", "ann", "moving", "2011-11-14T03:00:00.000Z", "bob")
+    ]
+
+
+def test_a_pause_may_end_by_itself(memory: Database) -> None:
+    """From its date on it is none; another pause takes the place of one that is on."""
+    flow = Definition("flow", (), schedule="*-*-* *:00:00", tz="UTC")
+    a_run(memory, slot=settle(memory, flow, SLOT)[0].slot)
+    pauses.pause(memory, pause(SLOT, until=SLOT + 9 * HOUR))
+    pauses.pause(memory, pause(SLOT + 1, until=SLOT + 2 * HOUR))
+    _, why = settle(memory, flow, SLOT + HOUR)
+    assert why == "paused by ann: moving (until 2011-11-14 02:00 UTC)"
+    assert History(memory).pauses(SLOT + HOUR).keys() == {"flow"}
+    assert History(memory).pauses(SLOT + 2 * HOUR) == {}
+    assert settle(memory, flow, SLOT + 2 * HOUR)[0].slot == SLOT + 2 * HOUR
+    assert pauses.unpause(memory, "flow", at_us=SLOT + 3 * HOUR, by="bob") is None
+    ends = memory.raw.execute("SELECT ended_at, ended_by FROM pauses ORDER BY paused_at").fetchall()
+    assert ends == [("2011-11-14T00:00:00.000Z", "ann"), ("2011-11-14T02:00:00.000Z", "ann")]
+
+
+def test_failures_in_a_row_pause(memory: Database) -> None:
+    """Failed runs of the timer count since a run went well, or a pause was ended; told once."""
+
+    def paused(at: float) -> bool:
+        new = pauses.Pause("flow", us(at), "pause_after", None, "2 runs failed", None)
+        return pauses.pause_if_failing(memory, new, 2, {"headline": "é"}, ["slack", "email"])
+
+    def timer(status: str, at: float) -> int:
+        return a_run(memory, status, at=at, started_by="timer")
+
+    timer("failed", 0.0)
+    a_run(memory, "failed", at=10.0)  # by hand
+    assert not paused(15.0)
+    a_run(memory, "ok", at=20.0)
+    timer("failed", 30.0)
+    assert not paused(35.0)
+    last = timer("failed", 40.0)
+    assert paused(45.0)
+    assert not paused(46.0)
+    alerts = "SELECT run_id, channel, status, kind, workflow, facts FROM alerts"
+    facts = '{"headline": "é"}'
+    assert memory.raw.execute(alerts).fetchall() == [
+        (last, channel, "pending", "paused", "flow", facts) for channel in ("slack", "email")
+    ]
+    pauses.unpause(memory, "flow", at_us=us(50.0), by="ann")
+    timer("failed", 60.0)
+    assert not paused(65.0)
+    timer("failed", 70.0)
+    assert paused(75.0)
+
+
+# -- none lost, none doubled ----------------------------------------------------------------------
+
+SCHEDULES = (
+    ("*-*-* *:00:00", "UTC"),
+    ("*-*-* *:0/20:00", "America/Chicago"),
+    ("*-*-* 02:30:00", "Europe/Berlin"),
+)
+START = SLOT - 16 * 24 * HOUR  # a day before Berlin's change of the clock, a week before Chicago's
+
+
+class World:
+    """A machine with a timer, which is off now and then, killed, paused, and woken twice."""
+
+    def __init__(self, database: Database, seed: int) -> None:
+        self.draw = Random(seed)
+        self.database = database
+        schedule, zone = self.draw.choice(SCHEDULES)
+        catchup = self.draw.choice(list(Catchup))
+        self.flow = Definition("flow", (), schedule=schedule, tz=zone, catchup=catchup)
+        self.now = START
+
+    def wake(self) -> None:
+        """Do as `run --scheduled` does; it may be killed at any place."""
+        for _ in range(99):
+            due, _ = settle(self.database, self.flow, self.now)
+            if due.slot is None or self.draw.random() < 0.1:
+                return
+            if self.draw.random() < 0.2:
+                settle(self.database, self.flow, self.now)  # a second timer
+            run = new_run("a", slot=due.slot, started_at=self.now)
+            journal = journal_of(self.database, begin_run(self.database, run))
+            with pytest.raises(SlotTaken):
+                begin_run(self.database, run)
+            if self.draw.random() < 0.1:
+                return
+            end(journal, self.draw.choice(["ok", "failed"]), at=0.0)
+            self.now += self.draw.randrange(HOUR // 8)
+            if self.flow.catchup != Catchup.ALL:
+                return
+
+    def turn(self) -> None:
+        """Let something happen."""
+        what = self.draw.random()
+        step = self.draw.choice([HOUR // 6, HOUR, 7 * HOUR, 30 * HOUR])
+        if what < 0.1:
+            pauses.pause(self.database, pause(self.now, self.draw.choice([None, self.now + step])))
+        elif what < 0.25:
+            pauses.unpause(self.database, "flow", at_us=self.now, by="bob")
+        elif what < 0.3:
+            self.now -= self.draw.randrange(HOUR)  # the clock is set back
+        else:
+            self.now += self.draw.randrange(step)
+            self.wake()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_slot_is_lost_or_doubled(memory: Database, seed: int) -> None:
+    """Over boots, kills, pauses, two timers, a clock set back: each has one run, or a reason."""
+    world = World(memory, seed)
+    world.wake()
+    for _ in range(25):
+        world.turn()
+    pauses.unpause(memory, "flow", at_us=world.now, by="bob")
+    world.now += 40 * HOUR
+    while settle(memory, world.flow, world.now)[0].slot is not None:
+        world.wake()
+    decided = dict(memory.raw.execute("SELECT slot, coalesce(run_id, reason) FROM slot_rows"))
+    first, last = min(decided), max(decided)
+    between = firings_of(world.flow)(instant(first - 1), instant(last))
+    assert [instant(slot) for slot in sorted(decided)] == list(between)
+    runs = memory.raw.execute("SELECT slot, id FROM run_rows").fetchall()
+    assert dict(runs) == {slot: run for slot, run in decided.items() if isinstance(run, int)}
+    assert len(runs) == len(dict(runs))
+    if world.flow.catchup == Catchup.ALL:
+        reasons = {str(why).partition(":")[0] for why in decided.values() if isinstance(why, str)}
+        assert reasons <= {"paused by ann", "missed"}
+        assert all(" of so many " in str(why) for why in decided.values() if "missed" in str(why))
