@@ -11,6 +11,7 @@ from itertools import islice
 
 from engine.cli import project
 from engine.cli.console import print_result, shown
+from engine.cli.pausing import writing
 from engine.clock import SystemClock
 from engine.definitions import find_all, load
 from engine.definitions.loader import file_of
@@ -31,6 +32,7 @@ class Place:
     """Where this project's units are, and what they say of it."""
 
     def __init__(self, parsed: argparse.Namespace) -> None:
+        self.parsed = parsed
         self.system = parsed.system or (not parsed.user and os.geteuid() == 0)
         self.paths = project.paths_of(parsed)
         self.pipelines = project.folder_of(parsed)
@@ -114,6 +116,7 @@ def _put(
         ) from error
     systemctl.systemctl("daemon-reload", system=place.system)
     systemctl.systemctl("enable", "--now", "--", timer, system=place.system)
+    _note(place, definition)
     what = "changed and started" if there else "installed and started"
     print_result(f"{what}: {place.folder / timer}")
     _print_next(definition)
@@ -150,7 +153,22 @@ def _take_away(place: Place, name: str, files: Mapping[str, str]) -> None:
     for file in files:
         (place.folder / file).unlink(missing_ok=True)
     systemctl.systemctl("daemon-reload", system=place.system)
+    _note(place, name)
     print_result(f"stopped and removed: the units of '{printable(name)}'")
+
+
+def _note(place: Place, of: Definition | str) -> None:
+    """Note in the store a schedule that is installed; forget, by its name, one that is removed."""
+    from engine.session.calendars import facts, noted
+    from store import slots
+
+    environment = project.environment_of(place.parsed)
+    at_us = environment.clock.stamp(environment.clock.now())
+    with writing(environment) as database, database.write() as cursor:
+        if isinstance(of, str):
+            slots.forget(cursor, of)
+        else:
+            slots.note(cursor, of.name, noted(of), facts(of), at_us)
 
 
 def _check_systemd(place: Place, definition: Definition | None = None) -> None:
