@@ -16,6 +16,7 @@ from engine.errors import DefinitionError
 from engine.graph import Graph, build
 from engine.naming import check_name
 from engine.records import record
+from engine.slots import Catchup
 
 # -- statuses -------------------------------------------------------------------------------------
 
@@ -71,14 +72,6 @@ class Order(StrEnum):
 
     LONGEST_PATH = "longest_path"  # that with the longest remaining path
     FIFO = "fifo"  # that which became ready first
-
-
-class Catchup(StrEnum):
-    """What is run of the slots that a schedule missed while the machine was off."""
-
-    LATEST = "latest"  # the newest
-    ALL = "all"  # each, oldest first, up to a limit
-    NONE = "none"  # nothing
 
 
 class OnOverrun(StrEnum):
@@ -349,7 +342,6 @@ class Param:
 ALERT_ON = ("always", "failure", "change")
 OVERLAP = ("workflow", "params")
 RESUME_WITHIN_S = 12 * 3600.0
-PAUSE_AFTER_MAX = 1_000
 
 
 def graph_of(steps: Sequence[Step]) -> Graph:

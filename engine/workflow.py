@@ -14,9 +14,7 @@ from engine.graph import Graph
 from engine.model import (
     ALERT_ON,
     OVERLAP,
-    PAUSE_AFTER_MAX,
     RESUME_WITHIN_S,
-    Catchup,
     Definition,
     Order,
     Param,
@@ -26,6 +24,7 @@ from engine.model import (
 )
 from engine.naming import BACKFILL_SUFFIX, check_name
 from engine.params import check_param
+from engine.slots import PAUSE_AFTER_MAX, Catchup
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

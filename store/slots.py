@@ -45,6 +45,12 @@ def claim(cursor: sqlite3.Cursor, run: NewRun, run_id: int) -> None:
         raise SlotTaken(f"a slot of '{run.workflow}' is taken") from None
 
 
+def check_free(database: Database, workflow: str, slot: int) -> None:
+    """Raise `SlotTaken` if something was decided about a slot."""
+    if decided(database, workflow, slot) is not None:
+        raise SlotTaken(f"a slot of '{workflow}' is taken")
+
+
 def pass_over(
     cursor: sqlite3.Cursor, workflow: str, slots: Iterable[tuple[int, str]], at_us: int
 ) -> None:
@@ -100,3 +106,17 @@ def decided(database: Database, workflow: str, slot: int) -> tuple[int | None, s
     with database.read() as cursor:
         row = cursor.execute(sql, (workflow, slot)).fetchone()
     return None if row is None else (row[0], str(row[1]))
+
+
+_OLD = """FROM slot_rows AS s WHERE workflow = ?1 AND slot < ?2
+  AND slot < (SELECT max(slot) FROM slot_rows WHERE workflow = ?1)
+  AND NOT EXISTS (SELECT 1 FROM run_rows WHERE id = s.run_id)"""
+
+
+def let_go(database: Database, workflow: str, before_us: int) -> None:
+    """Let go of old slots whose runs are gone or never were; the newest one tells what is due."""
+    with database.read() as cursor:
+        if cursor.execute(f"SELECT 1 {_OLD} LIMIT 1", (workflow, before_us)).fetchone() is None:
+            return
+    with database.write() as cursor:
+        cursor.execute(f"DELETE {_OLD}", (workflow, before_us))

@@ -15,15 +15,14 @@ from engine.definitions.nodes import Kind, Node
 from engine.model import (
     ALERT_ON,
     OVERLAP,
-    PAUSE_AFTER_MAX,
     RETRIES_MAX,
-    Catchup,
     OnOverrun,
     Order,
     TriggerRule,
 )
 from engine.param_values import TYPE_NAMES
 from engine.records import record
+from engine.slots import PAUSE_AFTER_MAX, Catchup
 
 
 class Body(StrEnum):

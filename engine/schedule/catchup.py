@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from engine.model import Catchup
 from engine.records import record
+from engine.slots import Catchup
 
 CAUGHT_UP_MAX = 30  # slots that were missed and get a run each, of `all`
 LISTED_MAX = 1_000  # slots passed over at once that are recorded one by one

@@ -134,9 +134,13 @@ def today_of(
     return in_zone(definition, at, local).date()
 
 
-def slot_of(definition: Definition, slot: int | None) -> datetime | None:
+def slot_of(
+    definition: Definition, slot: int | None, local: tzinfo | None = None
+) -> datetime | None:
     """Give a slot as a time in the workflow's zone."""
-    return None if slot is None else in_zone(definition, _EPOCH + timedelta(microseconds=slot))
+    if slot is None:
+        return None
+    return in_zone(definition, _EPOCH + timedelta(microseconds=slot), local)
 
 
 def clock_time(at: datetime) -> str:

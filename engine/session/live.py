@@ -9,7 +9,7 @@ from typing import Any
 from engine.errors import AlreadyRunning, EngineError, StoreFull
 from engine.failpoints import failpoint
 from engine.garbage import no_collections
-from engine.model import Catchup, RunStatus
+from engine.model import RunStatus
 from engine.paths import make_home
 from engine.session import alerting, reporting
 from engine.session.again import resume_command
@@ -22,7 +22,8 @@ from engine.session.reconciling import reconcile_all
 from engine.session.record import Going, new_run
 from engine.session.run_files import highest_run
 from engine.session.weighing import weighed
-from store import journal, locks, reserve
+from engine.slots import Catchup
+from store import journal, locks, reserve, slots
 from store.connection import Database
 from store.database import open_writer, path_of
 from store.history import History
@@ -91,7 +92,8 @@ class LiveRun:
             raise refusal
         decision = Decision("", self._asked.params)
         new = new_run(self._going, decision, owner="", note=refusal.message)
-        if self._compiled.definition.catchup == Catchup.ALL:
+        if new.slot is not None and self._compiled.definition.catchup == Catchup.ALL:
+            slots.check_free(database, self._name, new.slot)
             new = replace(new, slot=None)  # it stays due: who is on may be catching up itself
         channels = alerting.channels_for(self._compiled.definition, history, self._env)
         status = RunStatus.SKIPPED

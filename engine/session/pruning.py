@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError, UsageError
 from engine.session import run_files
-from store import prune, retention
+from store import prune, retention, slots
 
 if TYPE_CHECKING:
     import sqlite3
@@ -123,6 +123,7 @@ def prune_workflow(
         going = [verdict for verdict in going if _files_gone(home, verdict, pruned.stuck)]
         for verdict in prune.take_away(database, going, go_on):
             pruned.add(verdict)
+    slots.let_go(database, workflow, within.before_us)
     return pruned
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import SlotTaken
-from engine.model import Catchup, Definition
+from engine.model import Definition
 from engine.paths import make_home
 from engine.records import record
 from engine.schedule.catchup import Due, Rule, decide
@@ -23,6 +23,7 @@ from engine.session.environment import Environment
 from engine.session.launch import run_workflow
 from engine.session.request import RunRequest
 from engine.session.run_files import highest_run
+from engine.slots import Catchup
 from store import pauses, slots
 from store.database import open_writer, path_of
 

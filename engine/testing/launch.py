@@ -14,6 +14,7 @@ from engine.errors import EngineError, UsageError
 from engine.model import Definition
 from engine.paths import PIPELINES, find_paths, pipelines_folder
 from engine.ports import Paths
+from engine.schedule.catchup import microseconds
 from engine.secrets import Secrets
 from engine.session import RunRequest
 from engine.session.asked import resolve_request
@@ -36,6 +37,7 @@ def run(  # noqa: PLR0913 - the public form of a run in a test; all but one are 
     replace: Mapping[str, Any] | None = None,
     secrets: Mapping[str, str] | None = None,
     at: datetime = START,
+    slot: datetime | None = None,
     folder: str | Path | None = None,
 ) -> Outcome:
     """Run a workflow here and now, in memory, and give how it went.
@@ -43,20 +45,25 @@ def run(  # noqa: PLR0913 - the public form of a run in a test; all but one are 
     `workflow` is a `Workflow`, the path of its file, or its name in the project's `pipelines`.
     `replace` maps names of steps to what stands in for them: a function of ctx, an exception to
     raise, or else a value to return. Commands are not run: each needs a stand-in. `secrets` is all
-    that `ctx.secret` and `ctx.setting` find. The run starts `at` an instant; a naive one is in the
-    workflow's zone, which is UTC if it names none. With `folder` the run takes that folder for the
-    project's, and what it writes inside of it is really there.
+    that `ctx.secret` and `ctx.setting` find. The run starts `at` an instant, or is for a `slot` of
+    its schedule; a naive one is in the workflow's zone, which is UTC if it names none. With
+    `folder` the run takes that folder for the project's, and what it writes inside of it is really
+    there.
 
     Attempts run one after the other, on a clock that jumps over all waiting. Raises `UsageError`
     for what cannot be run as asked; what a step raises that is no `Exception` comes out as it is.
     """
     known = _secrets(secrets or {})
-    request = RunRequest(
-        workers=1, params=dict(params or {}), context=dict(context or {}), started_by="library"
-    )
     with _hints_told():
         definition = _definition(workflow)
         zone = _zone(definition)
+        request = RunRequest(
+            workers=1,
+            params=dict(params or {}),
+            context=dict(context or {}),
+            started_by="library",
+            slot=None if slot is None else microseconds(_instant(slot, zone, "slot")),
+        )
         clock = VirtualClock(_instant(at, zone))
         inline = with_standins(definition, replace or {})
         asked, encoded = resolve_request(inline, request, clock, known, local=zone)
@@ -115,9 +122,9 @@ def _zone(definition: Definition) -> tzinfo:
     return ZoneInfo(definition.tz)
 
 
-def _instant(at: datetime, zone: tzinfo) -> datetime:
+def _instant(at: datetime, zone: tzinfo, what: str = "at") -> datetime:
     if not isinstance(at, datetime):
-        raise UsageError(f"at is {at!r}", hint="give a datetime: when the run is to start")
+        raise UsageError(f"{what} is {at!r}", hint="give a datetime: when the run is to start")
     return at.replace(tzinfo=zone) if at.tzinfo is None else at
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +19,7 @@ from engine.reports import Surroundings, build
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.secrets import Secrets
-from engine.session.asked import Asked
+from engine.session.asked import Asked, slot_of
 from engine.session.compiled import plan_of
 from engine.testing.clock import VirtualClock
 from engine.testing.in_memory import HeldFiles, HeldLogs, HeldOutputs, HeldValues
@@ -96,6 +97,7 @@ class Wiring:
             context_sha256=asked.context_sha256,
             steps=NewSteps(ordered.names, [""] * count, [{}] * count, ordered.upstreams),
             context=self.context,
+            slot=asked.request.slot,
         )
 
     def _tools(self, run_id: int, index: ContextIndex, logs: HeldLogs, files: HeldFiles) -> Toolbox:
@@ -108,6 +110,7 @@ class Wiring:
             params=MappingProxyType(dict(self.asked.params)),
             paths=self.paths,
             secrets=self.secrets,
+            slot=slot_of(self.definition, self.asked.request.slot, UTC),
             outputs=partial(HeldOutputs, files),
         )
         return Toolbox(

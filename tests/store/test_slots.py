@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from random import Random  # noqa: TID251 - seeded
 
 import pytest
 
 from engine.errors import SlotTaken
-from engine.model import Catchup, Definition, RunStatus
+from engine.model import Definition, RunStatus
 from engine.schedule.catchup import instant
 from engine.session.calendars import firings_of
 from engine.session.slots import settle
+from engine.slots import Catchup
 from store import pauses, slots
 from store.connection import Database
 from store.history import History
@@ -54,6 +56,9 @@ def test_a_slot_is_claimed_by_the_run_that_begins(memory: Database) -> None:
     assert History(memory).last_number("flow") == run_id
     assert slots.decided(memory, "flow", SLOT) == (run_id, "")
     assert slots.decided(memory, "flow", SLOT + 1) is None
+    slots.check_free(memory, "flow", SLOT + 1)
+    with pytest.raises(SlotTaken):
+        slots.check_free(memory, "flow", SLOT)
     assert begin_run(memory, new_run(slot=SLOT, workflow="other")) == run_id + 1
 
 
@@ -73,6 +78,18 @@ def test_what_was_decided_stays(memory: Database) -> None:
         with memory.write() as cursor:
             slots.pass_over(cursor, "flow", [(SLOT, reason), (SLOT + HOUR, reason)], SLOT)
     assert rows(memory) == [(0.0, run_id, ""), (1.0, None, "missed")]
+
+
+def test_old_slots_are_forgotten(memory: Database) -> None:
+    """Those without a run that is kept go; the newest stays, which tells what is due."""
+    run_id = begin_run(memory, new_run(slot=SLOT))
+    with memory.write() as cursor:
+        passed = [(SLOT + hour * HOUR, "missed") for hour in (1, 2, 3)]
+        slots.pass_over(cursor, "flow", passed, SLOT)
+    slots.let_go(memory, "flow", SLOT + 2 * HOUR)
+    assert [slot for slot, *_ in rows(memory)] == [0.0, 2.0, 3.0]
+    slots.let_go(memory, "flow", SLOT + 9 * HOUR)
+    assert rows(memory) == [(0.0, run_id, ""), (3.0, None, "missed")]
 
 
 # -- what is noted --------------------------------------------------------------------------------
@@ -101,6 +118,7 @@ def test_what_nothing_is_due_for_is_said(memory: Database) -> None:
         slots.pass_over(cursor, "flow", [(SLOT + 3 * HOUR, "missed")], SLOT)
     _, why = settle(memory, flow, SLOT + 2)
     assert why.endswith(f"run {run_id}; the clock is behind, 2011-11-14 03:00 UTC was due already")
+    assert settle(memory, flow, SLOT + 2 * HOUR)[0].slot == SLOT + 2 * HOUR  # never had one
     _, why = settle(memory, flow, SLOT + 3 * HOUR)
     assert why == "no slot is due: that of 2011-11-14 03:00 UTC was passed over (missed)"
 
@@ -248,9 +266,10 @@ def test_no_slot_is_lost_or_doubled(memory: Database, seed: int) -> None:
     while settle(memory, world.flow, world.now)[0].slot is not None:
         world.wake()
     decided = dict(memory.raw.execute("SELECT slot, coalesce(run_id, reason) FROM slot_rows"))
-    first, last = min(decided), max(decided)
-    between = firings_of(world.flow)(instant(first - 1), instant(last))
-    assert [instant(slot) for slot in sorted(decided)] == list(between)
+    firings, begin = firings_of(world.flow), instant(START)
+    *_, first = firings(begin - timedelta(days=2), begin)
+    expected = [first, *firings(first, instant(world.now))]
+    assert [instant(slot) for slot in sorted(decided)] == expected
     runs = memory.raw.execute("SELECT slot, id FROM run_rows").fetchall()
     assert dict(runs) == {slot: run for slot, run in decided.items() if isinstance(run, int)}
     assert len(runs) == len(dict(runs))

@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from engine.model import Catchup, Definition
+from engine.model import Definition
 from engine.schedule.catchup import Due, Firings, Rule, decide, instant, microseconds
 from engine.session.asked import today_of
 from engine.session.calendars import firings_of
+from engine.slots import Catchup
 from tests.fakes import FakeClock
 
 HOUR = timedelta(hours=1)

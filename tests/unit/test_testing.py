@@ -250,6 +250,16 @@ def test_today_is_the_day_of_the_start(
     assert run(workflow, at=at).context["a"] == day
 
 
+def test_a_run_may_be_of_a_slot() -> None:
+    """`today` is its day, and `ctx.slot` has the workflow's zone."""
+    workflow = Workflow("w", tz="Europe/Berlin", params={"date": Param(date, default="today")})
+    workflow.add(Step("a", lambda ctx: f"{ctx.params['date']} {ctx.slot}"))
+    outcome = run(workflow, slot=datetime(2026, 10, 25, 2, 30))
+    assert outcome.context["a"] == "2026-10-25 2026-10-25 02:30:00+02:00"
+    assert outcome.report["slot"] == "2026-10-25T00:30:00.000Z"
+    assert run(one(lambda ctx: ctx.slot is None)).context["a"] is True
+
+
 def test_a_start_is_an_instant() -> None:
     """Anything but a datetime is refused."""
     with pytest.raises(UsageError, match=r"at is datetime\.date\(2026, 3, 2\)"):
