@@ -95,6 +95,11 @@ def note(
     )
 
 
+def forget(cursor: sqlite3.Cursor, workflow: str) -> None:
+    """Forget a workflow's schedule: no slot of it is waited for any more."""
+    cursor.execute("DELETE FROM schedule_rows WHERE workflow = ?", (workflow,))
+
+
 def decided(database: Database, workflow: str, slot: int) -> tuple[int | None, str] | None:
     """Give the run that a slot has, or else why it has none; nothing if it is not decided."""
     sql = "SELECT run_id, reason FROM slot_rows WHERE workflow = ? AND slot = ?"

@@ -314,8 +314,14 @@ def _alerts(add: _Add) -> None:
 
 def _schedule(add: _Add) -> None:
     schedule = add("schedule", "schedule:schedule", "systemd units for a workflow's schedule")
-    schedule.add_argument("what", choices=["show", "verify", "pause", "unpause"])
-    schedule.add_argument("name", metavar="NAME", help="the workflow")
+    what = ["show", "install", "verify", "remove", "pause", "unpause"]
+    schedule.add_argument("what", choices=what)
+    schedule.add_argument(
+        "name", metavar="NAME", nargs="?", help="the workflow; without: all that are installed"
+    )
+    whose = schedule.add_mutually_exclusive_group()
+    whose.add_argument("--user", action="store_true", help="units of the user's own systemd")
+    whose.add_argument("--system", action="store_true", help="of the machine's (default for root)")
     schedule.add_argument("--until", metavar="DATE", help="pause: when it ends by itself")
     schedule.add_argument("--reason", metavar="TEXT", help="pause: why, for those who look")
 

@@ -38,7 +38,7 @@ def pause(parsed: argparse.Namespace) -> int:
         reason=environment.secrets.mask(printable(parsed.reason or "")[:REASON_MAX]),
         ended_at=None,
     )
-    with _writing(environment) as database:
+    with writing(environment) as database:
         pauses.pause(database, new)
     print_result(f"'{new.workflow}' is {pausing.told(new, definition)}")
     return 0
@@ -53,7 +53,7 @@ def unpause(parsed: argparse.Namespace) -> int:
     environment = project.environment_of(parsed)
     clock = environment.clock
     at_us = clock.stamp(clock.now())
-    with _writing(environment) as database:
+    with writing(environment) as database:
         was = pauses.unpause(database, definition.name, at_us=at_us, by=environment.user)
     if was is None:
         print_result(f"'{definition.name}' is not paused")
@@ -95,7 +95,8 @@ def _until(definition: Definition, text: str, now: datetime) -> int:
 
 
 @contextmanager
-def _writing(environment: Environment) -> Iterator[Database]:
+def writing(environment: Environment) -> Iterator[Database]:
+    """Open the store for writing, and record first what died since it was open last."""
     from engine.paths import make_home
     from engine.session.reconciling import reconcile_all
     from engine.session.run_files import highest_run

@@ -1,45 +1,30 @@
-"""`schedule`: systemd units and the cron line for a workflow."""
+"""`schedule`: a workflow's units and cron line, installed and removed; its pauses."""
 
 from __future__ import annotations
 
 import argparse
-import getpass
-import os
 
-from engine.cli import project
+from engine.cli import pausing, timers
 from engine.cli.console import print_result
 from engine.definitions import load
-from engine.schedule.units import Installation, show, units
-from engine.schedule.verify import NOT_VERIFIED, verify
+from engine.errors import UsageError
+from engine.schedule.units import show
+
+_CALLS = {
+    "install": timers.install,
+    "remove": timers.remove,
+    "verify": timers.verify_units,
+    "pause": pausing.pause,
+    "unpause": pausing.unpause,
+}
 
 
 def schedule(parsed: argparse.Namespace) -> int:
-    """Print the units, or have systemd check them; 1 if it finds something."""
-    if parsed.what in ("pause", "unpause"):
-        from engine.cli import pausing
-
-        return pausing.pause(parsed) if parsed.what == "pause" else pausing.unpause(parsed)
-    paths = project.paths_of(parsed)
-    definition = load(parsed.name, project.folder_of(parsed))
-    named = parsed.store or os.environ.get("ENGINE_STORE")
-    system = os.geteuid() == 0
-    where: Installation = {
-        "command": project.program_words(),
-        "root": paths.root,
-        "home": paths.home,
-        "store_url": paths.store_url if named else None,
-        "user": getpass.getuser() if system else None,
-        "system": system,
-    }
-    if parsed.pipelines or os.environ.get("ENGINE_PIPELINES"):
-        where["pipelines"] = project.folder_of(parsed)
+    """Do what is asked for with a workflow's schedule."""
+    if not parsed.name and parsed.what in ("show", "pause", "unpause"):
+        raise UsageError(f"which schedule to {parsed.what} is not said", hint="name a workflow")
     if parsed.what == "show":
-        print_result(show(definition, **where))
+        place = timers.Place(parsed)
+        print_result(show(load(parsed.name, place.pipelines), **place.where))
         return 0
-    problems = verify(units(definition, **where))
-    for problem in problems:
-        print_result(problem)
-    real = [problem for problem in problems if problem != NOT_VERIFIED]
-    if not problems:
-        print_result(f"the units of '{parsed.name}' are right")
-    return 1 if real else 0
+    return _CALLS[parsed.what](parsed)

@@ -153,6 +153,8 @@ def _numbers(text: str, low: int, high: int, what: str, *, down: bool = False) -
         last = int(match[2]) if match[2] else first
         if not low <= first <= last <= high:
             raise ScheduleRefused(f"'{part}' is not in {low} to {high}")
+        if what == "second" and match[2] == match[1] and not step:
+            raise ScheduleRefused(f"'{part}' is a range of one second, which systemd does not take")
         room = high - low if match[2] else first - low if down else high - first
         if match[3] and not 0 < step <= room:
             raise ScheduleRefused(f"'{part}' has no room for steps of {step}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict, Unpack
 
 from engine.errors import UsageError
 from engine.schedule.calendar import ScheduleRefused
+from engine.schedule.installed import mark
 from engine.schedule.reading import Schedule, cron_of, schedule_of
 from engine.schedule.wakeups import wakeups
 
@@ -29,6 +30,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PASSWORD = re.compile(r"://[^/@]*:[^/@]+@|pass(?:word|wd)?=", re.IGNORECASE)
 
 SERVICE = """\
+{mark}
 [Unit]
 Description={description}
 OnFailure={alerts}
@@ -56,6 +58,7 @@ LimitCORE=0
 # MemoryDenyWriteExecute (compiled code), SystemCallFilter, MemoryMax and RuntimeMaxSec.
 
 ALERTS = """\
+{mark}
 [Unit]
 Description={description}
 {needs}
@@ -67,6 +70,7 @@ LimitCORE=0
 """
 
 TIMER = """\
+{mark}
 [Unit]
 Description={description}
 
@@ -110,19 +114,23 @@ def units(definition: Definition, **where: Unpack[Installation]) -> dict[str, st
     # `kahnban-NAME-alerts` could be the service of a workflow called `NAME-alerts`.
     alerts = f"kahnban.alerts{stem.removeprefix('kahnban')}.service"
     needs = _needs(where)
+    ours = mark(definition.name, where["root"], where["home"])
     return {
         service: SERVICE.format(
+            mark=ours,
             description=f"kahnban: run {definition.name}",
             alerts=alerts,
             needs=needs,
             body=_body(where, ("run", definition.name, "--scheduled"), definition.name),
         ),
         timer: TIMER.format(
+            mark=ours,
             description=f"kahnban: when {definition.name} runs",
             calendars=_calendars(schedule),
             service=service,
         ),
         alerts: ALERTS.format(
+            mark=ours,
             description=f"kahnban: send the alerts {definition.name} left",
             needs=needs,
             body=_body(where, ("alerts", "send"), definition.name),
@@ -192,7 +200,8 @@ def _how_to_install(name: str, where: Installation) -> str:
         folder, systemctl = "~/.config/systemd/user", "systemctl --user"
         last = "#   loginctl enable-linger        # run while you are logged out, too\n"
     return (
-        f"# To install, save each part under its name in {folder}, then:\n"
+        "# `schedule install` does all of this. By hand, save each part under its name in\n"
+        f"# {folder}, then:\n"
         f"#   {systemctl} daemon-reload\n"
         f"#   {systemctl} enable --now {timer}\n"
         f"{last}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from engine.model import Definition
 from engine.schedule.catchup import Firings
 from engine.schedule.firings import firings, zone_of
@@ -19,3 +21,8 @@ def noted(definition: Definition) -> tuple[str, str]:
     """Give the schedule as text, and its zone: empty for the machine's."""
     schedule = schedule_of(definition)
     return schedule.text, schedule.zone or ""
+
+
+def facts(definition: Definition) -> dict[str, Any]:
+    """Give what is noted beside the schedule, as the slots are judged by it without the file."""
+    return {"catchup": definition.catchup}

@@ -18,7 +18,7 @@ from engine.records import record
 from engine.schedule.catchup import Due, Rule, decide
 from engine.session import pausing
 from engine.session.asked import clock_time, slot_of
-from engine.session.calendars import firings_of, noted
+from engine.session.calendars import facts, firings_of, noted
 from engine.session.environment import Environment
 from engine.session.launch import run_workflow
 from engine.session.request import RunRequest
@@ -167,11 +167,10 @@ def _record(
     database: Database, definition: Definition, due: Due, now: int, *, since: int | None
 ) -> None:
     """Write what is to be known before a run begins; mostly nothing is."""
-    facts = {"catchup": definition.catchup}
     if since is None and not due.passed:
         return
     with database.write() as cursor:
-        slots.note(cursor, definition.name, noted(definition), facts, since or now)
+        slots.note(cursor, definition.name, noted(definition), facts(definition), since or now)
         slots.pass_over(cursor, definition.name, due.passed, now)
 
 

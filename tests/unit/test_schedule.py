@@ -24,6 +24,7 @@ from engine.schedule.units import (
 )
 
 SERVICE = """\
+# kahnban {"workflow": "daily", "root": "/srv/flows", "home": "/srv/flows/var"}
 [Unit]
 Description=kahnban: run daily
 OnFailure=kahnban.alerts-daily.service
@@ -52,6 +53,7 @@ LimitCORE=0
 """
 
 TIMER = """\
+# kahnban {"workflow": "daily", "root": "/srv/flows", "home": "/srv/flows/var"}
 [Unit]
 Description=kahnban: when daily runs
 
@@ -67,6 +69,7 @@ WantedBy=timers.target
 """
 
 ALERTS = """\
+# kahnban {"workflow": "daily", "root": "/srv/flows", "home": "/srv/flows/var"}
 [Unit]
 Description=kahnban: send the alerts daily left
 Wants=network-online.target
@@ -85,7 +88,8 @@ LimitCORE=0
 """
 
 HOW_TO_INSTALL = """\
-# To install, save each part under its name in /etc/systemd/system, then:
+# `schedule install` does all of this. By hand, save each part under its name in
+# /etc/systemd/system, then:
 #   systemctl daemon-reload
 #   systemctl enable --now kahnban-daily.timer
 """
@@ -367,7 +371,8 @@ def test_show_for_a_user_says_how_to_run_while_logged_out() -> None:
     """The user's systemd ends with the last session unless it lingers."""
     text = show(definition("übung"), **place())
     assert (
-        "# To install, save each part under its name in ~/.config/systemd/user, then:\n"
+        "# `schedule install` does all of this. By hand, save each part under its name in\n"
+        "# ~/.config/systemd/user, then:\n"
         "#   systemctl --user daemon-reload\n"
         "#   systemctl --user enable --now 'kahnban-\\xc3\\xbcbung.timer'\n"
         "#   loginctl enable-linger        # run while you are logged out, too\n"

@@ -1,0 +1,143 @@
+"""`schedule install`, `verify` and `remove`, with stand-ins for systemctl and loginctl."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.system.project import Project
+
+FLOW = 'workflow = Workflow("flow", schedule="SCHEDULE", tz="UTC").add(Step("a", does("a")))\n'
+SYSTEMCTL = """\
+#!/bin/sh
+test -e "$(dirname "$0")/dead" && { echo "not booted with systemd" >&2; exit 1; }
+echo "$*" >> "$(dirname "$0")/calls"
+"""
+LOGINCTL = '#!/bin/sh\ncat "$(dirname "$0")/linger" 2>/dev/null || exit 1\n'
+
+
+class Machine:
+    """A user's home with a systemd that writes down what it is told."""
+
+    def __init__(self, project: Project) -> None:
+        """Put the stand-ins where they are found first."""
+        self.project = project
+        self.bin = project.root.parent / "bin"
+        self.units = project.root.parent / "config" / "systemd" / "user"
+        self.bin.mkdir()
+        for name, text in (("systemctl", SYSTEMCTL), ("loginctl", LOGINCTL)):
+            (self.bin / name).write_text(text)
+            (self.bin / name).chmod(0o755)
+        (self.bin / "linger").write_text("Linger=yes\n")
+
+    def schedule(self, *words: str, code: int = 0) -> str:
+        """Call `schedule … --user`; gives what it prints."""
+        env = {"PATH": f"{self.bin}:/usr/bin:/bin", "XDG_CONFIG_HOME": str(self.units.parents[1])}
+        result = self.project.run("schedule", *words, "--user", **env)
+        assert result.code == code, result.err
+        return result.out + result.err
+
+    def calls(self) -> list[str]:
+        """Give what systemctl was told since the last look, questions left out."""
+        path = self.bin / "calls"
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.unlink(missing_ok=True)
+        told = [line.removeprefix("--user --no-pager ") for line in lines]
+        return [line for line in told if not line.startswith(("show", "is-"))]
+
+    def files(self) -> list[str]:
+        """Name the unit files that are there."""
+        return sorted(path.name for path in self.units.iterdir())
+
+
+@pytest.fixture
+def machine(project: Project) -> Machine:
+    """A user's machine with one workflow that has a schedule."""
+    write(project, "*-*-* 08:00")
+    return Machine(project)
+
+
+def write(project: Project, schedule: str) -> None:
+    """Write the workflow with a schedule."""
+    project.write("flow", FLOW.replace("SCHEDULE", schedule))
+
+
+TIMER = "kahnban-flow.timer"
+ALL = ["kahnban-flow.service", TIMER, "kahnban.alerts-flow.service"]
+START = ["daemon-reload", f"enable --now -- {TIMER}"]
+STOP = [f"disable --now -- {TIMER}", "daemon-reload"]
+
+
+def test_units_follow_the_file(machine: Machine) -> None:
+    """Installed, noted, in step; changed with the file; removed when it is gone."""
+    project = machine.project
+    out = machine.schedule("install", "flow")
+    assert out.startswith(f"installed and started: {machine.units / TIMER}\nnext: ")
+    assert " 08:00:00 UTC (" in out
+    assert machine.files() == ALL
+    assert machine.calls() == START
+    noted = project.rows("SELECT workflow, calendar, zone FROM schedules")
+    assert noted == [("flow", "*-*-* 08:00", "UTC")]
+    assert machine.schedule("install") == "the units of 'flow' are in step\n"
+    assert machine.calls() == []
+    assert machine.schedule("verify").startswith("the units of 'flow' are right\nnext: ")
+
+    write(project, "30 9 * * 1-5")
+    out = machine.schedule("verify", code=1)
+    assert (
+        "the units of 'flow' are not those of its file\n--- installed/kahnban-flow.timer\n" in out
+    )
+    assert "\n-OnCalendar=*-*-* 08:00 UTC\n+OnCalendar=Mon..Fri *-*-* 09:30:00 UTC\n" in out
+    assert machine.schedule("install").startswith("changed and started: ")
+    assert machine.calls() == START
+
+    (project.root / "pipelines" / "flow.py").unlink()
+    told = "the units of 'flow' are installed, and it has no schedule any more"
+    assert machine.schedule("verify", code=1).startswith(told)
+    assert machine.schedule("install") == "stopped and removed: the units of 'flow'\n"
+    assert machine.calls() == STOP
+    assert machine.files() == []
+    assert project.rows("SELECT * FROM schedules") == []
+
+
+def test_only_our_own_units_are_touched(machine: Machine) -> None:
+    """A file that is not this project's is refused, and neither changed nor removed."""
+    machine.units.mkdir(parents=True)
+    (machine.units / TIMER).write_text("[Timer]\n")
+    out = machine.schedule("install", "flow", code=2)
+    assert f"'{machine.units / TIMER}' is there, and is not of this project and home" in out
+    told = f"no units of 'flow' in {machine.units} are of this project and home\n"
+    assert machine.schedule("remove", "flow") == told
+    assert (machine.units / TIMER).read_text() == "[Timer]\n"
+    assert machine.calls() == []
+
+
+def test_a_broken_workflow_keeps_its_units(machine: Machine) -> None:
+    """What cannot be read is no reason to stop a timer: said, and 1."""
+    machine.schedule("install", "flow")
+    machine.project.write("flow", "workflow = None +\n")
+    out = machine.schedule("install", code=1)
+    assert out.startswith("'flow' is broken, and its units stay as they are: ")
+    assert machine.files() == ALL
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "code", "told"),
+    [
+        ("linger", 2, "hint: run: loginctl enable-linger "),
+        ("dead", 3, "hint: without systemd, put this into a crontab: 0 8 * * * cd "),
+    ],
+)
+def test_what_could_not_work_is_refused(
+    machine: Machine, spoiled: str, code: int, told: str
+) -> None:
+    """A user who does not linger, or no systemd at all: nothing is written, a way is named."""
+    if spoiled == "linger":
+        (machine.bin / "linger").write_text("Linger=no\n")
+    else:
+        Path(machine.bin / "dead").touch()
+        machine.project.write("flow", FLOW.replace("SCHEDULE", "08:00").replace(', tz="UTC"', ""))
+    assert told in machine.schedule("install", "flow", code=code)
+    assert not machine.units.exists()
+    assert not machine.project.store.exists()
