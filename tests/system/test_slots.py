@@ -18,7 +18,7 @@ def told(ctx):
 workflow = (
     Workflow("flow", schedule="*-*-* 00:00:00", tz="America/Chicago", OPTIONS,
              params={"day": Param(date, "today")})
-    .add(Step("told", told, retries=0))
+    .add(Step("told", told, retries=0, isolate=True))
     .add(Step("shell", shell('echo "sh:$KAHNBAN_SLOT" >> effects.txt'), retries=0))
 )
 """
