@@ -145,7 +145,7 @@ def _forked(asked: dict[str, Any], said: int) -> int:
 def _carry_out(argv: list[str]) -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if argv[0] == "":
-        os.execvp("bash", ["bash", "-c", argv[1]])  # noqa: S606, S607 - the shell of a reader
+        os.execvp("bash", ["bash", "-c", argv[1]])  # noqa: S606 - the shell of a reader
     from engine.__main__ import main
 
     sys.argv = [str(ROOT / "engine" / "__main__.py"), *argv]
