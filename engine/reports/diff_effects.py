@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.reports.diff_words import Change, Told, grouped, named
+from engine.reports.diff_words import Change, Told, because, grouped, named
 from engine.text import human_duration
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _decisions(both: _Both) -> Iterator[Told]:
             values = _values(was["values"], now["values"])
             yield f"{text}{f': {values}' if values else ''}", was["values"], now["values"], name
         if old.why != new.why and new.why:
-            yield f": redone, as {new.why}", old.why, new.why, name
+            yield f": redone, as {because(new.why)}", old.why, new.why, name
 
 
 def _condition(step: StepFacts) -> Mapping[str, Any] | None:

@@ -51,6 +51,11 @@ def named(steps: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+def because(why: str) -> str:
+    """Give the reason for which a step is done again so that it can stand in a sentence."""
+    return "it was asked for" if why == "asked for" else why
+
+
 def shown(value: Any) -> str:
     """Give a value as JSON, shortly."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

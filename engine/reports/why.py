@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine import notes
 from engine.decisions import NO_ATTEMPTS_LEFT
 from engine.records import record
-from engine.reports.diff_words import named
+from engine.reports.diff_words import because, named
 from engine.text import human_duration
 
 if TYPE_CHECKING:
@@ -91,11 +91,6 @@ def _ok(run: RunFacts, step: str, _around: Around) -> str:
     return text + (f"; it ran again because {because(one.why)}" if one.why else "")
 
 
-def because(why: str) -> str:
-    """Give the reason of a step that is done again so that it can stand in a sentence."""
-    return "it was asked for" if why == "asked for" else why
-
-
 def _cached(run: RunFacts, step: str, _around: Around) -> str:
     note = run.steps[step].told.note
     if note.startswith(NOT_CHOSEN):
@@ -116,6 +111,8 @@ def told_failure(one: StepFacts) -> str:
     if not given_up:
         return f"failed ({made} attempt{'' if made == 1 else 's'}): {error}"
     last = given_up[-1]
+    if last["of"] == 1 and last["why"] in ("", NO_ATTEMPTS_LEFT):
+        return f"failed: {error}"
     spent = f"{last['failures']} of {last['of']} attempts"
     more = "" if last["why"] == NO_ATTEMPTS_LEFT or not last["why"] else f"; {last['why']}"
     return f"failed ({spent}{more}): {error}"

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from engine.reports.diff_words import named
+from engine.reports.diff_words import because, named
 from engine.reports.why import (
     NOT_CHOSEN,
     OPEN,
     Around,
     Fact,
-    because,
     first_line,
     named_in,
     told_failure,
@@ -206,7 +205,7 @@ def _decision(what: str, told: Mapping[str, Any]) -> str:
 
 def _end(run: RunFacts, one: StepFacts) -> Iterator[Fact]:
     told = one.told
-    if told.status in OPEN:
+    if told.status in OPEN or told.marked_by:
         return
     at = _us(told.finished_at)
     for decided in one.decisions:
