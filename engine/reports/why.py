@@ -6,6 +6,7 @@ Neither is masked nor made harmless: they hold texts of users, and are for who s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from engine import notes
@@ -24,11 +25,15 @@ NOT_CHOSEN = "not chosen"
 
 @record
 class Fact:
-    """One fact: when (microseconds since 1970, None if it has no moment of its own) and what."""
+    """One fact: when (microseconds since 1970, None if it has no moment of its own) and what.
+
+    `data` has what the text is made of, where that is more than a word.
+    """
 
     at: int | None
     what: str
     text: str
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @record
@@ -246,7 +251,12 @@ def as_row(answer: Answer, iso: Callable[[int], str]) -> dict[str, Any]:
         "status": answer.status,
         "answer": answer.text,
         "facts": [
-            {"at": None if one.at is None else iso(one.at), "what": one.what, "text": one.text}
+            {
+                "at": None if one.at is None else iso(one.at),
+                "what": one.what,
+                "text": one.text,
+                "data": dict(one.data),
+            }
             for one in answer.facts
         ],
     }
