@@ -37,8 +37,7 @@ def grouped(area: str, told: Iterable[Told]) -> Iterator[Change]:
         if step:
             steps.append(step)
     for text, (old, new, steps) in found.items():
-        space = "" if text.startswith(":") else " "
-        line = f"{named(steps)}{space}{text}" if steps else text
+        line = f"{named(steps)}: {text}" if steps else text
         yield Change(area, line, old, new, tuple(steps))
 
 

@@ -68,7 +68,7 @@ def test_changes_since_the_last_good_run(database: Database, history: History) -
     journal.commit_tick([*ends, EndRun(RunStatus.OK, 31.0)])
     good, found = changes_since_last_good(history, 4)
     assert good == 1
-    assert [change.line for change in found] == ["'b' is new", "python 3.11.7, was 3.11.6"]
+    assert [change.line for change in found] == ["'b': new", "python 3.11.7, was 3.11.6"]
     good, found = changes_since_last_good(history, 4, only_causes=False)
     assert [change.line for change in found][2:] == ["'a': skipped (not today), before ok"]
     assert changes_since_last_good(history, 1) == (None, ())
