@@ -18,9 +18,11 @@ from engine.model import Encoded
 from engine.past import PastStep
 from engine.usual import Spread, Usual
 from store import locks
+from store.alike import done_alike
 from store.connection import Database
+from store.new_run import NewSteps
 from store.page import Page, page
-from store.past import PastRun, past_steps, read_past
+from store.past import PastRun, Positions, past_steps, read_past
 from store.readback import ValueFaults
 from store.reconcile import ASKED_BY, ENGINE_DIED, Found
 from store.step_runs import StepRun, as_left, step_runs
@@ -318,12 +320,16 @@ class History:
         is_dead = is_on and not locks.alive(self._database.path, run_id, owner)
 
         @cache
-        def read_steps() -> tuple[PastStep, ...]:
+        def read_steps(positions: Positions) -> tuple[PastStep, ...]:
             with self._database.read() as cursor:
-                return past_steps(cursor, run_id, past.root_run, is_dead=is_dead)
+                return past_steps(cursor, past, positions, is_dead=is_dead)
+
+        def read_done(steps: NewSteps) -> list[int]:
+            with self._database.read() as cursor:
+                return done_alike(cursor, run_id, steps)
 
         status = self.run(run_id)["status"] if is_dead else past.status
-        return replace(past, status=status, read_steps=read_steps)
+        return replace(past, status=status, read_steps=read_steps, read_done=read_done)
 
     def value_faults(self) -> ValueFaults:
         """Give what tells which stored values can be used."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext
-from threading import Lock, get_native_id
+from threading import Lock, RLock, get_native_id
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine import backoff
@@ -24,7 +23,7 @@ from store.storable import NOTE_BYTES
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from engine.ports import AttemptLog, Job
+    from engine.ports import Job
     from engine.workers.commands import ShellCommand
 
 ERROR_LENGTH_MAX = 10_000
@@ -32,36 +31,34 @@ _OK = AttemptOutcome.OK
 
 
 class Lane(NamedTuple):
-    """The thread that an attempt runs in: its native id, and that of its process."""
+    """The thread that attempts run in, and its two locks, of which each needs one at its end.
+
+    To make two for each attempt would be a twentieth of what it takes.
+    """
 
     thread: int
-    pid: int
+    ends: Lock
+    guards: RLock
 
 
 def this_lane() -> Lane:
     """Give the calling thread."""
-    return Lane(get_native_id(), os.getpid())
+    return Lane(get_native_id(), Lock(), RLock())
 
 
-class Attempt:
-    """An attempt in the making; `run` in its worker, `stop` from any thread."""
+class Attempt(AttemptScope):
+    """An attempt in the making; `run` in its worker, `stop` from any thread.
 
-    __slots__ = (
-        "_asked",
-        "_command",
-        "_context",
-        "_ends",
-        "_guard",
-        "_handed_over",
-        "_lane",
-        "_stop",
-        "_thread",
-        "_tools",
-        "job",
-        "log_scope",
-        "started_at",
-        "step",
-    )
+    It is itself what its logs go by.
+    """
+
+    # As most attempts leave them: of one that does nothing, to set each is a hundredth.
+    _stop = ""
+    _handed_over = False
+    _thread = 0
+    _asked: Asked | None = None
+    _command: ShellCommand | None = None
+    _context: StepContext | None = None
 
     def __init__(
         self,
@@ -72,24 +69,17 @@ class Attempt:
         guard: Guard | None = None,
     ) -> None:
         """Prepare an attempt, to be run in the calling thread, which is `lane`."""
+        at, number, _, _ = job
+        self._what = what = tools.steps[at]
+        # What `AttemptScope` has; by a call to it, it takes three times as long.
+        self.run_id, self.step, self.number = tools.scope.run_id, what.name, number
+        self._logs = tools.logs
         self.job = job
         self.started_at = started_at
-        self.step = step = tools.steps[job.step]
         self._tools = tools
         self._lane = lane
-        self._guard = guard or Guard(lane.pid)
-        self._stop = ""
-        self._ends = Lock()  # held to tell an attempt that hands over from one that is stopped
-        self._handed_over = False
-        self._thread = 0
-        self._asked: Asked | None = None
-        self._command: ShellCommand | None = None
-        self._context: StepContext | None = None
-        self.log_scope = AttemptScope(tools.scope.run_id, step.name, job.number, tools.logs)
-
-    @property
-    def _log(self) -> AttemptLog:
-        return self.log_scope.log
+        self._guard = guard or Guard(lane.guards)
+        self._ends = lane.ends  # held to tell an attempt that hands over from one that is stopped
 
     def stop(self, reason: str) -> None:
         """Ask for an end: fences its writes; a command, and a function's children, get TERM.
@@ -102,7 +92,7 @@ class Attempt:
             self._stop = self._stop or reason
             if self._context is not None:
                 self._context.close(reason)
-        if isinstance(self.step.run, Shell):
+        if isinstance(self._what.run, Shell):
             if self._command is not None:
                 self._command.stop(reason)
         else:
@@ -114,18 +104,18 @@ class Attempt:
         from engine.workers.family import end_started_by
 
         with self._ends:
-            if self._thread and not isinstance(self.step.run, Shell):
+            if self._thread and not isinstance(self._what.run, Shell):
                 age_s = self._tools.clock.now() - self.started_at
                 end_started_by(self._thread, age_s=age_s, number=number)
 
     def run(self) -> AttemptFinished:
         """Run the step's condition and body; never raises."""
         self._thread = self._lane.thread
-        entered = current.set(self.log_scope)
+        entered = current.set(self)
         try:
             skip, failure = self._guard.run(self._body)
             finished_at = self._tools.clock.now()
-            over = self._ran_over(finished_at)
+            over = self._what.timeout_s is not None and self._ran_over(finished_at)
             with self._ends:
                 self._thread = 0  # what it starts from now on is another attempt's
                 # A stop before this has taken its files away; one after it changes nothing.
@@ -135,20 +125,21 @@ class Attempt:
             return self._failed(failure or AttemptStopped(), finished_at)
         finally:
             current.reset(entered)
-            self.log_scope.close()
+            if self._log is not None:
+                self._log.close()
 
     def _logger(self) -> Any:
-        return step_logger(self.log_scope)
+        return step_logger(self)
 
     def _body(self) -> str | None:
         """Gives the reason if the step is to be skipped."""
-        tools, step, job = self._tools, self.step, self.job
+        tools, step, at = self._tools, self._what, self.job.step
         self._context = context = StepContext(
-            tools.scope, job.step, job.number, key_run=tools.key_runs[job.step], log=self._logger
+            tools.scope, at, self.number, tools.key_runs[at], self._logger
         )
         run = step.run
         try:
-            if step.when is not None:
+            if self._what.when is not None:
                 self._asked = self._ask(context)
                 if not self._asked.holds:
                     return self._asked.unmet
@@ -158,13 +149,14 @@ class Attempt:
             result = run(context)
         except Skip as skip:
             return self._text_of(skip) or "skipped by the step"
-        if step.retry is not None and backoff.refuses_result(step, result, number=job.number):
+        if step.retry is not None and backoff.refuses_result(step, result, number=self.number):
             raise backoff.ResultRefusedError
-        context.set_return(result)
+        if result is not None:
+            context.set_return(result)
         return None
 
     def _ask(self, context: StepContext) -> Asked:
-        when = self.step.when
+        when = self._what.when
         if isinstance(when, Condition):
             return when.asked(context, self._tools.scope.secrets.mask)
         assert callable(when)
@@ -175,7 +167,7 @@ class Attempt:
 
         keeper = self._tools.keeper
         with keeper.attempt(self.job) if keeper else nullcontext() as marker:
-            command = prepare(shell, self.job, context, self._tools, (self._log, marker))
+            command = prepare(shell, self.job, context, self._tools, (self.log, marker))
             self._command = command
             if self._stop:
                 command.stop(self._stop)
@@ -191,7 +183,7 @@ class Attempt:
 
     def _ran_over(self, finished_at: float) -> bool:
         """Tell as the core does; a process that ended while the engine was halted is believed."""
-        limit, halts, started_at = self.step.timeout_s, self._tools.halts, self.started_at
+        limit, halts, started_at = self._what.timeout_s, self._tools.halts, self.started_at
         if limit is None or finished_at < started_at + limit:
             return False
         return halts is None or finished_at >= started_at + limit + halts.halted_s(started_at)
@@ -199,22 +191,23 @@ class Attempt:
     def _succeeded(self, finished_at: float, skip: str | None) -> AttemptFinished:
         context = self._context
         assert context is not None
-        step, number, started_at = self.job.step, self.job.number, self.started_at
+        self._context = None  # which knows of this attempt: a ring would be left for the collector
+        step, number, started_at = self.job.step, self.number, self.started_at
+        if skip is None and not context.has_left:
+            fields = (step, number, _OK, started_at, finished_at, "", None, False, 0.0)
+            return new_finished((*fields, (), (), "", "", self._asked))
         if skip is not None:
             context.close()
             return AttemptFinished(
                 step, number, _OK, started_at, finished_at, skip=skip, asked=self._asked
             )
         writes, files = context.writes(), context.files()
-        if not writes and not files:
-            fields = (step, number, _OK, started_at, finished_at, "", None, False, 0.0)
-            return new_finished((*fields, (), (), "", "", self._asked))
         note, asked = _note_on_size(writes), self._asked
         ended = AttemptFinished(step, number, _OK, started_at, finished_at, asked=asked)
         return ended._replace(writes=writes, files=files, note=note)
 
     def _failed(self, failure: BaseException, finished_at: float) -> AttemptFinished:
-        tools, step, job = self._tools, self.step, self.job
+        tools, step, job = self._tools, self._what, self.job
         if self._context is not None:
             self._context.close()
         outcome = AttemptOutcome.FAILED
@@ -258,7 +251,7 @@ class Attempt:
             shown = traceback.format_exception(
                 type(failure), failure, _below_engine(failure.__traceback__)
             )
-            self._log.write("".join(shown), stream="err")
+            self.log.write("".join(shown), stream="err")
         name = type(failure).__name__
         text = self._text_of(failure)
         return f"{name}: {text}" if text else name

@@ -83,12 +83,10 @@ class _StatusWatch(Watch):
 class IsolatedAttempt(Attempt):
     """An attempt whose step runs in a child of the fork server."""
 
-    __slots__ = ("_channel", "_supervisor", "_temporaries", "_watch")
-
     def __init__(self, tools: Toolbox, job: Job, started_at: float, lane: Lane) -> None:
         """Prepare an attempt; nothing runs yet."""
         super().__init__(tools, job, started_at, lane)
-        self._supervisor = Supervisor(self._log, self.step.grace_s)
+        self._supervisor = Supervisor(self.log, self._what.grace_s)
         self._channel: Channel | None = None
         self._watch: _StatusWatch | None = None
         self._temporaries: list[str] = []
@@ -108,7 +106,7 @@ class IsolatedAttempt(Attempt):
 
     def run(self) -> AttemptFinished:
         """Have the step run, and give what came of it; never raises."""
-        with attempt_scope(self.log_scope):
+        with attempt_scope(self):
             try:
                 fault = self._run_process()
             except (OSError, EngineError) as error:
@@ -180,7 +178,7 @@ class IsolatedAttempt(Attempt):
         watch: _StatusWatch,
         selector: selectors.BaseSelector,
     ) -> str:
-        log, tools = self._log, self._tools
+        log, tools = self.log, self._tools
         readers = [Reader(pipes[0][0], "out", log), Reader(pipes[1][0], "err", log)]
         desk = Desk(tools, self.job.step, log, self._temporaries)
         start = {
