@@ -111,6 +111,11 @@ def neutral(text: str, places: Mapping[str, str]) -> str:
     return re.sub(r"^note: SQLite .*\n", "", text, flags=re.MULTILINE)
 
 
+def timeless(transcript: str) -> str:
+    """Give what a session shows without figures and days, which differ from one to the next."""
+    return re.sub(r"\b(?:to|yester)day\b|\d+(?:[.:]\d+)*(?:ms|s)?", "N", transcript)
+
+
 def _user() -> str:
     import getpass
 

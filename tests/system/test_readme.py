@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from docs import make
-from docs.sessions import Session
+from docs.sessions import Session, timeless
 
 ROOT = Path(__file__).resolve().parents[2]
 OMITTED = "…"
@@ -198,22 +198,10 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         yield session
 
 
-def timeless(transcript: str) -> str:
-    """Give what a session shows without figures and days."""
-    return re.sub(r"\b(?:to|yester)day\b|\d+(?:[.:]\d+)*(?:ms|s)?", "N", transcript)
-
-
-def lines_of(transcript: str) -> list[str]:
-    """Give the lines of a session, in any order, without what differs from one to the next."""
-    text = timeless(transcript)
-    text = re.sub(r"'(?:pack|write)', ok", "S, ok", text)  # which of two was the last to end
-    return sorted(" ".join(line.split()) for line in text.splitlines())
-
-
 def test_examples_of_commands_are_so(session: Session) -> None:
     """Each page of a command shows what it really says."""
     held, kept = make.examples(session), make.kept_examples()
-    differing = [name for name in held if lines_of(held[name]) != lines_of(kept[name])]
+    differing = [name for name in held if not make.alike(held[name], kept.get(name, ""))]
     assert differing == [], "make them anew: .venv/bin/python -m docs.make"
 
 
