@@ -27,7 +27,15 @@ _COLUMN = f"""SELECT json_group_array(took) FROM (
 def usual_durations(
     cursor: sqlite3.Cursor, workflow: str, before: int | None = None
 ) -> dict[str, Usual]:
-    """Give, by step, the median of its last successful attempts, of runs before run `before`.
+    """Give, by step, the median of its last successful attempts, of runs before run `before`."""
+    last = last_durations(cursor, workflow, before)
+    return {name: (median(found) / 1e6, len(found)) for name, found in last.items()}
+
+
+def last_durations(
+    cursor: sqlite3.Cursor, workflow: str, before: int | None = None
+) -> dict[str, Sequence[int]]:
+    """Give, by step, the microseconds of its last successful attempts, the newest first.
 
     Runs are read from the newest back, and no more of them than it takes: what no such run has done
     is not known.
@@ -50,8 +58,7 @@ def usual_durations(
         for name, found in zip(names, zip(*columns, strict=True), strict=bool(columns)):
             known = found if None not in found else [took for took in found if took is not None]
             taken[name] = [*taken[name], *known] if name in taken else known
-    last = {name: found[:MEDIAN_OF] for name, found in taken.items() if found}
-    return {name: (median(found) / 1e6, len(found)) for name, found in last.items()}
+    return {name: found[:MEDIAN_OF] for name, found in taken.items() if found}
 
 
 def _names(cursor: sqlite3.Cursor, definition: int) -> list[str]:
