@@ -122,11 +122,11 @@ class Block:
         """Give the lines at an instant; none is as wide as the terminal, where some wrap."""
         head = self._head(left, width)
         rows = self._rows(now, most - len(head))
-        wide = max((columns(row[1].text) for row in rows), default=0)
+        steps = [row for row in rows if len(row) > 1]
+        wide = max((columns(row[1].text) for row in steps), default=0)
         wide = min(wide, max(8, width - 36))
-        for row in rows:
-            if len(row) > 2:
-                row[1] = Cell(pad(cut(row[1].text, wide), wide), row[1].colour)
+        for row in steps:
+            row[1] = Cell(pad(cut(row[1].text, wide), wide), row[1].colour)
         return [_painted(line, width - 1, colour=colour) for line in [*head, *rows]]
 
     # -- the whole run ----------------------------------------------------------------------------
@@ -165,7 +165,7 @@ class Block:
         waiting = sorted((due, step, number) for step, (due, number) in progress.waiting.items())
         if len(running) + len(waiting) > room:
             room -= 1  # for the line that counts the rest
-        waits = max(min(len(waiting), WAITING_SHOWN), room - len(running))
+        waits = max(min(len(waiting), WAITING_SHOWN, room // 2), room - len(running))
         shown_running = running[: max(0, room - min(waits, len(waiting)))]
         shown_waiting = waiting[: max(0, room - len(shown_running))]
         rows = [self._running(step, now - since) for step, since in shown_running]
