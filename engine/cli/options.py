@@ -270,6 +270,21 @@ def _paged(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
+_SQL_EPILOG = """\
+docs/sql.md has the views with their columns, and questions to begin with."""
+
+
+def _sql(add: _Add) -> None:
+    text = "ask the store a question in SQL; only looks"
+    sql = add("sql", "sql:sql", text, epilog=_SQL_EPILOG)
+    sql.add_argument(
+        "query", metavar="QUERY", nargs="?", help="a SELECT, - for stdin; without: lists the views"
+    )
+    how = sql.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="print JSON")
+    how.add_argument("--csv", action="store_true", help="print CSV")
+
+
 def _cancel(add: _Add) -> None:
     cancel = add("cancel", "cancel:cancel", "end a run that is on; its cleanup steps still run")
     cancel.add_argument("run", metavar="RUN", help="a run's number, `latest`, or a workflow's name")
@@ -354,6 +369,7 @@ _COMMANDS: dict[str, Callable[[_Add], None]] = {  # as the overview lists them, 
     "show": _show,
     "report": _report,
     "logs": _logs,
+    "sql": _sql,
     "cancel": _cancel,
     "alerts": _alerts,
     "schedule": _schedule,
