@@ -305,8 +305,8 @@ def print_result(text: str) -> None:
     print_parts((text, "\n"))
 
 
-def print_parts(parts: Iterable[str]) -> None:
-    """Print a result as it comes; a reader who has seen enough (`| head`) is no error.
+def print_parts(parts: Iterable[str]) -> bool:
+    """Print a result as it comes; False once the reader has seen enough (`| head`): no error.
 
     Raises `EngineError` where it cannot be written for another reason, such as a full disk.
     """
@@ -316,12 +316,14 @@ def print_parts(parts: Iterable[str]) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         _discard_stdout()
+        return False
     except OSError as error:
         _discard_stdout()
         reason = (error.strerror or str(error)).lower()
         raise EngineError(
             f"cannot write to standard output: {reason}", hint="make room there, or pipe it on"
         ) from error
+    return True
 
 
 def finish_output() -> None:

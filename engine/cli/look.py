@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cli import project
@@ -197,65 +195,3 @@ def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str])
     else:
         print_result(text(found))
     return 0
-
-
-# -- logs -----------------------------------------------------------------------------------------
-
-
-def logs(parsed: argparse.Namespace) -> int:
-    """Print what the steps of a run logged and printed."""
-    load_reading()
-    paths = project.paths_of(parsed)
-    with reading_history(paths) as past:
-        run = past.run(past.find(parsed.run))
-        folder = paths.home / "logs" / run["workflow"] / str(run["run_id"])
-        found = _logs_in(folder, parsed.step)
-        steps = {name for name, _ in found} | ({parsed.step} - {None})
-        places = past.positions(run["run_id"], steps)
-        if parsed.step is not None and parsed.step not in places:
-            raise UsageError(
-                f"run {run['run_id']} has no step '{parsed.step}'",
-                hint=f"its steps: {', '.join(past.first_steps(run['run_id'], 20))}",
-            )
-    there = sorted(
-        (places[step], number, step, path)
-        for (step, number), path in found.items()
-        if step in places
-    )
-    if parsed.json:
-        print_json(
-            [
-                {"step": step, "attempt": number, "file": str(path), "lines": _lines(path)}
-                for _, number, step, path in there
-            ]
-        )
-        return 0
-    for _, number, step, path in there:
-        print_result(f"── {step}, attempt {number}: {path}")
-        for line in _lines(path):
-            print_result(line)
-    if not there:
-        of = f" by '{printable(parsed.step)}'" if parsed.step is not None else ""
-        print_result(f"nothing was logged or printed{of} in run {run['run_id']}")
-    return 0
-
-
-_LOG = re.compile(r"(.+)\.([1-9][0-9]{0,8})\.log\Z", re.DOTALL)
-
-
-def _logs_in(folder: Path, step: str | None) -> dict[tuple[str, int], Path]:
-    """Give the logs in a run's folder, of one step only if it is given, by step and attempt."""
-    try:
-        names = os.listdir(folder)  # noqa: PTH208 - names, of a folder with thousands
-    except OSError:
-        return {}
-    matches = filter(None, map(_LOG.match, names))
-    return {
-        (match[1], int(match[2])): folder / match[0]
-        for match in matches
-        if step in (None, match[1])
-    }
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -254,9 +254,13 @@ def _report(add: _Add) -> None:
 
 
 def _logs(add: _Add) -> None:
-    logs = _of_a_run(add("logs", "look:logs", "what the steps of a run logged and printed"))
+    logs = _of_a_run(add("logs", "logs:logs", "what the steps of a run logged and printed"))
     logs.add_argument("step", metavar="STEP", nargs="?", help="of one step only")
-    _json(logs)
+    how = logs.add_mutually_exclusive_group()
+    how.add_argument(
+        "-f", "--follow", action="store_true", help="go on with what comes, until the run ends"
+    )
+    how.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _of_a_run(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -186,9 +186,10 @@ def test_logs_are_found_by_their_files(
         f"── s10, attempt 2: {folder}/s10.2.log",
         f"── s10, attempt 11: {folder}/s10.11.log",
     ]
-    assert big("logs", "1", "s9", capsys=capsys)[1:] == ["in s9.1.log"]
     nothing = "nothing was logged or printed by 's0' in run 1"
-    assert big("logs", "1", "s0", capsys=capsys) == [nothing]
+    for follow in ([], ["-f"]):  # which ends at once: the run has ended
+        assert big("logs", "1", "s9", *follow, capsys=capsys)[1:] == ["in s9.1.log"]
+        assert big("logs", "1", "s0", *follow, capsys=capsys) == [nothing]
     with pytest.raises(AssertionError):
         big("logs", "1", "gone", capsys=capsys)
     assert capsys.readouterr().err.splitlines()[:2] == [
