@@ -38,7 +38,7 @@ def _adder(commands: Any) -> _Add:
     def add(name: str, call: str, text: str, *, epilog: str = "") -> argparse.ArgumentParser:
         sub: argparse.ArgumentParser = commands.add_parser(
             name,
-            help=text,
+            **({"help": text} if text else {}),
             description=text,
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -306,6 +306,24 @@ def _schedule(add: _Add) -> None:
     schedule.add_argument("name", metavar="NAME", help="the workflow")
 
 
+_COMPLETION_EPILOG = """\
+Put into ~/.bashrc:                    eval "$(kahnban completion bash)"
+~/.zshrc, after compinit:              eval "$(kahnban completion zsh)"
+~/.config/fish/config.fish:            kahnban completion fish | source"""
+
+
+def _completion(add: _Add) -> None:
+    text = "print a script that completes commands in a shell"
+    completion = add("completion", "completion:completion", text, epilog=_COMPLETION_EPILOG)
+    completion.add_argument("shell", choices=["bash", "zsh", "fish"])
+
+
+def _complete(add: _Add) -> None:
+    """What those scripts ask for; told to nobody."""
+    complete = add("complete", "completion:complete", "")
+    complete.add_argument("words", metavar="WORD", nargs=argparse.REMAINDER)
+
+
 _RESTORE_EPILOG = """\
 The one way to move a store, to go back to a backup, or to go on with what is
 left after a loss: FILE may be the store itself. The store that was there is
@@ -377,6 +395,8 @@ _COMMANDS: dict[str, Callable[[_Add], None]] = {  # as the overview lists them, 
     "cancel": _cancel,
     "alerts": _alerts,
     "schedule": _schedule,
+    "completion": _completion,
+    "complete": _complete,
 }
 
 
