@@ -3,6 +3,7 @@
 A script calls `complete WORD…`, the words before the cursor and the begun one, and gets a line for
 each word that fits: the word, then a tab and what it means. A line with an empty word says that a
 file is wanted. No workflow is loaded and no package but ours: an answer takes a tenth of a second.
+A `dev` that is not ours is not called.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ _BASH = """\
 # Completes kahnban and ./dev; in ~/.bashrc:  eval "$(kahnban completion bash)"
 _kahnban() {
     local word lines=() IFS=$'\\n'
+    case ${COMP_WORDS[0]} in
+        */dev) [[ -f ${COMP_WORDS[0]%/*}/engine/cli/completion.py ]] || return ;;
+    esac
     mapfile -t lines < <("${COMP_WORDS[0]}" complete -- \\
         "${COMP_WORDS[@]:1:COMP_CWORD-1}" "${COMP_WORDS[COMP_CWORD]}" 2>/dev/null)
     COMPREPLY=()
@@ -44,6 +48,7 @@ _ZSH = """\
 # Completes kahnban and ./dev; in ~/.zshrc, after compinit:  eval "$(kahnban completion zsh)"
 _kahnban() {
     local line lines=() words_=() told=()
+    [[ ${words[1]} != (*/|)dev || -f ${words[1]:h}/engine/cli/completion.py ]] || return
     lines=("${(@f)$("${words[1]}" complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
     if [[ ${lines[1]} == $'\\t'* ]]; then
         _files
@@ -61,6 +66,9 @@ _FISH = """\
 # Completes kahnban and ./dev; in ~/.config/fish/config.fish:  kahnban completion fish | source
 function __kahnban
     set -l words (commandline -opc)
+    if string match -qr '(^|/)dev$' -- $words[1]
+        test -f (dirname $words[1])/engine/cli/completion.py; or return
+    end
     set -l lines ($words[1] complete -- $words[2..] (commandline -ct) 2>/dev/null)
     if string match -q \\t'*' -- $lines[1]
         __fish_complete_path (commandline -ct)
@@ -83,9 +91,8 @@ def completion(parsed: argparse.Namespace) -> int:
 def complete(parsed: argparse.Namespace) -> int:
     """Print what fits the last of the words; whatever is wrong, there is just nothing to offer."""
     *before, begun = parsed.words or [""]
-    with suppress(EngineError, OSError):
-        for word, told in offers(before, begun):
-            sys.stdout.write(f"{word}\t{told}\n")
+    for word, told in offers(before, begun):
+        sys.stdout.write(f"{word}\t{told}\n")
     return 0
 
 
@@ -99,7 +106,9 @@ def offers(before: Sequence[str], begun: str) -> list[Offer]:
         return []
     else:
         found = _values(line, line.action or line.positional[0], begun)
-    return [(word, told) for word, told in found if word.startswith(begun) or not word]
+    with suppress(EngineError, OSError):
+        return [(word, told) for word, told in found if word.startswith(begun) or not word]
+    return []
 
 
 class _Line:
