@@ -24,7 +24,7 @@ from store.past import PastRun, past_steps, read_past
 from store.readback import ValueFaults
 from store.reconcile import ASKED_BY, ENGINE_DIED, Found
 from store.step_runs import StepRun, as_left, step_runs
-from store.usual import last_durations, usual_durations
+from store.usual import last_durations, usual_durations, usual_run
 
 Row = dict[str, Any]
 
@@ -197,6 +197,11 @@ class History:
         """
         with self._database.read() as cursor:
             return usual_durations(cursor, workflow, before)
+
+    def usual_run(self, workflow: str) -> float | None:
+        """Give what a whole run of a workflow usually takes, in seconds; None if unknown."""
+        with self._database.read() as cursor:
+            return usual_run(cursor, workflow)
 
     def recent(self, workflow: str, *, before: int) -> dict[str, Sequence[int]]:
         """What each step's last successful attempts before a run took, in microseconds."""

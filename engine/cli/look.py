@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Callable
@@ -24,7 +23,8 @@ from engine.definitions import Found, find_all
 from engine.errors import UsageError
 from engine.params import described
 from engine.reports import json_text, terminal
-from engine.text import columns, human_time, only, pad, printable
+from engine.reports.workflows import workflow_table
+from engine.text import printable
 
 if TYPE_CHECKING:
     from engine.ports import Paths
@@ -50,18 +50,15 @@ def list_workflows(parsed: argparse.Namespace) -> int:
     mask = project.secrets_of(paths).mask
     has_store = _has_store(paths)
     rows = [_listed(found, mask) for found in find_all(folder)]
-    last = _last_runs(paths, [row["name"] for row in rows]) if has_store else {}
-    for row in rows:
-        row["last_run"] = last.get(row["name"])
+    _add_runs(rows, paths if has_store else None)
     if parsed.json:
         print_json(rows)
         return 0
     if not rows:
         print_result(f"no workflow in {folder}")
         return 0
-    wide = max(columns(printable(row["name"])) for row in rows)
-    for row in rows:
-        print_result(_list_line(row, wide))
+    now = SystemClock().utc()
+    print_result(workflow_table(rows, now=now, width=width(), colour=colour()))
     return 0
 
 
@@ -80,31 +77,19 @@ def _listed(found: Found, mask: Callable[[str], str]) -> dict[str, Any]:
     }
 
 
-def _list_line(row: dict[str, Any], wide: int) -> str:
-    name = pad(printable(row["name"]), wide)
-    if row["broken"]:
-        return f"{name}  broken: {printable(row['broken'].splitlines()[0])}"
-    parts = [f"{row['steps']} step{'' if row['steps'] == 1 else 's'}"]
-    if row["schedule"]:
-        parts.append(f"schedule {printable(row['schedule'])}")
-    if row["last_run"]:
-        last = row["last_run"]
-        now = SystemClock().utc()
-        bound = only(json.loads(last["only_steps"] or "[]"))
-        status = f"{last['status']} ({bound})" if bound else last["status"]
-        parts.append(f"last: {status}, {human_time(last['started_at'], now)}")
-    return f"{name}  {' · '.join(parts)}"
-
-
-def _last_runs(paths: Paths, names: list[str]) -> dict[str, dict[str, Any]]:
+def _add_runs(rows: list[dict[str, Any]], paths: Paths | None) -> None:
+    """Add each workflow's last run, and what a run of it usually takes."""
+    for row in rows:
+        row |= {"last_run": None, "usual_s": None}
+    if paths is None:
+        return
     with reading_history(paths) as history:
-        found = {}
-        for name in names:
-            runs = history.runs(workflow=name, limit=1)
+        for row in rows:
+            runs = history.runs(workflow=row["name"], limit=1)
             if runs:
                 shown = ("run_id", "status", "started_at", "only_steps")
-                found[name] = {key: runs[0][key] for key in shown}
-        return found
+                row["last_run"] = {key: runs[0][key] for key in shown}
+                row["usual_s"] = history.usual_run(row["name"])
 
 
 # -- runs -----------------------------------------------------------------------------------------
@@ -124,6 +109,8 @@ def history(parsed: argparse.Namespace) -> int:
                 failed=parsed.failed,
                 limit=min(parsed.limit, sys.maxsize),
             )
+            usual = {name: past.usual_run(name) for name in {row["workflow"] for row in rows}}
+            rows = [row | {"usual_s": usual[row["workflow"]]} for row in rows]
     if parsed.json:
         print_json(rows)
     elif rows:

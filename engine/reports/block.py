@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from engine.events import Action, BackOff, Claim, EndAttempt, EndStep, LeaveBehind, RecordStart
 from engine.model import StepStatus
 from engine.reports.grid import Cell, paint
-from engine.text import columns, cut, human_duration, pad, printable
+from engine.reports.terminal import SLOW
+from engine.text import columns, cut, human_duration, pad, printable, rough_duration
 
 if TYPE_CHECKING:
     from engine.eta import Left
 
 LINES_MAX = 10
 WAITING_SHOWN = 3  # of the steps in backoff, while more run than there is room for
-SLOW = 2.0  # times its usual duration: such a step is marked
 BAR_MAX = 30
 
 _GAP = "  "
@@ -221,25 +221,12 @@ def clock(seconds: float) -> str:
 
 def told_left(left: Left) -> str:
     """Say when the run is expected to have ended: "about 3m left (2–5m)"."""
-    about = rough(left.about_s)
+    about = rough_duration(left.about_s)
     if left.low_s is None or left.high_s is None:
         return f"about {about} left"
-    low, high = rough(left.low_s), rough(left.high_s)
+    low, high = rough_duration(left.low_s), rough_duration(left.high_s)
     if low == high:
         return f"about {about} left"
     if low[-1] == high[-1] and low[:-1].isdecimal() and high[:-1].isdecimal():
         low = low[:-1]  # the same unit
     return f"about {about} left ({low}–{high})"
-
-
-def rough(seconds: float) -> str:
-    """Give a duration that nobody knows to the second: "8s", "40s", "3m", "1h 10m", "2d 03h"."""
-    whole = round(max(0.0, seconds))
-    if whole < 10:
-        return f"{max(1, whole)}s"
-    if whole < 58:
-        return f"{round(whole / 5) * 5}s"
-    minutes = round(whole / 60)
-    if minutes < 60:
-        return f"{minutes}m"
-    return human_duration(round(whole / 300) * 300)

@@ -19,6 +19,8 @@ from engine.text import cut, human_duration, human_time, only, printable, printa
 
 ROWS_MAX = 50  # more steps than that: only those worth a look
 ERROR_LINES_MAX = 40
+SLOW = 2.0  # times what it usually takes: a step that runs so long is marked
+FAR_OFF, FAR_OFF_S = 1.5, 1.0  # times and seconds from which a run's duration is told as unusual
 OTHERS_MAX = 5
 
 # Status: sign, colour, and how early it is shown where not all steps are.
@@ -35,7 +37,7 @@ LOOKS = {
     "waiting": ("·", "dim", 5),
     "dry-run": ("○", "cyan", 4),
 }
-_UNKNOWN = ("?", "", 4)
+UNKNOWN = ("?", "", 4)
 _RETRIED = 4  # ok, but not at once
 
 STEP_HEAD = (
@@ -52,6 +54,7 @@ RUN_HEAD = (
     Column("STATUS"),
     Column("STARTED", drop=2),
     Column("DURATION", right=True, drop=3),
+    Column("USUALLY", right=True, drop=4),
     Column("NOTE", least=12, drop=1),
 )
 PREVIEW_HEAD = (Column("STEP", least=8), Column("WHAT"), Column("WHY", least=12, drop=1))
@@ -65,8 +68,10 @@ PLAN_HEAD = (
 Row = Mapping[str, Any]
 
 
-def table(report: Row, *, width: int = 80, colour: bool = False) -> str:
-    """Give the table at a run's end, then one line that sums it up.
+def table(
+    report: Row, *, now: datetime | None = None, width: int = 80, colour: bool = False
+) -> str:
+    """Give the table at a run's end, then one line that sums it up; of one that is on, at `now`.
 
     Of more than 50 steps those that failed, wait, were retried or took longest are shown; all that
     are there are, where the report itself says that it has not all (`steps_in_all`).
@@ -76,7 +81,7 @@ def table(report: Row, *, width: int = 80, colour: bool = False) -> str:
         shown = interesting(steps, report.get("first_failure"))
     lines: list[str] = []
     if shown:
-        rows = [_step_row(step) for step in shown]
+        rows = [_step_row(step, now) for step in shown]
         lines += grid(STEP_HEAD, rows, width=width, colour=colour)
         if len(shown) < _in_all(report):
             rest = Counter(_counts(report))
@@ -85,24 +90,35 @@ def table(report: Row, *, width: int = 80, colour: bool = False) -> str:
             more = f"… and {_in_all(report) - len(shown)} more{how}: {_counted(rest)}"
             lines.append(paint(cut(more, width), "dim", on=colour))
         lines.append("")
-    lines += _summary(report, width, colour=colour)
+    lines += _summary(report, now, width, colour=colour)
     return "\n".join(lines)
 
 
-def _step_row(step: Row) -> list[str | Cell]:
+def _step_row(step: Row, now: datetime | None) -> list[str | Cell]:
     status = step["status"]
-    sign, colour, _ = LOOKS.get(status, _UNKNOWN)
+    sign, colour, _ = LOOKS.get(status, UNKNOWN)
     made = step.get("attempts") or 0
     ran = made > 0 and step.get("duration_s") is not None
     expected = step.get("expected_s")
+    taken = Cell(human_duration(step["duration_s"]) if ran else "–")
+    if status == "running" and (elapsed := _since(step.get("started"), now)) is not None:
+        is_slow = expected is not None and elapsed > max(1.0, SLOW * expected)
+        taken = Cell(human_duration(elapsed), "yellow" if is_slow else "")
     return [
         step["name"],
         Cell(f"{sign} {status}", colour),
         str(made) if made else "–",
-        human_duration(step["duration_s"]) if ran else "–",
+        taken,
         "" if expected is None else human_duration(expected),
         _remark(step),
     ]
+
+
+def _since(started: str | None, now: datetime | None) -> float | None:
+    """Give the seconds that what is still on has taken."""
+    if not started or now is None:
+        return None
+    return max(0.0, (now - datetime.fromisoformat(started)).total_seconds())
 
 
 def _remark(step: Row) -> str:
@@ -133,7 +149,7 @@ def interesting(steps: Sequence[Row], first: str | None, most: int = ROWS_MAX) -
 
     def rank(position: int) -> tuple[int, float, int]:
         step = steps[position]
-        _, _, order = LOOKS.get(step["status"], _UNKNOWN)
+        _, _, order = LOOKS.get(step["status"], UNKNOWN)
         if step["name"] == first:
             order = -1
         elif step["status"] == "ok" and (step.get("attempts") or 0) > 1:
@@ -143,13 +159,15 @@ def interesting(steps: Sequence[Row], first: str | None, most: int = ROWS_MAX) -
     return [steps[position] for position in sorted(nsmallest(most, range(len(steps)), key=rank))]
 
 
-def _summary(report: Row, width: int, *, colour: bool) -> list[str]:
+def _summary(report: Row, now: datetime | None, width: int, *, colour: bool) -> list[str]:
     status = report["status"]
-    sign, tone, _ = LOOKS.get(status, _UNKNOWN)
+    sign, tone, _ = LOOKS.get(status, UNKNOWN)
     run = "dry run" if report.get("run_id") is None else f"run {report['run_id']}"
     taken = report.get("duration_s")
     said = f"{sign} {report['workflow']}, {run}{_bound(report)}: {status}"
     said += f" in {human_duration(taken)}" if taken is not None else ""
+    if status == "running" and (elapsed := _since(report.get("started"), now)) is not None:
+        said += f" for {human_duration(elapsed)}"
     count = _in_all(report)
     counts = _counted(_counts(report))
     steps = f"  {count} step{'' if count == 1 else 's'}" + (f": {counts}" if counts else "")
@@ -226,23 +244,45 @@ def history_table(
     width: int = 80,
     colour: bool = False,
 ) -> str:
-    """Give one line a run, in the order given; rows have the columns of the table `runs`."""
+    """Give one line a run, in the order given; rows have the columns of the table `runs`.
+
+    With `usual_s`, what a run usually takes is told of those that took much more or less.
+    """
     if not runs:
         return "no runs"
     rows: list[list[str | Cell]] = []
     for run in runs:
-        sign, tone, _ = LOOKS.get(run["status"], _UNKNOWN)
+        sign, tone, _ = LOOKS.get(run["status"], UNKNOWN)
         rows.append(
             [
                 str(run["id"]),
                 run["workflow"],
                 Cell(f"{sign} {run['status']}", tone),
                 human_time(run.get("started_at"), now, tz),
-                human_duration(run.get("duration_s")),
+                human_duration(_took_s(run, now)),
+                _against(run),
                 "; ".join(filter(None, (only(_only_steps(run)), run.get("note")))),
             ]
         )
     return "\n".join(grid(RUN_HEAD, rows, width=width, colour=colour))
+
+
+def _took_s(run: Row, now: datetime) -> float | None:
+    """Give what a run took, or has taken so far."""
+    if run["status"] == "running":
+        return _since(run.get("started_at"), now)
+    found: float | None = run.get("duration_s")
+    return found
+
+
+def _against(run: Row) -> str:
+    """Give what a run usually takes, where this one took much more or much less."""
+    took, usual = run.get("duration_s"), run.get("usual_s")
+    if run["status"] != "ok" or not took or not usual or _only_steps(run):
+        return ""
+    if abs(took - usual) < FAR_OFF_S or usual / FAR_OFF < took < usual * FAR_OFF:
+        return ""
+    return human_duration(usual)
 
 
 def _only_steps(run: Row) -> list[str]:
@@ -274,7 +314,7 @@ def show(
         if text:
             line = f"  {name:<11}{printable(text)}"
             lines.append(line if name in whole else cut(line, width))
-    lines += ["", table(report, width=width, colour=colour)]
+    lines += ["", table(report, now=now, width=width, colour=colour)]
     if failed := failure(report, colour=colour):
         lines += ["", failed]
     return "\n".join(lines)

@@ -162,14 +162,18 @@ def test_all_of_a_big_run_is_told_to_programs(
     }
 
 
-def test_a_workflow_of_one_step_is_listed_as_such(
+def test_workflows_are_listed(
     tmp_path: Path, big: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One step, two steps."""
+    """Also those that have never run."""
     for name, count in (("one", 1), ("two", 2)):
         steps = ", ".join(f"{{name: s{at}, command: 'true'}}" for at in range(count))
         (tmp_path / f"{name}.yaml").write_text(f"steps: [{steps}]\n")
-    assert big("list", capsys=capsys) == ["one  1 step", "two  2 steps"]
+    assert big("list", capsys=capsys) == [
+        "WORKFLOW  STEPS  LAST RUN",
+        "one           1  never",
+        "two           2  never",
+    ]
 
 
 def test_logs_are_found_by_their_files(
