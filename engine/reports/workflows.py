@@ -17,6 +17,7 @@ HEAD = (
     Column("SCHEDULE", least=10, drop=2),
     Column("LAST RUN", least=12),
     Column("USUALLY", right=True, drop=1),
+    Column("DESCRIPTION", least=16, drop=4),
 )
 
 Row = Mapping[str, Any]
@@ -47,6 +48,7 @@ def _cells(row: Row, now: datetime) -> list[str | Cell]:
         row["schedule"] or "",
         _last(row["last_run"], now),
         "" if usual_s is None else human_duration(usual_s),
+        row["description"],
     ]
 
 

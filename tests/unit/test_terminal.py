@@ -297,6 +297,7 @@ WORKFLOWS: list[dict[str, Any]] = [
         "name": name,
         "steps": 3,
         "schedule": None,
+        "description": "",
         "broken": None,
         "usual_s": None,
         "last_run": None,
@@ -344,6 +345,11 @@ def test_workflows_are_a_table() -> None:
         "日報      ▶ running (only a),…      0.4s",
     ]
     assert workflow_table(WORKFLOWS[1:2], now=NOW).splitlines() == BROKEN[1:]
+    described = [WORKFLOWS[2] | {"description": "what it is\tfor, told at some length"}]
+    assert workflow_table(described, now=NOW, width=52).splitlines() == [
+        "WORKFLOW  STEPS  LAST RUN  DESCRIPTION",
+        "new           3  never     what it is\\x09for, told…",
+    ]
 
 
 def test_a_run_of_chosen_steps_is_told_apart() -> None:
