@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from itertools import groupby
 
-from engine.usual import Usual, median
+from engine.usual import Spread, Usual, median, spread
 
 MEDIAN_OF = 10  # the last successful attempts that tell how long a step usually takes
 RUNS_MAX = 50  # how far back they are looked for
@@ -44,10 +44,17 @@ def usual_run(cursor: sqlite3.Cursor, workflow: str) -> float | None:
     return median(found) / 1e6 if found else None
 
 
+def usual_spreads(cursor: sqlite3.Cursor, workflow: str, before: int) -> dict[str, Spread]:
+    """Give, by step, what its last successful attempts took, of runs before run `before`."""
+    last = last_durations(cursor, workflow, before)
+    spreads = {name: spread(took / 1e6 for took in found) for name, found in last.items()}
+    return {name: one for name, one in spreads.items() if one is not None}
+
+
 def last_durations(
-    cursor: sqlite3.Cursor, workflow: str, before: int | None = None
+    cursor: sqlite3.Cursor, workflow: str, before: int | None
 ) -> dict[str, Sequence[int]]:
-    """Give, by step, the microseconds of its last successful attempts, the newest first.
+    """Give, by step, what its last successful attempts took, in microseconds, the newest first.
 
     Runs are read from the newest back, and no more of them than it takes: what no such run has done
     is not known.

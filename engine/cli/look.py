@@ -23,7 +23,7 @@ from engine.definitions import Found, find_all
 from engine.errors import UsageError
 from engine.params import described
 from engine.reports import json_text, terminal
-from engine.reports.workflows import workflow_table
+from engine.reports.lists import history_table, workflow_table
 from engine.text import printable
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def history(parsed: argparse.Namespace) -> int:
     if parsed.json:
         print_json(rows)
     elif rows:
-        table = terminal.history_table(rows, now=now, width=width(), colour=colour())
+        table = history_table(rows, now=now, width=width(), colour=colour())
         print_result(table)
     else:
         of = f" of '{printable(parsed.name)}'" if parsed.name else ""

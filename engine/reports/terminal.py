@@ -6,7 +6,6 @@ paths, parameters, sums, errors and commands, which must stay whole to be of use
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
@@ -20,7 +19,6 @@ from engine.text import cut, human_duration, human_time, only, printable, printa
 ROWS_MAX = 50  # more steps than that: only those worth a look
 ERROR_LINES_MAX = 40
 SLOW = 2.0  # times what it usually takes: a step that runs so long is marked
-FAR_OFF, FAR_OFF_S = 1.5, 1.0  # times and seconds from which a run's duration is told as unusual
 OTHERS_MAX = 5
 
 # Status: sign, colour, and how early it is shown where not all steps are.
@@ -46,15 +44,6 @@ STEP_HEAD = (
     Column("ATTEMPTS", right=True, drop=3),
     Column("DURATION", right=True, drop=2),
     Column("EXPECTED", right=True, drop=4),
-    Column("NOTE", least=12, drop=1),
-)
-RUN_HEAD = (
-    Column("RUN", right=True),
-    Column("WORKFLOW", least=8),
-    Column("STATUS"),
-    Column("STARTED", drop=2),
-    Column("DURATION", right=True, drop=3),
-    Column("USUALLY", right=True, drop=4),
     Column("NOTE", least=12, drop=1),
 )
 PREVIEW_HEAD = (Column("STEP", least=8), Column("WHAT"), Column("WHY", least=12, drop=1))
@@ -101,7 +90,7 @@ def _step_row(step: Row, now: datetime | None) -> list[str | Cell]:
     ran = made > 0 and step.get("duration_s") is not None
     expected = step.get("expected_s")
     taken = Cell(human_duration(step["duration_s"]) if ran else "–")
-    if status == "running" and (elapsed := _since(step.get("started"), now)) is not None:
+    if status == "running" and (elapsed := elapsed_s(step.get("started"), now)) is not None:
         is_slow = expected is not None and elapsed > max(1.0, SLOW * expected)
         taken = Cell(human_duration(elapsed), "yellow" if is_slow else "")
     return [
@@ -114,7 +103,7 @@ def _step_row(step: Row, now: datetime | None) -> list[str | Cell]:
     ]
 
 
-def _since(started: str | None, now: datetime | None) -> float | None:
+def elapsed_s(started: str | None, now: datetime | None) -> float | None:
     """Give the seconds that what is still on has taken."""
     if not started or now is None:
         return None
@@ -166,7 +155,7 @@ def _summary(report: Row, now: datetime | None, width: int, *, colour: bool) -> 
     taken = report.get("duration_s")
     said = f"{sign} {report['workflow']}, {run}{_bound(report)}: {status}"
     said += f" in {human_duration(taken)}" if taken is not None else ""
-    if status == "running" and (elapsed := _since(report.get("started"), now)) is not None:
+    if status == "running" and (elapsed := elapsed_s(report.get("started"), now)) is not None:
         said += f" for {human_duration(elapsed)}"
     count = _in_all(report)
     counts = _counted(_counts(report))
@@ -234,60 +223,6 @@ def _failed_step(step: Row, *, colour: bool) -> list[str]:
     if step.get("log"):
         lines.append(f"log: {printable(step['log'])}")
     return lines
-
-
-def history_table(
-    runs: Sequence[Row],
-    *,
-    now: datetime,
-    tz: tzinfo | None = None,
-    width: int = 80,
-    colour: bool = False,
-) -> str:
-    """Give one line a run, in the order given; rows have the columns of the table `runs`.
-
-    With `usual_s`, what a run usually takes is told of those that took much more or less.
-    """
-    if not runs:
-        return "no runs"
-    rows: list[list[str | Cell]] = []
-    for run in runs:
-        sign, tone, _ = LOOKS.get(run["status"], UNKNOWN)
-        rows.append(
-            [
-                str(run["id"]),
-                run["workflow"],
-                Cell(f"{sign} {run['status']}", tone),
-                human_time(run.get("started_at"), now, tz),
-                human_duration(_took_s(run, now)),
-                _against(run),
-                "; ".join(filter(None, (only(_only_steps(run)), run.get("note")))),
-            ]
-        )
-    return "\n".join(grid(RUN_HEAD, rows, width=width, colour=colour))
-
-
-def _took_s(run: Row, now: datetime) -> float | None:
-    """Give what a run took, or has taken so far."""
-    if run["status"] == "running":
-        return _since(run.get("started_at"), now)
-    found: float | None = run.get("duration_s")
-    return found
-
-
-def _against(run: Row) -> str:
-    """Give what a run usually takes, where this one took much more or much less."""
-    took, usual = run.get("duration_s"), run.get("usual_s")
-    if run["status"] != "ok" or not took or not usual or _only_steps(run):
-        return ""
-    if abs(took - usual) < FAR_OFF_S or usual / FAR_OFF < took < usual * FAR_OFF:
-        return ""
-    return human_duration(usual)
-
-
-def _only_steps(run: Row) -> list[str]:
-    names: list[str] = json.loads(run.get("only_steps") or "[]")
-    return names
 
 
 def show(

@@ -46,7 +46,7 @@ def words(line: str) -> str:
     ("line", "offered"),
     [
         ("hi", "history"),
-        ("complet", "completion"),
+        ("complet", ""),
         ("db ", "upgrade verify backup restore prune"),
         ("db pr", "prune"),
         ("nonsense ", ""),

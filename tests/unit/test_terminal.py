@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.reports.grid import Column, grid
-from engine.reports.terminal import failure, history_table, plan_table, preview, show, table
-from engine.reports.workflows import workflow_table
+from engine.reports.lists import history_table, workflow_table
+from engine.reports.terminal import failure, plan_table, preview, show, table
 from engine.text import (
     columns,
     cut,
