@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from threading import Event
 from typing import TextIO
@@ -150,7 +150,9 @@ def _forecast(run: Watched) -> Forecast:
     names = run.graph.names
     took: list[list[float]] = []
     if not run.weights or len(names) <= PLAYED_MAX:
-        recent = run.recent()
+        recent: Mapping[str, Sequence[int]] = {}
+        with suppress(Exception):  # without it the rest is there to be shown
+            recent = run.recent()
         took = [[each / 1e6 for each in recent.get(name, ())] for name in names]
     usual = [] if took else [weight / 1e6 for weight in run.weights]
     return Forecast(run.graph, run.workers, took, usual)

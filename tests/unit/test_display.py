@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -15,6 +15,7 @@ from engine.cli.console import StepOutput, prepare_streams
 from engine.cli.display import Display
 from engine.cli.log_lines import ConsoleHandler
 from engine.cli.watch import is_wanted
+from engine.errors import StoreBusy
 from engine.events import Action, BackOff, Claim, EndAttempt, EndStep
 from engine.model import AttemptOutcome, StepStatus
 from engine.session.environment import Watched
@@ -52,14 +53,14 @@ class Terminal(io.StringIO):
 class Drawn:
     """A display of a run of four steps at a virtual clock."""
 
-    def __init__(self, recent: dict[str, Sequence[int]]) -> None:
-        """Begin it."""
+    def __init__(self, recent: Callable[[], dict[str, Sequence[int]]]) -> None:
+        """Begin it; `recent` reads what its steps took lately."""
         self.terminal, self.clock, self.noted = Terminal(), FakeClock(), deque[Any]()
         self.handler = ConsoleHandler(self.terminal)
         self.handler.setFormatter(logging.Formatter("%(message)s"))
         graph = graph_of("a b>a c>a d>b,c")
         clock = cast("SystemClock", self.clock)
-        run = Watched(graph, 2, [None] * 4, (), lambda: recent, clock, 0.0)
+        run = Watched(graph, 2, [None] * 4, (), recent, clock, 0.0)
         self.display = Display(run, self.noted, self.handler, self.terminal)
         self.handler.divert(self.display._hold)
 
@@ -91,7 +92,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
     monkeypatch.setattr(display, "size_of", size_of)
     monkeypatch.setattr(watch, "size_of", size_of)
     monkeypatch.setattr(display, "_in_background", lambda _stream: False)
-    return Drawn(dict.fromkeys("abcd", (10_000_000, 20_000_000, 30_000_000)))
+    return Drawn(lambda: dict.fromkeys("abcd", (10_000_000, 20_000_000, 30_000_000)))
 
 
 def claim(step: int, at: float) -> Claim:
@@ -133,6 +134,18 @@ def test_the_end_is_asked_for_once_a_second_and_counted_down(drawn: Drawn) -> No
         "⏱ a  retry in 30s, attempt 2",
     ]
     assert drawn.shown(1.0)[0] == "───────────────  0/4  1 retried  about 1m left (1–2m)"
+
+
+@pytest.mark.usefixtures("drawn")
+def test_without_history_the_rest_is_shown() -> None:
+    """Whatever kept it from being read."""
+
+    def unreadable() -> dict[str, Sequence[int]]:
+        raise StoreBusy("the store is busy")
+
+    bare = Drawn(unreadable)
+    bare.note(claim(0, 0.0))
+    assert bare.shown(2.0) == ["───────────────  0/4", "▶ a  2s", ""]
 
 
 def test_no_room_no_block(drawn: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
