@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LINES_MAX = 10
 WAITING_SHOWN = 3  # of the steps in backoff, while more run than there is room for
 BAR_MAX = 30
+NAME_LEAST = 8
 
 _GAP = "  "
 _OK = StepStatus.OK  # through its enum it takes 0.15 µs
@@ -124,7 +125,8 @@ class Block:
         rows = self._rows(now, most - len(head))
         steps = [row for row in rows if len(row) > 1]
         wide = max((columns(row[1].text) for row in steps), default=0)
-        wide = min(wide, max(8, width - 36))
+        told = max((columns(row[2].text) for row in steps), default=0)
+        wide = min(wide, max(NAME_LEAST, width - len("▶  ") - told))
         for row in steps:
             row[1] = Cell(pad(cut(row[1].text, wide), wide), row[1].colour)
         return [_painted(line, width - 1, colour=colour) for line in [*head, *rows]]
@@ -147,9 +149,14 @@ class Block:
         ]
         if progress.retried:
             told.append(Cell(f"{len(progress.retried)} retried", "yellow"))
-        for at, cell in enumerate(told):
-            line += [Cell(" · " if at else _GAP, "dim"), cell]
         line = [Cell(self._plain(cell.text), cell.colour) for cell in line]
+        room = width - 1 - sum(columns(cell.text) for cell in line)
+        for at, cell in enumerate(told):
+            gap = Cell(self._plain(" · ") if at else _GAP, "dim")
+            room -= columns(gap.text) + columns(cell.text)
+            if room < 0:  # half a count would be another
+                break
+            line += [gap, cell]
         if left is None:
             return [line]
         end = Cell(self._plain(told_left(left)))
@@ -183,9 +190,9 @@ class Block:
         usual_s = self._expected_s(step)
         tone, text = "", clock(elapsed_s)
         if usual_s is not None:
-            text += f", usually {human_duration(usual_s)}"
-            if elapsed_s > SLOW * usual_s and elapsed_s >= 1:
-                tone, text = "yellow", f"{text}: slow"
+            is_slow = elapsed_s > SLOW * usual_s and elapsed_s >= 1
+            tone, slow = ("yellow", "slow: ") if is_slow else ("", "")
+            text += f", {slow}usually {human_duration(usual_s)}"
         return self._row("▶", step, text, tone or "cyan", tone)
 
     def _waiting(self, step: int, wait_s: float, number: int) -> Line:

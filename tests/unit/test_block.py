@@ -48,29 +48,29 @@ def test_at_80_columns(progress: Progress) -> None:
     assert lines(progress, 80, Left(170.0, 120.0, 290.0)) == [
         "━━━━━━━─────────────  3/8  1 failed · 1 skipped · 1 cached · 1 retried",
         "about 3m left (2–5m)",
-        "▶ load               2m 10s, usually 1m 01s: slow",
-        "▶ transform\\x1b[31m  40s, usually 15.0s: slow",
+        "▶ load               2m 10s, slow: usually 1m 01s",
+        "▶ transform\\x1b[31m  40s, slow: usually 15.0s",
         "▶ 日本語             12s, usually 20.0s",
         "⏱ flaky              retry in 9s, attempt 2",
     ]
 
 
 def test_at_60_and_40_columns(progress: Progress) -> None:
-    """Names give way to times; no line is as wide as the terminal."""
+    """Names give way to times, counts go whole; no line is as wide as the terminal."""
     assert lines(progress, 60, Left(170.0)) == [
-        "━━━━━──────────  3/8  1 failed · 1 skipped · 1 cached · 1…",
+        "━━━━━──────────  3/8  1 failed · 1 skipped · 1 cached",
         "about 3m left",
-        "▶ load               2m 10s, usually 1m 01s: slow",
-        "▶ transform\\x1b[31m  40s, usually 15.0s: slow",
+        "▶ load               2m 10s, slow: usually 1m 01s",
+        "▶ transform\\x1b[31m  40s, slow: usually 15.0s",
         "▶ 日本語             12s, usually 20.0s",
         "⏱ flaky              retry in 9s, attempt 2",
     ]
     narrow = lines(progress, 40, Left(170.0))
     assert narrow == [
-        "━━━───────  3/8  1 failed · 1 skipped…",
+        "━━━───────  3/8  1 failed · 1 skipped",
         "about 3m left",
-        "▶ load      2m 10s, usually 1m 01s: sl…",
-        "▶ transfo…  40s, usually 15.0s: slow",
+        "▶ load      2m 10s, slow: usually 1m 0…",
+        "▶ transfo…  40s, slow: usually 15.0s",
         "▶ 日本語    12s, usually 20.0s",
         "⏱ flaky     retry in 9s, attempt 2",
     ]
@@ -136,7 +136,7 @@ def test_nobody_knows_it_to_the_second(left: Left, text: str) -> None:
 def test_colour_changes_no_letter(progress: Progress) -> None:
     """Signs, bar and slow steps have one."""
     painted = Block(progress, USUAL.get).lines(130.0, None, width=80, colour=True)
-    told = "\x1b[33m  2m 10s, usually 1m 01s: slow\x1b[0m"
+    told = "\x1b[33m  2m 10s, slow: usually 1m 01s\x1b[0m"
     assert painted[1] == f"\x1b[33m▶ \x1b[0m\x1b[33mload             \x1b[0m{told}"
     for code in (0, 1, 2, 31, 32, 33, 36):
         painted = [line.replace(f"\x1b[{code}m", "") for line in painted]
