@@ -31,12 +31,14 @@ class Watch:
         """Draw to `stream`, with the lines of `handler` above."""
         self._handler, self._stream, self._colour = handler, stream, colour
         self._noted: deque[tuple[Sequence[Action], float]] = deque()
+        self._is_blind = False  # nobody is there any more to take what is noted
         self._over = Event()
         self._thread: Thread | None = None
 
     def note(self, actions: Sequence[Action], now: float) -> None:
         """Take a tick's actions, committed at `now`."""
-        self._noted.append((actions, now))
+        if not self._is_blind:
+            self._noted.append((actions, now))
 
     def begin(self, run: Watched) -> None:
         """Begin to draw `run`, in a moment."""
@@ -61,6 +63,8 @@ class Watch:
             Display(run, self._noted, self._handler, self._stream).go(
                 self._over, colour=self._colour
             )
+        self._is_blind = True
+        self._noted.clear()
 
 
 def is_wanted(stream: TextIO | None, environ: Mapping[str, str]) -> bool:

@@ -66,6 +66,8 @@ def words(line: str) -> str:
         ("show ", "2 1 latest daily flow"),
         ("logs daily ", "fetch load lint"),
         ("logs 2 lo", "load"),
+        ("why daily l", "load lint"),
+        ("diff 1 ", "2 1 latest daily flow"),
         ("logs latest ", "fetch load lint"),
         ("logs 99999999999999999999 ", ""),
         ("logs --follow ", "2 1 latest daily flow"),

@@ -60,7 +60,7 @@ class Drawn:
         self.handler.setFormatter(logging.Formatter("%(message)s"))
         graph = graph_of("a b>a c>a d>b,c")
         clock = cast("SystemClock", self.clock)
-        run = Watched(graph, 2, [None] * 4, (), recent, clock, 0.0)
+        self.run = run = Watched(graph, 2, [None] * 4, (), recent, clock, 0.0)
         self.display = Display(run, self.noted, self.handler, self.terminal)
         self.handler.divert(self.display._hold)
 
@@ -213,6 +213,23 @@ def test_what_others_print_does_not_break_the_block(drawn: Drawn) -> None:
     drawn.left()
     output.write("later\n")
     assert drawn.terminal.screen.shown == ["FROM A THREAD", "LATER", ""]
+
+
+def test_a_display_that_fails_leaves_plain_lines(
+    drawn: Drawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no memory of what it would have drawn; the run hears nothing of it."""
+    monkeypatch.setattr(watch, "APPEARS_AFTER_S", 0.0)
+    monkeypatch.setattr(display, "_in_background", lambda _stream: 1 / 0)
+    drawn.handler.divert(None)
+    looking = watch.Watch(drawn.handler, drawn.terminal, colour=False)
+    looking.note([claim(0, 0.0)], 0.0)
+    looking.begin(drawn.run)
+    looking.end()
+    looking.note([claim(1, 0.0)], 0.0)
+    assert not looking._noted
+    drawn.say("a line")
+    assert drawn.terminal.screen.shown == ["a line", ""]
 
 
 def test_who_is_shown_a_block(drawn: Drawn) -> None:

@@ -76,7 +76,7 @@ def test_how_often_the_spread_holds(daily: float, off: float) -> None:
     graph = graph_of(SHAPE)
     count = len(graph.names)
     held, errors = 0, 0.0
-    trials = 300
+    trials = 200
     for _ in range(trials):
         means = [draw.uniform(5.0, 120.0) for _ in range(count)]
         days = [draw.lognormvariate(0.0, daily) for _ in range(11)]
