@@ -26,10 +26,12 @@ from store.past import PastRun, Positions, past_steps, read_past
 from store.readback import ValueFaults
 from store.reconcile import ASKED_BY, ENGINE_DIED, Found
 from store.step_runs import StepRun, as_left, step_runs
-from store.usual import last_durations, usual_durations, usual_run, usual_spreads
+from store.timeline import Timeline, timeline
+from store.usual import usual_durations, usual_run, usual_spreads
 
 if TYPE_CHECKING:
     from store.run_facts import RunFacts
+    from store.successes import Successes
 
 Row = dict[str, Any]
 
@@ -164,6 +166,11 @@ class History:
             found = page(cursor, run_id, most, is_dead=is_dead)
         return found._replace(steps=list(map(as_left, found.steps))) if is_dead else found
 
+    def timeline(self, run_id: int, positions: Sequence[int] | None = None) -> Timeline:
+        """What a run looks like through time; with `positions`, only so many of its steps."""
+        with self._database.read() as cursor:
+            return timeline(cursor, run_id, positions)
+
     def count_steps(self, run_id: int) -> int:
         """How many steps a run has."""
         rows = self._rows("SELECT steps FROM run_rows WHERE id = ?", [run_id])
@@ -188,6 +195,14 @@ class History:
             told = list(found)
         with self._database.read() as cursor:
             return read_run(cursor, run, told)
+
+    def origin(self, run_id: int) -> RunFacts:
+        """Give what a run was, was given and ran on, not what became of it."""
+        from store.run_facts import read_origin
+
+        run = self.run(run_id)
+        with self._database.read() as cursor:
+            return read_origin(cursor, run)
 
     def last_good(self, workflow: str, before: int) -> int | None:
         """Number of the newest whole `ok` run before run `before`; not one of a backfill's."""
@@ -232,15 +247,17 @@ class History:
         with self._database.read() as cursor:
             return usual_run(cursor, workflow)
 
-    def recent(self, workflow: str, *, before: int) -> dict[str, Sequence[int]]:
-        """What each step's last successful attempts before a run took, in microseconds."""
-        with self._database.read() as cursor:
-            return last_durations(cursor, workflow, before)
-
     def medians(self, workflow: str, *, before: int | None = None) -> dict[str, float]:
         """Usual duration of each step in seconds: median of its last successful attempts."""
         found = self.usual(workflow, before=before)
         return {step: duration_s for step, (duration_s, _) in found.items()}
+
+    def successes(self, workflow: str, before: int, step: str | None) -> Successes:
+        """What went well before run `before`, of the workflow and of one of its steps."""
+        from store.successes import successes
+
+        with self._database.read() as cursor:
+            return successes(cursor, workflow, before, step)
 
     def values(self, run_id: int) -> list[Row]:
         """Context values written in a run: step ('' for the initial context), key, codec, size."""

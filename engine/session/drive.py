@@ -38,6 +38,7 @@ from store import journal, locks
 from store.connection import Database
 from store.database import open_reader
 from store.history import History
+from store.usual import last_durations
 
 if TYPE_CHECKING:
     from engine.workers.keeper import Keeper
@@ -251,6 +252,8 @@ def _import_the_rest(env: Environment, compiled: Compiled) -> None:
     """Import what the run and its end may need: an upgrade under it then mixes no versions."""
     steps = compiled.definition.steps
     import_module("engine.session.pruning")
+    if env.pages:
+        import_module("engine.session.pages")
     import_module("engine.workers.family")  # a function may be stopped at any time
     if _has_processes(compiled):
         if any(step.isolate for step in steps):
@@ -266,7 +269,8 @@ def _recent(path: Path, workflow: str, before: int) -> Mapping[str, Sequence[int
     """Read what steps took lately, through a connection of its own."""
     database = open_reader(path)
     try:
-        return History(database).recent(workflow, before=before)
+        with database.read() as cursor:
+            return last_durations(cursor, workflow, before)
     finally:
         database.close()
 

@@ -19,6 +19,7 @@ HEAVY += ["engine.testing"]  # of use to tests alone
 # What `run` of a workflow in Python loads that importing SQLAlchemy does not.
 OF_A_RUN = {"argparse", "concurrent", "encodings", "getpass", "gettext", "mmap", "pwd"}
 OF_A_RUN |= {"queue", "resource", "shlex", "sqlite3", "termios", "unicodedata"}
+OF_A_RUN |= {"markupsafe"}  # its page, once its first attempts run
 OWN = {"engine", "pipelines", "store"}
 
 PROBE = """
@@ -97,6 +98,18 @@ def test_a_run_imports_little_but_sqlalchemy(project: Project) -> None:
     assert {name for name in more if f"{name}.".startswith(OF_OTHER_RUNS)} == set()
 
 
+def test_pages_are_loaded_after_the_first_dispatch(project: Project) -> None:
+    """What a run's end alone needs is not there when its first attempt is claimed."""
+    project.write("flow", FIVE, prelude="")
+    armed = "import os, sys\nos.environ['KAHNBAN_FAILPOINTS'] = 'run-begun:raise'\n"
+    program = f"{armed}{TOLD_AT_EXIT}sys.argv = ['engine', 'run', 'flow', '-q']\n{MAIN}"
+    done = project.python("-c", program)
+    assert done.code == 3, done.err
+    found = set(json.loads(done.out.rstrip().rpartition("\n")[2]))
+    assert "engine.session.live" in found
+    assert not [name for name in found if name.startswith(("engine.reports.html", "markupsafe"))]
+
+
 FIVE = """
 from engine import Step, Workflow
 
@@ -110,12 +123,15 @@ for at in range(5):
 
 # Rooms of ours that such a run does not enter.
 OF_OTHER_RUNS = (
+    "engine.alerts.blocks.",
     "engine.alerts.delivery.",
-    "engine.alerts.message.",
+    "engine.alerts.digest.",
+    "engine.alerts.letter.",
     "engine.conditions.parser.",
     "engine.definitions.config.",
     "engine.definitions.fields.",
     "engine.schedule.",
+    "engine.session.alert_facts.",
     "engine.session.backfill.",
     "engine.session.orphans.",
     "engine.testing.",
@@ -127,6 +143,7 @@ OF_OTHER_RUNS = (
     "store.migrate.",
     "store.restore.",
     "store.statements.",
+    "store.successes.",
     "store.tables.",
     "store.verify.",
 )
