@@ -169,7 +169,7 @@ class StepOutput:
         self.original = original
         self._stream = stream
         self._mask = mask
-        self._aside = aside if original.isatty() else None
+        self._aside = aside
 
     def write(self, text: str) -> int:
         """Write to the log of the attempt that runs in this thread, if one does."""
@@ -178,7 +178,8 @@ class StepOutput:
         scope = current.get()
         if scope is None:
             text = "\n".join(map(escape, self._mask(text).split("\n")))
-            if self._aside is None or not self._aside(text):
+            aside = self._aside
+            if aside is None or not self.original.isatty() or not aside(text):
                 self.original.write(text)
         else:
             scope.log.write(text, stream=self._stream)
