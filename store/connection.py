@@ -150,10 +150,13 @@ def translated(error: sqlite3.Error, path: Path) -> StoreError:
             return StoreError(f"the store '{path}' refused a statement: {error}")
 
 
-def open_file(path: Path, *, writable: bool) -> sqlite3.Connection:
+def open_file(
+    path: Path, *, writable: bool, busy_ms: int = BUSY_TIMEOUT_MS
+) -> sqlite3.Connection:
     """Open an existing file by SQLite alone, for a look before `connect`."""
     mode = "rw" if writable else "ro"
-    return _opened(f"file:{quote(os.fsencode(path))}?mode={mode}", writable=writable)
+    uri = f"file:{quote(os.fsencode(path))}?mode={mode}"
+    return _opened(uri, writable=writable, busy_ms=busy_ms)
 
 
 def open_memory() -> sqlite3.Connection:
@@ -161,17 +164,19 @@ def open_memory() -> sqlite3.Connection:
     return _opened("file::memory:", writable=True)
 
 
-def _opened(uri: str, *, writable: bool) -> sqlite3.Connection:
+def _opened(
+    uri: str, *, writable: bool, busy_ms: int = BUSY_TIMEOUT_MS
+) -> sqlite3.Connection:
     connection = sqlite3.connect(
         uri,
         uri=True,
         isolation_level=None,  # transactions are ours alone (the driver's own begin is deferred)
         check_same_thread=False,
-        timeout=BUSY_TIMEOUT_MS / 1000,
+        timeout=busy_ms / 1000,
         cached_statements=256,
     )
     try:
-        for pragma in _pragmas(writable=writable):
+        for pragma in _pragmas(writable=writable, busy_ms=busy_ms):
             connection.execute(f"PRAGMA {pragma}").fetchall()
     except BaseException:
         connection.close()
@@ -179,9 +184,14 @@ def _opened(uri: str, *, writable: bool) -> sqlite3.Connection:
     return connection
 
 
-def connect(path: Path, *, writable: bool) -> Database:
-    """Connect to an existing file. Raises `StoreError` where SQLite cannot open it."""
-    return wrapped(path, lambda: open_file(path, writable=writable), writable=writable)
+def connect(path: Path, *, writable: bool, busy_ms: int = BUSY_TIMEOUT_MS) -> Database:
+    """Connect to an existing file. Raises `StoreError` where SQLite cannot open it.
+
+    `busy_ms` is how long each statement waits for what another process holds locked.
+    """
+    return wrapped(
+        path, lambda: open_file(path, writable=writable, busy_ms=busy_ms), writable=writable
+    )
 
 
 def wrapped(path: Path, opened: Callable[[], sqlite3.Connection], *, writable: bool) -> Database:
@@ -211,9 +221,9 @@ def wrapped(path: Path, opened: Callable[[], sqlite3.Connection], *, writable: b
         raise
 
 
-def _pragmas(*, writable: bool) -> list[str]:
+def _pragmas(*, writable: bool, busy_ms: int) -> list[str]:
     common = [
-        f"busy_timeout = {BUSY_TIMEOUT_MS}",
+        f"busy_timeout = {busy_ms}",
         "trusted_schema = OFF",
         "cell_size_check = ON",
     ]

@@ -1,0 +1,193 @@
+"""What the project's files define, as the dashboard knows it: read beside the server, again at need.
+
+The server shows what it knows. A file that hangs or crashes is told as broken, and holds up no page.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.definitions import loader
+from engine.records import record
+from engine.schedule.firing import next_firing
+
+if TYPE_CHECKING:
+    from engine.ports import Clock
+
+LOAD_S = 10.0  # for one file
+AGAIN_S = 60.0  # a file may import others, whose changes its own date does not tell
+LOOK_S = 2.0
+ANSWER_BYTES_MAX = 4_000_000
+FILES_MAX = 1_000
+
+# Our own package may be found only by where the server was started; at the end it hides nothing.
+_PROGRAM = """\
+import sys
+sys.path.append(sys.argv.pop(1))
+from engine.serve.loading import main
+main(sys.argv[1:])
+"""
+
+_Stamp = tuple[tuple[str, int, int], ...]
+
+
+@record
+class Defined:
+    """A workflow's file: what it defines, or what is wrong with it; when it is due next."""
+
+    name: str
+    description: str = ""
+    steps: int = 0
+    schedule: str = ""
+    calendar: str = ""
+    broken: str = ""
+    due: datetime | None = None
+
+
+class Definitions:
+    """The workflows of a folder."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        """Know nothing yet."""
+        self._folder = folder
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: dict[str, Defined] = {}
+        self._stamp: _Stamp | None = None
+        self._loaded_at = self._looked_at = float("-inf")
+        self._first = threading.Event()
+        self._reading = False
+
+    def known(self, wait_s: float = 0.0) -> Mapping[str, Defined] | None:
+        """Give what is known, by name; None before the first reading has ended.
+
+        Has it read again, in the background, where a file has changed.
+        """
+        self._refresh()
+        if wait_s:
+            self._first.wait(wait_s)
+        return self._known if self._first.is_set() else None
+
+    def _refresh(self) -> None:
+        with self._lock:
+            now = self._clock.now()
+            if self._reading or now - self._looked_at < LOOK_S:
+                return
+            self._looked_at = now
+            stamp = _stamp(self._folder)
+            overdue = any(each.due and each.due <= self._clock.utc() for each in self._known.values())
+            if stamp == self._stamp and now - self._loaded_at < AGAIN_S and not overdue:
+                return
+            self._reading = True
+        threading.Thread(target=self._read, args=(stamp,), daemon=True).start()
+
+    def _read(self, stamp: _Stamp) -> None:
+        try:
+            found = load_all(self._folder, [name for name, _, _ in stamp])
+            now = self._clock.utc()
+            self._known = {each.name: _with_due(each, now) for each in found}
+            self._stamp = stamp
+        finally:
+            self._loaded_at = self._clock.now()
+            self._reading = False
+            self._first.set()
+
+
+def _with_due(defined: Defined, now: datetime) -> Defined:
+    return replace(defined, due=next_firing(defined.calendar, now)) if defined.calendar else defined
+
+
+def _stamp(folder: Path) -> _Stamp:
+    """Give the files of workflows, and by what a change of them shows."""
+    found = []
+    with contextlib.suppress(OSError):
+        for path in loader.files_of(folder)[:FILES_MAX]:
+            with contextlib.suppress(OSError):
+                stat = path.stat()
+                found.append((path.name, stat.st_mtime_ns, stat.st_size))
+    return tuple(found)
+
+
+def load_all(folder: Path, names: Iterable[str], limit_s: float = LOAD_S) -> list[Defined]:
+    """Load files in a process beside this one, each for so long at most."""
+    left = list(names)
+    found: list[Defined] = []
+    for name in _twice(left):
+        found.append(
+            Defined(Path(name).stem, broken="two files define it: keep one of them")
+        )
+    left = [name for name in left if Path(name).stem not in {each.name for each in found}]
+    while left:
+        answers, why = _ask(folder, left, limit_s)
+        for answer in answers:
+            if answer.get("file") == left[0]:
+                told = left.pop(0) and answer.get("told")
+                found += [Defined(**told)] if told else []
+        if left:  # the file that was being loaded ended the process
+            found.append(Defined(Path(left.pop(0)).stem, broken=why))
+    return found
+
+
+def _twice(names: list[str]) -> list[str]:
+    stems = [Path(name).stem for name in names]
+    return sorted({stem for stem in stems if stems.count(stem) > 1})
+
+
+def _ask(folder: Path, names: list[str], limit_s: float) -> tuple[list[dict[str, Any]], str]:
+    """Give the answers that a child made, and why it made no more."""
+    words = ["-P", "-c", _PROGRAM, str(Path(__file__).parents[2]), str(folder), str(limit_s)]
+    child = subprocess.Popen(
+        [sys.executable, *words, *names],
+        cwd=folder.parent,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert child.stdout is not None
+    timer = threading.Timer(limit_s * len(names) + 1, _end, [child])
+    timer.start()
+    try:
+        data = child.stdout.read(ANSWER_BYTES_MAX)
+    finally:
+        timer.cancel()
+        _end(child)
+    code = child.wait()
+    return _answers(data), _why(code, limit_s)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End a child and what its files have started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+def _answers(data: bytes) -> list[dict[str, Any]]:
+    found = []
+    for line in data.splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            break
+    return found
+
+
+def _why(code: int, limit_s: float) -> str:
+    if code in (-signal.SIGALRM, -signal.SIGKILL):
+        return f"it does not load within {limit_s:.0f} s"
+    if code < 0:
+        return f"loading it ends its process by signal {-code}"
+    return f"loading it ends its process with code {code}"
+
+
