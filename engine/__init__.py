@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Param", "RetryAfter", "Skip", "Step", "Workflow", "order_steps", "shell"]
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "Param": "engine.model",
     "RetryAfter": "engine.errors",

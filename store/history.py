@@ -24,6 +24,7 @@ from store.past import PastRun, past_steps, read_past
 from store.readback import ValueFaults
 from store.reconcile import ASKED_BY, ENGINE_DIED, Found
 from store.step_runs import StepRun, as_left, step_runs
+from store.timeline import Timeline, timeline
 from store.usual import usual_durations
 
 Row = dict[str, Any]
@@ -158,6 +159,11 @@ class History:
         with self._database.read() as cursor:
             found = page(cursor, run_id, most, is_dead=is_dead)
         return found._replace(steps=list(map(as_left, found.steps))) if is_dead else found
+
+    def timeline(self, run_id: int, positions: Sequence[int] | None = None) -> Timeline:
+        """What a run looks like through time; with `positions`, only so many of its steps."""
+        with self._database.read() as cursor:
+            return timeline(cursor, run_id, positions)
 
     def count_steps(self, run_id: int) -> int:
         """How many steps a run has."""

@@ -25,7 +25,7 @@ from engine.cli.console import (
 )
 from engine.clock import SystemClock
 from engine.definitions import Found, find_all
-from engine.errors import UsageError
+from engine.errors import EngineError, UsageError
 from engine.garbage import load_for_good
 from engine.params import described
 from engine.reports import json_text, terminal
@@ -194,7 +194,9 @@ def show(parsed: argparse.Namespace) -> int:
 
 
 def report(parsed: argparse.Namespace) -> int:
-    """Print a run's report as it stands at its end."""
+    """Print a run's report as it stands at its end, or write its page."""
+    if parsed.html is not None:
+        return _write_page(parsed, parsed.html)
 
     def text(found: dict[str, Any]) -> str:
         table = terminal.table(found, width=width(), colour=colour())
@@ -202,6 +204,27 @@ def report(parsed: argparse.Namespace) -> int:
         return f"{table}\n{failure}" if failure else table
 
     return _reported(parsed, text)
+
+
+def _write_page(parsed: argparse.Namespace, file: str) -> int:
+    from engine.session.pages import page_of, write_to
+
+    _load_reading()
+    environment = project.environment_of(parsed)
+    with _history(environment.paths) as past:
+        page = page_of(past, past.find(parsed.run), environment)
+    if file == "-":
+        print_parts([page])
+        return 0
+    try:
+        write_to(page, Path(file))
+    except OSError as error:
+        raise EngineError(
+            f"cannot write '{file}': {(error.strerror or str(error)).lower()}",
+            hint="name a file in a folder that this user can write in",
+        ) from None
+    print_result(f"page: {file}")
+    return 0
 
 
 def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str]) -> int:

@@ -250,7 +250,10 @@ def _show(add: _Add) -> None:
 
 def _report(add: _Add) -> None:
     text = "the report of a run, as it is written at its end"
-    _json(_paged(_of_a_run(add("report", "look:report", text))))
+    report = _paged(_of_a_run(add("report", "look:report", text)))
+    how = report.add_mutually_exclusive_group()
+    how.add_argument("--html", metavar="FILE", help="write it as a page for a browser; - prints it")
+    how.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _logs(add: _Add) -> None:

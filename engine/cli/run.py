@@ -83,7 +83,9 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
         started_by="timer" if parsed.scheduled else "hand",
     )
     show = None if parsed.quiet or parsed.json else _show_preview
-    environment = project.environment_in(parsed, paths, secrets, forward=console.line, show=show)
+    environment = project.environment_in(
+        parsed, paths, secrets, forward=console.line, show=show, pages=True
+    )
     return carry_out(
         parsed, console, environment, lambda: run_workflow(definition, request, environment)
     )
@@ -158,6 +160,8 @@ def _print_report(parsed: argparse.Namespace, report: dict[str, Any]) -> None:
         print_result(terminal.table(report, width=width(), colour=colour()))
         if report["report"] and report["status"] != "skipped":
             print_result(f"report: {report['report']}")
+            if report["page"]:
+                print_result(f"page: {report['page']}")
     if bad:
         print_result(terminal.failure(report, colour=colour()))
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from engine.reports.run_report import Surroundings, build, json_text, write_json
+from engine.reports.run_report import Surroundings, build, json_text, write_whole
 
-__all__ = ["Surroundings", "build", "json_text", "write_json"]
+__all__ = ["Surroundings", "build", "json_text", "write_whole"]

@@ -42,6 +42,7 @@ class Surroundings:
     resume_command: str | None = None
     log: str | None = None
     report: str | None = None
+    page: str | None = None
     previous_status: str | None = None
     threads_left: int = 0
     log_path: FindLog | None = None
@@ -112,6 +113,7 @@ def build(
         "resume_command": None if status in {"ok", "skipped"} else around.resume_command,
         "log": around.log,
         "report": around.report,
+        "page": around.page,
         "previous_status": around.previous_status,
     }
 
@@ -199,8 +201,8 @@ def _rows_text(rows: list[dict[str, Any]], encode: Callable[[Any], str]) -> Iter
     yield "\n  ]"
 
 
-def write_json(report: Mapping[str, Any], path: Path) -> None:
-    """Write the report to `path`, whole or not at all, readable by its owner only.
+def write_whole(texts: Iterable[str], path: Path) -> None:
+    """Write a report's texts to `path`, whole or not at all, readable by its owner only.
 
     The folder is made (0700) if it is missing. Raises `OSError`; then nothing is left behind.
     """
@@ -208,7 +210,7 @@ def write_json(report: Mapping[str, Any], path: Path) -> None:
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)  # 0600
     try:
         with os.fdopen(handle, "wb") as file:
-            for text in json_text(report):
+            for text in texts:
                 file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())

@@ -216,6 +216,8 @@ def _settle_in(env: Environment, compiled: Compiled) -> None:
     """Import what the run and its end may need: an upgrade under it then mixes no versions."""
     steps = compiled.definition.steps
     import_module("engine.session.pruning")
+    if env.pages:
+        import_module("engine.session.pages")
     import_module("engine.workers.family")  # a function may be stopped at any time
     if _has_processes(compiled):
         if any(step.isolate for step in steps):

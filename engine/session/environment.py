@@ -28,7 +28,8 @@ class Environment:
 
     `inbox` takes a `StopRequested` from outside; `forward` gets every line of an attempt's log;
     `command` is the complete program with its global options, for the commands we print; `show`
-    gets the preview of a run that is not simply all steps, before it begins.
+    gets the preview of a run that is not simply all steps, before it begins; with `pages` a run's
+    end writes its page beside its JSON report.
     """
 
     paths: Paths
@@ -39,6 +40,7 @@ class Environment:
     inbox: SimpleQueue[Event] = field(default_factory=SimpleQueue)
     forward: Callable[[LogLine], None] | None = None
     show: Callable[[Decision, list[dict[str, Any]]], None] | None = None
+    pages: bool = False
 
     @property
     def user(self) -> str:

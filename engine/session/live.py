@@ -130,6 +130,10 @@ class LiveRun:
                 self._tell(database, error, channels, recorded=recorded)
             raise
         report = reporting.build_report(history, run_id, env, threads_left=left)
+        if env.pages:
+            from engine.session import pages
+
+            pages.write_page(report, history, env)
         reporting.write_report(report, env)
         failpoint("report-written")
         logger.log(

@@ -145,5 +145,6 @@ def dry_report(
         "resume_command": None,
         "log": None,
         "report": None,
+        "page": None,
         "previous_status": None,
     }

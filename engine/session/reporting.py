@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.logs import tail
-from engine.reports import Surroundings, build, write_json
+from engine.reports import Surroundings, build, json_text, write_whole
 from engine.reports.terminal import interesting
 from engine.session.again import command_again, resume_command
 
@@ -74,12 +74,14 @@ def _around(
     workflow, run_id = str(run["workflow"]), run["run_id"]
     log = environment.paths.home / "logs" / f"{workflow}.log"
     written = report_path(environment, run_id, workflow)
+    page = page_path(environment, run_id, workflow)
     return Surroundings(
         resume_command=command_again(history, environment, run)
         if run["only_steps"]
         else resume_command(environment, run),
         log=str(log) if log.exists() else None,
         report=str(written) if written.exists() else None,
+        page=str(page) if page.exists() else None,
         previous_status=history.previous_status(workflow, run_id),
         threads_left=threads_left,
     )
@@ -110,12 +112,17 @@ def report_path(environment: Environment, run_id: int, workflow: str) -> Path:
     return environment.paths.home / "reports" / f"run-{run_id}-{workflow}.json"
 
 
+def page_path(environment: Environment, run_id: int, workflow: str) -> Path:
+    """Where the page of a run lies."""
+    return report_path(environment, run_id, workflow).with_suffix(".html")
+
+
 def write_report(report: dict[str, Any], environment: Environment) -> None:
     """Write the JSON report of a run that has ended; a full disk is said, and fails nothing."""
     path = report_path(environment, report["run_id"], report["workflow"])
     report["report"] = str(path)
     try:
-        write_json(report, path)
+        write_whole(json_text(report), path)
     except OSError as error:
         logger.warning("the report could not be written: %s", error.strerror or error)
         report["report"] = None

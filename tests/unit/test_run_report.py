@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.reports import Surroundings, build, write_json
+from engine.reports import Surroundings, build, json_text, write_whole
 from store.step_runs import StepRun
 
 START = "2026-11-23T08:00:00.000Z"
@@ -197,12 +197,12 @@ def test_the_file_is_whole_private_and_readable(tmp_path: Path) -> None:
     """0600 in a new 0700 folder; any text survives, even a lone surrogate."""
     path = tmp_path / "reports" / "run-1-ü.json"
     report = {"name": "日本 \ud83d \x1b[31m \u202e", "value": 1.5}
-    write_json(report, path)
+    write_whole(json_text(report), path)
     assert json.loads(path.read_text(encoding="utf-8")) == report
     assert "日本" in path.read_text(encoding="utf-8")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    write_json({"again": True}, path)
+    write_whole(json_text({"again": True}), path)
     assert [each.name for each in path.parent.iterdir()] == ["run-1-ü.json"]
 
 
@@ -210,7 +210,7 @@ def test_each_row_has_a_line_whatever_it_says(tmp_path: Path) -> None:
     """Rows are encoded in blocks; a text that looks like two rows stays one."""
     path = tmp_path / "report.json"
     rows = [{"name": f's{n} }}, {{"name": "x"', "n": [n], "note": '}, {"name'} for n in range(450)]
-    write_json({"steps": rows, "none": [], "last": "l"}, path)
+    write_whole(json_text({"steps": rows, "none": [], "last": "l"}), path)
     lines = path.read_text().splitlines()
     assert json.loads("\n".join(lines)) == {"steps": rows, "none": [], "last": "l"}
     assert lines[:2] == ["{", '  "steps": [']
@@ -223,7 +223,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.mkdir()
     with pytest.raises(OSError, match="report"):
-        write_json({"a": 1}, path)
+        write_whole(json_text({"a": 1}), path)
     with pytest.raises(ValueError, match="JSON"):
-        write_json({"a": float("nan")}, path)
+        write_whole(json_text({"a": float("nan")}), path)
     assert list(tmp_path.iterdir()) == [path]

@@ -29,6 +29,11 @@ _DOCUMENT = Html("""\
 </html>
 """)
 
+_SECTION = Html(
+    '<section id="{id}" aria-labelledby="{id}-h"><div class="title"><h2 id="{id}-h">{title}</h2>'
+    "{beside}</div>{body}</section>\n"
+)
+
 
 def document(title: str, body: Html, *, nav: Html = EMPTY, script: str = SCRIPT) -> str:
     """Give the document: it opens offline and asks for nothing; `nav` comes before its main part.
@@ -45,6 +50,11 @@ def document(title: str, body: Html, *, nav: Html = EMPTY, script: str = SCRIPT)
             script=Html(f"<script>{script}</script>\n") if script else EMPTY,
         )
     )
+
+
+def section(name: str, heading: str, content: Html, beside: Html = EMPTY) -> Html:
+    """Give a part of a page under a heading; `beside` stands on its line."""
+    return _SECTION.format(id=name, title=heading, beside=beside, body=content)
 
 
 def policy(script: str = SCRIPT, *, more: str = "") -> str:

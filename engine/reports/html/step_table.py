@@ -1,0 +1,124 @@
+"""The table of a run's steps: each with its figures against its usual ones, and why it failed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from engine.reports.html.markup import EMPTY, Html, joined, lines
+from engine.reports.html.words import badge, count, duration, times, word
+
+FILTER_FROM = 12  # steps: fewer are seen at a glance
+ERROR_LINES_MAX = 40
+_SLOW = 1.5  # times its usual: marked, if it is worth a thought
+_SLOW_S = 0.5
+
+_TABLE = Html(
+    '<table class="steps"><thead><tr><th scope="col">Step<th scope="col">Status'
+    '<th scope="col" class="num">Attempts<th scope="col" class="num">Took'
+    '<th scope="col" class="num">Usually<th scope="col" class="num">Began'
+    '<th scope="col">Note</thead>{}</table>'
+)
+_ROW = Html(
+    '<tbody id="s{at}" data-s="{status}"><tr><th scope="row">{name}<td>{badge}'
+    '<td class="num"{h1}>{attempts}<td class="num"{h2}>{took}<td class="num"{h3}>{usual}'
+    '<td class="num"{h4}>{began}<td class="note">{note}{more}</tbody>\n'
+)
+_HEADS = tuple(Html(f' data-h="{head}"') for head in ("attempts", "took", "usually", "began"))
+_MORE = Html('<tr class="more"><td colspan="7">{}')
+_DETAILS = Html("<details{}><summary>{}</summary><pre>{}</pre></details>")
+
+
+def step_table(
+    steps: Sequence[Mapping[str, Any]], started: str | None, first_failure: str | None
+) -> Html:
+    """Give the table; the first failure, which is told in full above it, is not told again."""
+    begun = _moment(started)
+    rows = [_row(at, step, begun, first_failure) for at, step in enumerate(steps)]
+    return Html('<div class="scroll">{}</div>').format(_TABLE.format(joined(rows)))
+
+
+def filter_form(steps: Sequence[Mapping[str, Any]]) -> Html:
+    """Give what chooses among many steps; it is shown where scripts run."""
+    if len(steps) < FILTER_FROM:
+        return EMPTY
+    counts = Counter(step["status"] for step in steps)
+    option = Html('<option value="{}">{} ({:,})</option>')
+    options = [option.format(status, word(status), number) for status, number in counts.items()]
+    return Html(
+        '<form class="filter" role="search"><label><span class="hide">text</span><input'
+        ' type="search" name="text" placeholder="name, note or error" autocomplete="off"></label>'
+        '<label><span class="hide">status</span><select name="status"><option value="">'
+        'any status</option>{}</select></label><output aria-live="polite">{} shown</output></form>'
+    ).format(joined(options), f"{len(steps):,}")
+
+
+def _row(
+    at: int, step: Mapping[str, Any], begun: datetime | None, first_failure: str | None
+) -> Html:
+    made = step.get("attempts") or 0
+    took, usual = step.get("duration_s"), step.get("expected_s")
+    took = took if made else None
+    figures = [str(made) if made else "", _took(took, usual), duration(usual) if usual else ""]
+    figures.append(_began(step.get("started"), begun))
+    heads = [head if figure else EMPTY for head, figure in zip(_HEADS, figures, strict=True)]
+    return _ROW.format(
+        at=at,
+        status=step["status"],
+        name=step["name"],
+        badge=badge(step["status"]),
+        attempts=figures[0],
+        took=figures[1],
+        usual=figures[2],
+        began=figures[3],
+        note=_note(step),
+        more=EMPTY if step["name"] == first_failure else _more(step),
+        **dict(zip(("h1", "h2", "h3", "h4"), heads, strict=True)),
+    )
+
+
+def _took(took_s: float | None, usual_s: float | None) -> Html | str:
+    """Give what a step took, marked where that is far beyond its usual."""
+    if took_s is None:
+        return ""
+    if usual_s and took_s > _SLOW * usual_s and took_s - usual_s > _SLOW_S:
+        return Html('{} <span class="slow">{}</span>').format(
+            duration(took_s), times(took_s / usual_s)
+        )
+    return duration(took_s)
+
+
+def _began(started: str | None, begun: datetime | None) -> str:
+    at = _moment(started)
+    if at is None or begun is None:
+        return ""
+    return f"+{duration((at - begun).total_seconds())}"
+
+
+def _moment(iso: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(iso) if iso else None
+    except ValueError:
+        return None
+
+
+def _note(step: Mapping[str, Any]) -> str:
+    notes = [step.get("note") or ""]
+    if step.get("source_run"):
+        notes.append(f"from run {step['source_run']}")
+    if step.get("marked_by"):
+        notes.append(f"marked as done by {step['marked_by']}")
+    return "; ".join(filter(None, notes))
+
+
+def _more(step: Mapping[str, Any]) -> Html:
+    """Give what there is to unfold: the last error, and the log's last lines."""
+    parts = []
+    if error := step.get("error"):
+        parts.append(_DETAILS.format(EMPTY, "error", lines(error, ERROR_LINES_MAX)))
+    if last := step.get("last_lines"):
+        title = f"last {count(len(last), 'line')} of its log"
+        parts.append(_DETAILS.format(EMPTY, title, lines("\n".join(last))))
+    return _MORE.format(joined(parts)) if parts else EMPTY

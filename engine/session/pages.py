@@ -1,0 +1,147 @@
+"""A run's page: its facts from the store, and the file beside its JSON report."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import engine
+from engine import graph
+from engine.errors import EngineError
+from engine.reports.html.facts import Attempt, PageFacts, RunUsual, Value
+from engine.reports.html.run_page import document_of
+from engine.reports.run_report import write_whole
+from engine.session.reporting import PAGED_FROM, build_page, build_report, page_path
+from engine.text import cut
+from engine.usual import median
+
+if TYPE_CHECKING:
+    from engine.session.environment import Environment
+    from store.history import History
+    from store.timeline import Head, Timeline
+
+logger = logging.getLogger("engine.run")
+
+STEPS_MAX = 1_000  # of a run with more than `PAGED_FROM`
+PREVIEW_CHARS = 300
+_TEXT_CODECS = ("json", "json+")
+
+
+def facts_of(
+    history: History,
+    run_id: int,
+    environment: Environment,
+    report: Mapping[str, Any] | None = None,
+) -> PageFacts:
+    """Gather all that the page of a run shows; `report` is its report, if it is at hand.
+
+    Of a run with more than 10,000 steps no more is read than those most worth a look.
+    """
+    places: dict[int, int] | None = None
+    if history.count_steps(run_id) <= PAGED_FROM:
+        report = report or build_report(history, run_id, environment)
+        found = history.timeline(run_id)
+    else:
+        report = build_page(history, run_id, environment, STEPS_MAX)
+        names = [step["name"] for step in report["steps"]]
+        positions = history.positions(run_id, names)
+        places = {positions[name]: at for at, name in enumerate(names)}
+        found = history.timeline(run_id, sorted(places))
+    mask = environment.secrets.mask
+    return PageFacts(
+        report=_masked(report, mask),
+        attempts=_attempts(found, places),
+        graph=_graph(report, found) if places is None else None,
+        now=environment.clock.utc(),
+        workers=found.workers,
+        usual=_usual(found.good_us),
+        values=[_value(head, mask) for head in found.values],
+        values_in_all=found.values_in_all,
+        version=engine.__version__,
+    )
+
+
+def page_of(
+    history: History,
+    run_id: int,
+    environment: Environment,
+    report: Mapping[str, Any] | None = None,
+) -> str:
+    """Give the page of a run as one HTML file."""
+    return document_of(facts_of(history, run_id, environment, report))
+
+
+def write_page(report: dict[str, Any], history: History, environment: Environment) -> None:
+    """Write the page of a run that has ended; what goes wrong is said, and fails nothing."""
+    path = page_path(environment, report["run_id"], report["workflow"])
+    try:
+        write_whole([page_of(history, report["run_id"], environment, report)], path)
+        report["page"] = str(path)
+    except OSError as error:
+        logger.warning("the page could not be written: %s", error.strerror or error)
+    except EngineError as error:
+        logger.warning("the page could not be written: %s", environment.secrets.mask(error.message))
+
+
+def write_to(text: str, path: Path) -> None:
+    """Write a page to a file of the caller's choice. Raises `OSError`."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _masked(value: Any, mask: Callable[[str], str]) -> Any:
+    """Mask all texts of a report: a secret may have become one after they were written."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, Mapping):
+        return {key: _masked(one, mask) if one else one for key, one in value.items()}
+    if isinstance(value, list):
+        return [_masked(one, mask) for one in value]
+    return value
+
+
+def _attempts(found: Timeline, places: Mapping[int, int] | None) -> list[Attempt]:
+    return [
+        Attempt(
+            each.position if places is None else places[each.position],
+            each.number,
+            each.outcome,
+            _seconds(each.started_at),
+            _seconds(each.finished_at),
+            _seconds(each.retry_at),
+        )
+        for each in found.attempts
+    ]
+
+
+def _seconds(us: int | None) -> float | None:
+    return None if us is None else us / 1e6
+
+
+def _graph(report: Mapping[str, Any], found: Timeline) -> graph.Graph:
+    names = [step["name"] for step in report["steps"]]
+    return graph.build(names, [[names[up] for up in ups] for ups in found.upstreams])
+
+
+def _usual(good_us: Sequence[int]) -> RunUsual | None:
+    if not good_us:
+        return None
+    middle = median(good_us) / 1e6
+    return RunUsual(middle, min(good_us) / 1e6, max(good_us) / 1e6, len(good_us))
+
+
+def _value(head: Head, mask: Callable[[str], str]) -> Value:
+    """Tell how a value begins; of what is no text, what it is."""
+    if head.codec not in _TEXT_CODECS:
+        return Value(head.step, mask(head.key), head.size_bytes, f"a table ({head.codec})")
+    text = head.data.decode("utf-8", "replace")
+    if len(head.data) == head.size_bytes and text.startswith('"'):
+        with suppress(ValueError):  # damaged: shown as it is
+            text = str(json.loads(text))
+    return Value(head.step, mask(head.key), head.size_bytes, cut(mask(text), PREVIEW_CHARS))
