@@ -150,9 +150,7 @@ def translated(error: sqlite3.Error, path: Path) -> StoreError:
             return StoreError(f"the store '{path}' refused a statement: {error}")
 
 
-def open_file(
-    path: Path, *, writable: bool, busy_ms: int = BUSY_TIMEOUT_MS
-) -> sqlite3.Connection:
+def open_file(path: Path, *, writable: bool, busy_ms: int = BUSY_TIMEOUT_MS) -> sqlite3.Connection:
     """Open an existing file by SQLite alone, for a look before `connect`."""
     mode = "rw" if writable else "ro"
     uri = f"file:{quote(os.fsencode(path))}?mode={mode}"
@@ -164,9 +162,7 @@ def open_memory() -> sqlite3.Connection:
     return _opened("file::memory:", writable=True)
 
 
-def _opened(
-    uri: str, *, writable: bool, busy_ms: int = BUSY_TIMEOUT_MS
-) -> sqlite3.Connection:
+def _opened(uri: str, *, writable: bool, busy_ms: int = BUSY_TIMEOUT_MS) -> sqlite3.Connection:
     connection = sqlite3.connect(
         uri,
         uri=True,
@@ -176,7 +172,7 @@ def _opened(
         cached_statements=256,
     )
     try:
-        for pragma in _pragmas(writable=writable, busy_ms=busy_ms):
+        for pragma in _pragmas(writable=writable):
             connection.execute(f"PRAGMA {pragma}").fetchall()
     except BaseException:
         connection.close()
@@ -221,12 +217,8 @@ def wrapped(path: Path, opened: Callable[[], sqlite3.Connection], *, writable: b
         raise
 
 
-def _pragmas(*, writable: bool, busy_ms: int) -> list[str]:
-    common = [
-        f"busy_timeout = {busy_ms}",
-        "trusted_schema = OFF",
-        "cell_size_check = ON",
-    ]
+def _pragmas(*, writable: bool) -> list[str]:
+    common = ["trusted_schema = OFF", "cell_size_check = ON"]
     if writable:
         return [*common, "foreign_keys = ON", "synchronous = FULL"]
     return [*common, "query_only = ON"]

@@ -1,6 +1,6 @@
 """Finding a word: in the newest definitions, in what the last runs were given, in late errors.
 
-Every part has a bound on what it reads, so that a search in a big store takes no longer than a look.
+Every part has a bound on what it reads: to search in a big store takes no longer than a look.
 """
 
 from __future__ import annotations

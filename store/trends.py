@@ -14,7 +14,7 @@ from engine.model import AttemptOutcome, StepStatus
 from store import locks
 from store.connection import Database
 from store.reconcile import ASKED_BY, Found
-from store.step_runs import status_as_left
+from store.step_runs import as_left, status_as_left, step_runs
 
 DAY_RUNS_MAX = 20_000  # runs that are counted by day: 1 µs each
 STEP_RUNS_MAX = 2_000  # runs in which a step is looked for: it may be a new one
@@ -52,9 +52,13 @@ LEFT JOIN step_rows s ON s.run_id = r.id AND s.position = r.position
 LEFT JOIN attempt_rows a ON a.run_id = r.id AND a.position = r.position
 ORDER BY r.id DESC, a.number"""
 
+_PLACE = """
+SELECT d.position, r.status = 'running', r.owner FROM run_rows r JOIN definition_steps d
+ON d.definition_id = r.definition_id AND d.name = ? WHERE r.id = ?"""
+
 
 class RunRow(NamedTuple):
-    """A run in a list of runs; `started_us` counts from 1970, `params` and `only_steps` are JSON."""
+    """A run in a list of runs; `started_us` counts from 1970, two texts are JSON."""
 
     run_id: int
     workflow: str
@@ -153,6 +157,18 @@ class Trends:
             else step
             for step, owner in found
         ]
+
+    def step_in(self, run_id: int, step: str) -> tuple[str, int] | None:
+        """How a step of a run stands, and how many attempts it has had; None if there is none."""
+        with self._database.read() as cursor:
+            place = cursor.execute(_PLACE, (step, run_id)).fetchone()
+            if place is None:
+                return None
+            position, is_on, owner = place
+            found = next(iter(step_runs(cursor, run_id, [position])))
+        if is_on and not locks.alive(self._database.path, run_id, owner):
+            found = as_left(found)
+        return found.status, found.attempts
 
     def state(self, run_id: int) -> State | None:
         """How far a run is, as it is recorded; None if there is none."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.cli import serve_options
 from engine.cli.mistakes import Parser
 from engine.errors import UsageError
 
@@ -357,6 +358,7 @@ _COMMANDS: dict[str, Callable[[_Add], None]] = {  # as the overview lists them, 
     "show": _show,
     "report": _report,
     "logs": _logs,
+    "serve": serve_options.add,
     "cancel": _cancel,
     "alerts": _alerts,
     "schedule": _schedule,

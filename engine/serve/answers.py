@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.clock import SystemClock
 from engine.errors import UsageError
 from engine.model import RunStatus
-from engine.reports.html import overview, run_page, runs_page, search_page, step_page, workflow_page
+from engine.reports.html import (
+    bars,
+    overview,
+    run_page,
+    runs_page,
+    search_page,
+    step_page,
+    workflow_page,
+)
 from engine.reports.html.markup import Html
 from engine.reports.html.overview import Undelivered, WorkflowRow
 from engine.reports.html.runs_page import Asked
@@ -22,7 +30,7 @@ from engine.serve.looking import Look, Problem, is_missing, look
 from engine.session.environment import Environment
 from engine.session.pages import facts_of
 from store.database import path_of
-from store.search import Hits, escaped, search
+from store.search import Hits, search
 from store.trends import DAY_RUNS_MAX, RunRow, Wanted
 
 if TYPE_CHECKING:
@@ -36,7 +44,7 @@ ON_EVERY_S = 1.0
 IDLE_EVERY_S = 5.0
 BIG_STEPS = 1_000  # a page of a run with more is asked for less often
 ELAPSED_S = 5  # how old the durations of a run that is on may be on a page
-_DAYS_BACK = timedelta(weeks=runs_page.WEEKS)
+_DAYS_BACK = timedelta(weeks=bars.WEEKS)
 _ON = "running"
 
 
@@ -64,16 +72,16 @@ class Answers:
         self.paths = paths
         self.store = path_of(paths.store_url)
         self._definitions = definitions
-        self._environ = environ
+        self.environ = environ
         self._command = command
 
     def environment(self) -> Environment:
         """Give the environment as it is now: secrets are read anew, and the clock set anew."""
         return Environment(
             paths=self.paths,
-            secrets=Secrets(self.paths.home, self._environ),
+            secrets=Secrets(self.paths.home, self.environ),
             clock=SystemClock(),
-            environ=self._environ,
+            environ=self.environ,
             command=self._command,
         )
 
@@ -88,7 +96,7 @@ class Answers:
 
     # -- all workflows ----------------------------------------------------------------------------
 
-    def overview(self) -> Page:
+    def first(self) -> Page:
         """Give the first page; before the first run it shows the workflows alone."""
         environment = self.environment()
         known = self._definitions.known(FIRST_WAIT_S)
@@ -102,7 +110,7 @@ class Answers:
                 facts = self._overview(found, known, now)
         if known is None:
             told = ("The workflows' files are still being read.", "")
-            facts = overview.Overview(**{**vars_of(facts), "notices": [*facts.notices, told]})
+            facts = replace(facts, notices=[*facts.notices, told])
         body = overview.body(masked(facts, environment.secrets.mask))
         return Page("Workflows", body, ON_EVERY_S if facts.on else IDLE_EVERY_S, "/")
 
@@ -286,16 +294,11 @@ def asked_for(query: Mapping[str, str]) -> tuple[Asked, Wanted, str]:
 def _midnight_us(day: str) -> int:
     """Give the beginning of a day of this machine's."""
     found = date.fromisoformat(day)
-    return _us(datetime(found.year, found.month, found.day).astimezone())  # noqa: DTZ001 - it is local
+    return _us(datetime(found.year, found.month, found.day).astimezone())
 
 
 def _us(at: datetime) -> int:
     return round(at.astimezone(UTC).timestamp() * 1_000_000)
-
-
-def vars_of(facts: Any) -> dict[str, Any]:
-    """Give the fields of a record."""
-    return {name: getattr(facts, name) for name in facts.__dataclass_fields__}
 
 
 def masked(value: Any, mask: Callable[[str], str]) -> Any:
@@ -308,9 +311,7 @@ def masked(value: Any, mask: Callable[[str], str]) -> Any:
         return type(value)(*(masked(one, mask) for one in value))
     if isinstance(value, list | tuple):
         return [masked(one, mask) for one in value]
-    if hasattr(value, "__dataclass_fields__"):
-        return type(value)(**{name: masked(one, mask) for name, one in vars_of(value).items()})
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {each.name: masked(getattr(value, each.name), mask) for each in fields(value)}
+        return replace(value, **parts)
     return value
-
-
-__all__ = ["Answers", "Page", "Path", "asked_for", "escaped", "masked"]

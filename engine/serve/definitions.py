@@ -1,6 +1,6 @@
-"""What the project's files define, as the dashboard knows it: read beside the server, again at need.
+"""What the project's files define, as the dashboard knows it: read beside the server, at need.
 
-The server shows what it knows. A file that hangs or crashes is told as broken, and holds up no page.
+The server shows what it knows. A file that hangs or crashes is told as broken; no page waits.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ class Definitions:
                 return
             self._looked_at = now
             stamp = _stamp(self._folder)
-            overdue = any(each.due and each.due <= self._clock.utc() for each in self._known.values())
+            overdue = any(
+                each.due and each.due <= self._clock.utc() for each in self._known.values()
+            )
             if stamp == self._stamp and now - self._loaded_at < AGAIN_S and not overdue:
                 return
             self._reading = True
@@ -124,9 +126,7 @@ def load_all(folder: Path, names: Iterable[str], limit_s: float = LOAD_S) -> lis
     left = list(names)
     found: list[Defined] = []
     for name in _twice(left):
-        found.append(
-            Defined(Path(name).stem, broken="two files define it: keep one of them")
-        )
+        found.append(Defined(Path(name).stem, broken="two files define it: keep one of them"))
     left = [name for name in left if Path(name).stem not in {each.name for each in found}]
     while left:
         answers, why = _ask(folder, left, limit_s)
@@ -189,5 +189,3 @@ def _why(code: int, limit_s: float) -> str:
     if code < 0:
         return f"loading it ends its process by signal {-code}"
     return f"loading it ends its process with code {code}"
-
-

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +50,8 @@ def main(arguments: list[str]) -> None:
     add_project(Path(folder).parent)
     for name in names:
         signal.alarm(max(1, round(float(limit_s))))
-        print(json.dumps({"file": name, "told": told(Path(folder, name))}), file=answers, flush=True)
+        print(
+            json.dumps({"file": name, "told": told(Path(folder, name))}), file=answers, flush=True
+        )
 
     os._exit(0)  # whatever threads the files have left

@@ -48,7 +48,9 @@ class Look:
     def losses(self) -> tuple[str, str] | None:
         """Say what the store has lost, and what to do; None if it has lost nothing."""
         told = losses.told(losses.of_store(self.database))
-        return (f"The store has lost what was recorded: {told}", "See `db verify`.") if told else None
+        return (
+            (f"The store has lost what was recorded: {told}", "See `db verify`.") if told else None
+        )
 
 
 def is_missing(path: Path) -> bool:

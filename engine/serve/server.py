@@ -29,7 +29,7 @@ _NAMES = {"127.0.0.1": "127.0.0.1", "localhost": "127.0.0.1", "::1": "::1", "[::
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take the port. Raises `UsageError` for an address others can reach, `EngineError` if taken."""
+    """Take the port. Raises `UsageError` where it would be open to others, or `EngineError`."""
     address = _NAMES.get(host)
     if address is None:
         raise UsageError(
@@ -106,7 +106,7 @@ class _Server(uvicorn.Server):
     """uvicorn's server, which leaves signals alone."""
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         """Let the command line's own handlers be."""
         yield
 

@@ -21,13 +21,18 @@ WAITING_MAX = 64
 
 
 class Answer(NamedTuple):
-    """What is sent: status, body, and what else its head has; `tag` names this very content."""
+    """What is sent: status, body, and what else its head has; `tag` names this very content.
+
+    `inside` is sent to a page that is there already; `state` is what the answer was made of.
+    """
 
     status: int
     body: bytes
     kind: str = "text/html; charset=utf-8"
     headers: tuple[tuple[str, str], ...] = ()
     tag: str = ""
+    inside: bytes | None = None
+    state: str = ""
 
 
 Make = Callable[[Answer | None], Answer]

@@ -148,18 +148,16 @@ def plot(bars: Sequence[Bar], median_s: float | None, ends: tuple[str, str]) -> 
         label = Html('<text x="{}" y="{}" text-anchor="{}">{}</text>')
         parts.append(label.format(x, _HIGH - 6, anchor, text))
     told = f"durations: {summary(bars)}" + (f"; median {duration(median_s)}" if median_s else "")
-    return Html(
-        '<svg class="plot" role="img" viewBox="0 0 {} {}" aria-label="{}">{}</svg>'
-    ).format(_WIDE, _HIGH, told, joined(parts))
+    return Html('<svg class="plot" role="img" viewBox="0 0 {} {}" aria-label="{}">{}</svg>').format(
+        _WIDE, _HIGH, told, joined(parts)
+    )
 
 
 def _tick(seconds: float, y: float) -> Html:
     return Html(
         '<line class="tick" x1="{}" x2="{}" y1="{}" y2="{}"/>'
         '<text x="{}" y="{}" text-anchor="end">{}</text>'
-    ).format(
-        _PLOT_LEFT, _WIDE - _PLOT_RIGHT, y, y, _PLOT_LEFT - 8, y + 4, duration(seconds or 0.0)
-    )
+    ).format(_PLOT_LEFT, _WIDE - _PLOT_RIGHT, y, y, _PLOT_LEFT - 8, y + 4, duration(seconds or 0.0))
 
 
 def _point(bar: Bar, x: float, y_of: object) -> Html:
@@ -170,9 +168,9 @@ def _point(bar: Bar, x: float, y_of: object) -> Html:
     else:
         shape = Html('<path d="M{} {}l8 8m0-8l-8 8"/>').format(round(x - 4, 1), round(y - 4, 1))
     room = Html('<circle class="room" cx="{}" cy="{}" r="8"/>').format(x, y)
-    return Html(
-        '<a href="{}" tabindex="-1" class="{}"><title>{}</title>{}{}</a>'
-    ).format(bar.address, tone(bar.status), bar.text, room, shape)
+    return Html('<a href="{}" tabindex="-1" class="{}"><title>{}</title>{}{}</a>').format(
+        bar.address, tone(bar.status), bar.text, room, shape
+    )
 
 
 def nice(seconds: float) -> float:

@@ -55,7 +55,9 @@ def list_body(facts: LogsFacts) -> Html:
         Html("<tr>{}</tr>").format(
             joined(
                 [
-                    cell(link(log.step, "runs", facts.run_id, "logs", log.step, log.number), "name"),
+                    cell(
+                        link(log.step, "runs", facts.run_id, "logs", log.step, log.number), "name"
+                    ),
                     cell(f"{log.number}", "num", "attempt"),
                     cell(human_size(log.size_bytes), "num"),
                     cell(link("history", "workflows", facts.workflow, "steps", log.step)),
@@ -102,7 +104,7 @@ def body(facts: LogFacts) -> Html:
             Html('<nav class="parts" aria-label="Other logs">{}{}</nav>').format(
                 joined(others), history
             ),
-            Html('<section>{}{}</section>').format(
+            Html("<section>{}{}</section>").format(
                 Html('<p class="soft">{}</p>').format(cut) if cut else EMPTY,
                 shown if facts.text or facts.end is not None else empty,
             ),

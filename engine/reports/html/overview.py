@@ -84,8 +84,8 @@ def _on(facts: Overview) -> Html:
 
 def _workflows(facts: Overview) -> Html:
     if not facts.workflows:
-        empty = '<section><h2>Workflows</h2><p class="empty">There is none yet: `init` makes a first.</p></section>'
-        return Html(empty)
+        told = "There is none yet: `init` makes a first."
+        return Html('<section><h2>Workflows</h2><p class="empty">{}</p></section>').format(told)
     heads = ["Workflow", "Last run", f"Last {STRIP_RUNS} runs", "#Usually", "Next by its schedule"]
     rows = [_workflow(row, facts.now) for row in facts.workflows]
     return Html("<section><h2>Workflows</h2>{}</section>").format(table("Workflows", heads, rows))
@@ -120,9 +120,9 @@ def due(broken: str, schedule: str, at: datetime | None, now: datetime) -> Html:
     """Say when a workflow is due next, or what is wrong with its file."""
     if broken:
         told = cut(broken.splitlines()[0], 160)
-        return Html('<span class="badge s-failed"><i aria-hidden="true">✗</i>broken</span> {}').format(
-            Html('<small class="soft">{}</small>').format(told)
-        )
+        return Html(
+            '<span class="badge s-failed"><i aria-hidden="true">✗</i>broken</span> {}'
+        ).format(Html('<small class="soft">{}</small>').format(told))
     if at is not None:
         text = at.isoformat(timespec="seconds")
         return Html('<time datetime="{}" title="{}">{}</time>').format(

@@ -71,9 +71,7 @@ def days(
 ) -> Html:
     """Give the calendar of the days, each with a link to its runs."""
     today = now.astimezone().date()
-    where = {
-        day: address("runs", workflow=workflow, since=day, until=_after(day)) for day in found
-    }
+    where = {day: address("runs", workflow=workflow, since=day, until=_after(day)) for day in found}
     told = f"Of the last {cut_to:,} runs." if cut_to else ""
     note = Html('<p class="soft">{}</p>').format(told) if told else EMPTY
     return Html('<section><h2>Days</h2><div class="scroll">{}</div>{}</section>').format(

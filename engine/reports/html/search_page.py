@@ -45,7 +45,9 @@ def _found(facts: SearchFacts) -> list[Html]:
     if facts.run_id is not None:
         parts.append(_part("Run", joined([link(f"run {facts.run_id}", "runs", facts.run_id)])))
     if facts.workflows:
-        names = [Html("<li>{}</li>").format(link(name, "workflows", name)) for name in facts.workflows]
+        names = [
+            Html("<li>{}</li>").format(link(name, "workflows", name)) for name in facts.workflows
+        ]
         parts.append(_part("Workflows", Html('<ul class="plain">{}</ul>').format(joined(names))))
     hits = facts.hits
     if hits is None:

@@ -49,7 +49,9 @@ def body(facts: WorkflowFacts) -> Html:
             when(row.description, '<p class="lead">{}</p>'),
             _facts(facts),
             _durations(facts),
-            runs_page.days(facts.days, facts.now, row.name, facts.days_cut) if facts.runs else EMPTY,
+            runs_page.days(facts.days, facts.now, row.name, facts.days_cut)
+            if facts.runs
+            else EMPTY,
             _runs(facts),
             _steps(facts),
         ]
@@ -67,7 +69,9 @@ def _facts(facts: WorkflowFacts) -> Html:
         fact("Its file", "no file defines it any more" if row.gone else ""),
     ]
     found = joined(lines)
-    return Html("<section><h2>At a glance</h2><dl>{}</dl></section>").format(found) if found else EMPTY
+    return (
+        Html("<section><h2>At a glance</h2><dl>{}</dl></section>").format(found) if found else EMPTY
+    )
 
 
 def _durations(facts: WorkflowFacts) -> Html:
@@ -75,9 +79,7 @@ def _durations(facts: WorkflowFacts) -> Html:
         return Html('<section><p class="empty">No run yet.</p></section>')
     ends = (facts.runs[-1].started_us, facts.runs[0].started_us)
     told = tuple(human_time(iso(us), facts.now) for us in ends)
-    drawn = plot(
-        run_bars(facts.runs, facts.now), overview.usual(facts.runs), (told[0], told[1])
-    )
+    drawn = plot(run_bars(facts.runs, facts.now), overview.usual(facts.runs), (told[0], told[1]))
     return Html(
         '<section><h2>{}</h2><div class="scroll">{}</div><p class="soft">A cross is a run that did'
         " not go well; the dashed line is the median of the last good ones.</p></section>"
