@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 WORKFLOWS_MAX = 200
 ALERTS_MAX = 20
-FIRST_WAIT_S = 2.0
 ON_EVERY_S = 1.0
 IDLE_EVERY_S = 5.0
 BIG_STEPS = 1_000  # a page of a run with more is asked for less often
@@ -99,26 +98,26 @@ class Answers:
     def first(self) -> Page:
         """Give the first page; before the first run it shows the workflows alone."""
         environment = self.environment()
-        known = self._definitions.known(FIRST_WAIT_S)
+        known = self._definitions.known()
         now = environment.clock.utc()
         if is_missing(self.store):
-            rows = [self._row(name, [], known) for name in sorted(known or {})]
+            rows = [self._row(name, [], known) for name in sorted(known)]
             told = ("There is no store yet.", "It is made by the first run.")
             facts = overview.Overview(rows, (), (), 0, now, [told])
         else:
             with self.look() as found:
                 facts = self._overview(found, known, now)
-        if known is None:
+        if not self._definitions.is_whole:
             told = ("The workflows' files are still being read.", "")
             facts = replace(facts, notices=[*facts.notices, told])
         body = overview.body(masked(facts, environment.secrets.mask))
         return Page("Workflows", body, ON_EVERY_S if facts.on else IDLE_EVERY_S, "/")
 
     def _overview(
-        self, found: Look, known: Mapping[str, Defined] | None, now: datetime
+        self, found: Look, known: Mapping[str, Defined], now: datetime
     ) -> overview.Overview:
         names = found.trends.workflows(WORKFLOWS_MAX)
-        names += sorted(set(known or {}) - set(names))[: WORKFLOWS_MAX - len(names)]
+        names += sorted(set(known) - set(names))[: WORKFLOWS_MAX - len(names)]
         lost = found.losses()
         alerts = found.history.undelivered()
         return overview.Overview(
@@ -136,12 +135,10 @@ class Answers:
             notices=[lost] if lost else [],
         )
 
-    def _row(
-        self, name: str, runs: list[RunRow], known: Mapping[str, Defined] | None
-    ) -> WorkflowRow:
-        defined = (known or {}).get(name)
+    def _row(self, name: str, runs: list[RunRow], known: Mapping[str, Defined]) -> WorkflowRow:
+        defined = known.get(name)
         if defined is None:
-            return WorkflowRow(name, runs, gone=known is not None)
+            return WorkflowRow(name, runs, gone=self._definitions.is_whole)
         return WorkflowRow(
             name, runs, defined.description, defined.schedule, defined.due, defined.broken
         )
@@ -154,7 +151,7 @@ class Answers:
         known = self._definitions.known()
         with self.look() as found:
             runs = found.trends.runs(Wanted(name), workflow_page.PLOT_RUNS)
-            if not runs and name not in (known or {}):
+            if not runs and name not in known:
                 raise Problem(404, "Not here", f"there is no workflow '{name}'")
             newest = next((run for run in runs if run.steps), None)
             days, cut = self._days(found, name, environment.clock.utc())
@@ -252,7 +249,7 @@ class Answers:
         if word:
             with self.look() as found:
                 names = found.trends.workflows(WORKFLOWS_MAX)
-                known = set(names) | set(self._definitions.known() or {})
+                known = set(names) | set(self._definitions.known())
                 workflows = sorted(name for name in known if word.lower() in name.lower())
                 number = word.removeprefix("#")
                 if number.isdecimal() and found.trends.state(min(int(number), (1 << 63) - 1)):

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 LOAD_S = 10.0  # for one file
 AGAIN_S = 60.0  # a file may import others, whose changes its own date does not tell
 LOOK_S = 2.0
-ANSWER_BYTES_MAX = 4_000_000
+FIRST_WAIT_S = 0.1  # for who is as quick as the first file
+LINE_BYTES_MAX = 1_000_000
 FILES_MAX = 1_000
 
 # Our own package may be found only by where the server was started; at the end it hides nothing.
@@ -69,15 +70,20 @@ class Definitions:
         self._first = threading.Event()
         self._reading = False
 
-    def known(self, wait_s: float = 0.0) -> Mapping[str, Defined] | None:
-        """Give what is known, by name; None before the first reading has ended.
+    def known(self) -> Mapping[str, Defined]:
+        """Give what is known so far, by name.
 
         Has it read again, in the background, where a file has changed.
         """
         self._refresh()
-        if wait_s:
-            self._first.wait(wait_s)
-        return self._known if self._first.is_set() else None
+        if not self._known:
+            self._first.wait(FIRST_WAIT_S)
+        return self._known
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all files have been read once."""
+        return self._first.is_set()
 
     def _refresh(self) -> None:
         with self._lock:
@@ -96,9 +102,11 @@ class Definitions:
 
     def _read(self, stamp: _Stamp) -> None:
         try:
-            found = load_all(self._folder, [name for name, _, _ in stamp])
-            now = self._clock.utc()
-            self._known = {each.name: _with_due(each, now) for each in found}
+            found: dict[str, Defined] = {}
+            for each in load_all(self._folder, [name for name, _, _ in stamp]):
+                found[each.name] = _with_due(each, self._clock.utc())
+                self._known = self._known | {each.name: found[each.name]}
+            self._known = found
             self._stamp = stamp
         finally:
             self._loaded_at = self._clock.now()
@@ -121,22 +129,25 @@ def _stamp(folder: Path) -> _Stamp:
     return tuple(found)
 
 
-def load_all(folder: Path, names: Iterable[str], limit_s: float = LOAD_S) -> list[Defined]:
-    """Load files in a process beside this one, each for so long at most."""
+def load_all(folder: Path, names: Iterable[str], limit_s: float = LOAD_S) -> Iterator[Defined]:
+    """Load files in processes beside this one, each for so long at most; tell each as it comes."""
     left = list(names)
-    found: list[Defined] = []
-    for name in _twice(left):
-        found.append(Defined(Path(name).stem, broken="two files define it: keep one of them"))
-    left = [name for name in left if Path(name).stem not in {each.name for each in found}]
+    twice = _twice(left)
+    for stem in twice:
+        yield Defined(stem, broken="two files define it: keep one of them")
+    left = [name for name in left if Path(name).stem not in twice]
     while left:
-        answers, why = _ask(folder, left, limit_s)
-        for answer in answers:
-            if answer.get("file") == left[0]:
-                told = left.pop(0) and answer.get("told")
-                found += [Defined(**told)] if told else []
+        child = _started(folder, left, limit_s)
+        try:
+            for told in _answers(child):
+                if left and told.get("file") == left[0]:
+                    left.pop(0)
+                    if told["told"]:
+                        yield Defined(**told["told"])
+        finally:
+            _end(child)
         if left:  # the file that was being loaded ended the process
-            found.append(Defined(Path(left.pop(0)).stem, broken=why))
-    return found
+            yield Defined(Path(left.pop(0)).stem, broken=_why(child.returncode, limit_s))
 
 
 def _twice(names: list[str]) -> list[str]:
@@ -144,10 +155,9 @@ def _twice(names: list[str]) -> list[str]:
     return sorted({stem for stem in stems if stems.count(stem) > 1})
 
 
-def _ask(folder: Path, names: list[str], limit_s: float) -> tuple[list[dict[str, Any]], str]:
-    """Give the answers that a child made, and why it made no more."""
+def _started(folder: Path, names: list[str], limit_s: float) -> subprocess.Popen[bytes]:
     words = ["-P", "-c", _PROGRAM, str(Path(__file__).parents[2]), str(folder), str(limit_s)]
-    child = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, *words, *names],
         cwd=folder.parent,
         stdin=subprocess.DEVNULL,
@@ -155,32 +165,27 @@ def _ask(folder: Path, names: list[str], limit_s: float) -> tuple[list[dict[str,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def _answers(child: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
+    """Give what a child tells, as it tells it, to its end."""
     assert child.stdout is not None
-    timer = threading.Timer(limit_s * len(names) + 1, _end, [child])
-    timer.start()
-    try:
-        data = child.stdout.read(ANSWER_BYTES_MAX)
-    finally:
-        timer.cancel()
-        _end(child)
-    code = child.wait()
-    return _answers(data), _why(code, limit_s)
+    while line := child.stdout.readline(LINE_BYTES_MAX):
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a child and what its files have started."""
+    """Wait for a child's end; end it, if it goes on, and what its files have started."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(0.1)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
-
-
-def _answers(data: bytes) -> list[dict[str, Any]]:
-    found = []
-    for line in data.splitlines():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            break
-    return found
+    child.wait()
+    if child.stdout is not None:
+        child.stdout.close()
 
 
 def _why(code: int, limit_s: float) -> str:
