@@ -14,6 +14,8 @@ from engine.model import AttemptOutcome, Encoded, OutputFile, RunStatus, StepSta
 
 _Writes = tuple[tuple[str, Encoded], ...]
 _Files = tuple[OutputFile, ...]
+Facts = tuple[tuple[str, object], ...]
+DECISIONS = ("condition", "give up", "hold", "retry", "rule", "skip")
 
 # -- events ---------------------------------------------------------------------------------------
 
@@ -144,6 +146,18 @@ class EndStep(NamedTuple):
     files: _Files = ()
 
 
+class Decide(NamedTuple):
+    """Record what was decided about a step, and by which `facts`: names and values as JSON has.
+
+    It belongs to the event that the action before it records. What other rows tell is not recorded
+    again: no step that is simply ok has one.
+    """
+
+    step: int
+    what: str  # of `DECISIONS`
+    facts: Facts
+
+
 class StopAttempt(NamedTuple):
     """Make a live attempt end: `withdraw` only if it has not begun, else stop it now."""
 
@@ -168,7 +182,17 @@ class EndRun(NamedTuple):
     note: str = ""
 
 
-Action = Claim | RecordStart | EndAttempt | BackOff | EndStep | StopAttempt | LeaveBehind | EndRun
+Action = (
+    Claim
+    | RecordStart
+    | EndAttempt
+    | BackOff
+    | EndStep
+    | Decide
+    | StopAttempt
+    | LeaveBehind
+    | EndRun
+)
 
 # -- made for each step ---------------------------------------------------------------------------
 

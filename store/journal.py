@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from engine.alert import AlertStatus
 from engine.errors import SupersededError
@@ -114,6 +116,9 @@ def _insert_run(
             run.backfill,
             len(run.steps),
             *(tally[StepStatus(word)] for word in TALLIED),
+            run.reason,
+            run.choices,
+            _environment(cursor, run.versions),
         ),
     )
     run_id = cursor.lastrowid
@@ -123,6 +128,19 @@ def _insert_run(
     if run.backfill == ITSELF:
         cursor.execute("UPDATE run_rows SET backfill = id WHERE id = ?", (run_id,))
     return run_id
+
+
+def _environment(cursor: sqlite3.Cursor, versions: Mapping[str, str]) -> int | None:
+    """Give the id of what the engine runs on, recording it if no earlier run had the same."""
+    if not versions:
+        return None
+    text = json.dumps(versions, sort_keys=True, separators=(",", ":"))
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    sql = "SELECT id FROM environment_rows WHERE sha256 = ?"
+    if found := cursor.execute(sql, (sha256,)).fetchone():
+        return int(found[0])
+    sql = "INSERT INTO environment_rows (sha256, versions) VALUES (?, ?)"
+    return cursor.execute(sql, (sha256, text)).lastrowid
 
 
 def queue_alerts(cursor: sqlite3.Cursor, run_id: int, channels: Iterable[str], at_us: int) -> None:
@@ -194,6 +212,8 @@ class Journal:
             insert_many(cursor, prepared.END_ATTEMPT_WELL, tick.well)
             insert_each(cursor, prepared.END_ATTEMPT, tick.ends)
             insert_many(cursor, prepared.END_STEP, tick.steps)
+            if tick.decisions:
+                insert_many(cursor, prepared.DECIDE, tick.decisions)
         except sqlite3.IntegrityError as error:
             raise SupersededError(f"a step of run {self.run_id} is not ours: {error}") from error
         insert_each(cursor, prepared.WRITE_OUTPUT, tick.outputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from typing import NamedTuple
 
 from engine.graph import NO_EDGES, Edges
@@ -66,7 +67,9 @@ class NewRun:
     `only_steps` is a JSON list of step names, or empty; `backfill` the run it is a part of, or
     `ITSELF`. What was decided holds for a workflow whose newest run was `after`: a later one of
     these parameters, or of any (unless `beside`), that is on refuses it. `weights` is by what its
-    ready steps are ordered: microseconds by position, or nothing.
+    ready steps are ordered: microseconds by position, or nothing. `reason` says why it began as
+    it did, `choices`, as JSON, what becomes of its steps by that; `versions` are those of what the
+    engine runs on.
     """
 
     workflow: str
@@ -90,3 +93,6 @@ class NewRun:
     marked: Sequence[Marked] = ()
     context: Sequence[tuple[str, Encoded]] = ()
     weights: Sequence[int] = ()
+    reason: str = ""
+    choices: str = "{}"
+    versions: Mapping[str, str] = field(default_factory=dict)

@@ -52,6 +52,11 @@ INSERT INTO alert_rows (run_id, channel, status, created_at, tries, error)
 VALUES (?, ?, ?, ?, ?, ?)"""
 """(run, channel, status, created_at, tries, error)."""
 
+DECIDE = """
+INSERT INTO decision_rows (run_id, position, seq, what, facts)
+VALUES (?, ?, ?, ?, ?)"""
+"""(run, position, seq, what, facts)."""
+
 CARRY = """
 INSERT INTO carried_rows (run_id, position, used, retry_at, key_run, lost, why)
 VALUES (?, ?, ?, ?, ?, ?, ?)"""
@@ -70,6 +75,6 @@ VALUES (?, ?, ?, ?, ?, ?)"""
 BEGIN_RUN = """
 INSERT INTO run_rows (workflow, status, params, context_sha256, definition_id, started_at,
 finished_at, resumed_from, root_run, started_by, note, user, host, owner, workers, events,
-only_steps, backfill, steps, ok, failed, skipped, cached)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+only_steps, backfill, steps, ok, failed, skipped, cached, reason, choices, environment_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 """The values of `RUN_COLUMNS`, in order."""

@@ -25,6 +25,7 @@ _KEYS = {
     "carried_rows": "position",
     "marked_rows": "position",
     "order_rows": "run_id",
+    "decision_rows": "position, seq, what",
     "attempt_rows": "position, number",
     "step_rows": "position",
     "alert_rows": "id",
@@ -87,6 +88,7 @@ def take_away(
                     done.append(waiting.popleft())
         _pause()
     if not waiting:
+        _take_environments(database, done)
         _take_definitions(database, definitions, go_on)
     return done
 
@@ -171,6 +173,16 @@ def _take_definitions(database: Database, ids: set[int], go_on: Callable[[], boo
             with database.write() as cursor:
                 left = _empty_definition(cursor, definition)
             _pause()
+
+
+def _take_environments(database: Database, done: Sequence[Verdict]) -> None:
+    """Delete what no run ran on any more: there are few, of one row each."""
+    if any(verdict.row for verdict in done):
+        with database.write() as cursor:
+            cursor.execute(
+                "DELETE FROM environment_rows AS e WHERE NOT EXISTS"
+                " (SELECT 1 FROM run_rows WHERE environment_id = e.id)"
+            )
 
 
 def _empty_definition(cursor: sqlite3.Cursor, definition: int) -> bool:

@@ -97,6 +97,29 @@ def value_faults(cursor: sqlite3.Cursor) -> Iterator[str]:
             yield f"run {run_id}, {whose}: the value '{key}' is damaged"
 
 
+def environment_faults(cursor: sqlite3.Cursor) -> Iterator[str]:
+    """What engines ran on, where it is not as it was recorded, or not there."""
+    for number, sha256, text in cursor.execute("SELECT id, sha256, versions FROM environment_rows"):
+        if hashlib.sha256(str(text).encode()).hexdigest() != sha256:
+            yield f"environment {number} is damaged"
+    rows = cursor.execute(
+        "SELECT id, workflow FROM run_rows r WHERE environment_id IS NOT NULL AND NOT EXISTS"
+        " (SELECT 1 FROM environment_rows e WHERE e.id = r.environment_id) ORDER BY id"
+    )
+    for run_id, workflow in rows.fetchall():
+        yield f"run {run_id} of '{workflow}': the versions it ran on are not there"
+
+
+def decision_faults(cursor: sqlite3.Cursor) -> Iterator[str]:
+    """Decisions of events that are not recorded, or whose facts do not read back."""
+    rows = cursor.execute(
+        "SELECT DISTINCT r.id, r.workflow FROM decision_rows c JOIN run_rows r ON r.id = c.run_id"
+        " WHERE c.seq NOT BETWEEN 0 AND r.events OR NOT json_valid(c.facts) ORDER BY r.id"
+    )
+    for run_id, workflow in rows.fetchall():
+        yield f"run {run_id} of '{workflow}': a decision does not read back"
+
+
 def _is_damaged(data: object, sha256: str) -> bool:
     return not isinstance(data, bytes) or hashlib.sha256(data).hexdigest() != sha256
 
@@ -106,6 +129,8 @@ CHECKS: dict[str, Callable[[sqlite3.Cursor], Iterator[str]]] = {
     "events": event_faults,
     "counts": count_faults,
     "values": value_faults,
+    "environments": environment_faults,
+    "decisions": decision_faults,
 }
 
 

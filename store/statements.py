@@ -102,6 +102,11 @@ def queue_alert() -> Any:
     return _insert(t.alert_rows, *names)
 
 
+def decide() -> Any:
+    """(run, position, seq, what, facts)."""
+    return _insert(t.decision_rows, "run_id", "position", "seq", "what", "facts")
+
+
 def carry() -> Any:
     """(run, position, used, retry_at, key_run, lost, why)."""
     names = ("run_id", "position", "used", "retry_at", "key_run", "lost", "why")
@@ -140,6 +145,9 @@ RUN_COLUMNS = (
     "backfill",
     "steps",
     *TALLIED,
+    "reason",
+    "choices",
+    "environment_id",
 )
 
 
@@ -158,6 +166,7 @@ STATEMENTS: tuple[Callable[[], Any], ...] = (
     record_tick,
     end_run,
     queue_alert,
+    decide,
     carry,
     define,
     define_step,

@@ -27,6 +27,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from engine.alert import AlertStatus
+from engine.events import DECISIONS
 from engine.model import ENDED_STEP, AttemptOutcome, RunStatus
 from store.version import APPLICATION_ID, REVISIONS
 
@@ -96,6 +97,10 @@ run_rows = Table(
     *map(_counter, ("steps", "ok", "failed", "skipped", "cached", "attempts", "retries")),
     # JSON list of the attempts that are claimed: [position, number, event, started_at or null]
     Column("live", Text, nullable=False, server_default=text("'[]'")),
+    # Why it began as it did, and what became of its steps by that, as JSON; null in older stores
+    Column("reason", Text),
+    Column("choices", Text),
+    Column("environment_id", BigInteger),
     _one_of("status", list(RunStatus)),
     _one_of("started_by", ["hand", "timer", "library"]),
     CheckConstraint("(status = 'running') = (finished_at IS NULL)", name="ended"),
@@ -115,6 +120,15 @@ Index("ix_run_rows_only", run_rows.c.workflow, sqlite_where=run_rows.c.only_step
 Index("ix_run_rows_root_run", run_rows.c.root_run)
 Index("ix_run_rows_resumed_from", run_rows.c.resumed_from)
 Index("ix_run_rows_definition_id", run_rows.c.definition_id)
+Index("ix_run_rows_environment_id", run_rows.c.environment_id)
+
+environment_rows = Table(
+    "environment_rows",  # what engines ran on: recorded once for all runs that had the same
+    metadata,
+    Column("id", _Key, primary_key=True),
+    Column("sha256", Text, nullable=False, unique=True),
+    Column("versions", Text, nullable=False),  # JSON: the version of each package
+)
 
 step_rows = Table(
     "step_rows",
@@ -177,6 +191,18 @@ attempt_rows = Table(
     CheckConstraint("number >= 1", name="number"),
     CheckConstraint("finished_at IS NULL OR outcome IS NOT NULL", name="ended"),
     CheckConstraint("finished_at >= started_at", name="order"),
+    sqlite_with_rowid=False,
+)
+
+decision_rows = Table(
+    "decision_rows",  # what was decided about a step, where no other row tells why
+    metadata,
+    Column("run_id", _Key, ForeignKey("run_rows.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("seq", Integer, primary_key=True),  # the event that it was decided at
+    Column("what", Text, primary_key=True),
+    Column("facts", Text, nullable=False),  # JSON
+    _one_of("what", DECISIONS),
     sqlite_with_rowid=False,
 )
 

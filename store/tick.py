@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from engine.errors import SupersededError
 from engine.events import (
     Action,
     BackOff,
     Claim,
+    Decide,
     EndAttempt,
     EndRun,
     EndStep,
+    Facts,
     RecordStart,
 )
 from engine.model import AttemptOutcome, Encoded, StepStatus
@@ -97,6 +100,7 @@ class Tick:
         self.well: list[Row] = []
         self.ends: list[list[object]] = []
         self.steps: list[Row] = []
+        self.decisions: list[Row] = []
         self.outputs: list[Row] = []
         self.files: list[Row] = []
         self.end: EndRun | None = None
@@ -113,6 +117,10 @@ class Tick:
                 self._claim(action)
             elif type(action) is BackOff:
                 self._back_off(action)
+            elif type(action) is Decide:
+                at = self.standing.events
+                row = (self._run, action.step, at, action.what, _facts_text(action.facts))
+                self.decisions.append(row)
             elif type(action) is RecordStart:
                 self._start(action)
             elif type(action) is EndRun:
@@ -190,6 +198,19 @@ class Tick:
         for file in files:
             row = (file.target, file.temporary, file.sha256, file.size, 0)
             self.files.append((self._run, step, *row))
+
+
+_FACTS = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
+@lru_cache(maxsize=64)  # of many steps that are skipped most are for one reason
+def _facts_text(facts: Facts) -> str:
+    return _FACTS.encode({name: _plain(value) for name, value in facts})
+
+
+def _plain(value: object) -> object:
+    """Give what is told of a fact: pairs are an object."""
+    return dict(value) if isinstance(value, tuple) else value
 
 
 def _not_ours(step: int, number: int | None, what: str) -> SupersededError:

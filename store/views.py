@@ -29,7 +29,7 @@ SELECT id, workflow, status, params, {_iso("started_at")} AS started_at,
        {_iso("finished_at")} AS finished_at,
        (finished_at - started_at) / 1e6 AS duration_s,
        resumed_from, root_run, note, started_by, user, host, workers, events,
-       {_iso("abs(pruned_at)")} AS pruned_at, only_steps, backfill
+       {_iso("abs(pruned_at)")} AS pruned_at, only_steps, backfill, reason, choices
 FROM run_rows""",
     "attempts": f"""
 CREATE VIEW attempts AS
@@ -92,6 +92,18 @@ FROM order_rows o
 JOIN run_rows r ON r.id = o.run_id
 JOIN json_each(o.weights) e
 CROSS JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = e.key""",
+    "decisions": """
+CREATE VIEW decisions AS
+SELECT c.run_id AS run_id, d.name AS step, c.seq AS seq, c.what AS decision, c.facts AS facts
+FROM decision_rows c
+JOIN run_rows r ON r.id = c.run_id
+JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = c.position""",
+    "environments": """
+CREATE VIEW environments AS
+SELECT r.id AS run_id, v.key AS package, v.value AS version
+FROM run_rows r
+JOIN environment_rows e ON e.id = r.environment_id
+JOIN json_each(e.versions) v""",
     "outputs": """
 CREATE VIEW outputs AS
 SELECT o.run_id AS run_id, coalesce(d.name, '') AS step, o.key AS key, o.codec AS codec,

@@ -18,11 +18,13 @@ from engine.events import (
     AttemptWithdrawn,
     BackOff,
     Claim,
+    Decide,
     EndAttempt,
     EndRun,
     EndStep,
     EngineHalted,
     Event,
+    Facts,
     RecordStart,
 )
 from engine.model import AttemptOutcome, Encoded, OutputFile, RunStatus, StepStatus
@@ -289,7 +291,12 @@ class Carried:
     lost: int = 0
 
 
-@dataclass(slots=True)
+def told_of(facts: Facts) -> dict[str, object]:
+    """Give facts as they read back: pairs are an object."""
+    return {name: dict(value) if isinstance(value, tuple) else value for name, value in facts}
+
+
+@dataclass
 class RunRow:
     """One run as recorded. Steps are positions."""
 
@@ -304,6 +311,7 @@ class RunRow:
     unpublished: dict[int, tuple[OutputFile, ...]] = field(default_factory=dict)
     source: dict[int, int] = field(default_factory=dict)
     carried: dict[int, Carried] = field(default_factory=dict)
+    decisions: list[tuple[int, str, dict[str, object]]] = field(default_factory=list)
     cancel_by: str | None = None
     marked: frozenset[int] = frozenset()
 
@@ -407,6 +415,8 @@ class FakeStore:
                 run.outputs.update({(step, key): value for key, value in writes})
                 if files:
                     run.unpublished[step] = files
+            case Decide(step, what, facts):
+                run.decisions.append((step, what, told_of(facts)))
             case EndRun(status, at, note):
                 run.status, run.finished_at, run.note = status, at, note
             case _:

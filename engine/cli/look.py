@@ -7,8 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,38 +18,18 @@ from engine.cli.console import (
     print_json,
     print_parts,
     print_result,
-    say_lost,
-    say_undelivered,
     width,
 )
+from engine.cli.reading import load_reading, reading_history
 from engine.clock import SystemClock
 from engine.definitions import Found, find_all
 from engine.errors import EngineError, UsageError
-from engine.garbage import load_for_good
 from engine.params import described
 from engine.reports import json_text, terminal
 from engine.text import columns, human_time, only, pad, printable
 
 if TYPE_CHECKING:
     from engine.ports import Paths
-    from store.history import History
-
-
-@contextmanager
-def _history(paths: Paths) -> Iterator[History]:
-    """Look at the store, read-only."""
-    from store import losses
-    from store.database import open_reader, path_of
-    from store.history import History
-
-    database = open_reader(path_of(paths.store_url))
-    try:
-        say_lost(losses.told(losses.of_store(database)))
-        history = History(database)
-        yield history
-        say_undelivered(history.undelivered())
-    finally:
-        database.close()
 
 
 def _has_store(paths: Paths) -> bool:
@@ -59,12 +38,8 @@ def _has_store(paths: Paths) -> bool:
 
     there = is_there(path_of(paths.store_url))
     if there:
-        _load_reading()
+        load_reading()
     return there
-
-
-def _load_reading() -> None:
-    load_for_good("store.history", "sqlalchemy.dialects.sqlite")
 
 
 # -- definitions ----------------------------------------------------------------------------------
@@ -124,7 +99,7 @@ def _list_line(row: dict[str, Any], wide: int) -> str:
 
 
 def _last_runs(paths: Paths, names: list[str]) -> dict[str, dict[str, Any]]:
-    with _history(paths) as history:
+    with reading_history(paths) as history:
         found = {}
         for name in names:
             runs = history.runs(workflow=name, limit=1)
@@ -144,7 +119,7 @@ def history(parsed: argparse.Namespace) -> int:
     since = None if parsed.since is None else _since(parsed.since, now)
     rows: list[dict[str, Any]] = []
     if _has_store(paths):
-        with _history(paths) as past:
+        with reading_history(paths) as past:
             rows = past.runs(
                 workflow=parsed.name,
                 since=since,
@@ -209,9 +184,9 @@ def report(parsed: argparse.Namespace) -> int:
 def _write_page(parsed: argparse.Namespace, file: str) -> int:
     from engine.session.pages import page_of, write_to
 
-    _load_reading()
+    load_reading()
     environment = project.environment_of(parsed)
-    with _history(environment.paths) as past:
+    with reading_history(environment.paths) as past:
         page = page_of(past, past.find(parsed.run), environment)
     if file == "-":
         print_parts([page])
@@ -230,10 +205,10 @@ def _write_page(parsed: argparse.Namespace, file: str) -> int:
 def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str]) -> int:
     from engine.session.reporting import build_page, build_report
 
-    _load_reading()
+    load_reading()
     paths = project.paths_of(parsed)
     environment = project.environment_of(parsed)
-    with _history(paths) as past:
+    with reading_history(paths) as past:
         run_id = past.find(parsed.run)
         if parsed.json and parsed.limit is None:
             found = build_report(past, run_id, environment)
@@ -252,9 +227,9 @@ def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str])
 
 def logs(parsed: argparse.Namespace) -> int:
     """Print what the steps of a run logged and printed."""
-    _load_reading()
+    load_reading()
     paths = project.paths_of(parsed)
-    with _history(paths) as past:
+    with reading_history(paths) as past:
         run = past.run(past.find(parsed.run))
         folder = paths.home / "logs" / run["workflow"] / str(run["run_id"])
         found = _logs_in(folder, parsed.step)

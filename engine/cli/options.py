@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cli import serve_options
+from engine.cli.marking import MarkDone
 from engine.cli.mistakes import Parser
 from engine.errors import UsageError
 
@@ -109,25 +110,6 @@ def _check(add: _Add) -> None:
     _json(check)
 
 
-class _MarkDone(argparse.Action):
-    """Collects the steps of `--mark-done`, each with the `--output`s that follow it."""
-
-    def __call__(
-        self,
-        _parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        value: Any,
-        option: str | None = None,
-    ) -> None:
-        """Begin another step, or add to the last one."""
-        if option == "--mark-done":
-            namespace.mark_done = [*namespace.mark_done, (value, [])]
-        elif not namespace.mark_done:
-            raise argparse.ArgumentError(self, "give the step first: --mark-done STEP --output K=V")
-        else:
-            namespace.mark_done[-1][1].append(value)
-
-
 def _run(add: _Add) -> None:
     run = add("run", "run:run", "run a workflow, or go on from where it stopped")
     run.usage, run.description = "%(prog)s NAME [OPTION]...", _RUN_TEXT
@@ -160,7 +142,7 @@ def _choosing(run: argparse.ArgumentParser) -> None:
         default=[],
         help="run only A,B,…; the rest stays as the last run left it",
     )
-    marking: dict[str, Any] = {"action": _MarkDone, "dest": "mark_done", "default": []}
+    marking: dict[str, Any] = {"action": MarkDone, "dest": "mark_done", "default": []}
     run.add_argument(
         "--mark-done",
         metavar="STEP",
@@ -274,6 +256,21 @@ def _paged(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
+_SQL_EPILOG = """\
+docs/sql.md has the views with their columns, and questions to begin with."""
+
+
+def _sql(add: _Add) -> None:
+    text = "ask the store a question in SQL; only looks"
+    sql = add("sql", "sql:sql", text, epilog=_SQL_EPILOG)
+    sql.add_argument(
+        "query", metavar="QUERY", nargs="?", help="a SELECT, - for stdin; without: lists the views"
+    )
+    how = sql.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="print JSON")
+    how.add_argument("--csv", action="store_true", help="print CSV")
+
+
 def _cancel(add: _Add) -> None:
     cancel = add("cancel", "cancel:cancel", "end a run that is on; its cleanup steps still run")
     cancel.add_argument("run", metavar="RUN", help="a run's number, `latest`, or a workflow's name")
@@ -358,6 +355,7 @@ _COMMANDS: dict[str, Callable[[_Add], None]] = {  # as the overview lists them, 
     "show": _show,
     "report": _report,
     "logs": _logs,
+    "sql": _sql,
     "serve": serve_options.add,
     "cancel": _cancel,
     "alerts": _alerts,

@@ -6,7 +6,7 @@ import itertools
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 from types import FrameType
@@ -39,6 +39,27 @@ def terminated_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def noted() -> Iterator[Callable[[], int]]:
+    """Note Ctrl-C and SIGTERM for what asks for them, by a function that gives 0 or their number.
+
+    Raises `Stopped` at the end if one came.
+    """
+    came = [0]
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        came[0] = number
+
+    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: came[0]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came[0]:
+            raise Stopped(came[0])
 
 
 class Stops:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from engine.events import (
     Action,
     BackOff,
     Claim,
+    Decide,
     EndAttempt,
     EndRun,
     EndStep,
@@ -47,6 +49,9 @@ class Look(Protocol):
 
     def outputs(self) -> dict[tuple[int, str], bytes]:
         """Data by step and key."""
+
+    def decisions(self) -> list[tuple[int, str, dict[str, object]]]:
+        """Step, what was decided and its facts, in order."""
 
     def unpublished(self) -> list[int]:
         """Steps with files that were not yet renamed."""
@@ -90,6 +95,11 @@ class LookReal:
         rows = self._raw.execute("SELECT position, key, data FROM output_rows")
         return {(step, key): data for step, key, data in rows}
 
+    def decisions(self) -> list[tuple[int, str, dict[str, object]]]:
+        """Rows, by event."""
+        sql = "SELECT position, what, facts FROM decision_rows ORDER BY seq, what"
+        return [(step, what, json.loads(facts)) for step, what, facts in self._raw.execute(sql)]
+
     def unpublished(self) -> list[int]:
         """Positions."""
         sql = "SELECT DISTINCT position FROM file_rows WHERE published = 0 ORDER BY 1"
@@ -122,6 +132,10 @@ class LookFake:
     def outputs(self) -> dict[tuple[int, str], bytes]:
         """Rows, by position and key."""
         return {key: encoded.data for key, encoded in self._run.outputs.items()}
+
+    def decisions(self) -> list[tuple[int, str, dict[str, object]]]:
+        """As they came."""
+        return self._run.decisions
 
     def unpublished(self) -> list[int]:
         """Positions."""
@@ -251,6 +265,24 @@ def test_a_failure_and_its_retry_in_one_tick(tried: Tried) -> None:
     tried.commit(claim(0))
     tried.commit(ended(0, 1, FAILED, "boom"), BackOff(0, 1, 1.0), claim(0, 2, 1.0))
     assert [row[:3] for row in tried.look.attempts()] == [(0, 1, "failed"), (0, 2, None)]
+
+
+def test_a_decision_is_recorded_with_its_facts(tried: Tried) -> None:
+    """Pairs become objects; text of any script is kept, and there may be many in a tick."""
+    tried.commit(claim(0))
+    values = (("fetch.rows", "0"), ("größe", '"x"'))
+    asked = Decide(0, "condition", (("holds", False), ("values", values)))
+    tried.commit(ended(0), asked, EndStep(0, StepStatus.SKIPPED, 1.0, "condition false"))
+    rule = (("rule", "all_success"), ("upstreams", (("s0", "skipped"),)), ("failure", None))
+    skips: list[Action] = []
+    for step in range(1, 10):
+        skips += [EndStep(step, StepStatus.SKIPPED, 1.0, "why"), Decide(step, "rule", rule)]
+    tried.commit(*skips)
+    told = {"rule": "all_success", "upstreams": {"s0": "skipped"}, "failure": None}
+    assert tried.look.decisions() == [
+        (0, "condition", {"holds": False, "values": {"fetch.rows": "0", "größe": '"x"'}}),
+        *((step, "rule", told) for step in range(1, 10)),
+    ]
 
 
 def test_a_request_to_cancel_is_told(tried: Tried) -> None:

@@ -14,7 +14,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
 
 from engine.errors import StoreError
 from store import migrate, readback
@@ -125,6 +127,44 @@ def test_migrations_import_nothing_of_ours() -> None:
             elif isinstance(node, ast.ImportFrom):
                 imported.add((node.module or "").partition(".")[0])
         assert imported <= {"__future__", "alembic", "sqlalchemy"}, version
+
+
+OLD_RUN = """
+INSERT INTO definition_rows VALUES (1, 'x', 'flow');
+INSERT INTO definition_steps VALUES (1, 0, 'a', 'print', '{}', '[]');
+INSERT INTO run_rows (id, workflow, status, params, context_sha256, definition_id, started_at,
+  finished_at, root_run, started_by, note, user, host, owner, workers)
+VALUES (1, 'flow', 'failed', '{}', '', 1, 0, 2000000, 1, 'hand', '', 'ann', 'here', '', 4);
+INSERT INTO attempt_rows (run_id, position, number, started_at, finished_at, outcome, error)
+VALUES (1, 0, 1, 0, 2000000, 'failed', 'ValueError: no luck');
+INSERT INTO step_rows (run_id, position, status, ended_at, note)
+VALUES (1, 0, 'failed', 2000000, 'ValueError: no luck');
+"""
+
+
+@pytest.mark.parametrize("version", REVISIONS[:-1])
+def test_a_store_of_each_version_is_upgraded(path: Path, version: str) -> None:
+    """Its runs are there, none is given a reason that was never recorded, and new ones go in."""
+    path.parent.mkdir()
+    engine = create_engine(f"sqlite:///{path}")
+    settings = migrate.config()
+    with engine.begin() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, version)
+    engine.dispose()
+    older = sqlite3.connect(path)
+    older.executescript(f"PRAGMA application_id = {APPLICATION_ID};{OLD_RUN}")
+    older.close()
+    database = open_writer(path)
+    history = History(database)
+    run = history.run(1)
+    assert (run["status"], run["reason"], run["choices"]) == ("failed", None, None)
+    assert [step["note"] for step in history.steps(1)] == ["ValueError: no luck"]
+    for view in ("decisions", "environments"):
+        assert database.raw.execute(f"SELECT * FROM {view}").fetchall() == []
+    a_run(database, reason="asked for with --fresh", versions={"python": "3.11.7"})
+    assert history.run(2)["reason"] == "asked for with --fresh"
+    database.close()
 
 
 FAILING = """

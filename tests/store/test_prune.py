@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import SupersededError
+from engine.events import Decide, EndStep
 from engine.model import OutputFile, RunStatus, StepStatus
 from store import prune, retention
 from store.connection import Database
@@ -240,6 +241,21 @@ def test_marks_go_with_their_run(database: Database) -> None:
     a_run(database, "cancelled")
     assert gone(pruned(database)) == ([1], [])
     assert rows(database, "SELECT * FROM marked_rows") == []
+
+
+def test_decisions_go_with_their_run_and_versions_with_their_last(database: Database) -> None:
+    """Not before, and a run that begins later records them anew."""
+    for version in ("3.11.1", "3.11.2", "3.11.1"):
+        journal = begun(database, "a", versions={"python": version})
+        journal.commit_tick([EndStep(0, StepStatus.SKIPPED, 1.0), Decide(0, "skip", ())])
+        end(journal, "cancelled")
+    seen = "SELECT run_id, package, version FROM environments ORDER BY run_id"
+    assert rows(database, seen)[0] == (1, "python", "3.11.1")
+    assert rows(database, "SELECT count(*) FROM environment_rows") == [(2,)]
+    assert gone(pruned(database)) == ([1, 2], [])
+    assert rows(database, "SELECT run_id, seq FROM decisions") == [(3, 1)]
+    assert rows(database, "SELECT count(*) FROM environment_rows") == [(1,)]
+    assert rows(database, seen) == [(3, "python", "3.11.1")]
 
 
 def test_definitions_go_with_their_last_run(database: Database) -> None:

@@ -92,6 +92,18 @@ def test_missing_rows_leave_a_gap(filled: Path) -> None:
     assert findings(filled, fault=True) == [gap, f"run 1 of 'flow': {counts}"]
 
 
+def test_what_tells_why_is_read_back_too(filled: Path) -> None:
+    """Versions by their sum, and whether they are there; decisions by their event and form."""
+    change(filled, "INSERT INTO decision_rows VALUES (1, 0, 99, 'skip', '{}')")
+    change(filled, "INSERT INTO environment_rows VALUES (7, 'x', '{}')")
+    change(filled, "UPDATE run_rows SET environment_id = 8 WHERE id = 1")
+    assert findings(filled, fault=True) == [
+        "environment 7 is damaged",
+        "run 1 of 'flow': the versions it ran on are not there",
+        "run 1 of 'flow': a decision does not read back",
+    ]
+
+
 def test_numbers_given_twice_leave_a_gap(filled: Path) -> None:
     """As many rows as there should be are not enough."""
     change(filled, "UPDATE attempt_rows SET claimed_seq = 1 WHERE position = 1")
