@@ -25,8 +25,9 @@ def values(facts: PageFacts) -> Html:
     if not facts.values:
         return EMPTY
     table = Html(
-        '<div class="scroll"><table><thead><tr><th scope="col">Key<th scope="col">Written by'
-        '<th scope="col" class="num">Size<th scope="col">Value</thead><tbody>{}</tbody>'
+        '<div class="scroll"><table class="steps values"><thead><tr><th scope="col">Key'
+        '<th scope="col">Written by'
+        '<th scope="col" class="num">Size<th scope="col">Value</thead>{}'
         "</table></div>"
     ).format(joined(map(_value, facts.values)))
     beside: Any = EMPTY
@@ -38,7 +39,8 @@ def values(facts: PageFacts) -> Html:
 
 def _value(value: Value) -> Html:
     shape = Html(
-        '<tr><th scope="row">{}<td>{}<td class="num">{}<td class="note"><code>{}</code></tr>\n'
+        '<tbody><tr><th scope="row">{}<td>{}<td class="num">{}<td class="note">'
+        "<code>{}</code></tbody>\n"
     )
     by = value.step or Html('<span class="soft">the caller</span>')
     return shape.format(value.key, by, human_size(value.size_bytes), value.preview)

@@ -11,11 +11,12 @@ from engine.records import record
 from engine.reports.html.facts import Attempt
 
 _AT_ONCE_S = 0.05  # so soon after an upstream's end a step has not waited for a worker
+_BUSY = 0.6  # of the workers: between short steps they wait for the next
 _SHARE = 0.01  # of the run: nor in so little of it
 
 
 class Link(NamedTuple):
-    """A step of the path, and what it began after: "start", "upstream" or "worker"."""
+    """A step of the path, what it began after ("start", "upstream", "worker"), how long after."""
 
     step: int
     after: str
@@ -68,20 +69,20 @@ def critical_path(
         ready = run[0] if up is None else up.finished
         waited = max(0.0, at.started - ready)
         before, after = up, "start" if up is None else "upstream"
-        if waited > slack and _busy(attempts, (ready + at.started) / 2) >= workers:
+        if waited > slack and _busy(attempts, ready, at.started) >= _BUSY * workers:
             freed = by_end[bisect_right(ends, at.started) - 1] if ends[0] <= at.started else None
             if freed is not None and freed.finished > ready:
-                before, after = freed, "worker"
+                before, after, waited = freed, "worker", at.started - freed.finished
         path.append(Link(at.step, after, waited))
         at = before if before is not None and before.step not in seen else None
     return path[::-1]
 
 
-def _busy(attempts: Sequence[Attempt], at: float) -> int:
-    """How many attempts are under way at a moment."""
-    return sum(
-        one.started is not None
-        and one.started <= at
-        and (one.finished is None or at < one.finished)
-        for one in attempts
-    )
+def _busy(attempts: Sequence[Attempt], begin: float, end: float) -> float:
+    """How many attempts are under way, on average, between two moments."""
+    shared = 0.0
+    for one in attempts:
+        if one.started is not None and one.started < end:
+            ended = end if one.finished is None else min(end, one.finished)
+            shared += max(0.0, ended - max(begin, one.started))
+    return shared / (end - begin)

@@ -19,20 +19,20 @@ _NODE_HEIGHT = 44
 _PITCH = 56  # from node to node, downwards
 _BEND = 14
 _GAP = 46  # between layers, where edges bend
-_CHAR = 7.3  # of a name, on average; drawn as wide as that allows
-_SMALL = 6.9
+_CHAR = 7.9  # of a name, on average; drawn as wide as that allows
+_SMALL = 7.3
 _WIDTH_MIN, _WIDTH_MAX = 84, 250
 _LABEL_MAX = 31
 _MARGIN = 8
 _NAMED_MAX = 8
 
 _SVG = Html(
-    '<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" viewBox="0 0 {w} {h}"'
+    '<svg width="{w}" height="{h}" viewBox="0 0 {w} {h}"'
     ' role="group" aria-label="{label}">{edges}{nodes}</svg>'
 )
 _NODE = Html(
     '<a href="#{target}" data-n="{n}" class="{tone}"><title>{title}</title>{stack}'
-    '<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="6"{way}/>'
+    '<rect x="{x}" y="{y}" width="{w}" height="{h}"{way}/>'
     '<text x="{tx}" y="{ty}">{name}</text>'
     '<text x="{tx}" y="{sy}" class="sub">{sub}</text>{bar}</a>'
 )
@@ -97,7 +97,7 @@ class _Node:
             took = duration(row["duration_s"]) if row.get("attempts") else ""
             self.sub = f"{sign(self.status)} {word(self.status)}"
             self.sub += f" · {took}" if took and took != "–" else ""
-            self.title = f"{names[0]}: {told}" + (f", {took}" if took else "")
+            self.title = f"{names[0]}: {word(self.status)}" + (f", {took}" if took else "")
             if row.get("note"):
                 self.title += f" ({printable(row['note'])[:200]})"
         else:
@@ -149,7 +149,7 @@ class _Node:
 
 def _behind(left: int, top: int, width: int) -> Html:
     """Show that there are others behind it."""
-    shape = Html('<rect class="more" x="{}" y="{}" width="{}" height="{}" rx="6"/>')
+    shape = Html('<rect class="more" x="{}" y="{}" width="{}" height="{}"/>')
     return shape.format(left + 4, top + 4, width, _NODE_HEIGHT)
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from engine.reports.html.facts import Attempt
 
+_SHORT = 3  # so many times the least can be told apart
 _TOLERANCE_S = 1e-4  # one begins where another ends
 
 
@@ -55,7 +56,7 @@ def merged(lane: Sequence[Attempt], now: float, least_s: float) -> list[Bar]:
             last is not None
             and last.outcome == one.outcome
             and start - last.end < least_s
-            and (end - start < least_s or last.end - last.start < last.attempts * least_s)
+            and (end - start < _SHORT * least_s or last.end - last.start < _SHORT * least_s)
         ):
             bars[-1] = Bar(
                 last.start, max(end, last.end), last.outcome, last.step, last.attempts + 1

@@ -25,6 +25,18 @@ class Html(Markup):
             return cls(text.__html__())
         return cls(escape(printable(str(text))))
 
+    def format(self, *args: Any, **named: Any) -> Html:
+        """Fill the template in; what is no HTML and no number is escaped.
+
+        That of `Markup` does the same in Python, which takes five times as long.
+        """
+        filled = str.format(self, *map(_inside, args), **{k: _inside(named[k]) for k in named})
+        return self.__class__(filled)
+
+
+def _inside(value: Any) -> Any:
+    return value if isinstance(value, int | float) else Html.escape(value)
+
 
 EMPTY = Html()
 
@@ -32,11 +44,6 @@ EMPTY = Html()
 def joined(parts: Iterable[Any], between: str = "") -> Html:
     """Put parts one after the other; those that are no HTML are escaped."""
     return Html(between).join(parts)
-
-
-def when(part: Any, template: str) -> Html:
-    """Give the template with the part in it; nothing where there is no part."""
-    return Html(template).format(part) if part or part == 0 else EMPTY
 
 
 def lines(text: str, most: int = 0) -> Html:

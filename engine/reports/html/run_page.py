@@ -100,7 +100,7 @@ def _when(facts: PageFacts) -> Html:
     if took is not None:
         parts.append(Html("{} <strong>{}</strong>").format(how, duration(took)))
     if usual is not None and report["status"] != "skipped":
-        text = against(took, usual.median_s) if how == "took" else ""
+        text = against(took, usual.median_s) if report["status"] == "ok" else ""
         text = text or f"usually {duration(usual.median_s)}"
         if usual.runs >= _STEADY_RUNS:
             text += f" ({duration(usual.least_s)} to {duration(usual.most_s)}"
@@ -146,7 +146,7 @@ def _failure(facts: PageFacts) -> Html:
             parts.append(shape.format(how, command))
     if not parts:
         return EMPTY
-    shape = Html('<section class="bad" aria-label="what went wrong">{}</section>\n')
+    shape = Html('<section class="bad s-failed" aria-label="what went wrong">{}</section>\n')
     return shape.format(joined(parts))
 
 
@@ -216,14 +216,16 @@ def _timeline(facts: PageFacts, path: list[Link]) -> Html:
     last = max([end, *(due if facts.report["status"] == _ON else ())])
     axis = axis_of(start, last)
     times = Times(facts.report["steps"], facts.attempts, axis, end, path)
-    parts = Html("{}{}{}").format(path_told(times), _PATTERN, timeline(times))
+    is_late = any(one.outcome == "timed_out" for one in facts.attempts)
+    hatched = _PATTERN if is_late else EMPTY
+    parts = Html("{}{}{}").format(path_told(times), hatched, timeline(times))
     return section("timeline", "Timeline", parts, legend(times))
 
 
 _PATTERN = Html(
     '<svg class="hide" aria-hidden="true"><defs><pattern id="late" width="6" height="6"'
     ' patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-    '<path d="M0 0V6" class="late-line"/></pattern></defs></svg>'
+    '<path d="M0 0V6" class="late-line s-failed"/></pattern></defs></svg>'
 )
 
 

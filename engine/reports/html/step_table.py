@@ -23,10 +23,9 @@ _TABLE = Html(
 )
 _ROW = Html(
     '<tbody id="s{at}" data-s="{status}"><tr><th scope="row">{name}<td>{badge}'
-    '<td class="num"{h1}>{attempts}<td class="num"{h2}>{took}<td class="num"{h3}>{usual}'
-    '<td class="num"{h4}>{began}<td class="note">{note}{more}</tbody>\n'
+    '<td class="num">{attempts}<td class="num">{took}<td class="num">{usual}'
+    '<td class="num">{began}<td class="note">{note}{more}</tbody>\n'
 )
-_HEADS = tuple(Html(f' data-h="{head}"') for head in ("attempts", "took", "usually", "began"))
 _MORE = Html('<tr class="more"><td colspan="7">{}')
 _DETAILS = Html("<details{}><summary>{}</summary><pre>{}</pre></details>")
 
@@ -61,21 +60,17 @@ def _row(
     made = step.get("attempts") or 0
     took, usual = step.get("duration_s"), step.get("expected_s")
     took = took if made else None
-    figures = [str(made) if made else "", _took(took, usual), duration(usual) if usual else ""]
-    figures.append(_began(step.get("started"), begun))
-    heads = [head if figure else EMPTY for head, figure in zip(_HEADS, figures, strict=True)]
     return _ROW.format(
         at=at,
         status=step["status"],
         name=step["name"],
         badge=badge(step["status"]),
-        attempts=figures[0],
-        took=figures[1],
-        usual=figures[2],
-        began=figures[3],
+        attempts=made or "",
+        took=_took(took, usual),
+        usual=duration(usual) if usual else "",
+        began=_began(step.get("started"), begun),
         note=_note(step),
         more=EMPTY if step["name"] == first_failure else _more(step),
-        **dict(zip(("h1", "h2", "h3", "h4"), heads, strict=True)),
     )
 
 
@@ -84,7 +79,7 @@ def _took(took_s: float | None, usual_s: float | None) -> Html | str:
     if took_s is None:
         return ""
     if usual_s and took_s > _SLOW * usual_s and took_s - usual_s > _SLOW_S:
-        return Html('{} <span class="slow">{}</span>').format(
+        return Html('{} <span class="slow s-failed">{}</span>').format(
             duration(took_s), times(took_s / usual_s)
         )
     return duration(took_s)

@@ -18,6 +18,7 @@ from engine.text import printable
 
 ROWS_MAX = 80  # of more steps, lanes are shown
 LANES_MAX = 64
+IDLE_MAX = 6  # more steps that did not begin are folded away
 _PIXELS = 900  # a row has about so many: shorter bars cannot be seen apart
 _NICE_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200)
 _TICKS_MAX = 6
@@ -27,7 +28,7 @@ _ROW = Html(
     '<li{way}><a class="name" href="#s{step}">{sign} {name}</a>{what}'
     '<span class="num soft">{took}</span></li>'
 )
-_PICTURE = Html('<svg role="img" aria-label="{told}"><title>{told}</title>{parts}</svg>')
+_PICTURE = Html('<svg role="img"><title>{told}</title>{parts}</svg>')
 _WAY = Html(' class="way"')
 _SIGN = Html('<i class="badge {}" aria-hidden="true">{}</i>')
 
@@ -89,11 +90,10 @@ def timeline(times: Times) -> Html:
 
 def _axis(axis: Axis) -> Html:
     """Label the ticks, from the run's start on."""
-    shape = Html('<text x="{:.4g}%" y="16" text-anchor="{}">{}</text>')
-    anchors = ["start", *["middle"] * (axis.ticks - 1), "end"]
+    shape = Html('<text x="{:.4g}%" y="16">{}</text>')
     labels = [
-        shape.format(100 * at / axis.ticks, anchor, "0" if not at else _since(at * axis.tick_s))
-        for at, anchor in enumerate(anchors)
+        shape.format(100 * at / axis.ticks, _since(at * axis.tick_s) if at else "0")
+        for at in range(axis.ticks + 1)
     ]
     return Html(
         '<li class="axis" aria-hidden="true"><span></span><svg>{}</svg><span></span></li>'
@@ -124,14 +124,21 @@ def _rows(times: Times) -> list[Html]:
         range(len(times.steps)),
         key=lambda step: (tries[step][0].started or late if step in tries else late, step),
     )
-    return [_row(times, step, tries.get(step, ()), links.get(step)) for step in order]
+    rows = [_row(times, step, tries.get(step, ()), links.get(step)) for step in order]
+    if len(rows) - len(tries) <= IDLE_MAX:
+        return rows
+    shape = Html(
+        '<li class="idle"><details><summary>{}</summary><ol class="time">{}</ol></details>'
+    )
+    idle = f"{count(len(rows) - len(tries), 'step')} that did not begin"
+    return [*rows[: len(tries)], shape.format(idle, joined(rows[len(tries) :]))]
 
 
 def _row(times: Times, step: int, tries: Sequence[Attempt], link: Link | None) -> Html:
     row = times.steps[step]
     status = row["status"]
     if tries:
-        parts = [_attempt(times, one) for one in tries]
+        parts = [_attempt(times, one, status) for one in tries]
         parts += [_waits(times, tries), _usual(times, tries[-1], row.get("expected_s"))]
         parts.append(_way(times, tries, link))
         told = "; ".join(filter(None, [*_told(times, tries), _told_way(link)]))
@@ -152,41 +159,41 @@ def _row(times: Times, step: int, tries: Sequence[Attempt], link: Link | None) -
     )
 
 
-def _attempt(times: Times, one: Attempt) -> Html:
+def _attempt(times: Times, one: Attempt, status: str) -> Html:
     start = times.axis.share(one.started or 0.0)
     end = times.axis.share(times.end if one.finished is None else one.finished)
-    return _bar(start, end, one.outcome)
+    return _bar(start, end, "skipped" if status == "skipped" else one.outcome)
 
 
 def _bar(start: float, end: float, outcome: str | None) -> Html:
     """Draw an attempt: its shape says how it ended, not its colour alone.
 
     Solid: ok; with a cap: failed; hatched, with a cap: timed out; half as high, with a cap: stopped
-    or lost; open: still running.
+    or lost; open: still running, or skipped as it had begun.
     """
-    shape = Html('<rect class="{} {}" x="{:.5g}%" y="{}" width="{:.4g}%" height="{}" rx="2"/>')
-    cap = Html('<svg x="{:.5g}%" width="3" height="22"><path class="cap {}" d="M1.5 1V21"/></svg>')
+    shape = Html('<rect class="{} {}" x="{:.4g}%" width="{:.4g}%"/>')
     width = max(end - start, 0.12)
-    if outcome is None:
-        return shape.format("a-open", "s-running", start, 5, width, 12)
+    if outcome in (None, "skipped"):
+        return shape.format("a-open", tone(outcome or "running"), start, width)
     if outcome == "ok":
-        return shape.format("a", "s-ok", start, 5, width, 12)
-    lost = looks_like(outcome) != "failed"
-    kind = "a-late" if outcome == "timed_out" else "a"
-    bar = shape.format(kind, tone(outcome), start, 8 if lost else 5, width, 6 if lost else 12)
+        return shape.format("a", "s-ok", start, width)
+    kind = "a" if looks_like(outcome) == "failed" else "a-lost"
+    kind = "a-late" if outcome == "timed_out" else kind
+    cap = Html('<svg x="{:.4g}%"><path class="cap {}" d="M1.5 1V21"/></svg>')
+    bar = shape.format(kind, tone(outcome), start, width)
     return bar + cap.format(end, tone(outcome))
 
 
 def _waits(times: Times, tries: Sequence[Attempt]) -> Html:
     """Draw the waits between attempts."""
-    shape = Html('<line class="a-wait" x1="{:.5g}%" x2="{:.5g}%" y1="11" y2="11"/>')
+    shape = Html('<line class="a-wait s-backing_off" x1="{:.4g}%" x2="{:.4g}%" y1="11" y2="11"/>')
     parts = []
     for one, following in zip(tries, [*tries[1:], None], strict=True):
         until = one.retry_at if following is None else following.started
         if one.finished is None or until is None:
             continue
         start, end = times.axis.share(one.finished), times.axis.share(until)
-        if end > start:
+        if end - start > 0.1:
             parts.append(shape.format(start, end))
     return joined(parts)
 
@@ -198,7 +205,7 @@ def _usual(times: Times, last: Attempt, expected_s: float | None) -> Html:
     at = last.started + expected_s
     if at > times.axis.start + times.axis.length_s:
         return EMPTY
-    shape = Html('<line class="a-usual" x1="{0:.5g}%" x2="{0:.5g}%" y1="2" y2="20"/>')
+    shape = Html('<line class="a-usual" x1="{0:.4g}%" x2="{0:.4g}%" y1="2" y2="20"/>')
     return shape.format(times.axis.share(at))
 
 
@@ -209,7 +216,7 @@ def _way(times: Times, tries: Sequence[Attempt], link: Link | None) -> Html:
     last = tries[-1]
     start = times.axis.share(tries[0].started - link.waited_s)
     end = times.axis.share(times.end if last.finished is None else last.finished)
-    shape = Html('<rect class="a-way" x="{:.5g}%" y="19" width="{:.4g}%" height="2"/>')
+    shape = Html('<rect class="a-way" x="{:.4g}%" width="{:.4g}%"/>')
     return shape.format(start, max(end - start, 0.12))
 
 
@@ -232,7 +239,7 @@ def _told_way(link: Link | None) -> str:
     if link is None:
         return ""
     if link.after == "worker":
-        return f"on the critical path, after {duration(link.waited_s)} for a worker"
+        return "on the critical path, once a worker was free"
     return "on the critical path"
 
 
@@ -311,13 +318,13 @@ def legend(times: Times) -> Html:
             shapes.append((_bar(5, 90, outcome), text))
     rows = len(times.steps) <= ROWS_MAX
     if rows and any(one.retry_at is not None for one in times.attempts):
-        wait = Html('<line class="a-wait" x1="0" x2="100%" y1="11" y2="11"/>')
+        wait = Html('<line class="a-wait s-backing_off" x1="0" x2="100%" y1="11" y2="11"/>')
         shapes.append((wait, "waits for its retry"))
     if rows and any(row.get("expected_s") for row in times.steps):
         usual = Html('<line class="a-usual" x1="50%" x2="50%" y1="2" y2="20"/>')
         shapes.append((usual, "would usually end"))
     if rows and times.path:
-        way = Html('<rect class="a-way" x="0" y="19" width="100%" height="2"/>')
+        way = Html('<rect class="a-way" width="100%"/>')
         shapes.append((way, "critical path"))
     shape = Html('<span><svg aria-hidden="true">{}</svg>{}</span>')
     return Html('<p class="legend">{}</p>').format(joined(shape.format(*one) for one in shapes))
@@ -335,7 +342,7 @@ def path_told(times: Times) -> Html:
 
 def _link(times: Times, link: Link) -> Html:
     row = times.steps[link.step]
-    wait = f", after {duration(link.waited_s)} for a worker" if link.after == "worker" else ""
+    wait = ", once a worker was free" if link.after == "worker" else ""
     return Html('<a href="#s{}">{}</a> ({}{})').format(
         link.step, row["name"], duration(row.get("duration_s")), wait
     )

@@ -11,7 +11,7 @@ from engine.reports.html.markup import EMPTY, Html
 from engine.reports.terminal import LOOKS
 from engine.text import human_duration
 
-_AS_TEXT = "\ufe0e"  # else phones draw some signs as coloured pictures
+_AS_TEXT = dict.fromkeys("▶⏱", "\ufe0e")  # else phones draw them as coloured pictures
 _UNKNOWN = "?"
 _SHOWN_AS = {
     str(AttemptOutcome.TIMED_OUT): "failed",
@@ -24,7 +24,7 @@ _STEADY = 0.1  # so much beside the usual is told as usual
 def sign(status: str) -> str:
     """Give the sign of a status."""
     found = LOOKS.get(looks_like(status))
-    return f"{found[0]}{_AS_TEXT}" if found else _UNKNOWN
+    return found[0] + _AS_TEXT.get(found[0], "") if found else _UNKNOWN
 
 
 def word(status: str) -> str:
