@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FRESH_S = 1.0
 REST = 20  # a rendering rests so many times what it took: at most a twentieth of one core
-REST_MAX_S = 30.0
+REST_MAX_S = 10.0
 KEPT_MAX = 64
 KEPT_BYTES_MAX = 32_000_000
 WAITING_MAX = 64

@@ -33,8 +33,7 @@ def strip(bars: Sequence[Bar], places: int) -> Html:
     """Draw runs from the oldest to the newest, each as high as it took long."""
     most = max((bar.duration_s or 0.0 for bar in bars), default=0.0) or 1.0
     width = places * (_BAR + _GAP) - _GAP
-    start = places - len(bars)
-    drawn = [_bar(bar, (start + at) * (_BAR + _GAP), most) for at, bar in enumerate(bars)]
+    drawn = [_bar(bar, at * (_BAR + _GAP), most) for at, bar in enumerate(bars)]
     return Html(
         '<svg class="strip" role="img" width="{}" height="{}" viewBox="0 0 {} {}" aria-label="{}">'
         "{}</svg>"
@@ -42,7 +41,8 @@ def strip(bars: Sequence[Bar], places: int) -> Html:
 
 
 def _bar(bar: Bar, x: int, most: float) -> Html:
-    height = _LEAST + (_HEIGHT - 10 - _LEAST) * min(1.0, (bar.duration_s or 0.0) / most)
+    share = 0.5 if bar.duration_s is None else min(1.0, bar.duration_s / most)
+    height = _LEAST + (_HEIGHT - 10 - _LEAST) * share
     mark = EMPTY
     if looks_like(bar.status) not in GOOD | {"running"}:
         y = _HEIGHT - height - 6
@@ -122,19 +122,25 @@ def _days_text(days: Mapping[str, Mapping[str, int]]) -> str:
 
 _WIDE, _HIGH = 960, 220
 _PLOT_LEFT, _PLOT_BOTTOM, _PLOT_TOP, _PLOT_RIGHT = 64, 26, 14, 12
-_TICKS = 4
+_MARKS_MAX = 5
+_STEPS = (
+    *(step * 10.0**power for power in range(-6, 0) for step in (1, 2, 5)),
+    *(1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0),
+    *(7200.0, 14_400.0, 21_600.0, 43_200.0, 86_400.0),
+)
 
 
 def plot(bars: Sequence[Bar], median_s: float | None, ends: tuple[str, str]) -> Html:
     """Draw durations over runs, oldest first, with the median as a line; `ends` are their times."""
-    top = nice(max((bar.duration_s or 0.0 for bar in bars), default=0.0))
+    step_s, ticks = axis(max((bar.duration_s or 0.0 for bar in bars), default=0.0))
+    top = step_s * ticks
     inner = _HIGH - _PLOT_BOTTOM - _PLOT_TOP
 
     def y_of(seconds: float) -> float:
         return round(_HIGH - _PLOT_BOTTOM - inner * min(1.0, seconds / top), 1)
 
     room = (_WIDE - _PLOT_LEFT - _PLOT_RIGHT) / max(1, len(bars))
-    parts = [_tick(top * at / _TICKS, y_of(top * at / _TICKS)) for at in range(_TICKS + 1)]
+    parts = [_tick(step_s * at, y_of(step_s * at), step_s) for at in range(ticks + 1)]
     for at, bar in enumerate(bars):
         parts.append(_point(bar, round(_PLOT_LEFT + room * (at + 0.5), 1), y_of))
     if median_s is not None:
@@ -153,11 +159,11 @@ def plot(bars: Sequence[Bar], median_s: float | None, ends: tuple[str, str]) -> 
     )
 
 
-def _tick(seconds: float, y: float) -> Html:
+def _tick(seconds: float, y: float, step_s: float) -> Html:
     return Html(
         '<line class="tick" x1="{}" x2="{}" y1="{}" y2="{}"/>'
         '<text x="{}" y="{}" text-anchor="end">{}</text>'
-    ).format(_PLOT_LEFT, _WIDE - _PLOT_RIGHT, y, y, _PLOT_LEFT - 8, y + 4, duration(seconds or 0.0))
+    ).format(_PLOT_LEFT, _WIDE - _PLOT_RIGHT, y, y, _PLOT_LEFT - 8, y + 4, _told(seconds, step_s))
 
 
 def _point(bar: Bar, x: float, y_of: object) -> Html:
@@ -173,9 +179,20 @@ def _point(bar: Bar, x: float, y_of: object) -> Html:
     )
 
 
-def nice(seconds: float) -> float:
-    """Give the top of an axis: the next of 1, 2, 4, 5, 8 times a power of ten, never nothing."""
-    if seconds <= 0:
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(seconds))
-    return next(step * power for step in (1, 2, 4, 5, 8, 10) if step * power >= seconds * 0.999)
+def _told(seconds: float, step_s: float) -> str:
+    """Give a mark of an axis, as exact as the marks are far apart."""
+    if not seconds:
+        return "0"
+    if step_s < 1:
+        return f"{seconds * 1000:g}ms"
+    return f"{seconds:g}s" if seconds < 60 else duration(seconds)
+
+
+def axis(most_s: float) -> tuple[float, int]:
+    """Give how far apart the marks of an axis are, and how many there are above zero."""
+    if most_s <= 0:
+        return 1.0, 1
+    step_s = next((step for step in _STEPS if step * _MARKS_MAX >= most_s), 0.0)
+    if not step_s:
+        step_s = float(86_400 * math.ceil(most_s / _MARKS_MAX / 86_400))
+    return step_s, max(1, math.ceil(most_s / step_s * 0.999))

@@ -57,11 +57,18 @@ def _run(run: RunRow, now: datetime, *, of: str) -> Html:
         EMPTY if of else name,
         cell(badge(run.status)),
         cell(near(run.started_us, now), "when"),
-        cell(duration(run.duration_s), "num"),
-        cell(_steps(run)),
+        cell(_took(run, now), "num"),
+        cell(_steps(run), "", "steps"),
         cell(_note(run), "text soft"),
     ]
     return Html("<tr>{}</tr>").format(joined(cells))
+
+
+def _took(run: RunRow, now: datetime) -> str:
+    """Say what a run took; of one that is on, what it has taken so far."""
+    if run.status != "running":
+        return duration(run.duration_s)
+    return f"{duration(now.timestamp() - run.started_us / 1e6)} so far"
 
 
 def _steps(run: RunRow) -> str:
