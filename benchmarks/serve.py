@@ -1,4 +1,4 @@
-"""How long do the dashboard's pages take with a million attempts, and what do readers cost a run?
+"""What do the dashboard's pages take with a million attempts, and its readers cost? In seconds.
 
 Each page is asked for once of a server that has answered others, so that it is made then and not
 sent again; the store is that of `history`. Then the same run, of 10,000 steps, with twenty readers
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import http.client
-import json
 import subprocess
 import sys
 import tempfile

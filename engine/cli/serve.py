@@ -9,6 +9,7 @@ import sys
 
 from engine.cli import project
 from engine.cli.console import print_result, shown
+from engine.cli.reading import load_reading
 from engine.cli.signals import Stopped
 from engine.errors import UsageError
 
@@ -29,8 +30,11 @@ def serve(parsed: argparse.Namespace) -> int:
         ) from None
     from engine.clock import SystemClock
 
+    load_reading()
+
     paths = project.paths_of(parsed)
     definitions = Definitions(project.folder_of(parsed), SystemClock())
+    definitions.known()
     words = tuple(project.command_words(parsed, paths))
     dashboard = Dashboard(
         Answers(paths, definitions, os.environ, words),
@@ -39,8 +43,8 @@ def serve(parsed: argparse.Namespace) -> int:
     taken = server.listen(parsed.host, parsed.port)
     host, port = taken.getsockname()[:2]
     address = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-    print_result(f"the dashboard is at {address} (Ctrl-C ends it)")
     try:
+        print_result(f"the dashboard is at {address} (Ctrl-C ends it)")
         server.serve(dashboard.app(port), taken)
     except KeyboardInterrupt as stop:
         return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)

@@ -34,6 +34,7 @@ _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
 _EVERY = "live-every"
 _NEXT = "log-next"
+_RUN_MAX = (1 << 63) - 1  # that the store can hold
 _KNOWN = frozenset(("workflow", "status", "since", "until", "before", "q"))
 
 MakePage = Callable[[], Page]
@@ -83,7 +84,7 @@ class Dashboard:
         return lambda: self._answers.step(names["workflow"], names["step"])
 
     def _of_logs(self, asked: Request) -> MakePage:
-        return lambda: self._logs.listed(asked.path_params["run"])
+        return lambda: self._logs.listed(_run_of(asked))
 
     def _of_search(self, asked: Request) -> MakePage:
         word = asked.query_params.get("q", "")
@@ -98,7 +99,7 @@ class Dashboard:
         return answer
 
     async def _run(self, asked: Request) -> Response:
-        run_id = asked.path_params["run"]
+        run_id = _run_of(asked)
         whole = self._made(lambda: self._answers.run(run_id), _here(asked))
 
         def made(before: Answer | None) -> Answer:
@@ -113,7 +114,7 @@ class Dashboard:
 
     async def _log(self, asked: Request) -> Response:
         names = asked.path_params
-        run_id, step, number = names["run"], names["step"], names["number"]
+        run_id, step, number = _run_of(asked), names["step"], names["number"]
         at = asked.query_params.get("at", "")
         if not at:
             make = self._made(lambda: self._logs.log(run_id, step, number), _here(asked))
@@ -203,6 +204,11 @@ class Dashboard:
 def _response(answer: Answer) -> Response:
     head = dict(answer.headers) | ({"etag": answer.tag} if answer.tag else {})
     return Response(answer.body, answer.status, head, answer.kind)
+
+
+def _run_of(asked: Request) -> int:
+    """Give the number of a run asked for, such as a store can look for."""
+    return min(int(asked.path_params["run"]), _RUN_MAX)
 
 
 def _here(asked: Request) -> str:

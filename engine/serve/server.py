@@ -111,8 +111,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(app: ASGIApp, taken: socket.socket) -> None:
-    """Answer until the process is told to end."""
+def server_of(app: ASGIApp) -> uvicorn.Server:
+    """Give a server of ours: it answers on what sockets it is given."""
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # it complains of what others send
     config = uvicorn.Config(
         app,
@@ -129,4 +129,9 @@ def serve(app: ASGIApp, taken: socket.socket) -> None:
         timeout_graceful_shutdown=1,
         h11_max_incomplete_event_size=HEAD_BYTES_MAX,
     )
-    asyncio.run(_Server(config).serve(sockets=[taken]))
+    return _Server(config)
+
+
+def serve(app: ASGIApp, taken: socket.socket) -> None:
+    """Answer until the process is told to end."""
+    asyncio.run(server_of(app).serve(sockets=[taken]))

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from engine.ports import Clock
 
 FRESH_S = 1.0
-REST = 20  # a rendering rests so many times what it took: at most a twentieth of one core
-REST_MAX_S = 10.0
+REST = 10  # a rendering rests so many times what it took: at most a tenth of one core
+REST_MAX_S = 5.0
 KEPT_MAX = 64
 KEPT_BYTES_MAX = 32_000_000
 WAITING_MAX = 64

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from engine.records import record
 from engine.reports.html.bars import strip
-from engine.reports.html.markup import EMPTY, Html, joined, when
-from engine.reports.html.shell import link, near
+from engine.reports.html.markup import EMPTY, Html, joined
+from engine.reports.html.shell import link, near, when
 from engine.reports.html.tables import cell, run_bars, runs_table, table
 from engine.reports.html.words import badge, count, duration
 from engine.text import cut, human_time

@@ -67,8 +67,8 @@ def page(title: str, body: Html, *, live: Live | None = None, at: str = "", q: s
     return str(
         _SHELL.format(
             title=title,
-            style=_version(STYLE),
-            script=_version(SCRIPT),
+            style=version(STYLE),
+            script=version(SCRIPT),
             here=Html(' aria-current="page"') if at == "/runs" else EMPTY,
             live=kept,
             body=body,
@@ -77,7 +77,8 @@ def page(title: str, body: Html, *, live: Live | None = None, at: str = "", q: s
     )
 
 
-def _version(text: str) -> str:
+def version(text: str) -> str:
+    """Give what tells a file of ours from an older one, which a browser may keep."""
     return sha256(text.encode()).hexdigest()[:12]
 
 
@@ -100,6 +101,11 @@ def crumbs(*links: Html) -> Html:
     """Give the way that leads to a page, from above."""
     items = joined(Html("<li>{}</li>").format(each) for each in links)
     return Html('<nav class="crumbs" aria-label="Where this is"><ol>{}</ol></nav>').format(items)
+
+
+def when(part: object, template: str) -> Html:
+    """Give the template with the part in it; nothing where there is no part."""
+    return Html(template).format(part) if part else EMPTY
 
 
 # -- times ----------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from engine.records import record
 from engine.reports.html import overview, runs_page
 from engine.reports.html.bars import plot
-from engine.reports.html.markup import EMPTY, Html, joined, when
-from engine.reports.html.shell import crumbs, iso, link
+from engine.reports.html.markup import EMPTY, Html, joined
+from engine.reports.html.shell import crumbs, iso, link, when
 from engine.reports.html.tables import cell, run_bars, runs_table, table
 from engine.reports.html.words import badge, count, duration, fact
 from engine.text import human_time
