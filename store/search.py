@@ -12,6 +12,7 @@ from store.connection import Database
 FOUND_MAX = 20  # of each kind
 RUNS_BACK = 5_000  # whose parameters and notes are read
 FAILED_BACK = 100  # runs whose errors are read
+ATTEMPTS_BACK = 200_000  # of those runs: 0.1 µs each
 WORKFLOWS_MAX = 500
 
 _STEPS = """
@@ -27,12 +28,13 @@ SELECT id, workflow, status, substr(params, 1, 1000), substr(note, 1, 1000) FROM
 WHERE params LIKE ?1 ESCAPE '\\' OR note LIKE ?1 ESCAPE '\\' ORDER BY id DESC LIMIT ?3"""
 _ERRORS = """
 SELECT r.id, r.workflow, d.name, a.number, substr(a.error, 1, 1000) FROM (
-  SELECT id, workflow, definition_id FROM (
-    SELECT id, workflow, status, definition_id FROM run_rows ORDER BY id DESC LIMIT ?2)
+  SELECT id, workflow, definition_id, sum(attempts) OVER (ORDER BY id DESC) - attempts AS later
+  FROM (SELECT id, workflow, status, definition_id, attempts FROM run_rows
+        ORDER BY id DESC LIMIT ?2)
   WHERE status IN ('failed', 'interrupted', 'running') ORDER BY id DESC LIMIT ?4) r
 CROSS JOIN attempt_rows a ON a.run_id = r.id AND a.outcome <> 'ok'
 CROSS JOIN definition_steps d ON d.definition_id = r.definition_id AND d.position = a.position
-WHERE a.error LIKE ?1 ESCAPE '\\' LIMIT ?3"""
+WHERE r.later <= ?5 AND a.error LIKE ?1 ESCAPE '\\' LIMIT ?3"""
 
 
 class InRun(NamedTuple):
@@ -72,7 +74,8 @@ def search(database: Database, word: str, workflows: str) -> Hits:
     with database.read() as cursor:
         steps = cursor.execute(_STEPS, (like, workflows, FOUND_MAX)).fetchall()
         runs = cursor.execute(_RUNS, (like, RUNS_BACK, FOUND_MAX)).fetchall()
-        errors = cursor.execute(_ERRORS, (like, RUNS_BACK, FOUND_MAX, FAILED_BACK)).fetchall()
+        bounds = (RUNS_BACK, FOUND_MAX, FAILED_BACK, ATTEMPTS_BACK)
+        errors = cursor.execute(_ERRORS, (like, *bounds)).fetchall()
     return Hits(steps, [InRun(*row) for row in runs], [InError(*row) for row in errors])
 
 

@@ -6,11 +6,12 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Callable
+from types import FrameType
 
 from engine.cli import project
 from engine.cli.console import print_result, shown
 from engine.cli.reading import load_reading
-from engine.cli.signals import Stopped
 from engine.errors import UsageError
 
 
@@ -43,11 +44,18 @@ def serve(parsed: argparse.Namespace) -> int:
     taken = server.listen(parsed.host, parsed.port)
     host, port = taken.getsockname()[:2]
     address = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-    try:
-        print_result(f"the dashboard is at {address} (Ctrl-C ends it)")
-        server.serve(dashboard.app(port), taken)
-    except KeyboardInterrupt as stop:
-        return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
-    finally:
-        taken.close()
+    _end_by_signals(definitions.end)
+    print_result(f"the dashboard is at {address} (Ctrl-C ends it)")
+    server.serve(dashboard.app(port), taken)
     return 0
+
+
+def _end_by_signals(end: Callable[[], None]) -> None:
+    """Have Ctrl-C and SIGTERM end the process there and then: there is nothing to be put away."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        end()
+        os._exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)

@@ -42,6 +42,7 @@ ALERTS_MAX = 20
 ON_EVERY_S = 1.0
 IDLE_EVERY_S = 5.0
 BIG_STEPS = 1_000  # a page of a run with more is asked for less often
+USUAL_STEPS = 2_000  # of more, what each takes is not told: to find that takes a second
 ELAPSED_S = 5  # how old the durations of a run that is on may be on a page
 _DAYS_BACK = timedelta(weeks=bars.WEEKS)
 _ON = "running"
@@ -155,7 +156,7 @@ class Answers:
                 raise Problem(404, "Not here", f"there is no workflow '{name}'")
             newest = next((run for run in runs if run.steps), None)
             days, cut = self._days(found, name, environment.clock.utc())
-            steps: list[str] = []
+            steps, total = list[str](), newest.steps if newest else 0
             if newest is not None:
                 steps = found.history.first_steps(newest.run_id, workflow_page.STEPS_MAX)
             facts = workflow_page.WorkflowFacts(
@@ -163,8 +164,8 @@ class Answers:
                 runs=runs,
                 days=days,
                 steps=steps,
-                steps_in_all=newest.steps if newest else 0,
-                usual=found.history.usual(name) if steps else {},
+                steps_in_all=total,
+                usual=found.history.usual(name) if 0 < total <= USUAL_STEPS else {},
                 now=environment.clock.utc(),
                 days_cut=cut,
             )

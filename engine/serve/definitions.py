@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -69,6 +69,7 @@ class Definitions:
         self._loaded_at = self._looked_at = float("-inf")
         self._first = threading.Event()
         self._reading = False
+        self._child: subprocess.Popen[bytes] | None = None
 
     def known(self) -> Mapping[str, Defined]:
         """Give what is known so far, by name.
@@ -85,6 +86,11 @@ class Definitions:
         """Whether all files have been read once."""
         return self._first.is_set()
 
+    def end(self) -> None:
+        """Leave no process behind that is still loading."""
+        if self._child is not None:
+            _kill(self._child)
+
     def _refresh(self) -> None:
         with self._lock:
             now = self._clock.now()
@@ -100,15 +106,20 @@ class Definitions:
             self._reading = True
         threading.Thread(target=self._read, args=(stamp,), daemon=True).start()
 
+    def _begun(self, child: subprocess.Popen[bytes]) -> None:
+        self._child = child
+
     def _read(self, stamp: _Stamp) -> None:
         try:
             found: dict[str, Defined] = {}
-            for each in load_all(self._folder, [name for name, _, _ in stamp]):
+            names = [name for name, _, _ in stamp]
+            for each in load_all(self._folder, names, begun=self._begun):
                 found[each.name] = _with_due(each, self._clock.utc())
                 self._known = self._known | {each.name: found[each.name]}
             self._known = found
             self._stamp = stamp
         finally:
+            self._child = None
             self._loaded_at = self._clock.now()
             self._reading = False
             self._first.set()
@@ -129,8 +140,17 @@ def _stamp(folder: Path) -> _Stamp:
     return tuple(found)
 
 
-def load_all(folder: Path, names: Iterable[str], limit_s: float = LOAD_S) -> Iterator[Defined]:
-    """Load files in processes beside this one, each for so long at most; tell each as it comes."""
+def load_all(
+    folder: Path,
+    names: Iterable[str],
+    limit_s: float = LOAD_S,
+    *,
+    begun: Callable[[subprocess.Popen[bytes]], None] = lambda _: None,
+) -> Iterator[Defined]:
+    """Load files in processes beside this one, each for so long at most; tell each as it comes.
+
+    `begun` is told of each process.
+    """
     left = list(names)
     twice = _twice(left)
     for stem in twice:
@@ -138,6 +158,10 @@ def load_all(folder: Path, names: Iterable[str], limit_s: float = LOAD_S) -> Ite
     left = [name for name in left if Path(name).stem not in twice]
     while left:
         child = _started(folder, left, limit_s)
+        begun(child)
+        # Its own alarm ends it before that, unless a file has put that off.
+        timer = threading.Timer(limit_s * len(left) + 2, _kill, [child])
+        timer.start()
         try:
             for told in _answers(child):
                 if left and told.get("file") == left[0]:
@@ -146,6 +170,7 @@ def load_all(folder: Path, names: Iterable[str], limit_s: float = LOAD_S) -> Ite
                         yield Defined(**told["told"])
         finally:
             _end(child)
+            timer.cancel()
         if left:  # the file that was being loaded ended the process
             yield Defined(Path(left.pop(0)).stem, broken=_why(child.returncode, limit_s))
 
@@ -178,14 +203,18 @@ def _answers(child: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Wait for a child's end; end it, if it goes on, and what its files have started."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        child.wait(0.1)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
+    """Wait for a child's end, then, while its number is still its own, end what it has started."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    _kill(child)
     child.wait()
     if child.stdout is not None:
         child.stdout.close()
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
 
 
 def _why(code: int, limit_s: float) -> str:
