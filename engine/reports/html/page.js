@@ -39,4 +39,5 @@ function light(event) {
 }
 for (const kind of ["mouseover", "focusin"]) document.addEventListener(kind, light);
 
-document.documentElement.classList.add("js"); // what needs the script is shown by the style
+// What needs the script is shown by the style.
+document.documentElement.classList.add("js");

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from engine.reports.html.markup import EMPTY, Html, joined, lines
-from engine.reports.html.words import badge, count, duration, times, word
+from engine.reports.html.words import badge, duration, times, word
 
 FILTER_FROM = 12  # steps: fewer are seen at a glance
 ERROR_LINES_MAX = 40
@@ -104,7 +104,7 @@ def _note(step: Mapping[str, Any]) -> str:
     if step.get("source_run"):
         notes.append(f"from run {step['source_run']}")
     if step.get("marked_by"):
-        notes.append(f"marked as done by {step['marked_by']}")
+        notes.append(f"by {step['marked_by']}")
     return "; ".join(filter(None, notes))
 
 
@@ -114,6 +114,6 @@ def _more(step: Mapping[str, Any]) -> Html:
     if error := step.get("error"):
         parts.append(_DETAILS.format(EMPTY, "error", lines(error, ERROR_LINES_MAX)))
     if last := step.get("last_lines"):
-        title = f"last {count(len(last), 'line')} of its log"
+        title = "last lines of its log" if len(last) > 1 else "last line of its log"
         parts.append(_DETAILS.format(EMPTY, title, lines("\n".join(last))))
     return _MORE.format(joined(parts)) if parts else EMPTY

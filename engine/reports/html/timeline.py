@@ -149,6 +149,8 @@ def _row(times: Times, step: int, tries: Sequence[Attempt], link: Link | None) -
             tone(status), word(status), f" {why}" if why else ""
         )
     took = row.get("duration_s")
+    if tries and tries[-1].outcome is None:
+        took = times.end - (tries[0].started or 0.0)
     return _ROW.format(
         way=_WAY if link else EMPTY,
         step=step,
@@ -343,6 +345,6 @@ def path_told(times: Times) -> Html:
 def _link(times: Times, link: Link) -> Html:
     row = times.steps[link.step]
     wait = ", once a worker was free" if link.after == "worker" else ""
-    return Html('<a href="#s{}">{}</a> ({}{})').format(
-        link.step, row["name"], duration(row.get("duration_s")), wait
-    )
+    took = row.get("duration_s")
+    told = word(row["status"]) if took is None else duration(took)
+    return Html('<a href="#s{}">{}</a> ({}{})').format(link.step, row["name"], told, wait)

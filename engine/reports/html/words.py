@@ -45,7 +45,7 @@ def tone(status: str) -> str:
 
 def badge(status: str) -> Html:
     """Give a status as a sign and a word in its colour."""
-    return Html('<span class="badge {}"><i aria-hidden="true">{}</i>{}</span>').format(
+    return Html('<span class="badge {}"><i aria-hidden="true">{}</i> {}</span>').format(
         tone(status), sign(status), word(status)
     )
 
