@@ -39,14 +39,14 @@ PAGES = {
     "a big workflow": "/workflows/big",
     "a step": "/workflows/flow/steps/s9",
     "a step of a big run": "/workflows/big/steps/s10",
-    "a run": "/runs/50",
+    "a run": "/runs/1",
     "a big run": "/runs/{}",
     "its logs": "/runs/{}/logs",
     "search": "/search?q=s9",
     "search for nothing": "/search?q=nowhere",
     "health": "/health",
 }
-WARM = ("/", "/runs?before=7", "/runs/7", "/workflows/flow/steps/s1", "/search?q=x")
+WARM = ("/", "/runs?before=7", "/runs/2", "/workflows/flow/steps/s1", "/search?q=x")
 STEPS = 10_000
 READERS = 20
 PAGE = Bar("seconds", 0.2)

@@ -10,7 +10,7 @@ _PORTS = 1 << 16
 
 def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the command."""
-    text = "look at workflows and runs in a browser on this machine; changes nothing"
+    text = "look at workflows and runs in a browser; changes nothing"
     serve = add_command("serve", "serve:serve", text)
     serve.add_argument("--host", metavar="HOST", default="127.0.0.1", help="127.0.0.1 or ::1")
     serve.add_argument(

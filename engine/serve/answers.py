@@ -24,7 +24,7 @@ from engine.reports.html import (
 from engine.reports.html.markup import Html
 from engine.reports.html.overview import Undelivered, WorkflowRow
 from engine.reports.html.runs_page import Asked
-from engine.reports.html.shell import crumbs, link
+from engine.reports.html.shell import address, crumbs, link
 from engine.secrets import Secrets
 from engine.serve.looking import Look, Problem, is_missing, look
 from engine.session.environment import Environment
@@ -220,10 +220,11 @@ class Answers:
             facts = facts_of(found.history, run_id, environment)
         report = facts.report
         workflow = str(report["workflow"])
-        way = crumbs(
-            link("Workflows"),
-            link(workflow, "workflows", workflow),
-            link("logs", "runs", run_id, "logs"),
+        for step in report["steps"]:
+            step["href"] = address("runs", run_id, "logs", step["name"], step["attempts"] or 1)
+        way = Html('<div class="title">{}{}</div>').format(
+            crumbs(link("Workflows"), link(workflow, "workflows", workflow)),
+            link("Logs of this run", "runs", run_id, "logs"),
         )
         is_on = report["status"] == _ON
         steps = report.get("steps_in_all", len(report["steps"]))

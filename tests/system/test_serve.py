@@ -498,6 +498,23 @@ def _is_cut(link: socket.socket) -> bool:
         return True
 
 
+def test_an_error_of_many_megabytes_fits_no_page(project: Project, flow: Project) -> None:
+    """A part of it is shown, or that it is too much; no page is larger than what may be sent."""
+    project.home.mkdir(mode=0o700)
+    with closing(sqlite3.connect(flow.store)) as source:
+        _copy(source, project.store)
+    huge = "replace(hex(zeroblob(5000000)), '00', '<x')"
+    _execute(project.store, f"UPDATE attempt_rows SET error = {huge} WHERE outcome = 'failed'")
+    with served(project) as site:
+        for path, status in (
+            ("/runs/1", 503),
+            ("/workflows/flow/steps/load", 200),
+            ("/search?q=<x<x", 200),
+        ):
+            got = site.ask(path.replace("<", "%3c"))
+            assert (got.status, len(got.text) < 100_000) == (status, True), path
+
+
 def test_a_file_that_hangs_or_dies_is_told_as_broken(tmp_path: Path) -> None:
     """And holds up none of the others; what they print is nobody's answer."""
     folder = tmp_path / "pipelines"

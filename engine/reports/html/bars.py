@@ -121,7 +121,7 @@ def _days_text(days: Mapping[str, Mapping[str, int]]) -> str:
 # -- durations ------------------------------------------------------------------------------------
 
 _WIDE, _HIGH = 960, 220
-_PLOT_LEFT, _PLOT_BOTTOM, _PLOT_TOP, _PLOT_RIGHT = 64, 26, 14, 12
+_PLOT_LEFT, _PLOT_BOTTOM, _PLOT_TOP, _PLOT_RIGHT = 12, 26, 14, 64
 _MARKS_MAX = 5
 _STEPS = (
     *(step * 10.0**power for power in range(-6, 0) for step in (1, 2, 5)),
@@ -161,9 +161,11 @@ def plot(bars: Sequence[Bar], median_s: float | None, ends: tuple[str, str]) -> 
 
 def _tick(seconds: float, y: float, step_s: float) -> Html:
     return Html(
-        '<line class="tick" x1="{}" x2="{}" y1="{}" y2="{}"/>'
-        '<text x="{}" y="{}" text-anchor="end">{}</text>'
-    ).format(_PLOT_LEFT, _WIDE - _PLOT_RIGHT, y, y, _PLOT_LEFT - 8, y + 4, _told(seconds, step_s))
+        '<line class="tick" x1="{}" x2="{}" y1="{}" y2="{}"/><text x="{}" y="{}">{}</text>'
+    ).format(
+        *(_PLOT_LEFT, _WIDE - _PLOT_RIGHT, y, y),
+        *(_WIDE - _PLOT_RIGHT + 8, y + 4, _told(seconds, step_s)),
+    )
 
 
 def _point(bar: Bar, x: float, y_of: object) -> Html:

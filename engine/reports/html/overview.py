@@ -72,7 +72,9 @@ def body(facts: Overview) -> Html:
 
 def notice(text: str, hint: str = "") -> Html:
     """Give a sentence that stands out, and below it what to do."""
-    return Html('<div class="notice"><p>{}</p>{}</div>').format(text, when(hint, "<p>{}</p>"))
+    return Html('<div class="notice s-interrupted"><p>{}</p>{}</div>').format(
+        text, when(hint, "<p>{}</p>")
+    )
 
 
 def _on(facts: Overview) -> Html:

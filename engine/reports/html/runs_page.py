@@ -58,7 +58,9 @@ def body(facts: RunsFacts) -> Html:
             days(facts.days, facts.now, facts.asked.workflow, facts.days_cut),
             Html("<section>{}{}{}{}</section>").format(
                 _form(facts),
-                Html('<p class="notice">{}</p>').format(facts.wrong) if facts.wrong else EMPTY,
+                Html('<p class="notice s-interrupted">{}</p>').format(facts.wrong)
+                if facts.wrong
+                else EMPTY,
                 found,
                 _pages(facts),
             ),
@@ -74,7 +76,7 @@ def days(
     where = {day: address("runs", workflow=workflow, since=day, until=_after(day)) for day in found}
     told = f"Of the last {cut_to:,} runs." if cut_to else ""
     note = Html('<p class="soft">{}</p>').format(told) if told else EMPTY
-    return Html('<section><h2>Days</h2><div class="scroll">{}</div>{}</section>').format(
+    return Html('<section><h2>Days</h2><div class="scroll late">{}</div>{}</section>').format(
         calendar(found, today, where), note
     )
 

@@ -50,7 +50,7 @@ def body(facts: StepFacts) -> Html:
                 facts.step, badge(past[0].status), lead + usual
             ),
             Html(
-                '<section><h2>How long its last attempt took</h2><div class="scroll">{}</div>'
+                '<section><h2>How long its last attempt took</h2><div class="scroll late">{}</div>'
                 '<p class="soft">A cross is a failure; the dashed line is the median of what went'
                 " well.</p></section>"
             ).format(plot(bars, median(took) if took else None, (ends[0], ends[1]))),

@@ -63,7 +63,7 @@ def _row(
     return _ROW.format(
         at=at,
         status=step["status"],
-        name=step["name"],
+        name=_name(step),
         badge=badge(step["status"]),
         attempts=made or "",
         took=_took(took, usual),
@@ -72,6 +72,12 @@ def _row(
         note=_note(step),
         more=EMPTY if step["name"] == first_failure else _more(step),
     )
+
+
+def _name(step: Mapping[str, Any]) -> Html | str:
+    """Give a step's name; it leads somewhere where there is more to see (`href`)."""
+    to, name = step.get("href"), step["name"]
+    return Html('<a href="{}">{}</a>').format(to, name) if to else str(name)
 
 
 def _took(took_s: float | None, usual_s: float | None) -> Html | str:

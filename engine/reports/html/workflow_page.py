@@ -81,9 +81,13 @@ def _durations(facts: WorkflowFacts) -> Html:
     told = tuple(human_time(iso(us), facts.now) for us in ends)
     drawn = plot(run_bars(facts.runs, facts.now), overview.usual(facts.runs), (told[0], told[1]))
     return Html(
-        '<section><h2>{}</h2><div class="scroll">{}</div><p class="soft">A cross is a run that did'
-        " not go well; the dashed line is the median of the last good ones.</p></section>"
-    ).format(f"How long the last {count(len(facts.runs), 'run')} took", drawn)
+        '<section><h2>{}</h2><div class="scroll late">{}</div><p class="soft">A cross is a run that'
+        " did not go well; the dashed line is the median of the last good ones.</p></section>"
+    ).format(_how_long(len(facts.runs)), drawn)
+
+
+def _how_long(runs: int) -> str:
+    return f"How long the last {count(runs, 'run')} took" if runs > 1 else "How long its run took"
 
 
 def _runs(facts: WorkflowFacts) -> Html:
