@@ -19,6 +19,7 @@ def main() -> int:
 
         garbage.of_a_command()
         code = run_command(sys.argv[1:])
+        garbage.spare_the_exit()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; the code is to stay
     except KeyboardInterrupt:
         return 130

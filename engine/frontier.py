@@ -31,7 +31,7 @@ class Frontier:
     def end(self, step: int, status: StepStatus) -> list[int]:
         """Count an ended step; give the downstream steps about which can be decided now."""
         if status in DONE_STEP:
-            return self._count(step)
+            return self.count(step)
         return self._end(step, status, self._root_of(step, status))
 
     def end_as(self, step: int, status: StepStatus, *, is_failure: bool) -> list[int]:
@@ -48,12 +48,16 @@ class Frontier:
         if status not in DONE_STEP:
             for down in self._row[self._ends[step] : self._ends[step + 1]]:
                 self._taint(step, down, status)
-        return self._count(step)
+        return self.count(step)
 
-    def _count(self, step: int) -> list[int]:
+    def count(self, step: int) -> list[int]:
+        """Count a step that has ended well; give those about which can be decided now."""
+        begin, end = self._ends[step], self._ends[step + 1]
+        if begin == end:
+            return []
         unended = self._unended
         due = []
-        for down in self._row[self._ends[step] : self._ends[step + 1]]:
+        for down in self._row[begin:end]:
             unended[down] = left = unended[down] - 1
             if not left:
                 due.append(down)
@@ -90,6 +94,11 @@ class Frontier:
                 return decision, "no dependency failed"
             case _:
                 return decision, ""
+
+    def failure_above(self, step: int) -> str | None:
+        """Name the failure that taints a step, at any distance; None if there is none."""
+        failed = self._failed.get(step)
+        return None if failed is None else self._graph.names[self._root[failed]]
 
     def _root_of(self, step: int, status: StepStatus) -> int:
         if status is StepStatus.FAILED:

@@ -52,6 +52,8 @@ class AttemptScope:
     Its log is opened when it is first asked for: most steps of a big graph never log.
     """
 
+    _log: AttemptLog | None = None
+
     def __init__(self, run_id: int, step: str, number: int, logs: Logs) -> None:
         self.run_id = run_id
         self.step = step
@@ -61,16 +63,16 @@ class AttemptScope:
     @property
     def log(self) -> AttemptLog:
         """The attempt's one log, whichever threads ask for it at once."""
-        log = self.__dict__.get("_log")
+        log = self._log
         if log is None:
             # One operation, with nothing held that an asynchronous exception could leave held.
             log = self.__dict__.setdefault("_log", self._logs.open(self.step, self.number))
-        return log  # type: ignore[no-any-return]
+        return log
 
     def close(self) -> None:
         """Close the log, if there is one."""
-        if "_log" in self.__dict__:
-            self.log.close()
+        if self._log is not None:
+            self._log.close()
 
 
 current: ContextVar[AttemptScope | None] = ContextVar("kahnban_attempt", default=None)

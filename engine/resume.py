@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from functools import lru_cache
 from typing import NamedTuple
@@ -72,19 +72,44 @@ def mark(given: str) -> Choice:
     return Choice(MARKED, given, status=StepStatus.OK)
 
 
+Kept = list["Choice | None"]
+"""By position what becomes of steps that are as they were, with all above them; None: to decide."""
+
+
+def keep(done: Sequence[int], downstreams: Sequence[Sequence[int]], key_run: int) -> Kept:
+    """Keep the steps that were done in run `done[i]`, unless one above them was not (0).
+
+    `key_run` is the run in their idempotency keys.
+    """
+    kept: Kept = [_reuse(run, key_run, is_marked=False) if run else None for run in done]
+    pending = [step for step, run in enumerate(done) if not run]
+    while pending:
+        for down in downstreams[pending.pop()]:
+            if kept[down] is not None:
+                kept[down] = None
+                pending.append(down)
+    return kept
+
+
 def choose(
-    steps: Sequence[Fresh], order: Sequence[int], past: Mapping[str, PastStep], rules: Rules
+    steps: Sequence[Fresh] | Mapping[int, Fresh],
+    order: Sequence[int],
+    past: Mapping[str, PastStep],
+    rules: Rules,
+    kept: Sequence[Choice | None] = (),
 ) -> list[Choice]:
-    """Decide for every step, by position; `order` is a dependency order.
+    """Decide for every step that is not `kept`, by position; `order` is a dependency order.
 
     A step is reused if it was `ok` (or skipped by itself) in the chain, is the same, has its files
     and values as they were, and none of its upstreams, at any distance, runs again. One that was
     marked as done minds no upstream, unless that is the one asked for, or after it.
     """
-    choices: list[Choice | None] = [None] * len(steps)
-    forced = [False] * len(steps)
-    anew = [""] * len(steps)  # what gives the steps after it to do again, if anything
+    choices: list[Choice | None] = list(kept) or [None] * len(order)
+    forced = [False] * len(order)
+    anew = [""] * len(order)  # what gives the steps after it to do again, if anything
     for position in order:
+        if choices[position] is not None:
+            continue
         step = steps[position]
         old = past.get(step.name)
         above = None
@@ -106,6 +131,17 @@ def choose(
         is_kept = choice.what in ("reuse", MARKED)
         anew[position] = (above or "") if is_kept else f"'{step.name}' runs again"
     return [choice for choice in choices if choice is not None]
+
+
+def alike(choices: Sequence[Choice]) -> Iterable[tuple[Choice, list[int]]]:
+    """Give each choice with the positions of its steps: one is most steps' of a big run."""
+    positions: dict[int, list[int]] = {}
+    for position, choice in enumerate(choices):
+        if (some := positions.get(id(choice))) is None:
+            positions[id(choice)] = [position]
+        else:
+            some.append(position)
+    return [(choices[some[0]], some) for some in positions.values()]
 
 
 def _choose_one(step: Fresh, old: PastStep, again: str | None, rules: Rules) -> Choice:

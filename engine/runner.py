@@ -170,15 +170,15 @@ class Runner:
         for step, number in self._scheduler.overran(now):
             failures = self._scheduler.used(step) + 1
             try:
-                retryable, delay_s = backoff.after_failure(
+                verdict = backoff.after_failure(
                     self._steps[step],
                     StepTimeout("timed out"),
                     number=failures,
                     clock=self._ports.clock,
                 )
             except Exception:  # noqa: BLE001 - a user's strategy may raise anything
-                retryable, delay_s = False, 0.0
-            events.append(AttemptOverran(step, number, retryable, delay_s))
+                verdict = backoff.STRATEGY_FAILED
+            events.append(AttemptOverran(step, number, *verdict))
         return events
 
     def _commit(self, actions: list[Action]) -> None:

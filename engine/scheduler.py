@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Iterable, Sequence
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
-from engine import notes, retry
+from engine import decisions, notes, retry
 from engine.board import Board
 from engine.events import (
     Action,
@@ -43,6 +43,17 @@ _WELL, _OK = AttemptOutcome.OK, StepStatus.OK  # through their enums they take 0
 
 FIRST_MAX = 512  # steps queued before a less urgent one: of 20 µs, they outlast a slow commit
 PROBE_S = 0.25  # how long a queued claim's start may stay unknown before it is asked for
+
+
+class Failure(NamedTuple):
+    """How an attempt failed, what its policy says to that (`policy`), and the step's `note`."""
+
+    outcome: AttemptOutcome
+    retryable: bool
+    delay_s: float
+    error: str
+    note: str
+    policy: str
 
 
 class Scheduler:
@@ -119,7 +130,10 @@ class Scheduler:
         actions: list[Action] = []
         self._board.decide_fresh(now, actions)
         for event in events:
-            self._handle(event, now, actions)
+            if type(event) is AttemptFinished:  # most are, and a `match` takes its time
+                self._finished(event, now, actions)
+            else:
+                self._handle(event, now, actions)
         if self._live.next_limit is not None:
             self._pass_limits(now, actions)
         self._stopping.pass_grace(now, actions)
@@ -135,8 +149,6 @@ class Scheduler:
 
     def _handle(self, event: Event, now: float, actions: list[Action]) -> None:
         match event:
-            case AttemptFinished():
-                self._finished(event, now, actions)
             case AttemptStarted():
                 if self._live.begin(event):
                     actions.append(RecordStart(event.step, event.number, event.at))
@@ -149,11 +161,13 @@ class Scheduler:
                 self._stopping.request(event, now, actions)
             case EngineHalted():
                 self._live.halt(event)
+            case AttemptFinished():
+                self._finished(event, now, actions)
             case _:
                 assert_never(event)
 
     def _finished(self, event: AttemptFinished, now: float, actions: list[Action]) -> None:
-        step, number, outcome, begun, ended, _, skip, _, _, writes, files, note = event
+        step, number, outcome, begun, ended, _, skip, _, _, writes, files, note, _, asked = event
         live = self._live.take(step, number)
         if live is None:
             if step not in self._live.left:
@@ -161,7 +175,11 @@ class Scheduler:
             return
         if outcome is _WELL:
             actions.append(new_end_attempt((step, number, outcome, begun, ended, "")))
+            if asked is not None:
+                actions.append(decisions.condition(step, number, asked))
             if skip is not None:
+                if asked is None or asked.holds:
+                    actions.append(decisions.skip(step, number, skip))
                 self._board.end(step, _S.SKIPPED, skip, ended, actions)
             else:
                 actions.append(new_end_step((step, _OK, ended, note, writes, files)))
@@ -172,8 +190,10 @@ class Scheduler:
         elif live.late and outcome is AttemptOutcome.INTERRUPTED:
             outcome = AttemptOutcome.TIMED_OUT
         actions.append(EndAttempt(step, number, outcome, begun, ended, event.error))
-        why = notes.last_line(event.error)
-        failure = (outcome, event.retryable, event.delay_s, why)
+        if asked is not None:
+            actions.append(decisions.condition(step, number, asked))
+        told = (event.error, notes.last_line(event.error), event.policy)
+        failure = Failure(outcome, event.retryable, event.delay_s, *told)
         self._after_failure(step, now, failure, actions)
 
     def _overran(self, event: AttemptOverran, now: float, actions: list[Action]) -> None:
@@ -190,35 +210,38 @@ class Scheduler:
         actions.append(LeaveBehind(step, event.number))
         self._stopping.mind_left(left, now, actions)
         note = notes.still_running("timed out", command=command) if live.late else told
-        self._after_failure(step, now, (outcome, event.retryable, event.delay_s, note), actions)
+        failure = Failure(outcome, event.retryable, event.delay_s, note, note, event.policy)
+        self._after_failure(step, now, failure, actions)
 
     def _after_failure(
-        self,
-        step: int,
-        now: float,
-        failure: tuple[AttemptOutcome, bool, float, str],
-        actions: list[Action],
+        self, step: int, now: float, failure: Failure, actions: list[Action]
     ) -> None:
-        outcome, retryable, delay_s, note = failure
+        outcome, retryable, delay_s, error, note, policy = failure
         if outcome is AttemptOutcome.INTERRUPTED:
             self._board.end(step, _S.INTERRUPTED, note, now, actions)
             return
         self._board.used[step] += 1
+        budget = self._budget(step)
+        number, used, of = budget
         decision = retry.decide(
-            now=now,
-            used=self._board.used[step],
-            retries=self.plan.retries[step],
-            retryable=retryable,
-            delay_s=delay_s,
+            now=now, used=used, retries=of - 1, retryable=retryable, delay_s=delay_s
         )
         if isinstance(decision, retry.GiveUp):
+            why = decisions.NO_ATTEMPTS_LEFT if retryable else policy
+            actions.append(decisions.after_failure(step, budget, error, None, why))
             self._board.end(step, _S.FAILED, note, now, actions)
-        elif self._stopping.stops(step):
-            actions.append(BackOff(step, self._board.numbers[step], decision.when))
+            return
+        wait_s = decision.when - now
+        actions.append(decisions.after_failure(step, budget, error, wait_s, policy))
+        actions.append(BackOff(step, number, decision.when))
+        if self._stopping.stops(step):
             self._board.end(step, _S.INTERRUPTED, notes.BEFORE_RETRY, now, actions)
         else:
             self._board.back_off(step, decision.when)
-            actions.append(BackOff(step, self._board.numbers[step], decision.when))
+
+    def _budget(self, step: int) -> tuple[int, int, int]:
+        """Give its last attempt's number, and how many failures there are, of how many at most."""
+        return self._board.numbers[step], self._board.used[step], self.plan.retries[step] + 1
 
     def _withdrawn(self, event: AttemptWithdrawn, now: float, actions: list[Action]) -> None:
         if self._live.take(event.step, event.number) is None:
@@ -243,8 +266,12 @@ class Scheduler:
                 self._board.make_ready(step)
             elif policy is OnOverrun.WAIT:
                 self._board.hold(step)
+                actions.append(decisions.hold(step, self._board.numbers[step]))
             else:
                 note = notes.still_running("timed out", command=self.plan.gentle[step])
+                why = decisions.STILL_RUNNING
+                given_up = decisions.after_failure(step, self._budget(step), note, None, why)
+                actions.append(given_up)
                 self._board.end(step, _S.FAILED, note, now, actions)
 
     def _claim(self, now: float, ahead: int, actions: list[Action]) -> None:
@@ -256,7 +283,8 @@ class Scheduler:
         while ready and (len(live) < places or self._may_queue(ahead)):
             started_at: float | None = None
             if attempts.queued:
-                self._queued_to = max(ready[0], self._queued_to)
+                if ready[0] > self._queued_to:  # noqa: PLR1730 - `max` takes a tenth of all this
+                    self._queued_to = ready[0]
                 attempts.queued += 1
             elif len(live) < self.workers:
                 started_at = now

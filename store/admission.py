@@ -41,6 +41,7 @@ def _check_alone(cursor: sqlite3.Cursor, run: NewRun) -> None:
 def _check_sources(cursor: sqlite3.Cursor, run: NewRun) -> None:
     """Refuse to take over from a run that was let go of since this one was decided on."""
     cached = {step.source_run for step in run.taken_over if step.status is StepStatus.CACHED}
+    cached |= {some.source_run for some in run.reused}
     rows = [(source, 1) for source in sorted(filter(None, cached))]
     rows += [(run.resumed_from, 0)] if run.resumed_from is not None else []
     for source, with_values in rows:

@@ -11,21 +11,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import StoreError, UsageError
 from engine.model import Encoded
 from engine.past import PastStep
-from engine.usual import Usual
+from engine.usual import Spread, Usual
 from store import locks
+from store.alike import done_alike
 from store.connection import Database
+from store.new_run import NewSteps
 from store.page import Page, page
-from store.past import PastRun, past_steps, read_past
+from store.past import PastRun, Positions, past_steps, read_past
 from store.readback import ValueFaults
 from store.reconcile import ASKED_BY, ENGINE_DIED, Found
 from store.step_runs import StepRun, as_left, step_runs
 from store.timeline import Timeline, timeline
-from store.usual import usual_durations
+from store.usual import usual_durations, usual_spreads
+
+if TYPE_CHECKING:
+    from store.run_facts import RunFacts
 
 Row = dict[str, Any]
 
@@ -180,6 +185,30 @@ class History:
         with self.told(run_id) as found:
             return [step.row(run_id) for step in found]
 
+    def facts(self, run_id: int) -> RunFacts:
+        """Give all that is recorded of a run but its values; of a dead engine, as it left it."""
+        from store.run_facts import read_run
+
+        run = self.run(run_id)
+        with self.told(run_id) as found:
+            told = list(found)
+        with self._database.read() as cursor:
+            return read_run(cursor, run, told)
+
+    def last_good(self, workflow: str, before: int) -> int | None:
+        """Number of the newest whole `ok` run before run `before`; not one of a backfill's."""
+        rows = self._rows(
+            f"SELECT max(id) AS id FROM run_rows WHERE workflow = ? AND id < ? AND status = 'ok'"
+            f" AND {_COUNTS} AND {_ALONE}",
+            [workflow, before],
+        )
+        return None if rows[0]["id"] is None else int(rows[0]["id"])
+
+    def spreads(self, workflow: str, before: int) -> dict[str, Spread]:
+        """What the last successful attempts of each step took, of runs before run `before`."""
+        with self._database.read() as cursor:
+            return usual_spreads(cursor, workflow, before)
+
     def positions(self, run_id: int, names: Iterable[str]) -> dict[str, int]:
         """Positions of those of the named steps that a run has."""
         rows = self._rows(
@@ -289,12 +318,16 @@ class History:
         is_dead = is_on and not locks.alive(self._database.path, run_id, owner)
 
         @cache
-        def read_steps() -> tuple[PastStep, ...]:
+        def read_steps(positions: Positions) -> tuple[PastStep, ...]:
             with self._database.read() as cursor:
-                return past_steps(cursor, run_id, past.root_run, is_dead=is_dead)
+                return past_steps(cursor, past, positions, is_dead=is_dead)
+
+        def read_done(steps: NewSteps) -> list[int]:
+            with self._database.read() as cursor:
+                return done_alike(cursor, run_id, steps)
 
         status = self.run(run_id)["status"] if is_dead else past.status
-        return replace(past, status=status, read_steps=read_steps)
+        return replace(past, status=status, read_steps=read_steps, read_done=read_done)
 
     def value_faults(self) -> ValueFaults:
         """Give what tells which stored values can be used."""

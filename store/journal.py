@@ -18,9 +18,11 @@ from store.blocks import insert_each, insert_many
 from store.cancels import Watch
 from store.connection import Database
 from store.definition import define
-from store.new_run import ITSELF, OWN_KEY, TALLIED, NewRun
+from store.new_run import ITSELF, OWN_KEY, TALLIED, NewRun, Reused
 from store.tick import ENDED_HINT, Tick, encoded, standing_of
 
+_REUSE = """INSERT INTO step_rows (run_id, position, status, ended_at, note, source_run, seq)
+    SELECT ?1, value, 'cached', NULL, ?2, ?3, ?4 + key FROM json_each(?5)"""
 INITIAL = -1  # the position under which a run's initial context is kept
 
 
@@ -34,11 +36,13 @@ def begin_run(database: Database, run: NewRun) -> int:
         definition = define(cursor, run.workflow, run.steps) if run.steps else None
         settled = [step for step in run.taken_over if step.status is not None]
         tally = Counter(step.status for step in settled)
+        tally[StepStatus.CACHED] += sum(len(some.positions) for some in run.reused)
         run_id = _insert_run(cursor, run, RunStatus.RUNNING, definition, tally)
+        reused = _insert_reused(cursor, run_id, run.reused)
         at = {step.position: run.started_at for step in run.marked}
         ended: list[tuple[object, ...]] = [
             (run_id, s.position, s.status, at.get(s.position), s.note, s.source_run, seq)
-            for seq, s in enumerate(settled, 1)
+            for seq, s in enumerate(settled, reused + 1)
         ]
         insert_many(cursor, prepared.END_STEP, ended)
         cursor.executemany(prepared.CARRY, _carried(run_id, run))
@@ -51,6 +55,19 @@ def begin_run(database: Database, run: NewRun) -> int:
             weights = f"[{','.join(map(str, run.weights))}]"
             cursor.execute("INSERT INTO order_rows VALUES (?, ?)", (run_id, weights))
         return run_id
+
+
+def _insert_reused(cursor: sqlite3.Cursor, run_id: int, reused: Iterable[Reused]) -> int:
+    """Insert the steps that are reused, as the first events; gives how many.
+
+    Of a hundred thousand, to bind rows of them takes twice as long.
+    """
+    count = 0
+    for source_run, note, positions in reused:
+        row = (run_id, note, source_run, count + 1, f"[{','.join(map(str, positions))}]")
+        cursor.execute(_REUSE, row)
+        count += len(positions)
+    return count
 
 
 def _carried(run_id: int, run: NewRun) -> Iterator[tuple[object, ...]]:

@@ -52,6 +52,17 @@ class TakenOver(NamedTuple):
     why: str = ""
 
 
+class Reused(NamedTuple):
+    """Steps that end `cached` as a run begins, all from one run: what a `TakenOver` each would say.
+
+    Nothing else of their past is taken over.
+    """
+
+    source_run: int
+    note: str
+    positions: Sequence[int]
+
+
 class Marked(NamedTuple):
     """A step that a person marked as done, with the values it is given."""
 
@@ -89,6 +100,7 @@ class NewRun:
     after: int | None = None
     beside: bool = False
     steps: NewSteps = NewSteps()
+    reused: Sequence[Reused] = ()
     taken_over: Sequence[TakenOver] = ()
     marked: Sequence[Marked] = ()
     context: Sequence[tuple[str, Encoded]] = ()

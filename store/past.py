@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Any
 
 from engine.errors import UsageError
 from engine.model import StepStatus
 from engine.past import PastStep
 from engine.records import record
+from store.new_run import NewSteps
 from store.step_runs import status_as_left, step_runs
 
+Positions = tuple[int, ...] | None  # of some steps; None for all
 _Tries = list[tuple[str, int | None, int | None]]
 
 
 @record
 class PastRun:
-    """An earlier run; `read_steps` gives its steps, by position.
+    """An earlier run.
 
-    They are read when they are asked for: whether a run is gone on with is often seen without.
+    Its steps are read when they are asked for: whether a run is gone on with is often seen without.
+    `read_steps` gives all of them, by position, or those at some positions; `read_done` is as
+    `store.alike.done_alike`.
     """
 
     run_id: int
@@ -31,12 +37,13 @@ class PastRun:
     root_run: int
     root_started_at: int
     only_steps: str
-    read_steps: Callable[[], tuple[PastStep, ...]] = tuple
+    read_steps: Callable[[Positions], tuple[PastStep, ...]] = lambda _: ()
+    read_done: Callable[[NewSteps], list[int]] = lambda _: []
 
     @property
     def steps(self) -> tuple[PastStep, ...]:
         """Its steps, by position."""
-        return self.read_steps()
+        return self.read_steps(None)
 
 
 def read_past(cursor: sqlite3.Cursor, run_id: int) -> tuple[PastRun, str]:
@@ -55,24 +62,24 @@ def read_past(cursor: sqlite3.Cursor, run_id: int) -> tuple[PastRun, str]:
 
 
 def past_steps(
-    cursor: sqlite3.Cursor, run_id: int, root_run: int, *, is_dead: bool
+    cursor: sqlite3.Cursor, past: PastRun, positions: Positions = None, *, is_dead: bool
 ) -> tuple[PastStep, ...]:
-    """Give the steps of a run; of a dead one as the next writing command will record them."""
-    steps = _past_steps(cursor, run_id, root_run)
+    """Give steps of a run; of a dead one as the next writing command will record them."""
+    steps = _past_steps(cursor, past, positions)
     if not is_dead:
         return tuple(steps)
     return tuple(step._replace(status=_STATUS[status_as_left(step.status)]) for step in steps)
 
 
-def _past_steps(cursor: sqlite3.Cursor, run_id: int, root_run: int) -> Iterator[PastStep]:
+def _past_steps(cursor: sqlite3.Cursor, past: PastRun, positions: Positions) -> Iterator[PastStep]:
     """Give the steps, by position: their rows in a few queries, however many there are."""
-    told = list(step_runs(cursor, run_id))
+    run_id = past.run_id
+    told = list(step_runs(cursor, run_id, positions))
     sources = {step.source_run for step in told if step.source_run is not None} | {run_id}
-    marked = {source: _marked(cursor, source) for source in sources}
-    files = {source: _files(cursor, source) for source in sources}
+    marked = {source: marked_done(cursor, source) for source in sources}
+    files = {source: files_left(cursor, source) for source in sources}
     carried, tries = _carried_rows(cursor, run_id), _tries(cursor, run_id)
-    names = [step.step for step in told]
-    for step, defined in zip(told, _definition(cursor, run_id, names), strict=True):
+    for step, defined in zip(told, _definition(cursor, run_id, positions), strict=True):
         status = _STATUS[step.status]
         source = run_id if status is StepStatus.OK else step.source_run
         used, retry_at, key_run, lost = carried.get(step.position, (0, None, 0, 0))
@@ -86,7 +93,7 @@ def _past_steps(cursor: sqlite3.Cursor, run_id: int, root_run: int) -> Iterator[
             source,
             used,
             retry_at,
-            key_run or root_run,
+            key_run or past.root_run,
             lost,
             files[source].get(step.step, ()) if source is not None else (),
             status is StepStatus.SKIPPED and (step.source_run is not None or step.attempts > 0),
@@ -100,23 +107,34 @@ _OF_RUN = "run_rows r JOIN definition_steps d ON d.definition_id = r.definition_
 
 
 def _definition(
-    cursor: sqlite3.Cursor, run_id: int, names: Sequence[str]
+    cursor: sqlite3.Cursor, run_id: int, positions: Positions
 ) -> Iterable[tuple[str, dict[str, str], tuple[str, ...]]]:
-    """Give fingerprint, parts and upstreams of each step; equal parts are one object."""
-    sql = f"""SELECT d.fingerprint, d.parts, d.upstreams FROM {_OF_RUN}
-              WHERE r.id = ? ORDER BY d.position"""
-    rows = cursor.execute(sql, (run_id,)).fetchall()
+    """Give fingerprint, parts and upstreams of steps; equal parts are one object."""
+    columns = "d.fingerprint, d.parts, d.upstreams"
+    rows = _defined(cursor, run_id, columns, positions)
     upstreams = json.loads(f"[{','.join([row[2] for row in rows])}]")  # a quarter of one by one
+    above = None if positions is None else set(chain.from_iterable(upstreams))
+    names = dict(_defined(cursor, run_id, "d.position, d.name", above))
     prints: dict[str, str] = {}
     parts: dict[str, dict[str, str]] = {}
+    made: tuple[str, dict[str, str]] = ("", {})
     for (fingerprint, text, _), ups in zip(rows, upstreams, strict=True):
-        if text not in parts:
-            parts[text] = json.loads(text)
-        yield (
-            prints.setdefault(fingerprint, fingerprint),
-            parts[text],
-            tuple([names[up] for up in ups]),
-        )
+        if text:  # without, it was made as the one before it
+            if text not in parts:
+                parts[text] = json.loads(text)
+            made = prints.setdefault(fingerprint, fingerprint), parts[text]
+        yield *made, tuple([names[up] for up in ups])
+
+
+def _defined(
+    cursor: sqlite3.Cursor, run_id: int, columns: str, positions: Iterable[int] | None
+) -> list[tuple[Any, ...]]:
+    """Give columns of the definition of a run, of all its steps or of some, by position."""
+    some, given = "", []
+    if positions is not None:
+        some, given = " AND d.position IN (SELECT value FROM json_each(?))", [*positions]
+    sql = f"SELECT {columns} FROM {_OF_RUN} WHERE r.id = ?{some} ORDER BY d.position"
+    return cursor.execute(sql, (run_id, *([json.dumps(given)] if some else ()))).fetchall()
 
 
 def _carried_rows(
@@ -153,7 +171,7 @@ def _carried(
     return used, retry_at, lost
 
 
-def _marked(cursor: sqlite3.Cursor, run_id: int) -> frozenset[str]:
+def marked_done(cursor: sqlite3.Cursor, run_id: int) -> frozenset[str]:
     """Names of the steps that a run has marked as done."""
     rows = cursor.execute(
         f"SELECT d.name FROM {_OF_RUN} JOIN marked_rows m"
@@ -163,7 +181,7 @@ def _marked(cursor: sqlite3.Cursor, run_id: int) -> frozenset[str]:
     return frozenset(name for (name,) in rows)
 
 
-def _files(cursor: sqlite3.Cursor, run_id: int) -> dict[str, tuple[tuple[str, str], ...]]:
+def files_left(cursor: sqlite3.Cursor, run_id: int) -> dict[str, tuple[tuple[str, str], ...]]:
     """Targets and sums of the files that the steps of a run left, by step."""
     files: dict[str, tuple[tuple[str, str], ...]] = {}
     rows = cursor.execute(

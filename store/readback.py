@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from store.connection import Database
 from store.new_run import TALLIED
@@ -150,11 +150,15 @@ class ValueFaults:
 
         `step` is empty for the run's initial context.
         """
+        whole_run, damaged = self.of_run(run_id)
+        return whole_run or damaged.get(step, "")
+
+    def of_run(self, run_id: int) -> tuple[str, Mapping[str, str]]:
+        """Say what concerns all values of a run, and, by step, which are damaged."""
         if run_id not in self._read:
             with self._database.read() as cursor:
                 self._read[run_id] = _faults_of_run(cursor, run_id)
-        whole_run, damaged = self._read[run_id]
-        return whole_run or damaged.get(step, "")
+        return self._read[run_id]
 
 
 def _faults_of_run(cursor: sqlite3.Cursor, run_id: int) -> tuple[str, dict[str, str]]:

@@ -16,14 +16,22 @@ from typing import Any, NamedTuple
 
 from engine.model import AttemptOutcome, StepStatus
 
-_ROWS = """
-SELECT d.position, d.name, s.status, s.ended_at, s.note, s.source_run,
-       a.number, a.outcome, a.started_at, a.finished_at, a.retry_at, a.error
-FROM definition_steps d
-LEFT JOIN step_rows s ON s.run_id = ?1 AND s.position = d.position
-LEFT JOIN attempt_rows a ON a.run_id = ?1 AND a.position = d.position
-WHERE d.definition_id = ?2{} ORDER BY d.position, a.number"""
-_SOME = " AND d.position IN (SELECT value FROM json_each(?3))"
+# Names, ends without an attempt and attempts are read apart and put together here: for SQLite to
+# look each step up in three tables takes twice as long.
+_NAMES = "SELECT position, name FROM definition_steps WHERE definition_id = ?"
+_FROM = " AND position >= ? ORDER BY position LIMIT ?"
+_BETWEEN = "position BETWEEN ? AND ?"
+_SOME = "position IN (SELECT value FROM json_each(?))"
+_AT_ONCE = "(number = 1 AND outcome = 'ok' AND started_at IS NOT NULL AND finished_at IS NOT NULL)"
+_DONE = f"""
+SELECT position, started_at, finished_at FROM attempt_rows WHERE run_id = ? AND {{}}
+AND {_AT_ONCE}"""
+_TRIED = f"""
+SELECT position, number, outcome, started_at, finished_at, retry_at, error
+FROM attempt_rows WHERE run_id = ? AND {{}} AND NOT {_AT_ONCE} ORDER BY position, number"""
+_SETTLED = """
+SELECT position, status, ended_at, note, source_run FROM step_rows WHERE run_id = ? AND {}"""
+_BLOCK = 1000  # steps read at once
 
 OPEN = frozenset((StepStatus.WAITING, StepStatus.RUNNING, StepStatus.BACKING_OFF))
 _BAD = (AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT, AttemptOutcome.ABANDONED)
@@ -36,6 +44,11 @@ _LEFT = {
     _BACKING_OFF: (str(StepStatus.INTERRUPTED), "its engine died before the retry"),
     _WAITING: (str(StepStatus.CANCELLED), "not started"),
 }
+
+
+# As recorded: number, outcome, start, end, when a retry is due, error; status, when, note, source.
+_Try = tuple[int, str, int | None, int | None, int | None, str | None]
+_End = tuple[str, int | None, str, int | None]
 
 
 class StepRun(NamedTuple):
@@ -91,12 +104,14 @@ class _Texts(dict[int, str | None]):
 class _Aside:
     """What few steps of a run have, by position.
 
-    `live` has (number, started_at) of what is claimed, `carried` (retry_at, why).
+    `live` has (number, started_at) of what is claimed, `carried` (retry_at, why); `odd` is
+    the positions of all that are here.
     """
 
     live: dict[int, tuple[int, int | None]]
     carried: dict[int, tuple[int | None, str]]
     marked: dict[int, str]
+    odd: frozenset[int]
     texts: _Texts
 
     def text(self, us: int | None) -> str | None:
@@ -116,11 +131,19 @@ def step_runs(
         return
     definition, live = run
     aside = _aside(cursor, run_id, json.loads(live))
-    if positions is None:
-        cursor.execute(_ROWS.format(""), (run_id, definition))
-    else:
-        cursor.execute(_ROWS.format(_SOME), (run_id, definition, json.dumps(positions)))
-    yield from _merged(cursor, aside)
+    if positions is not None:
+        some = json.dumps(positions)
+        sql = f"{_NAMES} AND {_SOME} ORDER BY position"
+        names = cursor.execute(sql, (definition, some)).fetchall()
+        rows = _Rows.read(cursor, len(names), _SOME, (run_id, some))
+        yield from _merged(names, rows, aside)
+        return
+    begin = 0
+    while names := cursor.execute(_NAMES + _FROM, (definition, begin, _BLOCK)).fetchall():
+        last = names[-1][0]
+        rows = _Rows.read(cursor, len(names), _BETWEEN, (run_id, begin, last))
+        yield from _merged(names, rows, aside)
+        begin = last + 1
 
 
 def _aside(cursor: sqlite3.Cursor, run_id: int, live: list[list[Any]]) -> _Aside:
@@ -132,49 +155,76 @@ def _aside(cursor: sqlite3.Cursor, run_id: int, live: list[list[Any]]) -> _Aside
     marked = cursor.execute(
         "SELECT position, marked_by FROM marked_rows WHERE run_id = ?", (run_id,)
     ).fetchall()
+    claimed = {position: (number, at) for position, number, _, at in live}
     return _Aside(
-        live={position: (number, at) for position, number, _, at in live},
+        live=claimed,
         carried={position: (retry_at, why) for position, retry_at, why in carried},
         marked=dict(marked),
+        odd=frozenset([*claimed, *(row[0] for row in carried), *(row[0] for row in marked)]),
         texts=_Texts(),
     )
 
 
-def _merged(rows: Iterable[tuple[Any, ...]], aside: _Aside) -> Iterator[StepRun]:
-    """Make one of the rows of each step, which come together, in the order of its attempts.
+class _Rows(NamedTuple):
+    """What is on record of some steps, by position.
 
-    Nearly all steps of a big run were ok at once or never tried. Those are told here, in 1 µs;
+    `done` has (position, started_at, finished_at) of those that were ok at once, `tried` the
+    attempts of others, `settled` what has ended by no attempt.
+    """
+
+    done: dict[int, tuple[int, int, int]]
+    tried: dict[int, list[_Try]]
+    settled: dict[int, _End]
+
+    @classmethod
+    def read(
+        cls, cursor: sqlite3.Cursor, count: int, where: str, given: tuple[object, ...]
+    ) -> _Rows:
+        """Read what there is of `count` steps."""
+        done = {row[0]: row for row in cursor.execute(_DONE.format(where), given)}
+        tried: dict[int, list[_Try]] = {}
+        if len(done) < count:
+            for at, *each in cursor.execute(_TRIED.format(where), given):
+                tried.setdefault(at, []).append(tuple(each))
+        settled = {row[0]: row[1:] for row in cursor.execute(_SETTLED.format(where), given)}
+        return cls(done, tried, settled)
+
+
+def _merged(names: Iterable[tuple[int, str]], rows: _Rows, aside: _Aside) -> Iterator[StepRun]:
+    """Make one of what is on record of each step.
+
+    Nearly all steps of a big run were ok at once or never tried. Those are told here, in 0.5 µs;
     `_told`, which tells any, takes several times as long.
     """
-    texts = aside.texts
-    odd = aside.live.keys() | aside.carried.keys() | aside.marked.keys()
-    held: list[tuple[Any, ...]] = []
-    for row in rows:
-        position, name, settled, end_us, note, source, number, outcome, begun, ended, _, _ = row
-        if held and held[0][0] != position:
-            yield _told(held, aside)
-            held = []
-        if position in odd:
-            held.append(row)
-        elif settled is None and outcome == _OK and number == 1 and begun and ended:
-            at, ended_at = texts[begun // 1000], texts[ended // 1000]
-            took_s = (ended - begun) / 1e6
-            told = (name, position, _OK, at, ended_at, took_s, "", None, 1, None, None)
-            yield _made((*told, 1, "", 1, None))
-        elif settled is not None and number is None:
+    done, tried, settled = rows
+    odd, texts = aside.odd, aside.texts
+    for position, name in names:
+        times, end = done.get(position), settled.get(position)
+        if position in odd or position in tried or (times and end):
+            tries = tried.get(position, [])
+            if times:
+                tries = [(1, _OK, times[1], times[2], None, None), *tries]
+            yield _told(position, name, end, tries, aside)
+        elif times:
+            _, begun, ended = times
+            at, until, took_s = texts[begun // 1000], texts[ended // 1000], (ended - begun) / 1e6
+            yield _made(
+                (name, position, _OK, at, until, took_s, "", None, 1, None, None, 1, "", 1, None)
+            )
+        elif end:
+            status, end_us, note, source = end
             ended_at = None if end_us is None else texts[end_us // 1000]
-            untried = (name, position, intern(settled), None, ended_at, 0.0, intern(note), source)
+            untried = (name, position, intern(status), None, ended_at, 0.0, intern(note), source)
             yield _made((*untried, 0, None, None, 0, "", None, None))
         else:
-            held.append(row)
-    if held:
-        yield _told(held, aside)
+            yield _told(position, name, None, [], aside)
 
 
-def _told(rows: Sequence[tuple[Any, ...]], aside: _Aside) -> StepRun:
-    """Tell of one step by its rows, of which there is one for each ended attempt, or just one."""
-    position, name, settled, ended_us, note, source_run, *_ = rows[0]
-    tries = [row[6:] for row in rows if row[6] is not None]
+def _told(
+    position: int, name: str, end: _End | None, tries: Sequence[_Try], aside: _Aside
+) -> StepRun:
+    """Tell of one step by its end without an attempt, if it has one, and its ended attempts."""
+    settled, ended_us, note, source_run = end or (None, None, "", None)
     live = aside.live.get(position)
     retry_us, why = aside.carried.get(position, (None, ""))
     last = tries[-1] if tries else None

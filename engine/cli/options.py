@@ -15,9 +15,8 @@ from engine.cli.mistakes import Parser
 from engine.errors import UsageError
 
 _EPILOG = """\
-exit codes: 0 all ok or nothing to do · 1 a step failed or the run was cancelled
-  · 2 usage or definition error · 3 the machine, the store or the engine failed
-  · 75 already running · 130/143 interrupted"""
+exit codes: 0 ok or nothing to do · 1 failed or cancelled · 2 usage, definition
+  · 3 machine, store or engine failed · 75 already running · 130/143 interrupted"""
 
 _Add = Callable[..., argparse.ArgumentParser]
 
@@ -60,13 +59,16 @@ class _Overview(argparse.RawDescriptionHelpFormatter):
         text = super()._format_action(action)
         return text.partition("\n")[2] if isinstance(action.choices, dict) else text
 
+    def format_help(self) -> str:
+        """Give the overview; the exit codes follow at once: it must fit a small terminal."""
+        return super().format_help().replace("\n\nexit codes", "\nexit codes")
+
 
 def build(only: str = "") -> Parser:
     """Make the parser of the whole command line, or all that it takes to parse one command."""
     parser = Parser(
         prog="kahnban" if Path(sys.argv[0]).name == "kahnban" else "python -m engine",
         usage="%(prog)s [--store URL] [--home DIR] [--pipelines DIR] COMMAND ...",
-        description="Run workflows of steps with dependencies; all is recorded in one SQLite file.",
         epilog=_EPILOG,
         formatter_class=_Overview,
         add_help=False,
@@ -74,7 +76,7 @@ def build(only: str = "") -> Parser:
     parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
     _globals(parser, default=None, told=False)
     commands = parser.add_subparsers(
-        title="commands",
+        title="Run workflows of steps with dependencies; all is recorded in one SQLite file",
         metavar="COMMAND ...",  # makes room beside the longest of them
         parser_class=Parser,
         prog=parser.prog,
@@ -215,6 +217,7 @@ def _graph(add: _Add) -> None:
     how.add_argument("--json", action="store_true", help="print JSON")
 
 
+_RUN = "a run's number, `latest`, or a workflow's name"
 _RUN_HELP = "a run's number, `latest` (default), or a workflow's name"
 
 
@@ -245,6 +248,20 @@ def _logs(add: _Add) -> None:
     _json(logs)
 
 
+def _why(add: _Add) -> None:
+    why = add("why", "compare:why", "why a step ran, was skipped, was retried, waits")
+    why.add_argument("run", metavar="RUN", help=_RUN)
+    why.add_argument("step", metavar="STEP", help="one of its steps")
+    _json(why)
+
+
+def _diff(add: _Add) -> None:
+    diff = add("diff", "compare:diff", "what is other in one run than in another")
+    diff.add_argument("old", metavar="RUN", help=_RUN)
+    diff.add_argument("new", metavar="RUN", help="the run that is compared with it")
+    _json(diff)
+
+
 def _of_a_run(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("run", metavar="RUN", nargs="?", default="latest", help=_RUN_HELP)
     return parser
@@ -273,7 +290,7 @@ def _sql(add: _Add) -> None:
 
 def _cancel(add: _Add) -> None:
     cancel = add("cancel", "cancel:cancel", "end a run that is on; its cleanup steps still run")
-    cancel.add_argument("run", metavar="RUN", help="a run's number, `latest`, or a workflow's name")
+    cancel.add_argument("run", metavar="RUN", help=_RUN)
 
 
 def _alerts(add: _Add) -> None:
@@ -288,45 +305,11 @@ def _schedule(add: _Add) -> None:
     schedule.add_argument("name", metavar="NAME", help="the workflow")
 
 
-_RESTORE_EPILOG = """\
-The one way to move a store, to go back to a backup, or to go on with what is
-left after a loss: FILE may be the store itself. The store that was there is
-kept beside it. Runs that were on in FILE are ended as interrupted, alerts that
-it had still to deliver are dropped."""
-
-_PRUNE_EPILOG = """\
-Kept are runs that are on or have an alert to deliver, each workflow's last
-failure, and what a kept run goes on from. Of the last run that was ok with each
-set of parameters the row stays."""
-
-
 def _database(database: argparse.ArgumentParser) -> None:
+    from engine.cli.database_options import add_commands
+
     add = _adder(database.add_subparsers(metavar="WHAT", required=True, parser_class=Parser))
-    add("upgrade", "db:upgrade", "bring the store's tables up to date, after taking a copy")
-    _json(add("verify", "verifying:verify", "say what is wrong with the store; change nothing"))
-    backup = add("backup", "db:backup", "copy the store, also while runs go on, and read it back")
-    backup.add_argument(
-        "file", metavar="FILE", nargs="?", help="HOME/backups/runs-DATE-TIME.db without"
-    )
-    restore = add(
-        "restore", "db:restore", "put another store in place of this one", epilog=_RESTORE_EPILOG
-    )
-    restore.add_argument("file", metavar="FILE", help="a backup or another store")
-    prune = add("prune", "db:prune", "let old runs go, with logs and reports", epilog=_PRUNE_EPILOG)
-    prune.add_argument(
-        "--keep-days",
-        metavar="N",
-        type=_whole,
-        help="keep what ended in the last N days (ENGINE_KEEP_DAYS, else 90)",
-    )
-    prune.add_argument(
-        "--keep-runs",
-        metavar="N",
-        type=_whole,
-        help="keep the N newest runs of each workflow (ENGINE_KEEP_RUNS, else 20)",
-    )
-    prune.add_argument("--dry-run", action="store_true", help="say what would go; change nothing")
-    _json(prune)
+    add_commands(add, _json, _whole)
 
 
 def _json(parser: argparse.ArgumentParser) -> None:
@@ -355,6 +338,8 @@ _COMMANDS: dict[str, Callable[[_Add], None]] = {  # as the overview lists them, 
     "show": _show,
     "report": _report,
     "logs": _logs,
+    "why": _why,
+    "diff": _diff,
     "sql": _sql,
     "serve": serve_options.add,
     "cancel": _cancel,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.errors import ConditionError, DefinitionError
 from engine.records import record
@@ -23,6 +23,22 @@ if TYPE_CHECKING:
 FALSE = "condition false"
 STATUSES = ("ok", "failed", "skipped", "cancelled", "interrupted")  # a cached step reads "ok"
 _SHOWN_LENGTH = 40
+
+
+class Asked(NamedTuple):
+    """What a condition came to in a run, with the values it read; a function has no `text`."""
+
+    text: str | None
+    holds: bool
+    values: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def unmet(self) -> str:
+        """Say why it does not hold; nothing if it does."""
+        if self.holds:
+            return ""
+        read = ", ".join(f"{name} is {value}" for name, value in self.values)
+        return FALSE + (f": {self.text}" if self.text else "") + (f" ({read})" if read else "")
 
 
 @record
@@ -58,19 +74,22 @@ class Condition:
 
         Raises `ConditionError` where it is neither true nor false.
         """
+        return self.asked(ctx, mask).unmet
+
+    def asked(self, ctx: Source, mask: Callable[[str], str] = str) -> Asked:
+        """Ask whether it holds. Raises `ConditionError` where it is neither true nor false."""
         from engine.conditions.evaluation import Evaluation
         from engine.conditions.wrong import Undecided
 
         asked = Evaluation(ctx)
         try:
-            if asked.truth(self.meaning):
-                return ""
+            holds = asked.truth(self.meaning)
         except Undecided as why:
             text = _cut(self.text, 200)
             message = f"condition '{text}' cannot be decided: {why.message}"
             raise ConditionError(message, hint=why.hint) from None
-        read = ", ".join(f"{name} is {_shown(value, mask)}" for name, value in asked.read.items())
-        return f"{FALSE}: {self.text} ({read})" if read else f"{FALSE}: {self.text}"
+        values = tuple([(name, _shown(value, mask)) for name, value in asked.read.items()])
+        return Asked(self.text, holds, values)
 
     def tied(self, scope: Scope) -> tuple[Condition, list[Wrong]]:
         """Tie it to a workflow; gives it so, and what is wrong with it there."""

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from json.encoder import encode_basestring as _text
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,16 +49,18 @@ class Surroundings:
     log_path: FindLog | None = None
 
 
+_CAME_TO = 6  # where name, position, status and times of a `StepRun` are over
 _FAILED = str(StepStatus.FAILED)  # a member compares slower, and takes longer to look up
 
 
 class _Step:
     """A step's entry, made as attributes and kept as their dict.
 
-    Such dicts share their keys: 176 bytes each instead of 464, of which a run may have a million.
+    Such dicts and their copies share their keys: 176 bytes each instead of 464, of which a run may
+    have a million.
     """
 
-    def __init__(self, step: StepRun, expected_s: float | None, log: str | None) -> None:
+    def __init__(self, step: StepRun) -> None:
         self.name = step.step
         self.status = step.status
         self.duration_s = step.duration_s
@@ -68,9 +71,15 @@ class _Step:
         self.source_run = step.source_run
         self.marked_by = step.marked_by
         self.error = step.error
-        self.expected_s = expected_s
-        self.log = log
+        self.expected_s: float | None = None
+        self.log: str | None = None
         self.last_lines: list[str] = []
+
+
+_ENTRY = (
+    *("name", "status", "duration_s", "attempts", "note", "started", "finished"),
+    *("source_run", "marked_by", "error", "expected_s", "log", "last_lines"),
+)
 
 
 def build(
@@ -124,11 +133,27 @@ def _steps(
     """Give the entries of the steps; of failed ones, by index, the last attempt that failed."""
     rows: list[dict[str, Any]] = []
     failed: dict[int, int] = {}
+    entry: dict[str, Any] = {"status": None}
+    before: tuple[Any, ...] = ()
     for step in steps:
-        log = log_path(step.step, step.last) if log_path and step.last is not None else None
-        if step.status == _FAILED:
+        came_to = step[_CAME_TO:]
+        if came_to == before and step[2] == entry["status"]:
+            # As most come to the same as the one before: a copy takes 0.37 µs, a new one 0.54.
+            entry = entry.copy()
+            entry["name"] = step[0]
+            entry["started"] = step[3]
+            entry["finished"] = step[4]
+            entry["duration_s"] = step[5]
+            entry["last_lines"] = []
+        else:
+            entry, before = _Step(step).__dict__, came_to
+        if expected:
+            entry["expected_s"] = expected.get(step.step)
+        if log_path:
+            entry["log"] = log_path(step.step, step.last) if step.last is not None else None
+        if step[2] == _FAILED:
             failed[len(rows)] = step.failed or 0
-        rows.append(_Step(step, expected.get(step.step), log).__dict__)
+        rows.append(entry)
     return rows, failed
 
 
@@ -190,15 +215,38 @@ def json_text(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _rows_text(rows: list[dict[str, Any]], encode: Callable[[Any], str]) -> Iterator[str]:
-    """Give a row a line; encoded in blocks, as each call of the encoder costs as much as a row."""
+    """Give a row a line; made in blocks, as each call of the encoder costs as much as a row."""
+    entries = tuple(rows[0]) == _ENTRY
     start = "{" + encode(next(iter(rows[0]))) + ":"
     before = "[\n    "
     for at in range(0, len(rows), ROWS_AT_ONCE):
-        text = encode(rows[at : at + ROWS_AT_ONCE])[1:-1]
-        # No text in it holds this: a quote within a text has a backslash before it.
-        yield before + text.replace(f"}}, {start}", f"}},\n    {start}")
+        some = rows[at : at + ROWS_AT_ONCE]
+        if entries:
+            text = ",\n    ".join([_entry_text(row, encode) for row in some])
+        else:
+            # No text in it holds this: a quote within a text has a backslash before it.
+            text = encode(some)[1:-1].replace(f"}}, {start}", f"}},\n    {start}")
+        yield before + text
         before = ",\n    "
     yield "\n  ]"
+
+
+def _entry_text(entry: Row, encode: Callable[[Any], str]) -> str:
+    """Give the JSON of a step's entry as the encoder does: in 1.3 µs, where that takes 2.4."""
+    name, status, took_s, tries, note, begun, ended, source, by, error, usual_s, log, lines = (
+        entry.values()
+    )
+    return (
+        f'{{"name": {_text(name)}, "status": "{status}",'
+        f' "duration_s": {"null" if took_s is None else took_s}, "attempts": {tries},'
+        f' "note": {_text(note)}, "started": {_text(begun) if begun else "null"},'
+        f' "finished": {_text(ended) if ended else "null"},'
+        f' "source_run": {"null" if source is None else source},'
+        f' "marked_by": {"null" if by is None else _text(by)}, "error": {_text(error)},'
+        f' "expected_s": {"null" if usual_s is None else usual_s},'
+        f' "log": {"null" if log is None else _text(log)},'
+        f' "last_lines": {encode(lines) if lines else "[]"}}}'
+    )
 
 
 def write_whole(texts: Iterable[str], path: Path) -> None:

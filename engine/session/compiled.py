@@ -11,6 +11,7 @@ from engine.model import Definition, OnOverrun, Order, TriggerRule
 from engine.plan import Plan
 from engine.records import record
 from engine.resume import Fresh
+from store.new_run import NewSteps
 
 THREAD_STOP_S = 0.1  # how long a thread gets to end after its limit, before it is left behind
 PROCESS_STOP_S = 2.0  # beyond its grace: KILL, and time to be reaped
@@ -31,10 +32,23 @@ class Compiled:
 
     def fresh_steps(self) -> list[Fresh]:
         """Steps in the form in which a resume compares them."""
-        rows = zip(self.definition.steps, self.graph.upstreams, self.fingerprints, strict=True)
-        return [
-            Fresh(step.name, ups, one.digest, one.parts, step.depends_on) for step, ups, one in rows
-        ]
+        return [self.fresh(position) for position in range(len(self.definition.steps))]
+
+    def fresh(self, position: int) -> Fresh:
+        """Give a step in that form."""
+        step, one = self.definition.steps[position], self.fingerprints[position]
+        ups = self.graph.upstreams[position]
+        return Fresh(step.name, ups, one.digest, one.parts, step.depends_on)
+
+    def new_steps(self) -> NewSteps:
+        """Give the steps as they are recorded."""
+        prints = self.fingerprints
+        return NewSteps(
+            self.graph.names,
+            [one.digest for one in prints],
+            [one.parts for one in prints],
+            self.graph.upstreams,
+        )
 
 
 def compile_definition(definition: Definition, root: Path) -> Compiled:

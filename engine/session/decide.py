@@ -125,7 +125,8 @@ def _resume(compiled: Compiled, asked: Asked, history: History) -> Decision:
             hint=f"`run {name} --only {','.join(json.loads(past.only_steps))}`, with the parameters"
             f" and marks of `show {past.run_id}`, runs them again",
         )
-    if not past.steps:
+    fits = bool(past.read_done(compiled.new_steps()))  # the graph is the same
+    if not fits and not past.steps:
         raise UsageError(
             f"run {past.run_id} began no step; there is nothing to go on from",
             hint=f"start anew: `run {name}`",
@@ -135,7 +136,8 @@ def _resume(compiled: Compiled, asked: Asked, history: History) -> Decision:
         return Decision(f"run {past.run_id} is ok", recorded, past=past, nothing=True)
     if past.status == "running":
         raise UsageError(f"run {past.run_id} is still on", hint=f"see `show {past.run_id}`")
-    _check_fits(compiled, past)
+    if not fits:
+        _check_fits(compiled, past)
     reason = f"asked for: run {past.run_id}, {past.status}"
     return _continue(compiled, asked, recorded, past, reason, history)
 
@@ -200,8 +202,30 @@ def _continue(
         forced=asked.request.from_step,
         marked=asked.marked,
     )
-    old = {step.name: step for step in past.steps}
-    choices = resume.choose(compiled.fresh_steps(), compiled.graph.order, old, rules)
-    names = set(compiled.graph.names)
-    gone = tuple(step.name for step in past.steps if step.name not in names)
-    return Decision(reason, recorded, past=past, choices=choices, gone=gone)
+    kept = _kept(compiled, past, rules, faults)
+    if not kept:
+        old = {step.name: step for step in past.steps}
+        choices = resume.choose(compiled.fresh_steps(), compiled.graph.order, old, rules)
+        names = set(compiled.graph.names)
+        gone = tuple(name for name in old if name not in names)
+        return Decision(reason, recorded, past=past, choices=choices, gone=gone)
+    left = tuple([position for position, choice in enumerate(kept) if choice is None])
+    old = {step.name: step for step in past.read_steps(left)}
+    steps = {position: compiled.fresh(position) for position in left}
+    choices = resume.choose(steps, compiled.graph.order, old, rules, kept)
+    return Decision(reason, recorded, past=past, choices=choices)
+
+
+def _kept(
+    compiled: Compiled, past: PastRun, rules: resume.Rules, faults: ValueFaults
+) -> resume.Kept:
+    """Tell at once what becomes of most steps; of none where these are not most."""
+    done, graph = past.read_done(compiled.new_steps()), compiled.graph
+    other = set(rules.marked) if rules.forced is None else {rules.forced, *rules.marked}
+    for run in set(done) - {0}:
+        whole_run, damaged = faults.of_run(run)
+        other |= set(graph.names) if whole_run else damaged.keys()
+    if done and other:
+        done = [0 if name in other else run for name, run in zip(graph.names, done, strict=True)]
+    kept = resume.keep(done, graph.downstreams, past.root_run)
+    return kept if kept.count(None) * 2 < len(kept) else []

@@ -18,7 +18,7 @@ from engine.logs import RunLogs
 from engine.model import Shell, StepStatus
 from engine.plan import Plan, StepState
 from engine.ports import Job
-from engine.resume import Choice
+from engine.resume import Choice, alike
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.session import alerting
@@ -193,7 +193,8 @@ class Drive:
         put, stamp = lock.mark, clock.stamp
 
         def mark(lane: int, job: Job, started_at: float) -> None:
-            put(lane, (run_id, job.step, job.number, stamp(started_at)))
+            step, number, _, _ = job
+            put(lane, (run_id, step, number, stamp(started_at)))
 
         return self._pool(tools, mark)
 
@@ -231,8 +232,12 @@ def _settle_in(env: Environment, compiled: Compiled) -> None:
 
 def _states(decision: Decision, clock: SystemClock) -> list[StepState]:
     """Give the states by position; equal choices have one, as most of a big run's steps do."""
-    states = {choice: _state(choice, clock) for choice in set(decision.choices)}
-    return [states[choice] for choice in decision.choices]
+    states = [StepState()] * len(decision.choices)
+    for choice, positions in alike(decision.choices):
+        state = _state(choice, clock)
+        for position in positions:
+            states[position] = state
+    return states
 
 
 def _state(choice: Choice, clock: SystemClock) -> StepState:

@@ -129,7 +129,8 @@ class LiveRun:
             if isinstance(error, Exception):
                 self._tell(database, error, channels, recorded=recorded)
             raise
-        report = reporting.build_report(history, run_id, env, threads_left=left)
+        with no_collections():
+            report = reporting.build_report(history, run_id, env, threads_left=left)
         if env.pages:
             from engine.session import pages
 

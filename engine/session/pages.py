@@ -16,6 +16,7 @@ from engine.errors import EngineError
 from engine.reports.html.facts import Attempt, PageFacts, RunUsual, Value
 from engine.reports.html.run_page import document_of
 from engine.reports.run_report import write_whole
+from engine.session.changes import changes_since_last_good
 from engine.session.reporting import PAGED_FROM, build_page, build_report, page_path
 from engine.text import cut
 from engine.usual import median
@@ -53,6 +54,11 @@ def facts_of(
         places = {positions[name]: at for at, name in enumerate(names)}
         found = history.timeline(run_id, sorted(places))
     mask = environment.secrets.mask
+    good, changed = (
+        changes_since_last_good(history, run_id)
+        if places is None and report["steps"]
+        else (None, ())
+    )
     return PageFacts(
         report=_masked(report, mask),
         attempts=_attempts(found, places),
@@ -62,6 +68,8 @@ def facts_of(
         usual=_usual(found.good_us),
         values=[_value(head, mask) for head in found.values],
         values_in_all=found.values_in_all,
+        good_run=good,
+        changes=[mask(change.line) for change in changed],
         version=engine.__version__,
     )
 
@@ -86,6 +94,8 @@ def write_page(report: dict[str, Any], history: History, environment: Environmen
         logger.warning("the page could not be written: %s", error.strerror or error)
     except EngineError as error:
         logger.warning("the page could not be written: %s", environment.secrets.mask(error.message))
+    except Exception as error:  # noqa: BLE001 - the run has ended, and its outcome stands
+        logger.warning("the page could not be written: %s", type(error).__name__)
 
 
 def write_to(text: str, path: Path) -> None:

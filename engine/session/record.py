@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 
 from engine import params as parameters
-from engine.model import Encoded
+from engine.model import Encoded, StepStatus
 from engine.records import record
-from engine.resume import MARKED
+from engine.resume import MARKED, Choice, alike
+from engine.session import installed
 from engine.session.asked import Asked
 from engine.session.compiled import Compiled
 from engine.session.decision import Decision
 from engine.session.environment import Environment
-from store.new_run import OWN_KEY, Marked, NewRun, NewSteps, TakenOver
+from store.new_run import OWN_KEY, Marked, NewRun, Reused, TakenOver
+
+GONE_MAX = 100  # names of steps
 
 
 @record
@@ -32,7 +36,7 @@ class Going:
 def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> NewRun:
     """Say what is recorded of a run as it begins."""
     compiled, asked, env, past = going.compiled, going.asked, going.environment, decision.past
-    graph, prints = compiled.graph, compiled.fingerprints
+    reused, taken_over = _over(decision, f"{MARKED} by {env.user}")
     return NewRun(
         workflow=compiled.definition.name,
         params=parameters.to_json(decision.params),
@@ -47,17 +51,24 @@ def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> 
         root_run=past.root_run if past else None,
         note=note,
         only_steps=json.dumps(decision.only, ensure_ascii=False) if decision.only else "",
-        steps=NewSteps(
-            graph.names,
-            [one.digest for one in prints],
-            [one.parts for one in prints],
-            graph.upstreams,
-        ),
-        taken_over=_taken_over(decision, f"{MARKED} by {env.user}"),
+        steps=compiled.new_steps(),
+        reused=reused,
+        taken_over=taken_over,
         marked=_marked(going),
         context=[] if past else going.context,
         weights=decision.weights,
+        reason=decision.reason,
+        choices=_choices(decision),
+        versions=installed.versions(),
     )
+
+
+def _choices(decision: Decision) -> str:
+    """Count, as JSON, what becomes of the steps, and name those that are there no more."""
+    told: dict[str, object] = dict(Counter(choice.what for choice in decision.choices))
+    if decision.gone:
+        told["gone"] = decision.gone[:GONE_MAX]
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 
 def _marked(going: Going) -> list[Marked]:
@@ -65,22 +76,30 @@ def _marked(going: Going) -> list[Marked]:
     return [Marked(position(step), by, mark.outputs) for step, mark in going.asked.marks.items()]
 
 
-def _taken_over(decision: Decision, marked: str) -> list[TakenOver]:
+def _over(decision: Decision, marked: str) -> tuple[list[Reused], list[TakenOver]]:
+    """Give what is taken over: of steps of equal choices at once, where these are only reused."""
     root = decision.past.root_run if decision.past else 0
-    return [
-        TakenOver(
-            position,
-            choice.status,
-            marked if choice.what == MARKED else choice.note,
-            choice.source_run,
-            choice.used,
-            choice.retry_at,
-            OWN_KEY if choice.own_key else _unless(choice.key_run, root),
-            choice.lost,
-            choice.why if choice.own_key else "",
-        )
-        for position, choice in enumerate(decision.choices)
-    ]
+    reused, rest = [], []
+    for choice, positions in alike(decision.choices):
+        if choice.status is StepStatus.CACHED and choice.source_run and choice.key_run in (0, root):
+            reused.append(Reused(choice.source_run, choice.note, positions))
+        else:
+            rest += [_taken_over(position, choice, root, marked) for position in positions]
+    return reused, sorted(rest)
+
+
+def _taken_over(position: int, choice: Choice, root: int, marked: str) -> TakenOver:
+    return TakenOver(
+        position,
+        choice.status,
+        marked if choice.what == MARKED else choice.note,
+        choice.source_run,
+        choice.used,
+        choice.retry_at,
+        OWN_KEY if choice.own_key else _unless(choice.key_run, root),
+        choice.lost,
+        choice.why if choice.own_key else "",
+    )
 
 
 def _unless(key_run: int, root: int) -> int:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext
-from threading import Lock, get_native_id
+from threading import Lock, RLock, get_native_id
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine import backoff
-from engine.conditions import FALSE, Condition
+from engine.conditions import Asked, Condition
 from engine.context import StepContext
 from engine.errors import EngineError, RetryAfter, Skip, StepTimeout
 from engine.events import AttemptFinished, new_finished
@@ -24,7 +23,7 @@ from store.storable import NOTE_BYTES
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from engine.ports import AttemptLog, Job
+    from engine.ports import Job
     from engine.workers.commands import ShellCommand
 
 ERROR_LENGTH_MAX = 10_000
@@ -32,35 +31,34 @@ _OK = AttemptOutcome.OK
 
 
 class Lane(NamedTuple):
-    """The thread that an attempt runs in: its native id, and that of its process."""
+    """The thread that attempts run in, and its two locks, of which each needs one at its end.
+
+    To make two for each attempt would be a twentieth of what it takes.
+    """
 
     thread: int
-    pid: int
+    ends: Lock
+    guards: RLock
 
 
 def this_lane() -> Lane:
     """Give the calling thread."""
-    return Lane(get_native_id(), os.getpid())
+    return Lane(get_native_id(), Lock(), RLock())
 
 
-class Attempt:
-    """An attempt in the making; `run` in its worker, `stop` from any thread."""
+class Attempt(AttemptScope):
+    """An attempt in the making; `run` in its worker, `stop` from any thread.
 
-    __slots__ = (
-        "_command",
-        "_context",
-        "_ends",
-        "_guard",
-        "_handed_over",
-        "_lane",
-        "_stop",
-        "_thread",
-        "_tools",
-        "job",
-        "log_scope",
-        "started_at",
-        "step",
-    )
+    It is itself what its logs go by.
+    """
+
+    # As most attempts leave them: of one that does nothing, to set each is a hundredth.
+    _stop = ""
+    _handed_over = False
+    _thread = 0
+    _asked: Asked | None = None
+    _command: ShellCommand | None = None
+    _context: StepContext | None = None
 
     def __init__(
         self,
@@ -71,23 +69,17 @@ class Attempt:
         guard: Guard | None = None,
     ) -> None:
         """Prepare an attempt, to be run in the calling thread, which is `lane`."""
+        at, number, _, _ = job
+        self._what = what = tools.steps[at]
+        # What `AttemptScope` has; by a call to it, it takes three times as long.
+        self.run_id, self.step, self.number = tools.scope.run_id, what.name, number
+        self._logs = tools.logs
         self.job = job
         self.started_at = started_at
-        self.step = step = tools.steps[job.step]
         self._tools = tools
         self._lane = lane
-        self._guard = guard or Guard(lane.pid)
-        self._stop = ""
-        self._ends = Lock()  # held to tell an attempt that hands over from one that is stopped
-        self._handed_over = False
-        self._thread = 0
-        self._command: ShellCommand | None = None
-        self._context: StepContext | None = None
-        self.log_scope = AttemptScope(tools.scope.run_id, step.name, job.number, tools.logs)
-
-    @property
-    def _log(self) -> AttemptLog:
-        return self.log_scope.log
+        self._guard = guard or Guard(lane.guards)
+        self._ends = lane.ends  # held to tell an attempt that hands over from one that is stopped
 
     def stop(self, reason: str) -> None:
         """Ask for an end: fences its writes; a command, and a function's children, get TERM.
@@ -100,7 +92,7 @@ class Attempt:
             self._stop = self._stop or reason
             if self._context is not None:
                 self._context.close(reason)
-        if isinstance(self.step.run, Shell):
+        if isinstance(self._what.run, Shell):
             if self._command is not None:
                 self._command.stop(reason)
         else:
@@ -112,18 +104,18 @@ class Attempt:
         from engine.workers.family import end_started_by
 
         with self._ends:
-            if self._thread and not isinstance(self.step.run, Shell):
+            if self._thread and not isinstance(self._what.run, Shell):
                 age_s = self._tools.clock.now() - self.started_at
                 end_started_by(self._thread, age_s=age_s, number=number)
 
     def run(self) -> AttemptFinished:
         """Run the step's condition and body; never raises."""
         self._thread = self._lane.thread
-        entered = current.set(self.log_scope)
+        entered = current.set(self)
         try:
             skip, failure = self._guard.run(self._body)
             finished_at = self._tools.clock.now()
-            over = self._ran_over(finished_at)
+            over = self._what.timeout_s is not None and self._ran_over(finished_at)
             with self._ends:
                 self._thread = 0  # what it starts from now on is another attempt's
                 # A stop before this has taken its files away; one after it changes nothing.
@@ -133,46 +125,49 @@ class Attempt:
             return self._failed(failure or AttemptStopped(), finished_at)
         finally:
             current.reset(entered)
-            self.log_scope.close()
+            if self._log is not None:
+                self._log.close()
 
     def _logger(self) -> Any:
-        return step_logger(self.log_scope)
+        return step_logger(self)
 
     def _body(self) -> str | None:
         """Gives the reason if the step is to be skipped."""
-        tools, step, job = self._tools, self.step, self.job
+        tools, step, at = self._tools, self._what, self.job.step
         self._context = context = StepContext(
-            tools.scope, job.step, job.number, key_run=tools.key_runs[job.step], log=self._logger
+            tools.scope, at, self.number, tools.key_runs[at], self._logger
         )
         run = step.run
         try:
-            unmet = self._unmet(context) if step.when is not None else ""
-            if unmet:
-                return unmet
+            if self._what.when is not None:
+                self._asked = self._ask(context)
+                if not self._asked.holds:
+                    return self._asked.unmet
             if isinstance(run, Shell):
                 self._run_command(run, context)
                 return None
             result = run(context)
         except Skip as skip:
             return self._text_of(skip) or "skipped by the step"
-        if step.retry is not None and backoff.refuses_result(step, result, number=job.number):
+        if step.retry is not None and backoff.refuses_result(step, result, number=self.number):
             raise backoff.ResultRefusedError
-        context.set_return(result)
+        if result is not None:
+            context.set_return(result)
         return None
 
-    def _unmet(self, context: StepContext) -> str:
-        when = self.step.when
+    def _ask(self, context: StepContext) -> Asked:
+        when = self._what.when
         if isinstance(when, Condition):
-            return when.unmet(context, self._tools.scope.secrets.mask)
+            return when.asked(context, self._tools.scope.secrets.mask)
         assert callable(when)
-        return "" if when(context) else FALSE
+        return Asked(None, bool(when(context)))
 
     def _run_command(self, shell: Shell, context: StepContext) -> None:
         from engine.workers.shell_step import prepare
 
         keeper = self._tools.keeper
         with keeper.attempt(self.job) if keeper else nullcontext() as marker:
-            command = prepare(shell, self.job, context, self._tools, (self._log, marker))
+            command = prepare(shell, self.job, context, self._tools, (self.log, marker))
             self._command = command
             if self._stop:
                 command.stop(self._stop)
@@ -188,7 +183,7 @@ class Attempt:
 
     def _ran_over(self, finished_at: float) -> bool:
         """Tell as the core does; a process that ended while the engine was halted is believed."""
-        limit, halts, started_at = self.step.timeout_s, self._tools.halts, self.started_at
+        limit, halts, started_at = self._what.timeout_s, self._tools.halts, self.started_at
         if limit is None or finished_at < started_at + limit:
             return False
         return halts is None or finished_at >= started_at + limit + halts.halted_s(started_at)
@@ -196,21 +191,23 @@ class Attempt:
     def _succeeded(self, finished_at: float, skip: str | None) -> AttemptFinished:
         context = self._context
         assert context is not None
-        step, number, started_at = self.job.step, self.job.number, self.started_at
+        self._context = None  # which knows of this attempt: a ring would be left for the collector
+        step, number, started_at = self.job.step, self.number, self.started_at
+        if skip is None and not context.has_left:
+            fields = (step, number, _OK, started_at, finished_at, "", None, False, 0.0)
+            return new_finished((*fields, (), (), "", "", self._asked))
         if skip is not None:
             context.close()
-            return AttemptFinished(step, number, _OK, started_at, finished_at, skip=skip)
+            return AttemptFinished(
+                step, number, _OK, started_at, finished_at, skip=skip, asked=self._asked
+            )
         writes, files = context.writes(), context.files()
-        if not writes and not files:
-            fields = (step, number, _OK, started_at, finished_at, "", None, False, 0.0, (), (), "")
-            return new_finished(fields)
-        note = _note_on_size(writes)
-        return AttemptFinished(
-            step, number, _OK, started_at, finished_at, writes=writes, files=files, note=note
-        )
+        note, asked = _note_on_size(writes), self._asked
+        ended = AttemptFinished(step, number, _OK, started_at, finished_at, asked=asked)
+        return ended._replace(writes=writes, files=files, note=note)
 
     def _failed(self, failure: BaseException, finished_at: float) -> AttemptFinished:
-        tools, step, job = self._tools, self.step, self.job
+        tools, step, job = self._tools, self._what, self.job
         if self._context is not None:
             self._context.close()
         outcome = AttemptOutcome.FAILED
@@ -222,14 +219,15 @@ class Attempt:
             outcome, error = AttemptOutcome.INTERRUPTED, self._stop
         else:
             error = self._describe(failure)
-        retryable, delay_s = False, 0.0
+        verdict = backoff.NEVER
         if outcome is not AttemptOutcome.INTERRUPTED:
             try:
-                retryable, delay_s = backoff.after_failure(
+                verdict = backoff.after_failure(
                     step, failure, number=tools.used[job.step] + job.number, clock=tools.clock
                 )
             except Exception as wrong:  # noqa: BLE001 - a user's strategy may raise anything
                 error = f"{error}; its retry strategy failed too: {self._describe(wrong)}"
+                verdict = backoff.STRATEGY_FAILED
         return AttemptFinished(
             job.step,
             job.number,
@@ -237,8 +235,10 @@ class Attempt:
             self.started_at,
             finished_at,
             error=error,
-            retryable=retryable,
-            delay_s=delay_s,
+            retryable=verdict.retryable,
+            delay_s=verdict.delay_s,
+            policy=verdict.policy,
+            asked=self._asked,
         )
 
     def _describe(self, failure: BaseException) -> str:
@@ -251,7 +251,7 @@ class Attempt:
             shown = traceback.format_exception(
                 type(failure), failure, _below_engine(failure.__traceback__)
             )
-            self._log.write("".join(shown), stream="err")
+            self.log.write("".join(shown), stream="err")
         name = type(failure).__name__
         text = self._text_of(failure)
         return f"{name}: {text}" if text else name

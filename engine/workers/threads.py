@@ -179,7 +179,8 @@ class ThreadWorkers:
         take, put, now, mark = self._jobs.get, self._inbox.put, self._clock.now, self._mark
         live, ended, here = self._live, self._ended, this_lane()
         while (job := take()) is not None:
-            key = (job.step, job.number)
+            step, number, report, _ = job
+            key = (step, number)
             started_at = now()
             try:
                 live[key] = attempt = self._attempt(job, started_at, lane, here)
@@ -188,8 +189,8 @@ class ThreadWorkers:
                     continue
                 mark(lane, job, started_at)
                 failpoint("attempt-begun")
-                if job.report:
-                    put(AttemptStarted(job.step, job.number, started_at))
+                if report:
+                    put(AttemptStarted(step, number, started_at))
                 event = attempt.run()
                 failpoint("attempt-ended")
             except BaseException as error:  # noqa: BLE001 - each attempt gives an answer, come what may

@@ -61,6 +61,7 @@ def test_the_simulator_meets_every_trouble() -> None:
     assert {type(action).__name__ for tick in ticks for action in tick.actions} == {
         "BackOff",
         "Claim",
+        "Decide",
         "EndAttempt",
         "EndRun",
         "EndStep",

@@ -13,7 +13,7 @@ from engine.past import PastStep
 from store import locks
 from store.connection import Database
 from store.history import History
-from store.new_run import OWN_KEY, TakenOver
+from store.new_run import OWN_KEY, Reused, TakenOver
 from store.past import PastRun
 from store.reconcile import reconcile
 from tests.store.filled import (
@@ -231,3 +231,36 @@ def test_one_definition_for_runs_that_are_alike(database: Database, history: His
     assert [row[0] for row in database.raw.execute(sql)] == [1, 1, 2, 3, 4]
     assert [step.name for step in history.past(4).steps] == ["b", "a"]
     assert json.dumps(history.past(2).steps[1].parts) == '{"code": "b"}'
+
+
+def test_steps_reused_together_are_recorded_as_each_would_be(
+    database: Database, history: History
+) -> None:
+    """Their rows and events are the same; only that those of one source have their events first."""
+    for _ in range(2):
+        a_run(database, "failed")
+    rest = [TakenOver(3, StepStatus.SKIPPED, "no rows", 1), TakenOver(4, used=1)]
+    each = [TakenOver(at, StepStatus.CACHED, f"ok in run {of}", of) for at, of in ((0, 1), (2, 1))]
+    last = [TakenOver(1, StepStatus.CACHED, "ok in run 2", 2)]
+    reused = [Reused(1, "ok in run 1", [0, 2]), Reused(2, "ok in run 2", [1])]
+    third = begun(database, "a b c d e", taken_over=[*each, *last, *rest])
+    fourth = begun(database, "a b c d e", taken_over=rest, reused=reused, at=9.0)
+    with database.read() as cursor:
+        rows = [
+            cursor.execute(
+                "SELECT position, status, ended_at, note, source_run, seq FROM step_rows"
+                " WHERE run_id = ? ORDER BY position",
+                (journal.run_id,),
+            ).fetchall()
+            for journal in (third, fourth)
+        ]
+        counts = cursor.execute(
+            "SELECT steps, events, ok, skipped, cached FROM run_rows WHERE id >= 3"
+        ).fetchall()
+    assert rows[0] == rows[1]
+    assert rows[1][1:3] == [
+        (1, "cached", None, "ok in run 2", 2, 3),
+        (2, "cached", None, "ok in run 1", 1, 2),
+    ]
+    assert counts == [(5, 4, 0, 1, 3)] * 2
+    assert history.past(3).steps[4].used == history.past(4).steps[4].used == 1

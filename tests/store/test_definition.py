@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
 
 from engine.graph import Edges
 from store.connection import Database
+from store.history import History
 from store.journal import begin_run
 from store.new_run import NewSteps
 from tests.store.filled import new_run
@@ -18,8 +18,8 @@ CODE, OTHER = {"code": "1"}, {"version": "2", "code": '"'}
 NAMES = [f"s{at}" for at in range(COUNT)]
 STEPS = NewSteps(
     NAMES,
-    ["print" if at % 2 else "other" for at in range(COUNT)],
-    [CODE if at % 2 else OTHER for at in range(COUNT)],
+    ["other" if at % 4 == 3 else "print" for at in range(COUNT)],
+    [OTHER if at % 4 == 3 else CODE for at in range(COUNT)],
     Edges.of([range(max(0, at - 2), at) for at in range(COUNT)]),
 )
 
@@ -33,14 +33,30 @@ def begun(database: Database, steps: NewSteps, workflow: str = "flow") -> int:
 
 def test_each_step_is_recorded_as_it_is(database: Database) -> None:
     """Name, fingerprint, parts and upstreams, at its position."""
-    sql = "SELECT * FROM definition_steps WHERE definition_id = ? ORDER BY position"
-    rows = database.raw.execute(sql, (begun(database, STEPS),)).fetchall()
-    assert [(name, print_) for _, _, name, print_, _, _ in rows] == [
-        *zip(NAMES, STEPS.fingerprints, strict=True)
+    steps = replace(STEPS, parts=[*STEPS.parts[:-1], {**OTHER}])  # the same, and not one object
+    run = begin_run(database, new_run("", steps=steps))
+    past = History(database).past(run)
+    assert [step.name for step in past.steps] == NAMES
+    assert [step.fingerprint for step in past.steps] == steps.fingerprints
+    assert [step.parts for step in past.steps] == steps.parts
+    names = [tuple(NAMES[up] for up in ups) for ups in STEPS.upstreams]
+    assert [step.depends_on for step in past.steps] == names
+    facts = History(database).facts(run).steps.values()  # could not be read where two are alike
+    assert [step.fingerprint for step in facts] == steps.fingerprints
+    assert [step.parts for step in facts] == steps.parts
+
+
+def test_what_is_made_as_the_step_before_is_told_once(database: Database) -> None:
+    """Fingerprint and parts are two thirds of a row, and those of most steps are the same."""
+    begun(database, STEPS)
+    sql = "SELECT name, fingerprint, parts, upstreams FROM definition_steps LIMIT 5"
+    assert database.raw.execute(sql).fetchall() == [
+        ("s0", "print", '{"code":"1"}', "[]"),
+        ("s1", "", "", "[0]"),
+        ("s2", "", "", "[0,1]"),
+        ("s3", "other", '{"code":"\\"","version":"2"}', "[1,2]"),
+        ("s4", "print", '{"code":"1"}', "[2,3]"),
     ]
-    assert [json.loads(parts) for *_, parts, _ in rows] == STEPS.parts
-    assert [json.loads(ups) for *_, ups in rows] == [[*ups] for ups in STEPS.upstreams]
-    assert rows[4][1:] == (4, "s4", "other", '{"code":"\\"","version":"2"}', "[2,3]")
 
 
 def test_the_same_steps_are_recorded_once(database: Database) -> None:

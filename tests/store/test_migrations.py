@@ -164,6 +164,9 @@ def test_a_store_of_each_version_is_upgraded(path: Path, version: str) -> None:
         assert database.raw.execute(f"SELECT * FROM {view}").fetchall() == []
     a_run(database, reason="asked for with --fresh", versions={"python": "3.11.7"})
     assert history.run(2)["reason"] == "asked for with --fresh"
+    with pytest.raises(sqlite3.IntegrityError, match="ck_attempt_rows_outcome"):
+        database.raw.execute("UPDATE attempt_rows SET outcome = 'lost'")
+    assert database.raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     database.close()
 
 

@@ -18,7 +18,7 @@ from store.connection import Database
 from store.database import open_writer
 from store.history import History
 from store.journal import begin_run, queue_alerts, record_ended_run
-from store.new_run import Marked, TakenOver
+from store.new_run import Marked, Reused, TakenOver
 from store.reconcile import reconcile
 from store.retention import Limits, Verdict
 from store.views import VIEWS
@@ -555,6 +555,9 @@ def test_a_run_that_names_one_that_is_gone_does_not_begin(database: Database) ->
     assert gone(pruned(database)) == ([1], [])
     with pytest.raises(SupersededError, match="has just been pruned"):
         begin_run(database, new_run("a b>a", resumed_from=first, root_run=first))
+    reused = [Reused(first, "ok in run 1", [0])]
+    with pytest.raises(SupersededError, match=f"run {first}, which .* has just been pruned"):
+        begin_run(database, new_run("a b>a", reused=reused))
 
 
 def test_the_dead_are_settled_before_they_are_judged(database: Database) -> None:

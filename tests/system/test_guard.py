@@ -19,10 +19,14 @@ PATIENCE_S = 5.0
 
 
 class Lane:
-    """One thread that runs bodies under guards, one after the other, and is alive after each."""
+    """One thread that runs bodies under guards, one after the other, and is alive after each.
+
+    Its guards have one lock, as in a run.
+    """
 
     def __init__(self) -> None:
         """Start the thread."""
+        self._lock = threading.RLock()
         self._jobs: SimpleQueue[tuple[Guard, Callable[[], Any]] | None] = SimpleQueue()
         self.answers: SimpleQueue[Answer] = SimpleQueue()
         self.thread = threading.Thread(target=self._serve, daemon=True)
@@ -35,7 +39,7 @@ class Lane:
 
     def start(self, body: Callable[[], Any]) -> Guard:
         """Hand a body to the thread."""
-        guard = Guard()
+        guard = Guard(self._lock)
         self._jobs.put((guard, body))
         return guard
 
@@ -44,7 +48,9 @@ class Lane:
         return self.answers.get(timeout=within_s)
 
     def end(self) -> None:
-        """End the thread, which must still take its orders."""
+        """End the thread, which must still take its orders and hold no lock."""
+        assert self._lock.acquire(timeout=PATIENCE_S)
+        self._lock.release()
         self._jobs.put(None)
         self.thread.join(PATIENCE_S)
         assert not self.thread.is_alive()

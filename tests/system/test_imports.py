@@ -19,6 +19,7 @@ HEAVY += ["engine.testing"]  # of use to tests alone
 # What `run` of a workflow in Python loads that importing SQLAlchemy does not.
 OF_A_RUN = {"argparse", "concurrent", "encodings", "getpass", "gettext", "mmap", "pwd"}
 OF_A_RUN |= {"queue", "resource", "shlex", "sqlite3", "termios", "unicodedata"}
+OF_A_RUN |= {"markupsafe"}  # its page, once its first attempts run
 OWN = {"engine", "pipelines", "store"}
 
 PROBE = """
@@ -94,6 +95,18 @@ def test_a_run_imports_little_but_sqlalchemy(project: Project) -> None:
     packages = {_package(name) for name in more if not _package(name).startswith("_")}
     assert packages <= OF_A_RUN | OWN | {"sqlalchemy"}
     assert {name for name in more if f"{name}.".startswith(OF_OTHER_RUNS)} == set()
+
+
+def test_pages_are_loaded_after_the_first_dispatch(project: Project) -> None:
+    """What a run's end alone needs is not there when its first attempt is claimed."""
+    project.write("flow", FIVE, prelude="")
+    armed = "import os, sys\nos.environ['KAHNBAN_FAILPOINTS'] = 'run-begun:raise'\n"
+    program = f"{armed}{TOLD_AT_EXIT}sys.argv = ['engine', 'run', 'flow', '-q']\n{MAIN}"
+    done = project.python("-c", program)
+    assert done.code == 3, done.err
+    found = set(json.loads(done.out.rstrip().rpartition("\n")[2]))
+    assert "engine.session.live" in found
+    assert not [name for name in found if name.startswith(("engine.reports.html", "markupsafe"))]
 
 
 FIVE = """

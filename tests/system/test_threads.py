@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -156,6 +158,19 @@ def test_each_attempt_gives_one_answer(bench: Bencher) -> None:
     assert sorted(made.marks) == [(step, 1) for step in range(50)]
     assert set(made.lanes.values()) <= {0, 1}
     assert made.workers.left_running() == []
+
+
+def test_what_ends_well_leaves_no_garbage(bench: Bencher) -> None:
+    """A context is gone as its attempt has ended, with nothing left for the collector."""
+    seen: list[weakref.ref[Any]] = []
+    made = bench(lambda ctx: seen.append(weakref.ref(ctx)), quick, workers=1)
+    gc.disable()
+    try:
+        made.dispatch(0, 1)  # the second, so that the lane has let go of the first
+        assert made.ended(2) == {0, 1}
+        assert [ref() for ref in seen] == [None]
+    finally:
+        gc.enable()
 
 
 def test_what_a_step_gives_back_is_written(bench: Bencher) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gc
+import io
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from engine.garbage import MANY_STEPS, _Collector, as_well, left_alone, no_collections
+from engine.garbage import MANY_STEPS, _Collector, _has_ends, as_well, left_alone, no_collections
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +144,7 @@ def test_what_many_runs_left_is_collected() -> None:
     """Python would not, as all of it was frozen when it was young."""
     collector = _Collector()
     gc.collect()
-    each = len(gc.get_objects()) // 20
+    each = sys.getallocatedblocks() // 20
     left: list[weakref.ref[Ring]] = []
     for _ in range(10):
         with collector.left_alone(), collector.no_collections():
@@ -150,10 +154,24 @@ def test_what_many_runs_left_is_collected() -> None:
     assert [ring() is not None for ring in left].index(True) > 0
 
 
+@pytest.mark.parametrize("is_much", [False, True])
+def test_what_the_first_run_loads_is_not_taken_for_garbage(*, is_much: bool) -> None:
+    """It is more than a quarter of what there was; what is more than that is looked through."""
+    collector = _Collector()
+    there = sys.getallocatedblocks()
+    collector._loaded = there // 2
+    with collector.left_alone(), collector.no_collections():
+        made = [Ring() for _ in range(there * (4 if is_much else 1) // 5)]
+        left = weakref.ref(made[0])
+        del made
+    with collector.left_alone():
+        assert (left() is None) is is_much
+
+
 def test_a_program_that_collects_nothing_keeps_all() -> None:
     """Its wish counts, whatever is left."""
     collector = _Collector()
-    each = len(gc.get_objects())
+    each = sys.getallocatedblocks()
     gc.disable()
     try:
         for _ in range(2):
@@ -165,3 +183,61 @@ def test_a_program_that_collects_nothing_keeps_all() -> None:
             assert left() is not None
     finally:
         gc.enable()
+
+
+def test_what_a_command_loads_is_old_at_once() -> None:
+    """To look through it as it is there would cost a big run 50 ms."""
+    collector = _Collector()
+    collector.of_a_command()
+    with collector.no_collections():
+        made = [[number] for number in range(2 * MANY_STEPS)]
+    assert gc.get_count()[0] < MANY_STEPS
+    assert gc.get_freeze_count() == 0
+    assert len(made) == 2 * MANY_STEPS
+
+
+def test_what_ends_by_itself_is_told_from_what_does_not() -> None:
+    """A file that is open, a function that waits inside a `with`."""
+
+    class Ending(Ring):
+        def __del__(self) -> None:
+            pass
+
+    class Below(Ending):
+        pass
+
+    def waits() -> Iterator[int]:
+        yield 1
+
+    streams = [sys.stdin, sys.stdout, sys.stderr]
+    plain: list[object] = [Ring(), Ring, waits, [1], {}, *streams, *(one.buffer for one in streams)]
+    assert not _has_ends(plain)
+    for one in (Ending(), Below(), waits(), io.BytesIO()):
+        assert _has_ends([*plain, one])
+
+
+ENDING = """
+import atexit, gc, sys
+from engine import garbage
+
+if sys.argv[1:]:
+    class Log:
+        file = open(sys.argv[1], "w")
+
+    Log.file.write("told")
+garbage.of_a_command()
+with garbage.left_alone():
+    pass
+garbage.spare_the_exit()
+atexit.register(lambda: print("spared" if gc.get_freeze_count() else "searched"))
+"""
+
+
+def test_the_exit_of_a_big_run_is_searched_where_that_does_something(tmp_path: Path) -> None:
+    """A file that a class holds is written to by nothing else; without one the exit is spared."""
+    for names, told in (([], "spared\n"), ([tmp_path / "log"], "searched\n")):
+        done = subprocess.run(
+            [sys.executable, "-c", ENDING, *names], stdout=subprocess.PIPE, text=True, check=True
+        )
+        assert done.stdout == told
+    assert (tmp_path / "log").read_text() == "told"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from copy import copy
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from datetime import timedelta
 from pathlib import PurePath
 from typing import Any
@@ -227,6 +228,27 @@ def test_steps_that_mean_the_same_are_equal() -> None:
     assert step == Step("a", nothing, ["b"], 2, 60) == replace(step, retries=2, timeout=60)
     assert hash(step) == hash(copy(step))
     assert step != Step("a", nothing, ["b"])
+
+
+def test_a_step_is_not_to_be_changed() -> None:
+    """Nor is one of a class below it, which may add to what it holds."""
+
+    class Noted(Step):
+        note: str
+
+        def __init__(self, name: str) -> None:
+            super().__init__(name, nothing, ["b"])
+            object.__setattr__(self, "note", "kept")
+
+    noted = Noted("a")
+    read = pickle.loads(pickle.dumps(Step("a", len)))  # noqa: S301 - ours
+    for step in (Step("a", nothing, ["b"]), noted, read):
+        with pytest.raises(FrozenInstanceError, match="cannot assign to field 'name'"):
+            step.name = "x"  # type: ignore[misc]
+        with pytest.raises(FrozenInstanceError, match="cannot delete field 'name'"):
+            del step.name
+    assert (type(noted), noted.note, noted.depends_on) == (Noted, "kept", ("b",))
+    assert repr(noted).startswith("test_a_step_is_not_to_be_changed.<locals>.Noted(name='a', run=")
 
 
 def test_step_in_its_normal_form() -> None:

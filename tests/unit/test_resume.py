@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from engine.fingerprint import difference
 from engine.model import StepStatus
 from engine.past import PastStep
-from engine.resume import Choice, Fresh, Rules, choose
+from engine.resume import Choice, Fresh, Rules, choose, keep
+from tests.builders import graph_of
 
 OK = PastStep(StepStatus.OK, fingerprint="f", key_run=1)
 FAILED = OK._replace(status=StepStatus.FAILED)
@@ -289,3 +290,31 @@ def test_reused_only_below_reused(data: st.DataObject) -> None:
         fit = old is not None and old.status is not StepStatus.FAILED and old.fingerprint == "f"
         below = all(choices[up].what == "reuse" for up in step.upstreams)
         assert (choice.what == "reuse") == (fit and below)
+
+
+@given(st.data())
+def test_what_is_kept_at_once_is_what_a_look_at_each_step_gives(data: st.DataObject) -> None:
+    """Whichever of the steps that hold are told of at once, all choices are the same."""
+    count = data.draw(st.integers(1, 8))
+    words = ["s0"]
+    for number in range(1, count):
+        ups = sorted(data.draw(st.sets(st.integers(0, number - 1), max_size=3)))
+        words.append(f"s{number}>{','.join(f's{up}' for up in ups)}" if ups else f"s{number}")
+    graph = graph_of(" ".join(words))
+    steps = [
+        Fresh(name, ups, "f", {}) for name, ups in zip(graph.names, graph.upstreams, strict=True)
+    ]
+    past, done = {}, []
+    for step in steps:
+        source = data.draw(st.sampled_from([3, 7, 7, 7, 0]))
+        fit = OK._replace(source_run=source) if source else FAILED
+        past[step.name] = fit
+        done.append(source if data.draw(st.integers(0, 4)) else 0)
+    forced = data.draw(st.sampled_from([None, *graph.names]))
+    if forced is not None:
+        done[graph.names.index(forced)] = 0
+    kept = keep(done, graph.downstreams, key_run=1)
+    left = {at: step for at, step in enumerate(steps) if kept[at] is None}
+    few = {steps[at].name: past[steps[at].name] for at in left}
+    at_once = choose(left, graph.order, few, rules(forced=forced), kept)
+    assert at_once == choose(steps, graph.order, past, rules(forced=forced))

@@ -178,6 +178,17 @@ def test_cached_chosen_and_marked_steps_say_so() -> None:
     assert "c – skipped not chosen" in text
 
 
+def test_changes_since_the_last_good_run_come_before_the_graph() -> None:
+    """Of a run that failed they are told first, also that there are none; of a good one if any."""
+    bad = shown(facts_of("a", [step("a", "failed")], good_run=3, changes=["'a': code changed"]))
+    told = "What changed since the last good run, run 3 'a': code changed Graph"
+    assert told in bad
+    none = shown(facts_of("a", [step("a", "failed")], good_run=3))
+    assert "What changed since the last good run, run 3 nothing that is recorded" in none
+    good = shown(facts_of("a", [step("a")], good_run=3))
+    assert "What changed" not in good
+
+
 def test_big_runs_are_told_by_lanes_and_a_part_of_their_steps() -> None:
     """Of more than 80 steps workers' lanes are drawn; of too many steps the graph is not."""
     steps = [step(f"s{at}") for at in range(81)]
@@ -218,6 +229,7 @@ def test_texts_of_users_are_shown_as_they_are(text: str) -> None:
         report=report,
         values=[Value(text, text, 9, text)],
         values_in_all=1,
+        good_run=3,
         changes=[text],
     )
     plain = facts_of(
@@ -231,6 +243,7 @@ def test_texts_of_users_are_shown_as_they_are(text: str) -> None:
         | {"params": {"x": "x"}, "only_steps": ["x"]},
         values=[Value("x", "x", 9, "x")],
         values_in_all=1,
+        good_run=3,
         changes=["x"],
     )
     assert "\u202e" not in body(facts)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine.reports import Surroundings, build, json_text, write_whole
+from engine.text import printable_json
 from store.step_runs import StepRun
 
 START = "2026-11-23T08:00:00.000Z"
@@ -60,6 +61,7 @@ def test_a_failed_run_reads_exactly_so() -> None:
             resume_command="kahnban run daily --resume 12",
             log="/h/logs/daily.log",
             report="/h/reports/run-12-daily.json",
+            page="/h/reports/run-12-daily.html",
             previous_status="ok",
             log_path=lambda step, number: f"/h/logs/daily/12/{step}.{number}.log",
         ),
@@ -132,6 +134,7 @@ def test_a_failed_run_reads_exactly_so() -> None:
         "resume_command": "kahnban run daily --resume 12",
         "log": "/h/logs/daily.log",
         "report": "/h/reports/run-12-daily.json",
+        "page": "/h/reports/run-12-daily.html",
         "previous_status": "ok",
     }
     assert json.loads(json.dumps(report)) == report
@@ -216,6 +219,35 @@ def test_each_row_has_a_line_whatever_it_says(tmp_path: Path) -> None:
     assert lines[:2] == ["{", '  "steps": [']
     assert [json.loads(line.strip().removesuffix(",")) for line in lines[2:452]] == rows
     assert lines[452:] == ["  ],", '  "none": [],', '  "last": "l"', "}"]
+
+
+def test_steps_are_written_as_the_encoder_writes_them(tmp_path: Path) -> None:
+    """Whatever their texts hold and whichever of them is not there: the same bytes."""
+    text = ' "},\n\\u007b{"name": \x00\x1b\x7f\u2028\ud83d日本\U0001f600\'%s{0}'
+    times = ((None, None, None), (START, None, None), (START, END, 1e-06), (None, END, 1e16))
+    steps = [
+        StepRun(
+            *(f"{at}{text}", at, "failed", begun, ended, took_s, note, source, 0, None, by),
+            *(made, error, made or None, made or None),
+        )
+        for at, (begun, ended, took_s) in enumerate(times)
+        for note, source, by, error in (("", None, None, ""), (text, 3, text, text))
+        for made in (0, 1, 12)
+    ]
+    report = build(
+        run_row(),
+        steps,
+        expected={f"0{text}": 0.1, f"1{text}": 30.0},
+        logs=lambda _step, number: [text] * number,
+        around=Surroundings(log_path=lambda _step, number: text if number > 1 else None),
+    )
+    path = tmp_path / "report.json"
+    write_whole(json_text(report), path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    begin = lines.index('  "steps": [') + 1
+    for line, entry in zip(lines[begin:], report["steps"], strict=False):
+        expected = printable_json(json.dumps(entry, ensure_ascii=False))
+        assert line.strip().removesuffix(",") == expected
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from engine.events import (
     Action,
     AttemptFinished,
     Claim,
+    Decide,
     EndAttempt,
     Event,
     StopRequested,
@@ -35,11 +36,14 @@ class Core:
         self.core = Scheduler(self.plan, states, workers=workers)
         self.ahead = ahead
         self.now = 0.0
+        self.decided: list[Decide] = []
 
     def at(self, now: float, *events: Event) -> list[Action]:
-        """Tick."""
+        """Tick; what was decided is kept apart."""
         self.now = now
-        return self.core.tick(now, events, ahead=self.ahead)
+        actions = self.core.tick(now, events, ahead=self.ahead)
+        self.decided += [action for action in actions if type(action) is Decide]
+        return [action for action in actions if type(action) is not Decide]
 
     def status(self) -> str:
         """Give all statuses as one text."""

@@ -38,10 +38,11 @@ def body(facts: PageFacts) -> Html:
     """Give the inside of the page, also for one that is shown anew while the run is on."""
     path = _path(facts)
     sections = [
+        ("changes", changes(facts) if facts.report["status"] != "ok" else EMPTY),
         ("graph", _graph(facts, path)),
         ("timeline", _timeline(facts, path)),
         ("steps", _steps(facts)),
-        ("changes", changes(facts)),
+        ("changes", changes(facts) if facts.report["status"] == "ok" else EMPTY),
         ("values", values(facts)),
         ("run", about_run(facts)),
     ]

@@ -82,12 +82,10 @@ class _StatusWatch(Watch):
 class IsolatedAttempt(Attempt):
     """An attempt whose step runs in a child of the fork server."""
 
-    __slots__ = ("_channel", "_supervisor", "_temporaries", "_watch")
-
     def __init__(self, tools: Toolbox, job: Job, started_at: float, lane: Lane) -> None:
         """Prepare an attempt; nothing runs yet."""
         super().__init__(tools, job, started_at, lane)
-        self._supervisor = Supervisor(self._log, self.step.grace_s)
+        self._supervisor = Supervisor(self.log, self._what.grace_s)
         self._channel: Channel | None = None
         self._watch: _StatusWatch | None = None
         self._temporaries: list[str] = []
@@ -107,7 +105,7 @@ class IsolatedAttempt(Attempt):
 
     def run(self) -> AttemptFinished:
         """Have the step run, and give what came of it; never raises."""
-        with attempt_scope(self.log_scope):
+        with attempt_scope(self):
             try:
                 fault = self._run_process()
             except (OSError, EngineError) as error:
@@ -179,7 +177,7 @@ class IsolatedAttempt(Attempt):
         watch: _StatusWatch,
         selector: selectors.BaseSelector,
     ) -> str:
-        log, tools = self._log, self._tools
+        log, tools = self.log, self._tools
         readers = [Reader(pipes[0][0], "out", log), Reader(pipes[1][0], "err", log)]
         desk = Desk(tools, self.job.step, log, self._temporaries)
         start = {
@@ -213,7 +211,12 @@ class IsolatedAttempt(Attempt):
             return None, "its result names a file that it did not announce"
         now = self._tools.clock.now()
         skip = None if finished.skip is None else secrets.mask(finished.skip)
-        return finished._replace(finished_at=min(finished.finished_at, now), skip=skip), ""
+        asked = finished.asked
+        if asked is not None:
+            values = tuple([(name, secrets.mask(value)) for name, value in asked.values])
+            asked = asked._replace(values=values)
+        ended_at = min(finished.finished_at, now)
+        return finished._replace(finished_at=ended_at, skip=skip, asked=asked), ""
 
     def _remove_temporaries(self) -> None:
         for path in self._temporaries:

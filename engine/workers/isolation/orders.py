@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.conditions import Asked
 from engine.events import AttemptFinished
 from engine.model import AttemptOutcome, Encoded, OutputFile
 from engine.ports import Job, Paths
@@ -55,6 +56,8 @@ def result_frame(finished: AttemptFinished) -> tuple[dict[str, Any], list[bytes]
         "retryable": finished.retryable,
         "delay_s": finished.delay_s,
         "note": finished.note,
+        "policy": finished.policy,
+        "asked": finished.asked,
         "writes": [[key, value.codec, value.sha256] for key, value in finished.writes],
         "files": [[f.temporary, f.target, f.sha256, f.size] for f in finished.files],
     }
@@ -86,6 +89,16 @@ def read_result(frame: Frame, job: Job, started_at: float) -> AttemptFinished:
                 for temporary, target, sha256, size in head["files"]
             ),
             note=str(head["note"]),
+            policy=str(head["policy"]),
+            asked=_asked(head["asked"]),
         )
     except (KeyError, ValueError, TypeError, IndexError):
         raise FrameFault("its result cannot be read") from None
+
+
+def _asked(told: list[Any] | None) -> Asked | None:
+    if told is None:
+        return None
+    text, holds, values = told
+    read = tuple([(str(name), str(value)) for name, value in values])
+    return Asked(None if text is None else str(text), bool(holds), read)

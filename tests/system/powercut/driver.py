@@ -15,12 +15,13 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine import Step, Workflow, outputs
 from engine.events import Action, Claim, EndAttempt, EndRun, EndStep
+from engine.model import StepStatus
 from engine.session import live
 from store import connection, journal
 from store import database as opening
@@ -38,6 +39,13 @@ def mark(**fact: Any) -> None:
     ctypes.CDLL(None).shim_mark(data, ctypes.c_size_t(len(data)))
 
 
+def settled_by(run: NewRun) -> Iterator[tuple[int, StepStatus]]:
+    """Give the steps that have ended as a run begins."""
+    for some in run.reused:
+        yield from [(position, StepStatus.CACHED) for position in some.positions]
+    yield from [(step.position, step.status) for step in run.taken_over if step.status is not None]
+
+
 def watch() -> None:
     """Mark what the store has acknowledged, once its own function has returned."""
     begin_run, commit, published = (
@@ -49,9 +57,8 @@ def watch() -> None:
     def begin_and_mark(database: connection.Database, run: NewRun) -> int:
         run_id = begin_run(database, run)
         mark(fact="run", run=run_id, status="running")
-        for step in run.taken_over:
-            if step.status is not None:
-                mark(fact="step", run=run_id, step=name_of(step.position), status=step.status)
+        for position, status in settled_by(run):
+            mark(fact="step", run=run_id, step=name_of(position), status=status)
         return run_id
 
     def commit_and_mark(self: journal.Journal, actions: Sequence[Action]) -> None:
