@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from engine.ports import Clock
 
 LOAD_S = 10.0  # for one file
-AGAIN_S = 60.0  # a file may import others, whose changes its own date does not tell
+AGAIN_S = 300.0  # a file may import others, whose changes its own date does not tell
 LOOK_S = 2.0
 FIRST_WAIT_S = 0.1  # for who is as quick as the first file
 LINE_BYTES_MAX = 1_000_000

@@ -6,11 +6,14 @@ import json
 
 import pytest
 
+from engine.clock import SystemClock
 from engine.model import RunStatus
+from engine.serve import looking
+from engine.serve.looking import Problem
 from store.connection import Database
 from store.search import InError, search
 from store.trends import Trends, Wanted
-from tests.store.filled import begun, did, end, us
+from tests.store.filled import begun, did, end, many_old_runs, us
 
 
 @pytest.fixture
@@ -112,3 +115,17 @@ def test_a_word_is_found(trends: Trends, database: Database) -> None:
     assert isinstance(errors[0], InError)
     nothing = search(database, "nowhere", names)
     assert (nothing.steps, nothing.runs, nothing.errors) == ([], [], [])
+
+
+def test_a_look_that_takes_too_long_is_ended(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the midst of a question, and told as what it is."""
+    many_old_runs(database, 2_000)
+    with looking.look(database.path, SystemClock()) as found:
+        assert sum(sum(each.values()) for each in found.trends.days(None, 0).values()) == 2_000
+    monkeypatch.setattr(looking, "LOOK_S", 0.0)
+    too_late = pytest.raises(Problem, match="more than fits into a page")
+    with too_late as told, looking.look(database.path, SystemClock()) as found:
+        found.trends.days(None, 0)
+    assert told.value.status == 503

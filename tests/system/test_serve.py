@@ -14,12 +14,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from engine.errors import UsageError
 from engine.reports.html import shell
+from engine.schedule.firing import next_firing
 from engine.serve import server
 from engine.serve.definitions import Defined, load_all
 from store.version import REVISIONS
@@ -513,6 +515,16 @@ def test_an_error_of_many_megabytes_fits_no_page(project: Project, flow: Project
         ):
             got = site.ask(path.replace("<", "%3c"))
             assert (got.status, len(got.text) < 100_000) == (status, True), path
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_when_a_schedule_fires_next() -> None:
+    """As systemd says, in whatever zone the calendar and the machine are."""
+    now = datetime(2011, 11, 14, 7, 30, tzinfo=UTC)
+    assert next_firing("*-*-* 08:00:00 Europe/Berlin", now) == datetime(2011, 11, 15, 7, tzinfo=UTC)
+    assert next_firing("*-*-* 09:00:00 UTC", now) == datetime(2011, 11, 14, 9, tzinfo=UTC)
+    assert next_firing("2001-01-01", now) is None
+    assert next_firing("no calendar", now) is None
 
 
 def test_a_file_that_hangs_or_dies_is_told_as_broken(tmp_path: Path) -> None:
