@@ -42,6 +42,8 @@ ALERTS_MAX = 20
 ON_EVERY_S = 1.0
 IDLE_EVERY_S = 5.0
 BIG_STEPS = 1_000  # a page of a run with more is asked for less often
+WHOLE_STEPS = 2_000  # of a run with more, those are shown that are most worth a look
+SHOWN_STEPS = 300  # a browser has to put them in place while the run is on
 USUAL_STEPS = 2_000  # of more, what each takes is not told: to find that takes a second
 ELAPSED_S = 5  # how old the durations of a run that is on may be on a page
 _DAYS_BACK = timedelta(weeks=bars.WEEKS)
@@ -217,7 +219,9 @@ class Answers:
         """Give the page of a run, as its report shows it."""
         environment = self.environment()
         with self.look() as found:
-            facts = facts_of(found.history, run_id, environment)
+            facts = facts_of(
+                found.history, run_id, environment, whole=WHOLE_STEPS, most=SHOWN_STEPS
+            )
         report = facts.report
         workflow = str(report["workflow"])
         for step in report["steps"]:

@@ -38,17 +38,20 @@ def facts_of(
     run_id: int,
     environment: Environment,
     report: Mapping[str, Any] | None = None,
+    *,
+    whole: int = PAGED_FROM,
+    most: int = STEPS_MAX,
 ) -> PageFacts:
     """Gather all that the page of a run shows; `report` is its report, if it is at hand.
 
-    Of a run with more than 10,000 steps no more is read than those most worth a look.
+    Of a run with more than `whole` steps no more are read than the `most` that are worth a look.
     """
     places: dict[int, int] | None = None
-    if history.count_steps(run_id) <= PAGED_FROM:
+    if history.count_steps(run_id) <= whole:
         report = report or build_report(history, run_id, environment)
         found = history.timeline(run_id)
     else:
-        report = build_page(history, run_id, environment, STEPS_MAX)
+        report = build_page(history, run_id, environment, most, whole=whole)
         names = [step["name"] for step in report["steps"]]
         positions = history.positions(run_id, names)
         places = {positions[name]: at for at, name in enumerate(names)}
