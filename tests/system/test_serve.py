@@ -324,10 +324,24 @@ def test_another_file_in_the_stores_place_is_seen(project: Project, flow: Projec
         _copy(source, project.root / "other")
         (project.root / "other").rename(project.store)
         assert "#1</a>" in site.text("/search?q=alert(1")
+        _hold_to_a_size(site, project)
         project.store.unlink()
         got = site.ask("/search?q=a3")
         assert (got.status, "No store yet" in got.text) == (404, True)
         assert not project.store.exists()
+
+
+def _hold_to_a_size(site: Site, project: Project) -> None:
+    """Of an error of 10 MB a part is shown, or that it is too much; no page is large for it."""
+    huge = "replace(hex(zeroblob(5000000)), '00', '<x')"
+    _execute(project.store, f"UPDATE attempt_rows SET error = {huge} WHERE outcome = 'failed'")
+    for path, status in (
+        ("/runs/1", 503),
+        ("/workflows/flow/steps/load", 200),
+        ("/search?q=%3cx%3cx", 200),
+    ):
+        got = site.ask(path)
+        assert (got.status, len(got.text) < 100_000) == (status, True), path
 
 
 def _copy(source: sqlite3.Connection, path: Path) -> None:
@@ -391,62 +405,79 @@ _NOBODY = 65_534
 LIVE = """
 def waits(ctx):
     print("before", flush=True)
-    while not Path("go").exists():
+    while not Path("NAME").exists():
         time.sleep(0.02)
     print("after", flush=True)
 
-workflow = Workflow("live").add(Step("first", does("first")))
+workflow = Workflow("NAME").add(Step("first", does("first")))
 workflow.add(Step("waits", waits, depends_on=["first"]))
 workflow.add(Step("last", does("last"), depends_on=["waits"]))
 """
 
 
-def test_a_run_that_is_on_is_followed(project: Project) -> None:
-    """Its page and its log are asked for again, until it has ended; killed, it is interrupted."""
-    project.write("live", LIVE)
-    run = project.start("run", "live")
-    log = project.home / "logs" / "live" / "1" / "waits.1.log"
-    wait_for(log.exists)
-    with served(project) as site:
-        page = site.ask("/runs/1")
-        assert 'data-live="/runs/1"' in page.text
-        assert page.head["live-every"] == "1000"
-        assert page.head["etag"] in page.text.replace("&#34;", '"')
-        same = site.ask("/runs/1", if_none_match=page.head["etag"])
-        assert (same.status, same.text) == (304, "")
-        assert "1 run on now" in site.text("/")
-        followed = site.ask("/runs/1/logs/waits/1")
-        assert "before" in followed.text
-        place = followed.text.partition('data-next="')[2].partition('"')[0]
-        assert site.ask(place).text == ""
-        (project.root / "go").touch()
-        run.communicate(timeout=10)
-        wait_for(lambda: "after" in site.ask(place).text)
-        assert "log-next" not in site.ask(place).head
-        wait_for(lambda: site.ask("/runs/1", if_none_match='"x"').head["live-every"] == "0")
-        inside = site.ask("/runs/1", if_none_match='"x"')
-        assert "<html" not in inside.text
-        assert inside.text.count("running") == 0
+@pytest.fixture(scope="module")
+def living(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Give a project with two workflows that wait for a file of theirs."""
+    project = Project(tmp_path_factory.mktemp("living"))
+    for name in ("live", "killed"):
+        project.write(name, LIVE.replace("NAME", name))
+    return project
 
 
-def test_a_run_that_was_killed_is_shown_as_interrupted(project: Project) -> None:
+@pytest.fixture(scope="module")
+def beside(living: Project) -> Iterator[Site]:
+    """Give a dashboard over it."""
+    with served(living) as found:
+        yield found
+
+
+def begun(project: Project, name: str) -> tuple[subprocess.Popen[str], int]:
+    """Start a run, and wait until its second step has begun; gives its number, too."""
+    run = project.start("run", name)
+    wait_for(lambda: bool(list((project.home / "logs" / name).glob("*/waits.1.log"))))
+    return run, int(project.rows(f"SELECT max(id) FROM runs WHERE workflow = '{name}'")[0][0])
+
+
+def test_a_run_that_is_on_is_followed(living: Project, beside: Site) -> None:
+    """Its page and its log are asked for again, until it has ended."""
+    run, number = begun(living, "live")
+    path = f"/runs/{number}"
+    page = beside.ask(path)
+    assert f'data-live="{path}"' in page.text
+    assert page.head["live-every"] == "1000"
+    assert page.head["etag"] in page.text.replace("&#34;", '"')
+    same = beside.ask(path, if_none_match=page.head["etag"])
+    assert (same.status, same.text) == (304, "")
+    assert f'href="{path}"' in beside.text("/runs?status=running")
+    followed = beside.text(f"{path}/logs/waits/1")
+    assert "before" in followed
+    place = followed.partition('data-next="')[2].partition('"')[0]
+    assert beside.text(place) == ""
+    (living.root / "live").touch()
+    run.communicate(timeout=10)
+    wait_for(lambda: "after" in beside.text(place))
+    assert "log-next" not in beside.ask(place).head
+    wait_for(lambda: beside.ask(path, if_none_match='"x"').head["live-every"] == "0")
+    inside = beside.text(path)
+    assert "running" not in inside.partition("<main")[2]
+    assert "<html" not in beside.ask(path, if_none_match='"x"').text
+
+
+def test_a_run_that_was_killed_is_shown_as_interrupted(living: Project, beside: Site) -> None:
     """With what was running; nothing of that is recorded by a look."""
-    project.write("live", LIVE)
-    run = project.start("run", "live")
-    wait_for((project.home / "logs" / "live" / "1" / "waits.1.log").exists)
+    run, number = begun(living, "killed")
     run.kill()
     run.communicate()
-    with served(project) as site:
-        page = site.ask("/runs/1")
-        assert page.head["live-every"] == "0"
-        for words in ("interrupted", "its engine died", "not started"):
-            assert words in page.text
-        assert 'href="/runs/1"' in site.text("/runs?status=interrupted")
-        assert 'href="/runs/1"' not in site.text("/runs?status=running")
-        assert "on now" not in site.text("/")
-        assert "interrupted" in site.text("/workflows/live/steps/waits")
-        assert 'data-next="' not in site.text("/runs/1/logs/waits/1")
-    assert project.rows("SELECT status FROM runs") == [("running",)]
+    page = beside.ask(f"/runs/{number}")
+    assert page.head["live-every"] == "0"
+    for words in ("interrupted", "its engine died", "not started"):
+        assert words in page.text
+    link = f'href="/runs/{number}"'
+    assert link in beside.text("/runs?status=interrupted&workflow=killed")
+    assert link not in beside.text("/runs?status=running&workflow=killed")
+    assert "interrupted" in beside.text("/workflows/killed/steps/waits")
+    assert 'data-next="' not in beside.text(f"/runs/{number}/logs/waits/1")
+    assert living.rows(f"SELECT status FROM runs WHERE id = {number}") == [("running",)]
 
 
 # -- what could hold it up ------------------------------------------------------------------------
@@ -498,23 +529,6 @@ def _is_cut(link: socket.socket) -> bool:
         return link.recv(10) == b""
     except ConnectionError:
         return True
-
-
-def test_an_error_of_many_megabytes_fits_no_page(project: Project, flow: Project) -> None:
-    """A part of it is shown, or that it is too much; no page is larger than what may be sent."""
-    project.home.mkdir(mode=0o700)
-    with closing(sqlite3.connect(flow.store)) as source:
-        _copy(source, project.store)
-    huge = "replace(hex(zeroblob(5000000)), '00', '<x')"
-    _execute(project.store, f"UPDATE attempt_rows SET error = {huge} WHERE outcome = 'failed'")
-    with served(project) as site:
-        for path, status in (
-            ("/runs/1", 503),
-            ("/workflows/flow/steps/load", 200),
-            ("/search?q=<x<x", 200),
-        ):
-            got = site.ask(path.replace("<", "%3c"))
-            assert (got.status, len(got.text) < 100_000) == (status, True), path
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")

@@ -42,6 +42,7 @@ for at in range(14):
     workflow.add(Step(f"last{at}", does("last"), depends_on=["waits"]))
 """
 SIZES = {"five": (5, 3), "sixty": (60, -1), "thousand": (1000, 700)}
+KEPT = {"five": ("run", "workflow", "step", "logs", "log"), "live": ("run",), "killed": ("run",)}
 RUNS = {"five": 1, "sixty": 2, "thousand": 3, "live": 4, "killed": 5}
 
 
@@ -82,54 +83,54 @@ def browser() -> Iterator[Browser]:
         yield found
 
 
-def is_as_wide_as_the_screen(page: Page) -> bool:
-    """Whether nothing is to be reached by scrolling sideways."""
-    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
-
-
 @pytest.mark.parametrize("name", RUNS)
 def test_every_page_of_a_run(browser: Browser, site: Site, name: str) -> None:
     """Of each size and kind: on a screen and on a phone in the dark, with nothing said or asked."""
     run = RUNS[name]
     step = "waits" if name in ("live", "killed") else f"s{SIZES[name][1] % SIZES[name][0]}"
     expected = {"sixty": "ok", "live": "running", "killed": "interrupted"}.get(name, "failed")
-    for what, path in {
+    pages = {
         "run": f"/runs/{run}",
         "workflow": f"/workflows/{name}",
         "step": f"/workflows/{name}/steps/{step}",
         "logs": f"/runs/{run}/logs",
         "log": f"/runs/{run}/logs/{step}/1",
-    }.items():
-        with page_at(browser, site.home + path) as watched:
-            page = watched.page
+    }
+    with page_at(browser, f"{site.home}/search") as watched:
+        page = watched.page
+        for what, path in pages.items():
+            page.goto(site.home + path)
             if what != "logs":
                 assert expected in page.locator("h1 + .badge, .head .badge").first.inner_text()
-            assert page.locator("main h1").count() == 1
-            assert is_as_wide_as_the_screen(page)
-            if name != "thousand":  # a picture of so much takes a second
-                picture(page, f"serve-{what}-{name}")
-            page.set_viewport_size({"width": 360, "height": 740})
-            assert is_as_wide_as_the_screen(page), path
-            page.emulate_media(color_scheme="dark")
-            if name == "five":
-                picture(page, f"serve-{what}-{name}-phone")
+            seen(page, f"{what}-{name}", kept=name in KEPT and what in KEPT[name])
 
 
-@pytest.mark.parametrize("path", ["/", "/runs", "/search?q=s1", "/search?q=alert", "/search"])
-def test_every_other_page(browser: Browser, site: Site, path: str) -> None:
+def seen(page: Page, name: str, *, kept: bool = True) -> None:
+    """Hold a page to what all are held to, on a screen and on a phone in the dark."""
+    assert page.locator("main h1").count() == 1
+    for width, scheme in ((1280, "light"), (360, "dark")):
+        page.set_viewport_size({"width": width, "height": 740})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (name, width)
+        if kept:
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            picture(page, f"serve-{name}-{width}")
+
+
+def test_every_other_page(browser: Browser, site: Site) -> None:
     """The same of those that tell of many runs."""
-    name = path.strip("/").replace("?q=", "-") or "workflows"
-    with page_at(browser, site.home + path) as watched:
+    with page_at(browser, f"{site.home}/search") as watched:
         page = watched.page
-        assert page.locator("main h1").count() == 1
-        assert (
-            page.locator("main").inner_text().count("<script>") == (path == "/search?q=alert") * 2
-        )
-        picture(page, f"serve-{name}")
-        page.set_viewport_size({"width": 360, "height": 740})
-        assert is_as_wide_as_the_screen(page)
-        page.emulate_media(color_scheme="dark")
-        picture(page, f"serve-{name}-phone")
+        for path, name in {
+            "/": "workflows",
+            "/runs": "runs",
+            "/search?q=s1": "search",
+            "/search?q=alert": "search-errors",
+            "/search": "search-nothing",
+        }.items():
+            page.goto(site.home + path)
+            told = page.locator("main").inner_text().count("<script>alert(1)")
+            assert told == (2 if name == "search-errors" else 0)
+            seen(page, name)
 
 
 def test_an_empty_project(browser: Browser, tmp_path: Path) -> None:
