@@ -121,7 +121,7 @@ def _days_text(days: Mapping[str, Mapping[str, int]]) -> str:
 # -- durations ------------------------------------------------------------------------------------
 
 _WIDE, _HIGH = 960, 220
-_PLOT_LEFT, _PLOT_BOTTOM, _PLOT_TOP, _PLOT_RIGHT = 12, 26, 14, 64
+_PLOT_LEFT, _PLOT_BOTTOM, _PLOT_TOP, _PLOT_RIGHT = 12, 30, 14, 84
 _MARKS_MAX = 5
 _STEPS = (
     *(step * 10.0**power for power in range(-6, 0) for step in (1, 2, 5)),
