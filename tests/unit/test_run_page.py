@@ -200,7 +200,21 @@ def test_big_runs_are_told_by_lanes_and_a_part_of_their_steps() -> None:
     text = shown(facts_of(None, steps, tries, report=told))
     assert "20,000 steps 20,000 ok" in text
     assert "The run has so many steps that its graph is not drawn." in text
-    assert "81 of 20,000: those that did not go well, then those that took longest" in text
+    assert "81 of 20,000: first what did not go well, then what took longest" in text
+
+
+def test_of_very_many_steps_those_worth_a_look_are_listed() -> None:
+    """A thousand, and those of the critical path; the graph and the lanes are of all."""
+    steps = [step(f"s{at}", duration_s=0.1) for at in range(1500)]
+    steps[700] = step("s700", "failed", error="boom")
+    names = ["s0", *(f"s{at}>s0" for at in range(1, 1499)), "s1499"]
+    tries = [attempt(at, at / 150, at / 150 + 0.001) for at in range(1500)]
+    page = body(facts_of(" ".join(names), steps, tries))
+    assert page.count("<tbody") == 1001
+    assert '<tbody id="s700" data-s="failed">' in page
+    assert '<tbody id="s1499"' in page  # ended last
+    assert "1,001 of 1,500: first what did not go well, then what took longest" in page
+    assert "s1 … ×1,498" in page
 
 
 HOSTILE = [
