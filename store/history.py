@@ -31,6 +31,7 @@ from store.usual import usual_durations, usual_spreads
 
 if TYPE_CHECKING:
     from store.run_facts import RunFacts
+    from store.successes import Successes
 
 Row = dict[str, Any]
 
@@ -237,6 +238,13 @@ class History:
         """Usual duration of each step in seconds: median of its last successful attempts."""
         found = self.usual(workflow, before=before)
         return {step: duration_s for step, (duration_s, _) in found.items()}
+
+    def successes(self, workflow: str, before: int, step: str | None) -> Successes:
+        """What went well before run `before`, of the workflow and of one of its steps."""
+        from store.successes import successes
+
+        with self._database.read() as cursor:
+            return successes(cursor, workflow, before, step)
 
     def values(self, run_id: int) -> list[Row]:
         """Context values written in a run: step ('' for the initial context), key, codec, size."""
