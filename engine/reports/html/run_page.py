@@ -87,8 +87,15 @@ def _head(facts: PageFacts) -> Html:
         when=_when(facts),
         steps=count(total, "step") if total else "no steps",
         counts=counts,
-        note=Html("<p>{}</p>").format(report["note"]) if report["note"] else EMPTY,
+        note=_note(report["note"]),
     )
+
+
+def _note(note: str) -> Html:
+    """Give the run's note; one of several lines, such as where a definition is wrong, as it is."""
+    if not note:
+        return EMPTY
+    return Html("<pre>{}</pre>" if "\n" in note else "<p>{}</p>").format(lines(note))
 
 
 def _when(facts: PageFacts) -> Html:

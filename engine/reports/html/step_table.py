@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from engine.reports.html.markup import EMPTY, Html, joined, lines
+from engine.reports.html.markup import EMPTY, Html, broken, joined, lines
 from engine.reports.html.words import badge, duration, times, word
 from engine.reports.terminal import interesting
 
@@ -109,13 +109,13 @@ def _moment(iso: str | None) -> datetime | None:
         return None
 
 
-def _note(step: Mapping[str, Any]) -> str:
-    notes = [step.get("note") or ""]
-    if step.get("source_run"):
-        notes.append(f"from run {step['source_run']}")
-    if step.get("marked_by"):
-        notes.append(f"by {step['marked_by']}")
-    return "; ".join(filter(None, notes))
+def _note(step: Mapping[str, Any]) -> Html:
+    """Give the note, with where its outcome comes from if it does not say so."""
+    note = step.get("note") or ""
+    for fact in (step.get("source_run") and f"run {step['source_run']}", step.get("marked_by")):
+        if fact and fact not in note:
+            note += f"{'; ' if note else ''}from {fact}"
+    return broken(note)
 
 
 def _more(step: Mapping[str, Any]) -> Html:
