@@ -196,6 +196,14 @@ class History:
         with self._database.read() as cursor:
             return read_run(cursor, run, told)
 
+    def origin(self, run_id: int) -> RunFacts:
+        """Give what a run was, was given and ran on, not what became of it."""
+        from store.run_facts import read_origin
+
+        run = self.run(run_id)
+        with self._database.read() as cursor:
+            return read_origin(cursor, run)
+
     def last_good(self, workflow: str, before: int) -> int | None:
         """Number of the newest whole `ok` run before run `before`; not one of a backfill's."""
         rows = self._rows(
