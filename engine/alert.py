@@ -19,7 +19,7 @@ class AlertStatus(StrEnum):
 
 @record
 class AlertRow:
-    """One alert for one channel (`slack` or `email`); `payload` is a run report's dict."""
+    """One alert for one channel (`slack` or `email`); `payload` is a run's report, and more."""
 
     id: int
     channel: str

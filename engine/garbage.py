@@ -123,7 +123,8 @@ class _Collector:
         """Count as old what a command has just loaded: it would be looked through at once."""
         if self._is_command and not self._ours and gc.get_count()[0] >= MANY_STEPS:
             gc.freeze()
-            gc.unfreeze()
+            self._ours = True
+            self._thaw()
 
     def as_well(self) -> None:
         """Leave alone also what was made since the runs began: it is wanted to their end."""

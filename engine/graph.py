@@ -119,17 +119,16 @@ def build(names: Sequence[str], depends_on: Sequence[Collection[str]]) -> Graph:
     if len(position) != len(names):
         raise _unfit(names, depends_on, position)
     row: list[int] = []
-    ends = [0]
     find = position.__getitem__
     try:
         for wanted in depends_on:
             if len(wanted) > 1:
                 row += sorted(map(find, wanted))
-            else:
+            elif wanted:
                 row += map(find, wanted)
-            ends.append(len(row))
     except KeyError:
         raise _unfit(names, depends_on, position) from None
+    ends = [0, *accumulate(map(len, depends_on))]
     down_row, down_ends = _turned(row, ends)
     order, generations = _kahn(ends, down_row, down_ends)
     upstreams = Edges(array("i", row), array("i", ends))

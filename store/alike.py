@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 from engine.graph import Edges
 from store.definition import digest
@@ -51,7 +52,10 @@ def _changed(cursor: sqlite3.Cursor, definition: int, steps: NewSteps) -> list[i
         return None
     if Edges.of(json.loads(f"[{','.join(upstreams)}]")) != steps.upstreams:
         return None
-    pairs = zip(prints, steps.fingerprints, strict=True)
+    known: Iterable[str] = accumulate(
+        prints, lambda last, one: one or last
+    )  # none: made as the one before it
+    pairs = zip(known, steps.fingerprints, strict=True)
     return [position for position, (was, now) in enumerate(pairs) if was != now]
 
 

@@ -31,6 +31,7 @@ from store.usual import usual_durations, usual_spreads
 
 if TYPE_CHECKING:
     from store.run_facts import RunFacts
+    from store.successes import Successes
 
 Row = dict[str, Any]
 
@@ -195,6 +196,14 @@ class History:
         with self._database.read() as cursor:
             return read_run(cursor, run, told)
 
+    def origin(self, run_id: int) -> RunFacts:
+        """Give what a run was, was given and ran on, not what became of it."""
+        from store.run_facts import read_origin
+
+        run = self.run(run_id)
+        with self._database.read() as cursor:
+            return read_origin(cursor, run)
+
     def last_good(self, workflow: str, before: int) -> int | None:
         """Number of the newest whole `ok` run before run `before`; not one of a backfill's."""
         rows = self._rows(
@@ -237,6 +246,13 @@ class History:
         """Usual duration of each step in seconds: median of its last successful attempts."""
         found = self.usual(workflow, before=before)
         return {step: duration_s for step, (duration_s, _) in found.items()}
+
+    def successes(self, workflow: str, before: int, step: str | None) -> Successes:
+        """What went well before run `before`, of the workflow and of one of its steps."""
+        from store.successes import successes
+
+        with self._database.read() as cursor:
+            return successes(cursor, workflow, before, step)
 
     def values(self, run_id: int) -> list[Row]:
         """Context values written in a run: step ('' for the initial context), key, codec, size."""

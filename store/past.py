@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
 from typing import Any
 
 from engine.errors import UsageError
@@ -110,11 +110,14 @@ def _definition(
     cursor: sqlite3.Cursor, run_id: int, positions: Positions
 ) -> Iterable[tuple[str, dict[str, str], tuple[str, ...]]]:
     """Give fingerprint, parts and upstreams of steps; equal parts are one object."""
-    columns = "d.fingerprint, d.parts, d.upstreams"
-    rows = _defined(cursor, run_id, columns, positions)
+    if positions is None:
+        rows = _defined(cursor, run_id, "d.fingerprint, d.parts, d.upstreams")
+        names = dict(_defined(cursor, run_id, "d.position, d.name"))
+    else:
+        rows = _some_defined(cursor, run_id, positions)
+        above = {up for row in rows for up in json.loads(row[2])}
+        names = dict(_defined(cursor, run_id, "d.position, d.name", _SOME, json.dumps([*above])))
     upstreams = json.loads(f"[{','.join([row[2] for row in rows])}]")  # a quarter of one by one
-    above = None if positions is None else set(chain.from_iterable(upstreams))
-    names = dict(_defined(cursor, run_id, "d.position, d.name", above))
     prints: dict[str, str] = {}
     parts: dict[str, dict[str, str]] = {}
     made: tuple[str, dict[str, str]] = ("", {})
@@ -126,15 +129,31 @@ def _definition(
         yield *made, tuple([names[up] for up in ups])
 
 
+def _some_defined(
+    cursor: sqlite3.Cursor, run_id: int, positions: tuple[int, ...]
+) -> list[tuple[str, str, str]]:
+    """Give fingerprint, parts and upstreams of some steps, as recorded.
+
+    One that has no parts there is made as the one before it.
+    """
+    own = _defined(
+        *(cursor, run_id, "d.position, d.fingerprint, d.parts"),
+        *(" AND d.parts <> '' AND d.position <= ?", max(positions, default=-1)),
+    )
+    starts = [position for position, *_ in own]
+    rows = _defined(cursor, run_id, "d.position, d.upstreams", _SOME, json.dumps(positions))
+    return [(*own[bisect(starts, position) - 1][1:], ups) for position, ups in rows]
+
+
+_SOME = " AND d.position IN (SELECT value FROM json_each(?))"
+
+
 def _defined(
-    cursor: sqlite3.Cursor, run_id: int, columns: str, positions: Iterable[int] | None
+    cursor: sqlite3.Cursor, run_id: int, columns: str, where: str = "", *given: object
 ) -> list[tuple[Any, ...]]:
-    """Give columns of the definition of a run, of all its steps or of some, by position."""
-    some, given = "", []
-    if positions is not None:
-        some, given = " AND d.position IN (SELECT value FROM json_each(?))", [*positions]
-    sql = f"SELECT {columns} FROM {_OF_RUN} WHERE r.id = ?{some} ORDER BY d.position"
-    return cursor.execute(sql, (run_id, *([json.dumps(given)] if some else ()))).fetchall()
+    """Give columns of the definition of a run, by position."""
+    sql = f"SELECT {columns} FROM {_OF_RUN} WHERE r.id = ?{where} ORDER BY d.position"
+    return cursor.execute(sql, (run_id, *given)).fetchall()
 
 
 def _carried_rows(

@@ -184,8 +184,8 @@ class _Rows(NamedTuple):
         done = {row[0]: row for row in cursor.execute(_DONE.format(where), given)}
         tried: dict[int, list[_Try]] = {}
         if len(done) < count:
-            for at, *each in cursor.execute(_TRIED.format(where), given):
-                tried.setdefault(at, []).append(tuple(each))
+            for row in cursor.execute(_TRIED.format(where), given):
+                tried.setdefault(row[0], []).append(row[1:])
         settled = {row[0]: row[1:] for row in cursor.execute(_SETTLED.format(where), given)}
         return cls(done, tried, settled)
 

@@ -6,14 +6,16 @@ no other up, and nothing holds the caller longer than the deadline.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from engine.alert import AlertRow
 from engine.alerts import content as contents
+from engine.alerts import digest
 from engine.alerts.channels import Settings, channels, half_configured, setting_of
-from engine.alerts.content import Content
+from engine.alerts.content import Attachment, Content
 from engine.alerts.fault import AlertError, reason
 from engine.errors import EngineError
 from engine.failpoints import failpoint
@@ -25,7 +27,11 @@ TRIES_MAX = 10
 MARGIN_S = 0.1  # a sender's own deadline is this much earlier, so that its words are heard
 LEAST_S = 0.2  # less is not worth a try
 
-Sender = Callable[[Content, float], tuple[str, ...]]
+PAGE_BYTES_MAX = 1_000_000  # a bigger page is not attached; the mail says where the report lies
+PAGES_S = 1.0  # of the time of a delivery, to make pages in
+
+Sender = Callable[["_Job", float], tuple[str, ...]]
+PageOf = Callable[[int], str | None]
 
 
 @record
@@ -43,9 +49,12 @@ class DeliveryResult:
 
 @record
 class _Job:
+    """`page` is the whole report as HTML, for a channel that takes files."""
+
     id: int
     channel: str
     content: Callable[[], Content]
+    page: Attachment | None = None
 
 
 @record
@@ -61,13 +70,18 @@ class _Outcome:
 
 
 def deliver(
-    outbox: Outbox, settings: Settings, *, deadline_s: float = DEADLINE_S, clock: Clock
+    outbox: Outbox,
+    settings: Settings,
+    *,
+    deadline_s: float = DEADLINE_S,
+    clock: Clock,
+    page: PageOf | None = None,
 ) -> DeliveryResult:
     """Claim what is due, send it, record what came of it, all by the deadline.
 
     With nothing configured nothing is claimed. After a channel's first failure that may pass, its
     other alerts are not tried now. An alert is given up after ten tries, or when sending it again
-    cannot help.
+    cannot help. `page` makes the page of a run, if it is to go along with an email.
     """
     ends_at = clock.now() + deadline_s
     senders = _senders(settings)
@@ -79,7 +93,8 @@ def deliver(
         failpoint("alert-claimed")
     except Exception as error:  # noqa: BLE001 - alerts never fail a run, whatever the store does
         return DeliveryResult(warnings=(*warnings, f"alerts could not be read: {_said(error)}"))
-    jobs = [_Job(row.id, row.channel, _report_of(row)) for row in rows.values()]
+    pages = _pages(rows.values(), page, clock) if page is not None and "email" in senders else {}
+    jobs = [_Job(row.id, row.channel, _report_of(row), pages.get(row.id)) for row in rows.values()]
     counts = {"sent": 0, "failed": 0, "given_up": 0}
     for outcome in _outcomes(jobs, senders, ends_at, clock):
         kind = _kind(outcome, rows[outcome.job.id])
@@ -130,15 +145,15 @@ def send_test(
 
 def preload(settings: Settings) -> None:
     """Import what sending needs, so that an upgrade under a live run cannot mix versions."""
-    from engine.alerts import message, slack  # noqa: F401 - imported for later
+    from engine.alerts import slack  # noqa: F401 - imported for later
 
     if "slack" in channels(settings):
-        from engine.alerts import webhook  # noqa: F401 - imported for later
+        from engine.alerts import blocks, webhook  # noqa: F401 - imported for later
     if "email" in channels(settings):
-        import email.message  # noqa: F401 - imported for later
+        import email.policy  # noqa: F401 - imported for later
         import smtplib  # noqa: F401 - imported for later
 
-        from engine.alerts import mail  # noqa: F401 - imported for later
+        from engine.alerts import letter, mail  # noqa: F401 - imported for later
 
 
 def _said(error: Exception) -> str:
@@ -146,7 +161,21 @@ def _said(error: Exception) -> str:
 
 
 def _report_of(row: AlertRow) -> Callable[[], Content]:
-    return lambda: contents.of_report(row.payload, repeat=row.repeat)
+    return lambda: digest.of_report(row.payload, repeat=row.repeat)
+
+
+def _pages(rows: Iterable[AlertRow], page: PageOf, clock: Clock) -> dict[int, Attachment]:
+    """Make the pages of emails, on the caller's thread; one that cannot be made holds none up."""
+    ends_at = clock.now() + PAGES_S
+    found = {}
+    for row in rows:
+        if row.channel == "email" and clock.now() < ends_at:
+            with contextlib.suppress(Exception):
+                run = row.payload["run_id"]
+                data = (page(run) or "").encode()
+                if 0 < len(data) <= PAGE_BYTES_MAX:
+                    found[row.id] = Attachment(f"run-{run}-{row.payload['workflow']}.html", data)
+    return found
 
 
 def _notify(settings: Settings, content: Content, ends_at: float, clock: Clock) -> list[_Outcome]:
@@ -168,11 +197,11 @@ def _slack(settings: Settings) -> Sender:
     hosts = setting_of(settings, "KAHNBAN_WEBHOOK_HOSTS").split(",")
     proxy = setting_of(settings, "KAHNBAN_WEBHOOK_PROXY") or None
 
-    def send(content: Content, deadline_s: float) -> tuple[str, ...]:
-        from engine.alerts import message, slack
+    def send(job: _Job, deadline_s: float) -> tuple[str, ...]:
+        from engine.alerts import blocks, slack
 
-        text, blocks = message.render_slack(content)
-        slack.send(url, text, blocks, deadline_s=deadline_s, hosts=hosts, proxy=proxy)
+        text, laid_out = blocks.render_slack(job.content())
+        slack.send(url, text, laid_out, deadline_s=deadline_s, hosts=hosts, proxy=proxy)
         return ()
 
     return send
@@ -182,17 +211,19 @@ def _email(settings: Settings) -> Sender:
     url = setting_of(settings, "SMTP_URL")
     mail_from, mail_to = setting_of(settings, "MAIL_FROM"), setting_of(settings, "MAIL_TO")
 
-    def send(content: Content, deadline_s: float) -> tuple[str, ...]:
-        from engine.alerts import mail, message
+    def send(job: _Job, deadline_s: float) -> tuple[str, ...]:
+        from engine.alerts import letter, mail
 
-        letter = mail.Letter(
+        content = job.content()
+        message = mail.Letter(
             mail_from or mail.sender(url),
             mail_to,
             content.headline,
-            message.render_plain(content),
-            message.render_html(content),
+            letter.render_plain(content),
+            letter.render_html(content),
+            job.page,
         )
-        return mail.send(url, letter, deadline_s=deadline_s)
+        return mail.send(url, message, deadline_s=deadline_s)
 
     return send
 
@@ -254,7 +285,7 @@ class _Lane:
 
 def _attempt(job: _Job, send: Sender, left_s: float) -> _Outcome:
     try:
-        return _Outcome(job, notes=send(job.content(), left_s))
+        return _Outcome(job, notes=send(job, left_s))
     except AlertError as error:
         return _Outcome(job, error=str(error), hint=error.hint, permanent=error.permanent)
     except Exception as error:  # noqa: BLE001 - a payload of any shape may come out of a store

@@ -6,6 +6,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from engine.alerts.content import Attachment
 from engine.alerts.deadline import GRACE_S, DeadlineError, within
 from engine.alerts.fault import AlertError, reason
 from engine.alerts.slack import is_loopback
@@ -31,6 +32,7 @@ class Letter:
     subject: str
     plain: str
     html: str
+    attached: Attachment | None = None
 
 
 @record
@@ -135,6 +137,14 @@ def compose(letter: Letter) -> tuple[EmailMessage, list[str]]:
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(letter.plain)
     message.add_alternative(letter.html, subtype="html")
+    if letter.attached is not None:
+        message.add_attachment(
+            letter.attached.data,
+            maintype="text",
+            subtype="html",
+            filename=letter.attached.name,
+            params={"charset": "utf-8"},
+        )
     return message, list(dict.fromkeys(address for _, address in to))
 
 

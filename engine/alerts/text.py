@@ -7,6 +7,7 @@ import re
 from engine.text import human_duration, printable
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_MOMENT = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d+)?)?Z$")
 _SLACK = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
@@ -47,19 +48,32 @@ def tail(text: str, limit: int) -> str:
     return note + text[len(text) - limit :]
 
 
-def slack_escape(text: str, limit: int) -> str:
-    """Escape for Slack, cut so that the escaped text is at most `limit` long and no escape torn."""
-    escaped = text[: limit + 1].translate(_SLACK)
-    if len(escaped) <= limit and len(text) <= limit:
+def units(text: str) -> int:
+    """Count a text in UTF-16, as Slack's programs do: what is beyond U+FFFF counts as two."""
+    return len(text) if text.isascii() else len(text) + sum(char > "\uffff" for char in text)
+
+
+def slack_escape(text: str, limit: int, *, ending: bool = False) -> str:
+    """Escape for Slack, cut so that the escaped text is at most `limit` long and no escape torn.
+
+    Of an `ending` the end is kept.
+    """
+    escaped = text.translate(_SLACK) if len(text) <= limit else None
+    if escaped is not None and units(escaped) <= limit:
         return escaped
     used, kept = 1, []  # 1 for the mark
-    for char in text[:limit]:
+    for char in reversed(text[-limit:]) if ending else text[:limit]:
         piece = char.translate(_SLACK)
-        if used + len(piece) > limit:
+        if used + units(piece) > limit:
             break
         kept.append(piece)
-        used += len(piece)
-    return "".join(kept) + "…"
+        used += units(piece)
+    return "…" + "".join(reversed(kept)) if ending else "".join(kept) + "…"
+
+
+def moment(iso: str) -> str:
+    """Give a UTC time as people write it, `2026-11-23 08:00 UTC`; other texts as they are."""
+    return _MOMENT.sub(r"\1 \2 UTC", iso)
 
 
 def duration(seconds: object) -> str:

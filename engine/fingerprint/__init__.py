@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
+_USUAL_RULE = TriggerRule.ALL_SUCCESS  # to ask the enum for it takes longer
+
+
 @record
 class Fingerprint:
     """A step's digest and the hash of each of its parts."""
@@ -71,14 +74,15 @@ class Fingerprints:
 
     def of(self, step: Step) -> Fingerprint:
         """Take a step's fingerprint; equal ones are one object."""
-        body = self._body(step.run)
-        plain = step.trigger_rule is TriggerRule.ALL_SUCCESS and step.when is None
+        known = self._bodies.get(id(step.run))
+        body = known[1] if known else self._body(step.run)
+        plain = step.trigger_rule is _USUAL_RULE and step.when is None
         if plain and not step.version and step.output is None:
             return body
         parts = {}
         if step.version:
             parts["version"] = short_hash(step.version)
-        if step.trigger_rule is not TriggerRule.ALL_SUCCESS:
+        if step.trigger_rule is not _USUAL_RULE:
             parts["trigger rule"] = short_hash(step.trigger_rule)
         if isinstance(step.when, Condition):
             parts["when"] = short_hash(step.when.text)

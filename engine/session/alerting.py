@@ -22,6 +22,8 @@ logger = logging.getLogger("engine.alerts")
 
 DELIVERY_S = 4.0  # of the 5 s that alerts may hold a run's end up, recording included
 
+ATTACHED_STEPS_MAX = 2_500  # the page of more takes a second to make, and is too big to attach
+
 ChannelsFor = Callable[[RunStatus], Iterable[str]]
 
 
@@ -62,10 +64,14 @@ def channels_for(
 
 def preload(environment: Environment) -> None:
     """Import what sending alerts needs, so that an upgrade under a live run mixes no versions."""
-    if not channels(environment.secrets.setting):
+    configured = channels(environment.secrets.setting)
+    if not configured:
         return
+    if "email" in configured:
+        from engine.session import pages  # noqa: F401 - imported for later
     from engine.alerts import delivery
-    from store import outbox  # noqa: F401 - imported for later
+    from engine.session import alert_facts  # noqa: F401 - imported for later
+    from store import outbox, run_facts, successes  # noqa: F401 - imported for later
 
     delivery.preload(environment.secrets.setting)
 
@@ -87,15 +93,24 @@ def deliver_due(
     if not configured:
         return None
     from engine.alerts.delivery import deliver
-    from engine.session import reporting
+    from engine.session.alert_facts import facts_of
     from store.outbox import StoredOutbox
 
     def payload(run_id: int) -> dict[str, Any]:
-        return reporting.build_report(history, run_id, environment)
+        return facts_of(history, run_id, environment)
+
+    def page(run_id: int) -> str | None:
+        from engine.session import pages
+
+        if history.count_steps(run_id) > ATTACHED_STEPS_MAX:
+            return None
+        return pages.page_of(history, run_id, environment)
 
     clock = environment.clock
     outbox = StoredOutbox(database, now_us=lambda: clock.stamp(clock.now()), payload=payload)
-    result = deliver(outbox, environment.secrets.setting, deadline_s=DELIVERY_S, clock=clock)
+    result = deliver(
+        outbox, environment.secrets.setting, deadline_s=DELIVERY_S, clock=clock, page=page
+    )
     for warning in result.warnings:
         logger.warning("%s", environment.secrets.mask(warning))
     return result

@@ -43,8 +43,6 @@ class InlineGuard(Guard):
     That is whatever is no `Exception`, such as Ctrl-C and what test tools fail and skip with.
     """
 
-    __slots__ = ("_clock", "_step")
-
     def __init__(self, clock: VirtualClock, step: Step) -> None:
         """Guard one attempt of `step`."""
         super().__init__()

@@ -105,7 +105,7 @@ def _channels(
 
 def _slack(url: str, message: Message, settings: Settings) -> tuple[str, ...]:
     from engine.alerts import slack
-    from engine.alerts.message import render_slack
+    from engine.alerts.blocks import render_slack
 
     text, blocks = render_slack(message.content())
     hosts = settings("KAHNBAN_WEBHOOK_HOSTS").split(",")

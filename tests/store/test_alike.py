@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from engine.graph import Edges
 from engine.model import OutputFile, StepStatus
 from store.connection import Database
 from store.history import History
-from store.new_run import OWN_KEY, Marked, TakenOver
+from store.new_run import OWN_KEY, Marked, NewSteps, TakenOver
 from tests.store.filled import begun, did, end, new_run, settle
 
 STEPS = "cached tried file marked own changed off failed after>failed"
@@ -51,3 +52,24 @@ def test_of_another_graph_nothing_is_told(database: Database, history: History) 
         assert past.read_done(new_run(other).steps) == []
     begun(database, "", steps=())
     assert history.past(2).read_done(new_run("a").steps) == []
+
+
+def test_of_steps_made_alike_each_is_told_apart(database: Database, history: History) -> None:
+    """Also where few of them are read: each has the fingerprint and parts that it was made with."""
+    names, (one, other) = [f"s{at}" for at in range(6)], ({"code": "1"}, {"code": "2"})
+    parts, prints = [one, one, one, other, other, one], ["p", "p", "p", "q", "q", "p"]
+    steps = NewSteps(names, prints, parts, Edges.of([()] * 6))
+    first = begun(database, "", steps=steps)
+    for step in range(5):
+        did(first, step)
+    past = history.past(1)
+    assert past.read_done(steps) == [1, 1, 1, 1, 1, 0]
+    changed = replace(steps, fingerprints=["p", "p", "q", "q", "p", "p"])
+    assert past.read_done(changed) == [1, 1, 0, 1, 0, 0]
+    looked_at = past.read_steps((2, 4, 5))
+    assert [(step.name, step.fingerprint, step.parts) for step in looked_at] == [
+        ("s2", "p", one),
+        ("s4", "q", other),
+        ("s5", "p", one),
+    ]
+    assert past.read_steps(()) == ()

@@ -137,12 +137,19 @@ class Inbox:
 
     def message(self) -> EmailMessage:
         """Give the one message that arrived."""
-        (envelope,) = self.envelopes
-        content = envelope.content
-        assert isinstance(content, bytes)
-        parsed = email.message_from_bytes(content, policy=email.policy.default)
-        assert isinstance(parsed, EmailMessage)
-        return parsed
+        (message,) = self.messages()
+        return message
+
+    def messages(self) -> list[EmailMessage]:
+        """Give all messages that arrived."""
+        return [_parsed(envelope.content) for envelope in self.envelopes]
+
+
+def _parsed(content: object) -> EmailMessage:
+    assert isinstance(content, bytes)
+    parsed = email.message_from_bytes(content, policy=email.policy.default)
+    assert isinstance(parsed, EmailMessage)
+    return parsed
 
 
 @contextlib.contextmanager

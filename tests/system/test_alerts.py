@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from datetime import datetime
+from email.message import EmailMessage
+from typing import Any
 
 import pytest
 
+from engine.alerts.slack_limits import faults
 from engine.schedule.units import exec_words
-from tests.system.alert_servers import Hook, answer, raw
+from tests.system.alert_servers import Hook, answer, free_port, raw, smtp
 from tests.system.alert_servers import hook as webhook
 from tests.system.project import Project
 
@@ -81,18 +85,50 @@ def test_setting_overrides_the_workflow(project: Project) -> None:
 
 
 def test_undelivered_alerts_go_out_later(project: Project) -> None:
-    """A failing server fails no run; what it missed goes with `alerts send`."""
+    """A failing server fails no run; what it missed goes with `alerts send`, word for word."""
     _flow(project)
+    assert project.run("run", "flow").code == 0
+    project.write("flow", FLOW.replace("ALERT_ON", "").replace("=0)", '=0, version="2")'))
+    (project.root / "fail").touch()
+    nobody = {"SMTP_URL": f"smtp://127.0.0.1:{free_port()}", "MAIL_TO": "ops@example.com"}
     with webhook(answer(503)) as hook:
-        result = project.run("run", "flow", SLACK_WEBHOOK_URL=hook.url)
-    assert result.code == 0
+        result = project.run("run", "flow", SLACK_WEBHOOK_URL=hook.url, **nobody)
+        first = hook.bodies[0]
+    assert result.code == 1
     assert result.seconds < 8  # 5 s for alerts, and the start
-    assert "1 alert undelivered: see `python -m engine alerts`" in project.run("history").err
-    with webhook(answer(200, "ok")) as hook:
-        sent = project.run("alerts", "send", SLACK_WEBHOOK_URL=hook.url)
-        assert (sent.code, sent.out) == (0, "sent 1, failed 0, given up 0\n")
-        assert _texts(hook)[0].startswith("flow ok in ")
+    assert "2 alerts undelivered: see `python -m engine alerts`" in project.run("history").err
+    with webhook(answer(200, "ok")) as hook, smtp() as (inbox, port):
+        somebody = nobody | {"SMTP_URL": f"smtp://127.0.0.1:{port}"}
+        sent = project.run("alerts", "send", SLACK_WEBHOOK_URL=hook.url, **somebody)
+        assert (sent.code, sent.out) == (0, "sent 2, failed 0, given up 0\n")
+        assert hook.bodies == [first]
+    _judge_mail(project, inbox.message())
     assert project.run("alerts").out == "no undelivered alerts\n"
+    fields = [entry["text"] for entry in _fields(first)]
+    assert fields[0] == "steps: 1 failed"
+    assert re.fullmatch(r"duration: [\d.]+m?s, usually [\d.]+m?s", fields[1])
+    assert re.fullmatch(r"last success: \d{4}-\d\d-\d\d \d\d:\d\d UTC, run 1", fields[2])
+
+
+def _fields(body: dict[str, Any]) -> list[dict[str, str]]:
+    (found,) = [block["fields"] for block in body["blocks"] if "fields" in block]
+    return list(found)
+
+
+def _judge_mail(project: Project, message: EmailMessage) -> None:
+    """Hold an email to its digest, and to the page that the run has left, attached to it."""
+    assert message["Subject"] == "flow failed: work: ValueError: <!channel> & co"
+    body = message.get_body(("plain",))
+    assert body is not None
+    told = body.get_content().replace("\r", "")
+    start = r"flow failed: work\n\nfailed first: work, 1 attempt, [\d.]+m?s, usually [\d.]+m?s\n"
+    assert re.match(start + "  ValueError: <!channel> & co\n", told)
+    page = project.home / "reports" / "run-2-flow.html"
+    assert "\nchanged since the last success\n  'work': version added\n" in told
+    assert f"files\n  report: {page}\n" in told
+    (attached,) = message.iter_attachments()
+    assert attached.get_filename() == "run-2-flow.html"
+    assert "ValueError: &lt;!channel&gt; &amp; co" in attached.get_content()
 
 
 def _on_failure(project: Project) -> list[str]:
@@ -127,6 +163,10 @@ def test_death_of_the_engine_is_told_once(project: Project, by: str) -> None:
     assert project.rows("SELECT status FROM alerts") == [("sent",)] * 2
     assert len(told) == 2
     assert told[0].startswith("flow interrupted at work: its engine died")
+    facts = [entry["text"] for entry in _fields(hook.bodies[0])]
+    assert facts[0] == "steps: 1 interrupted"
+    assert "last success: none" in facts
+    assert "run flow --resume 1" in json.dumps(hook.bodies[0])
     assert "was interrupted before" in told[1]
 
 
@@ -182,10 +222,12 @@ for number in range(500):
     with webhook(answer(200, "ok")) as hook:
         assert project.run("run", "flow", "-q", SLACK_WEBHOOK_URL=hook.url).code == 1
         (text,) = _texts(hook)
-        shown = json.dumps(hook.bodies)
+        (body,) = hook.bodies
     assert text.startswith("flow failed: s")
     assert text.endswith("ValueError: no luck (+499 more failed)")
-    assert "500 failed" in shown
+    assert _fields(body)[0]["text"] == "steps: 500 failed"
+    assert "\n… and 488 more: 488 failed\n" in body["blocks"][5]["text"]["text"]
+    assert faults(text, body["blocks"]) == []
 
 
 def test_hanging_and_dripping_servers_hold_nothing_up(project: Project) -> None:

@@ -6,6 +6,7 @@ import http.server
 import subprocess
 import sys
 import time
+from email.message import EmailMessage
 from typing import Any
 
 import pytest
@@ -239,6 +240,36 @@ def test_refused_recipient_is_passed_on() -> None:
     )
 
 
+def test_pages_go_along_with_emails() -> None:
+    """Made for emails only; one too big, or that cannot be made, keeps no alert from going out."""
+    asked = []
+
+    def page(run_id: int) -> str:
+        asked.append(run_id)
+        if run_id == 3:
+            raise StoreBusy("the store is locked")
+        return "x" * {1: 5, 2: 1_000_001, 4: 1_000_000}[run_id]
+
+    rows = [a_row(n, "email", payload=REPORT | {"run_id": n}) for n in range(1, 5)]
+    outbox = FakeOutbox(*rows, a_row(5))
+    with hook() as served, smtp() as (inbox, port):
+        settings = slack_at(served.url, SMTP_URL=f"smtp://127.0.0.1:{port}", MAIL_TO="a@x.com")
+        result = delivery.deliver(outbox, settings, clock=CLOCK, page=page)
+    assert result == DeliveryResult(sent=5)
+    assert asked == [1, 2, 3, 4]
+    assert [names(part) for part in inbox.messages()] == [
+        ["run-1-daily.html"],
+        [],
+        [],
+        ["run-4-daily.html"],
+    ]
+
+
+def names(message: EmailMessage) -> list[str | None]:
+    """Give the names of what is attached to a message."""
+    return [part.get_filename() for part in message.iter_attachments()]
+
+
 class BusyOutbox(FakeOutbox):
     """A store that takes nothing."""
 
@@ -311,7 +342,7 @@ def test_test_message_without_a_channel() -> None:
 def test_importing_delivery_is_light() -> None:
     """Neither slack_sdk nor smtplib nor email is imported before there is something to send."""
     program = (
-        "import sys, engine.alerts.delivery, engine.alerts.message, engine.alerts.slack, "
+        "import sys, engine.alerts.delivery, engine.alerts.letter, engine.alerts.slack, "
         "engine.alerts.mail\n"
         "print([m for m in ('slack_sdk', 'smtplib', 'email', 'urllib.request', 'sqlalchemy') "
         "if m in sys.modules])"

@@ -122,12 +122,15 @@ for at in range(5):
 
 # Rooms of ours that such a run does not enter.
 OF_OTHER_RUNS = (
+    "engine.alerts.blocks.",
     "engine.alerts.delivery.",
-    "engine.alerts.message.",
+    "engine.alerts.digest.",
+    "engine.alerts.letter.",
     "engine.conditions.parser.",
     "engine.definitions.config.",
     "engine.definitions.fields.",
     "engine.schedule.",
+    "engine.session.alert_facts.",
     "engine.session.backfill.",
     "engine.session.orphans.",
     "engine.testing.",
@@ -139,6 +142,7 @@ OF_OTHER_RUNS = (
     "store.migrate.",
     "store.restore.",
     "store.statements.",
+    "store.successes.",
     "store.tables.",
     "store.verify.",
 )

@@ -8,12 +8,14 @@ import socket
 import ssl
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.alerts import mail
+from engine.alerts.content import Attachment
 from engine.alerts.fault import AlertError
 from tests.system.alert_servers import PASSWORD, USER, free_port, raw, smtp
 
@@ -102,6 +104,22 @@ def test_message_arrives_whole() -> None:
     assert [part.get_content_type() for part in (plain, html)] == ["text/plain", "text/html"]
     assert plain.get_content().splitlines() == ["plain – text"]
     assert html.get_content().splitlines() == ["<p>html – text</p>"]
+
+
+def test_page_is_attached() -> None:
+    """Beside both bodies, as a file of its own name, byte for byte."""
+    page = "<!DOCTYPE html>\n<p>ü&#x202e;</p>\r\n" + "x" * 2_000 + "\n"
+    attached = Attachment("run-17-Tägl. ich.html", page.encode())
+    with smtp() as (inbox, port):
+        mail.send(f"smtp://127.0.0.1:{port}", replace(LETTER, attached=attached), deadline_s=3)
+    message = inbox.message()
+    assert message.get_content_type() == "multipart/mixed"
+    bodies, file = message.iter_parts()
+    assert [part.get_content_type() for part in bodies.iter_parts()] == ["text/plain", "text/html"]
+    assert file.get_content_disposition() == "attachment"
+    assert file.get_filename() == "run-17-Tägl. ich.html"
+    assert (file.get_content_type(), file.get_content_charset()) == ("text/html", "utf-8")
+    assert file.get_payload(decode=True) == page.encode()
 
 
 def test_one_bad_recipient_keeps_no_other_from_it() -> None:

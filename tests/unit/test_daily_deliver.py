@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from slack_sdk.models.blocks import HeaderBlock, SectionBlock
 
-from engine.alerts import mail, message, slack
+from engine.alerts import blocks as layout
+from engine.alerts import mail, slack
 from engine.alerts.content import Section
 from engine.alerts.fault import AlertError
 from engine.errors import RetryAfter
@@ -134,7 +135,7 @@ def test_a_message_holds_the_worst_findings_and_counts_the_rest() -> None:
     assert bodies[-1].startswith(
         "backup: /srv/kahnban/var/backups/daily-2026-11-23.tar.gz: the store"
     )
-    _, blocks = message.render_slack(content)
+    _, blocks = layout.render_slack(content)
     assert [block["type"] for block in blocks] == ["header", *["section"] * 8]
     HeaderBlock(**{key: one for key, one in blocks[0].items() if key != "type"}).validate_json()
     for block in blocks[1:]:

@@ -217,7 +217,7 @@ def test_context_is_told_in_full() -> None:
     assert set(told) <= own
     # What a dict has too, and what the engine itself calls.
     rest = {"get", "pop", "setdefault", "clear", "popitem"}
-    rest |= {"left_by", "outputs", "set_return", "writes", "files", "close"}
+    rest |= {"left_by", "outputs", "set_return", "writes", "files", "close", "has_left"}
     assert own - set(told) - rest == set()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.reports import Surroundings, build, json_text, write_whole
+from engine.reports import Surroundings, build, json_text, run_report, write_whole
 from engine.text import printable_json
 from store.step_runs import StepRun
 
@@ -241,6 +241,7 @@ def test_steps_are_written_as_the_encoder_writes_them(tmp_path: Path) -> None:
         logs=lambda _step, number: [text] * number,
         around=Surroundings(log_path=lambda _step, number: text if number > 1 else None),
     )
+    assert tuple(report["steps"][0]) == run_report._ENTRY  # else it is the encoder
     path = tmp_path / "report.json"
     write_whole(json_text(report), path)
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -12,7 +12,7 @@ from engine.reports.html.facts import PageFacts
 from engine.reports.html.graph_picture import graph_picture
 from engine.reports.html.layout import document, section
 from engine.reports.html.markup import EMPTY, Html, joined, lines
-from engine.reports.html.step_table import ERROR_LINES_MAX, filter_form, step_table
+from engine.reports.html.step_table import ERROR_LINES_MAX, chosen, filter_form, step_table
 from engine.reports.html.timeline import Times, axis_of, legend, path_told, timeline
 from engine.reports.html.words import against, badge, clock_time, count, duration, tone, word
 from engine.text import only, printable
@@ -41,7 +41,7 @@ def body(facts: PageFacts) -> Html:
         ("changes", changes(facts) if facts.report["status"] != "ok" else EMPTY),
         ("graph", _graph(facts, path)),
         ("timeline", _timeline(facts, path)),
-        ("steps", _steps(facts)),
+        ("steps", _steps(facts, path)),
         ("changes", changes(facts) if facts.report["status"] == "ok" else EMPTY),
         ("values", values(facts)),
         ("run", about_run(facts)),
@@ -87,8 +87,15 @@ def _head(facts: PageFacts) -> Html:
         when=_when(facts),
         steps=count(total, "step") if total else "no steps",
         counts=counts,
-        note=Html("<p>{}</p>").format(report["note"]) if report["note"] else EMPTY,
+        note=_note(report["note"]),
     )
+
+
+def _note(note: str) -> Html:
+    """Give the run's note; one of several lines, such as where a definition is wrong, as it is."""
+    if not note:
+        return EMPTY
+    return Html("<pre>{}</pre>" if "\n" in note else "<p>{}</p>").format(lines(note))
 
 
 def _when(facts: PageFacts) -> Html:
@@ -230,20 +237,18 @@ _PATTERN = Html(
 )
 
 
-def _steps(facts: PageFacts) -> Html:
+def _steps(facts: PageFacts, path: list[Link]) -> Html:
     report = facts.report
     steps = report["steps"]
     if not steps:
         return EMPTY
-    table = step_table(steps, report["started"], report["first_failure"])
+    shown = chosen(report, [link.step for link in path])
     total = report.get("steps_in_all") or len(steps)
-    beside: Any = filter_form(steps)
-    if total > len(steps):
-        text = (
-            f"{len(steps):,} of {total:,}: those that did not go well, then those that took longest"
-        )
+    beside: Any = filter_form([steps[at] for at in shown])
+    if total > len(shown):
+        text = f"{len(shown):,} of {total:,}: first what did not go well, then what took longest"
         beside = Html('<p class="soft">{}</p>{}').format(text, beside)
-    return section("steps", "Steps", table, beside)
+    return section("steps", "Steps", step_table(report, shown), beside)
 
 
 def _foot(facts: PageFacts) -> Html:

@@ -39,8 +39,6 @@ class Loaded(NamedTuple):
 class TermGuard(Guard):
     """The guard of a body that has a process of its own: SIGTERM raises in its main thread."""
 
-    __slots__ = ("_line", "pid")
-
     def __init__(self, line: Line) -> None:
         """Take SIGTERM from here on."""
         super().__init__()

@@ -1,0 +1,81 @@
+"""What an alert tells of a run: its report, and how that compares with what went well before.
+
+All of it comes from the store and the home folder, so an alert sent later says the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import EngineError
+from engine.logs import tail
+from engine.session import reporting
+from engine.session.changes import changes_since_last_good
+
+if TYPE_CHECKING:
+    from engine.session.environment import Environment
+    from engine.usual import Spread
+    from store.history import History
+
+STEPS_MAX = 60  # those most worth a look; the report holds all of them
+
+
+def facts_of(history: History, run_id: int, environment: Environment) -> dict[str, Any]:
+    """Give the report of a run as alerts tell it, with no secret in any of its texts.
+
+    Beside the keys of a report it has `last_success`, `usual`, `first_usual` and `changes`.
+    """
+    report = reporting.build_page(history, run_id, environment, STEPS_MAX)
+    stopped = _stopped(report)
+    told = stopped["name"] if stopped else report["first_failure"]
+    before = history.successes(str(report["workflow"]), run_id, told)
+    if stopped and stopped["log"]:
+        stopped["last_lines"] = tail(Path(stopped["log"]))
+    is_whole = bool(report["steps"]) and not report["only_steps"]
+    found: dict[str, Any] = _masked(
+        report
+        | {
+            "last_success": {"run_id": before.run_id, "finished": before.finished},
+            "usual": _told(before.run) if is_whole else None,
+            "first_usual": _told(before.step),
+            "changes": _changes(history, report) if is_whole else [],
+        },
+        environment.secrets.mask,
+    )
+    return found
+
+
+def _stopped(report: dict[str, Any]) -> dict[str, Any] | None:
+    """Give the step of an interrupted run whose log tells best what it was about."""
+    if report["status"] != "interrupted" or report["first_failure"]:
+        return None
+    stopped = (step for step in report["steps"] if step["status"] == "interrupted")
+    return next(stopped, None)
+
+
+def _changes(history: History, report: dict[str, Any]) -> list[str]:
+    """Tell those whose run did not go well what changed; of big runs it takes too long."""
+    is_big = report["steps_in_all"] > reporting.PAGED_FROM
+    if report["status"] in {"ok", "skipped"} or is_big:
+        return []
+    with suppress(EngineError):  # where the last success is damaged, the alert goes out without
+        _, found = changes_since_last_good(history, report["run_id"])
+        return [change.line for change in found]
+    return []
+
+
+def _told(spread: Spread | None) -> list[float] | None:
+    return None if spread is None else [spread.low_s, spread.usual_s, spread.high_s]
+
+
+def _masked(value: Any, mask: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, dict):
+        return {key: _masked(each, mask) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_masked(each, mask) for each in value]
+    return value
