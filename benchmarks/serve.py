@@ -38,7 +38,7 @@ PAGES = {
     "a workflow": "/workflows/flow",
     "a big workflow": "/workflows/big",
     "a step": "/workflows/flow/steps/s9",
-    "a step of a big run": "/workflows/big/steps/s10",
+    "a step of a big run": "/workflows/big/steps/s1",
     "a run": "/runs/1",
     "a big run": "/runs/{}",
     "its logs": "/runs/{}/logs",
@@ -153,7 +153,7 @@ def served(folder: Path) -> Iterator[int]:
         yield int(server.stdout.readline().split("127.0.0.1:")[1].split("/")[0])
     finally:
         server.terminate()
-        server.wait()
+        server.communicate()
 
 
 def ask(port: int, path: str) -> str:
