@@ -38,7 +38,7 @@ PAGES = {
     "a workflow": "/workflows/flow",
     "a big workflow": "/workflows/big",
     "a step": "/workflows/flow/steps/s9",
-    "a step of a big run": "/workflows/big/steps/s1",
+    "a step of a big run": "/workflows/big/steps/s0",
     "a run": "/runs/1",
     "a big run": "/runs/{}",
     "its logs": "/runs/{}/logs",

@@ -185,7 +185,7 @@ def _told(seconds: float, step_s: float) -> str:
     """Give a mark of an axis, as exact as the marks are far apart."""
     if not seconds:
         return "0"
-    if step_s < 1:
+    if step_s < 0.2:
         return f"{seconds * 1000:g}ms"
     return f"{seconds:g}s" if seconds < 60 else duration(seconds)
 
