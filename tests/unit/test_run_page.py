@@ -147,6 +147,8 @@ def test_a_run_whose_engine_died_tells_what_was_under_way() -> None:
     assert "flow ! interrupted started 2011-11-14 08:00:00 UTC 3 steps" in text
     assert "Under way when it ended b To go on from there kahnban run flow --resume 7" in text
     assert "c cancelled not started" in text
+    assert "attempt 1 lost with its engine (at +1.0s)" in text
+    assert "running" not in text
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from engine.model import AttemptOutcome
 from engine.reports.html.about import about_run, changes, values
 from engine.reports.html.critical import Link, critical_path
 from engine.reports.html.facts import PageFacts
@@ -20,6 +21,7 @@ from engine.text import only, printable
 __all__ = ["PageFacts", "body", "document_of", "title"]
 
 _ON = "running"
+_LOST = str(AttemptOutcome.ABANDONED)
 _STEADY_RUNS = 3  # of fewer, no spread is told
 
 
@@ -222,8 +224,12 @@ def _timeline(facts: PageFacts, path: list[Link]) -> Html:
     start, end = _start(facts.report), _end(facts)
     due = [one.retry_at for one in facts.attempts if one.retry_at and one.retry_at < end + 60]
     last = max([end, *(due if facts.report["status"] == _ON else ())])
+    attempts = facts.attempts
+    if facts.report["status"] != _ON and any(one.outcome is None for one in attempts):
+        attempts = [one._replace(outcome=one.outcome or _LOST) for one in attempts]
+        end = last = last + max(last - start, 1.0) / 8  # when they were lost is not known
     axis = axis_of(start, last)
-    times = Times(facts.report["steps"], facts.attempts, axis, end, path)
+    times = Times(facts.report["steps"], attempts, axis, end, path)
     is_late = any(one.outcome == "timed_out" for one in facts.attempts)
     hatched = _PATTERN if is_late else EMPTY
     parts = Html("{}{}{}").format(path_told(times), hatched, timeline(times))

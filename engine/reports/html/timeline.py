@@ -230,6 +230,9 @@ def _told(times: Times, tries: Sequence[Attempt]) -> list[str]:
         ended = times.end if one.finished is None else one.finished
         how = "running for" if one.outcome is None else f"{word(one.outcome)} after"
         at = f" (at +{duration(begun - times.axis.start)})"
+        if one.outcome and one.finished is None:
+            told.append(f"attempt {one.number} lost with its engine{at}")
+            continue
         told.append(f"attempt {one.number} {how} {duration(ended - begun)}{at}")
         until = one.retry_at if following is None else following.started
         if one.finished is not None and until is not None and until > one.finished:
