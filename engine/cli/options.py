@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.cli import serve_options
 from engine.cli.completion_options import add_complete, add_completion
+from engine.cli.marking import MarkDone
 from engine.cli.mistakes import Parser
 from engine.errors import UsageError
 
@@ -60,6 +62,10 @@ class _Overview(argparse.RawDescriptionHelpFormatter):
         text = super()._format_action(action)
         return text.partition("\n")[2] if isinstance(action.choices, dict) else text
 
+    def format_help(self) -> str:
+        """Give the overview; the exit codes follow at once: it must fit a small terminal."""
+        return super().format_help().replace("\n\nexit codes", "\nexit codes")
+
 
 def build(only: str = "") -> Parser:
     """Make the parser of the whole command line, or all that it takes to parse one command."""
@@ -109,25 +115,6 @@ def _check(add: _Add) -> None:
     _json(check)
 
 
-class _MarkDone(argparse.Action):
-    """Collects the steps of `--mark-done`, each with the `--output`s that follow it."""
-
-    def __call__(
-        self,
-        _parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        value: Any,
-        option: str | None = None,
-    ) -> None:
-        """Begin another step, or add to the last one."""
-        if option == "--mark-done":
-            namespace.mark_done = [*namespace.mark_done, (value, [])]
-        elif not namespace.mark_done:
-            raise argparse.ArgumentError(self, "give the step first: --mark-done STEP --output K=V")
-        else:
-            namespace.mark_done[-1][1].append(value)
-
-
 def _run(add: _Add) -> None:
     run = add("run", "run:run", "run a workflow, or go on from where it stopped")
     run.usage, run.description = "%(prog)s NAME [OPTION]...", _RUN_TEXT
@@ -160,7 +147,7 @@ def _choosing(run: argparse.ArgumentParser) -> None:
         default=[],
         help="run only A,B,…; the rest stays as the last run left it",
     )
-    marking: dict[str, Any] = {"action": _MarkDone, "dest": "mark_done", "default": []}
+    marking: dict[str, Any] = {"action": MarkDone, "dest": "mark_done", "default": []}
     run.add_argument(
         "--mark-done",
         metavar="STEP",
@@ -361,6 +348,7 @@ _COMMANDS: dict[str, Callable[[_Add], None]] = {  # as the overview lists them, 
     "why": _why,
     "diff": _diff,
     "sql": _sql,
+    "serve": serve_options.add,
     "cancel": _cancel,
     "alerts": _alerts,
     "schedule": _schedule,
