@@ -27,7 +27,7 @@ from store.readback import ValueFaults
 from store.reconcile import ASKED_BY, ENGINE_DIED, Found
 from store.step_runs import StepRun, as_left, step_runs
 from store.timeline import Timeline, timeline
-from store.usual import usual_durations, usual_spreads
+from store.usual import usual_durations, usual_run, usual_spreads
 
 if TYPE_CHECKING:
     from store.run_facts import RunFacts
@@ -241,6 +241,11 @@ class History:
         """
         with self._database.read() as cursor:
             return usual_durations(cursor, workflow, before)
+
+    def usual_run(self, workflow: str) -> float | None:
+        """Give what a whole run of a workflow usually takes, in seconds; None if unknown."""
+        with self._database.read() as cursor:
+            return usual_run(cursor, workflow)
 
     def medians(self, workflow: str, *, before: int | None = None) -> dict[str, float]:
         """Usual duration of each step in seconds: median of its last successful attempts."""

@@ -131,10 +131,13 @@ def _defined(
     ).fetchall()
     parts: dict[str, Mapping[str, str]] = {}
     found = []
+    last_print = last_text = ""
     for ups, fingerprint, text in rows:
-        if text not in parts:
-            parts[text] = json.loads(text)
-        found.append((tuple([names[up] for up in json.loads(ups)]), fingerprint, parts[text]))
+        if text:  # without, a step is made as the one before it
+            last_print, last_text = fingerprint, text
+        if last_text not in parts:
+            parts[last_text] = json.loads(last_text)
+        found.append((tuple([names[up] for up in json.loads(ups)]), last_print, parts[last_text]))
     return found
 
 
