@@ -47,7 +47,7 @@ _CHAPTERS = {
     "why": "seeing.md",
     "diff": "seeing.md",
     "serve": "dashboard.md",
-    "completion": "seeing.md",
+    "completion": "seeing.md#completion",
     "sql": "sql.md",
     "cancel": "failures.md#ending-a-run-for-good",
     "alerts": "schedule.md#alerts-and-secrets",
@@ -79,6 +79,7 @@ _STORY = (
     ("db", "python -m engine db verify"),
     ("db", "python -m engine db prune --dry-run"),
 )
+_OF_PROGRAMS = ("complete",)  # asked by scripts of ours, not by people
 _SHOWN_WORKFLOWS = (("README.md", "notes"), ("docs/writing-workflows.md", "prices"))
 _MADE = "<!-- Made by `python -m docs.make`: change the code, not this page. -->"
 
@@ -90,6 +91,8 @@ def commands() -> dict[str, argparse.ArgumentParser]:
     """Give the parser of each command, those of `db` as `db verify` and so on."""
     found: dict[str, argparse.ArgumentParser] = {}
     for name, parser in _below(options.build()):
+        if name in _OF_PROGRAMS:
+            continue
         found[name] = parser
         found |= {f"{name} {inner}": sub for inner, sub in _below(parser)}
     return found
@@ -135,9 +138,9 @@ def _help(parser: argparse.ArgumentParser) -> str:
 
 
 def _outline() -> str:
-    """Give the head and the end of the overview: between them is what the table tells."""
-    usage, *_, codes = options.build().format_help().rstrip().split("\n\n")
-    return f"{usage}\n\n{codes}"
+    """Give what the overview says beside the list of commands."""
+    parser = options.build()
+    return f"{parser.format_usage()}\n{parser.epilog}"
 
 
 def examples(session: Session) -> dict[str, str]:

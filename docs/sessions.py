@@ -113,7 +113,7 @@ def neutral(text: str, places: Mapping[str, str]) -> str:
 
 def timeless(transcript: str) -> str:
     """Give what a session shows without figures and days, which differ from one to the next."""
-    return re.sub(r"\b(?:to|yester)day\b|\d+(?:[.:]\d+)*(?:ms|s)?", "N", transcript)
+    return re.sub(r"\b(?:to|yester)day\b|\d+(?:[.:]\d+)*(?:ms|[smh]\b)?", "N", transcript)
 
 
 def _user() -> str:
