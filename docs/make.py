@@ -100,7 +100,7 @@ def commands() -> dict[str, argparse.ArgumentParser]:
 
 def _below(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
     for action in parser._actions:  # noqa: SLF001 - there is no other way to ask
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+        if isinstance(action.choices, dict):
             yield from action.choices.items()
 
 

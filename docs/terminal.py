@@ -28,7 +28,7 @@ KEY_S = 0.03
 LIMIT_S = 60.0
 
 _PART = re.compile(r"\x1b\[([\d;]*)([A-Za-z])|[\r\n]|[^\x1b\r\n]+|\x1b")
-_WIDTH, _HEIGHT, _EDGE = 8.0, 18.0, 14.0  # of a character; of the empty edge
+_WIDTH, _HEIGHT, _EDGE = 8.0, 17.0, 14.0  # of a character; of the empty edge
 
 Cell = tuple[str, str]
 
