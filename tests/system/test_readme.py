@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from docs import make
-from docs.sessions import Session, timeless
+from docs.sessions import Session, environment, timeless
+from docs.terminal import played, record
 
 ROOT = Path(__file__).resolve().parents[2]
 OMITTED = "…"
@@ -214,6 +215,15 @@ def test_the_start_is_as_told(session: Session) -> None:
             code, said = session.run(command)
             assert told(timeless(said), timeless("\n".join(shown)).splitlines()) == "", said
             assert code == 0, command
+
+
+def test_a_terminal_is_recorded(tmp_path: Path) -> None:
+    """What is typed and what is said comes in its order, as a terminal shows it."""
+    came = record(tmp_path, ["echo 'a b'"], environment(), 40)
+    lines = [
+        "".join(char for char, _ in line.cells) for line in played(came, 40) if not line.until_s
+    ]
+    assert [line.rstrip() for line in lines] == ["$ echo 'a b'", "a b", "$"]
 
 
 @pytest.mark.slow
