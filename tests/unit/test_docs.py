@@ -8,8 +8,10 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import fields
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -156,6 +158,26 @@ def test_commands_are_ours(page: Path) -> None:
             pytest.fail(f"`{command}`: {error.message}")
         except SystemExit as left:
             assert left.code == 0, command  # noqa: PT017 - `--help` ends so
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_steps_named_in_commands_are_there(page: Path) -> None:
+    """A step that a command names is one of its workflow, where that is in the checkout."""
+    for command in commands(page.read_text("utf-8")):
+        with suppress(UsageError, SystemExit):  # told by the test above
+            asked = vars(options.parse(shlex.split(command)))
+            workflow = asked.get("name") or asked.get("run")
+            named = {asked.get("from_step"), asked.get("step")} - {None}
+            named |= {step for steps in asked.get("only", []) for step in steps.split(",")}
+            named |= {step for step, _ in asked.get("mark_done", [])}
+            if named and (ROOT / f"pipelines/{workflow}.py").exists():
+                assert named <= steps_of(str(workflow)), command
+
+
+@cache
+def steps_of(workflow: str) -> set[str]:
+    """Give the names of a sample workflow's steps."""
+    return {step.name for step in load_file(ROOT / f"pipelines/{workflow}.py").steps}
 
 
 def test_commands_are_found() -> None:
