@@ -78,7 +78,7 @@ def _made(
     weekdays: frozenset[int],
 ) -> Calendar:
     zero = frozenset((0,))
-    made = Calendar("", weekdays, None, months, days, False, hours, minutes, zero)  # noqa: FBT003
+    made = Calendar("", weekdays, None, months, days, False, hours, minutes, zero)  # noqa: FBT003 - a field of nine
     return replace(made, text=calendar_text(made))
 
 

@@ -52,7 +52,7 @@ def test_a_second_signal_while_the_first_is_counted(monkeypatch: pytest.MonkeyPa
 
 def test_a_run_that_outlives_a_stop_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slots were caught up one after the other, whatever the first run was told meanwhile."""
-    monkeypatch.setattr(run, "step_output", lambda _mask: nullcontext())
+    monkeypatch.setattr(run, "step_output", lambda *_: nullcontext())
     told: list[str] = []
     monkeypatch.setattr(run, "print_result", told.append)
 
@@ -64,6 +64,6 @@ def test_a_run_that_outlives_a_stop_is_the_last(monkeypatch: pytest.MonkeyPatch)
 
     environment: Any = SimpleNamespace(inbox=SimpleQueue(), secrets=SimpleNamespace(mask=str))
     parsed = argparse.Namespace(json=False, quiet=False)
-    console: Any = SimpleNamespace(close=lambda: None)
+    console: Any = SimpleNamespace(close=lambda: None, shown=SimpleNamespace(pass_on=None))
     assert run.carry_out(parsed, console, environment, runs()) == 0
     assert told == ["nothing to do: 0", "nothing to do: 1"]
