@@ -381,6 +381,11 @@ class History:
 
         return pauses.all_current(self._database, now_us)
 
+    def zones(self) -> dict[str, str]:
+        """The time zones that schedules name, by workflow, as they were noted last."""
+        rows = self._rows("SELECT workflow, zone FROM schedule_rows WHERE zone <> ''")
+        return {row["workflow"]: row["zone"] for row in rows}
+
     def undelivered(self) -> int:
         """Count alerts neither sent nor given up."""
         rows = self._rows(

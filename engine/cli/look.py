@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from engine.definitions import Found, find_all
 from engine.errors import EngineError, UsageError
 from engine.params import described
 from engine.reports import json_text, terminal
+from engine.schedule.zones import known_zones
 from engine.text import columns, human_time, only, pad, printable
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def _listed(found: Found, mask: Callable[[str], str]) -> dict[str, Any]:
         "file": str(found.path),
         "steps": len(definition.steps) if definition else None,
         "schedule": definition.schedule if definition else None,
+        "tz": definition.tz if definition else None,
         "description": definition.description if definition else "",
         "params": {name: described(param) for name, param in definition.params.items()}
         if definition
@@ -90,17 +92,18 @@ def _list_line(row: dict[str, Any], wide: int) -> str:
     name = pad(printable(row["name"]), wide)
     if row["broken"]:
         return f"{name}  broken: {printable(row['broken'].splitlines()[0])}"
+    zone = known_zones({"": row["tz"]}).get("") if row["tz"] else None
     parts = [f"{row['steps']} step{'' if row['steps'] == 1 else 's'}"]
     if row["schedule"]:
-        parts.append(f"schedule {printable(row['schedule'])}")
+        parts.append(printable(" ".join(filter(None, ("schedule", row["schedule"], row["tz"])))))
     if row["paused"]:
-        parts.append(_paused(row["paused"]))
+        parts.append(_paused(row["paused"], zone))
     if row["last_run"]:
         last = row["last_run"]
         now = SystemClock().utc()
         bound = only(json.loads(last["only_steps"] or "[]"))
         status = f"{last['status']} ({bound})" if bound else last["status"]
-        parts.append(f"last: {status}, {human_time(last['started_at'], now)}")
+        parts.append(f"last: {status}, {human_time(last['started_at'], now, zone)}")
     return f"{name}  {' · '.join(parts)}"
 
 
@@ -125,8 +128,8 @@ def _pause(pause: Pause | None) -> dict[str, Any] | None:
     return {"by": pause.paused_by, "since": since, "until": until, "reason": pause.reason}
 
 
-def _paused(pause: dict[str, Any]) -> str:
-    until = human_time(pause["until"], SystemClock().utc()) if pause["until"] else ""
+def _paused(pause: dict[str, Any], zone: tzinfo | None) -> str:
+    until = human_time(pause["until"], SystemClock().utc(), zone) if pause["until"] else ""
     told = f"paused by {pause['by']}" + f" until {until}" * bool(until)
     return printable(f"{told}: {pause['reason']}" if pause["reason"] else told)
 
@@ -140,8 +143,10 @@ def history(parsed: argparse.Namespace) -> int:
     now = SystemClock().utc()
     since = None if parsed.since is None else _since(parsed.since, now)
     rows: list[dict[str, Any]] = []
+    zones: dict[str, tzinfo] = {}
     if _has_store(paths):
         with reading_history(paths) as past:
+            zones = known_zones(past.zones())
             rows = past.runs(
                 workflow=parsed.name,
                 since=since,
@@ -151,7 +156,7 @@ def history(parsed: argparse.Namespace) -> int:
     if parsed.json:
         print_json(rows)
     elif rows:
-        table = terminal.history_table(rows, now=now, width=width(), colour=colour())
+        table = terminal.history_table(rows, now=now, zones=zones, width=width(), colour=colour())
         print_result(table)
     else:
         of = f" of '{printable(parsed.name)}'" if parsed.name else ""
@@ -186,7 +191,7 @@ def show(parsed: argparse.Namespace) -> int:
     now = SystemClock().utc()
     return _reported(
         parsed,
-        lambda report: terminal.show(report, now=now, width=width(), colour=colour()),
+        lambda report, tz: terminal.show(report, now=now, tz=tz, width=width(), colour=colour()),
     )
 
 
@@ -195,7 +200,7 @@ def report(parsed: argparse.Namespace) -> int:
     if parsed.html is not None:
         return _write_page(parsed, parsed.html)
 
-    def text(found: dict[str, Any]) -> str:
+    def text(found: dict[str, Any], _: tzinfo | None) -> str:
         table = terminal.table(found, width=width(), colour=colour())
         failure = terminal.failure(found, colour=colour())
         return f"{table}\n{failure}" if failure else table
@@ -224,7 +229,9 @@ def _write_page(parsed: argparse.Namespace, file: str) -> int:
     return 0
 
 
-def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str]) -> int:
+def _reported(
+    parsed: argparse.Namespace, text: Callable[[dict[str, Any], tzinfo | None], str]
+) -> int:
     from engine.session.reporting import build_page, build_report
 
     load_reading()
@@ -237,10 +244,11 @@ def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str])
         else:
             most = min(parsed.limit or terminal.ROWS_MAX, sys.maxsize)
             found = build_page(past, run_id, environment, most)
+        zone = known_zones(past.zones()).get(found["workflow"])
     if parsed.json:
         print_parts(json_text(found))
     else:
-        print_result(text(found))
+        print_result(text(found, zone))
     return 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from heapq import nsmallest
 from typing import Any
@@ -46,11 +47,12 @@ STEP_HEAD = (
     Column("EXPECTED", right=True, drop=4),
     Column("NOTE", least=12, drop=1),
 )
+STARTED = Column("STARTED", drop=2)
 RUN_HEAD = (
     Column("RUN", right=True),
     Column("WORKFLOW", least=8),
     Column("STATUS"),
-    Column("STARTED", drop=2),
+    STARTED,
     Column("DURATION", right=True, drop=3),
     Column("NOTE", least=12, drop=1),
 )
@@ -223,26 +225,36 @@ def history_table(
     *,
     now: datetime,
     tz: tzinfo | None = None,
+    zones: Mapping[str, tzinfo] | None = None,
     width: int = 80,
     colour: bool = False,
 ) -> str:
-    """Give one line a run, in the order given; rows have the columns of the table `runs`."""
+    """Give one line a run, in the order given; rows have the columns of the table `runs`.
+
+    Times are of the workflow's zone in `zones`, else of `tz`, and name the former: in the head if
+    all are of the same.
+    """
     if not runs:
         return "no runs"
+    named = [(zones or {}).get(run["workflow"]) for run in runs]
+    shared = named[0] if len(set(named)) == 1 else None
     rows: list[list[str | Cell]] = []
-    for run in runs:
+    for run, zone in zip(runs, named, strict=True):
+        started = human_time(run.get("started_at"), now, zone or tz)
         sign, tone, _ = LOOKS.get(run["status"], _UNKNOWN)
         rows.append(
             [
                 str(run["id"]),
                 run["workflow"],
                 Cell(f"{sign} {run['status']}", tone),
-                human_time(run.get("started_at"), now, tz),
+                f"{started} {zone}" if zone and not shared else started,
                 human_duration(run.get("duration_s")),
                 "; ".join(filter(None, (only(_only_steps(run)), run.get("note")))),
             ]
         )
-    return "\n".join(grid(RUN_HEAD, rows, width=width, colour=colour))
+    here = replace(STARTED, title=f"STARTED ({shared})") if shared else STARTED
+    head = [here if column is STARTED else column for column in RUN_HEAD]
+    return "\n".join(grid(head, rows, width=width, colour=colour))
 
 
 def _only_steps(run: Row) -> list[str]:
@@ -260,7 +272,7 @@ def show(
 ) -> str:
     """Tell all about one run: when and with what, its table, and what failed."""
     facts = {
-        "started": human_time(report.get("started"), now, tz),
+        "started": human_time(report.get("started"), now, tz) + (f" {tz}" if tz else ""),
         "finished": human_time(report.get("finished"), now, tz),
         "by": "@".join(str(report[key]) for key in ("user", "host") if report.get(key)),
         "parameters": ", ".join(f"{key}={text}" for key, text in report.get("params", {}).items()),

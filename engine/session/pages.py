@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,17 @@ def facts_of(
         values=[_value(head, mask) for head in found.values],
         values_in_all=found.values_in_all,
         version=engine.__version__,
+        zone=_zone(history, report["workflow"]),
     )
+
+
+def _zone(history: History, workflow: str) -> tzinfo | None:
+    name = history.zones().get(workflow)
+    if name is None:
+        return None
+    from engine.schedule.zones import known_zones  # loaded with the schedule that names a zone
+
+    return known_zones({workflow: name}).get(workflow)
 
 
 def page_of(
