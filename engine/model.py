@@ -363,6 +363,7 @@ class Definition:
     tz: str | None = None
     catchup: str = Catchup.LATEST
     pause_after: int | None = None
+    hardening: str = ""
     overlap: str = "workflow"
     resume_within_s: float = RESUME_WITHIN_S
     alert_on: str = "always"
