@@ -351,10 +351,7 @@ def graph_of(steps: Sequence[Step]) -> Graph:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A workflow as the engine runs it: checked, immutable; `source` is the file it came from.
-
-    `graph` is that of its steps, compiled here where it is not given.
-    """
+    """A workflow as the engine runs it: checked, its graph compiled; `source` is its file."""
 
     name: str
     steps: tuple[Step, ...]

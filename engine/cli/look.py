@@ -30,6 +30,7 @@ from engine.schedule.zones import known_zones
 from engine.text import columns, human_time, only, pad, printable
 
 if TYPE_CHECKING:
+    from engine.model import Definition
     from engine.ports import Paths
     from store.pauses import Pause
 
@@ -80,12 +81,22 @@ def _listed(found: Found, mask: Callable[[str], str]) -> dict[str, Any]:
         "steps": len(definition.steps) if definition else None,
         "schedule": definition.schedule if definition else None,
         "tz": definition.tz if definition else None,
+        "next": _next(definition) if definition else None,
         "description": definition.description if definition else "",
         "params": {name: described(param) for name, param in definition.params.items()}
         if definition
         else {},
         "broken": mask(found.error.message) if found.error else None,
     }
+
+
+def _next(definition: Definition) -> str | None:
+    if not definition.schedule:
+        return None
+    from engine.schedule.firings import next_firing
+
+    slot = next_firing(definition, SystemClock().utc())
+    return f"{slot:%FT%TZ}" if slot else None
 
 
 def _list_line(row: dict[str, Any], wide: int) -> str:
@@ -96,6 +107,8 @@ def _list_line(row: dict[str, Any], wide: int) -> str:
     parts = [f"{row['steps']} step{'' if row['steps'] == 1 else 's'}"]
     if row["schedule"]:
         parts.append(printable(" ".join(filter(None, ("schedule", row["schedule"], row["tz"])))))
+    if row["next"]:
+        parts.append(f"next: {human_time(row['next'], SystemClock().utc(), zone)}")
     if row["paused"]:
         parts.append(_paused(row["paused"], zone))
     if row["last_run"]:
@@ -233,6 +246,7 @@ def _reported(
     parsed: argparse.Namespace, text: Callable[[dict[str, Any], tzinfo | None], str]
 ) -> int:
     from engine.session.reporting import build_page, build_report
+    from engine.session.zones import shown_zone
 
     load_reading()
     paths = project.paths_of(parsed)
@@ -244,7 +258,7 @@ def _reported(
         else:
             most = min(parsed.limit or terminal.ROWS_MAX, sys.maxsize)
             found = build_page(past, run_id, environment, most)
-        zone = known_zones(past.zones()).get(found["workflow"])
+        zone = shown_zone(past, found["workflow"])
     if parsed.json:
         print_parts(json_text(found))
     else:

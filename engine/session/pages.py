@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from engine.reports.html.facts import Attempt, PageFacts, RunUsual, Value
 from engine.reports.html.run_page import document_of
 from engine.reports.run_report import write_whole
 from engine.session.reporting import PAGED_FROM, build_page, build_report, page_path
+from engine.session.zones import shown_zone
 from engine.text import cut
 from engine.usual import median
 
@@ -64,17 +64,8 @@ def facts_of(
         values=[_value(head, mask) for head in found.values],
         values_in_all=found.values_in_all,
         version=engine.__version__,
-        zone=_zone(history, report["workflow"]),
+        zone=shown_zone(history, report["workflow"]),
     )
-
-
-def _zone(history: History, workflow: str) -> tzinfo | None:
-    name = history.zones().get(workflow)
-    if name is None:
-        return None
-    from engine.schedule.zones import known_zones  # loaded with the schedule that names a zone
-
-    return known_zones({workflow: name}).get(workflow)
 
 
 def page_of(
