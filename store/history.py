@@ -25,12 +25,12 @@ from store.page import Page, page
 from store.past import PastRun, Positions, past_steps, read_past
 from store.readback import ValueFaults
 from store.reconcile import ASKED_BY, ENGINE_DIED, Found
+from store.schedules import ScheduleReads
 from store.step_runs import StepRun, as_left, step_runs
 from store.timeline import Timeline, timeline
-from store.usual import usual_durations, usual_spreads
+from store.usual import usual_durations, usual_run, usual_spreads
 
 if TYPE_CHECKING:
-    from store.pauses import Pause
     from store.run_facts import RunFacts
     from store.successes import Successes
 
@@ -45,7 +45,7 @@ _ALONE = "(backfill IS NULL OR backfill = id)"  # a backfill's runs are told of 
 _BY_PARAMS = "run_rows INDEXED BY ix_run_rows_params"
 
 
-class History:
+class History(ScheduleReads):
     """Reads one store; every method is one consistent view."""
 
     def __init__(self, database: Database) -> None:
@@ -197,6 +197,14 @@ class History:
         with self._database.read() as cursor:
             return read_run(cursor, run, told)
 
+    def origin(self, run_id: int) -> RunFacts:
+        """Give what a run was, was given and ran on, not what became of it."""
+        from store.run_facts import read_origin
+
+        run = self.run(run_id)
+        with self._database.read() as cursor:
+            return read_origin(cursor, run)
+
     def last_good(self, workflow: str, before: int) -> int | None:
         """Number of the newest whole `ok` run before run `before`; not one of a backfill's."""
         rows = self._rows(
@@ -234,6 +242,11 @@ class History:
         """
         with self._database.read() as cursor:
             return usual_durations(cursor, workflow, before)
+
+    def usual_run(self, workflow: str) -> float | None:
+        """Give what a whole run of a workflow usually takes, in seconds; None if unknown."""
+        with self._database.read() as cursor:
+            return usual_run(cursor, workflow)
 
     def medians(self, workflow: str, *, before: int | None = None) -> dict[str, float]:
         """Usual duration of each step in seconds: median of its last successful attempts."""
@@ -375,23 +388,10 @@ class History:
         """Undelivered alerts, oldest first."""
         return self._rows("SELECT * FROM alerts WHERE status IN ('pending', 'sending') ORDER BY id")
 
-    def pauses(self, now_us: int) -> dict[str, Pause]:
-        """The pauses that schedules are in, by workflow."""
-        from store import pauses
-
-        return pauses.all_current(self._database, now_us)
-
-    def zones(self) -> dict[str, str]:
-        """The time zones that schedules name, by workflow, as they were noted last."""
-        rows = self._rows("SELECT workflow, zone FROM schedule_rows WHERE zone <> ''")
-        return {row["workflow"]: row["zone"] for row in rows}
-
     def undelivered(self) -> int:
         """Count alerts neither sent nor given up."""
-        rows = self._rows(
-            "SELECT count(*) AS n FROM alert_rows WHERE status IN ('pending', 'sending')"
-        )
-        return int(rows[0]["n"])
+        sql = "SELECT count(*) AS n FROM alert_rows WHERE status IN ('pending', 'sending')"
+        return int(self._rows(sql)[0]["n"])
 
 
 def _bindable(text: str) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -26,8 +24,9 @@ from engine.definitions import Found, find_all
 from engine.errors import EngineError, UsageError
 from engine.params import described
 from engine.reports import json_text, terminal
+from engine.reports.lists import history_table, workflow_table
 from engine.schedule.zones import known_zones
-from engine.text import columns, human_time, only, pad, printable
+from engine.text import printable
 
 if TYPE_CHECKING:
     from engine.model import Definition
@@ -57,19 +56,16 @@ def list_workflows(parsed: argparse.Namespace) -> int:
     mask = project.secrets_of(paths).mask
     has_store = _has_store(paths)
     rows = [_listed(found, mask) for found in find_all(folder)]
-    last, paused = _standing(paths, [row["name"] for row in rows]) if has_store else ({}, {})
-    for row in rows:
-        row["last_run"] = last.get(row["name"])
-        row["paused"] = _pause(paused.get(row["name"]))
+    _add_runs(rows, paths if has_store else None)
     if parsed.json:
         print_json(rows)
         return 0
     if not rows:
         print_result(f"no workflow in {folder}")
         return 0
-    wide = max(columns(printable(row["name"])) for row in rows)
-    for row in rows:
-        print_result(_list_line(row, wide))
+    now = SystemClock().utc()
+    zones = known_zones({row["name"]: row["tz"] for row in rows if row["tz"]})
+    print_result(workflow_table(rows, now=now, zones=zones, width=width(), colour=colour()))
     return 0
 
 
@@ -99,39 +95,22 @@ def _next(definition: Definition) -> str | None:
     return f"{slot:%FT%TZ}" if slot else None
 
 
-def _list_line(row: dict[str, Any], wide: int) -> str:
-    name = pad(printable(row["name"]), wide)
-    if row["broken"]:
-        return f"{name}  broken: {printable(row['broken'].splitlines()[0])}"
-    zone = known_zones({"": row["tz"]}).get("") if row["tz"] else None
-    parts = [f"{row['steps']} step{'' if row['steps'] == 1 else 's'}"]
-    if row["schedule"]:
-        parts.append(printable(" ".join(filter(None, ("schedule", row["schedule"], row["tz"])))))
-    if row["next"]:
-        parts.append(f"next: {human_time(row['next'], SystemClock().utc(), zone)}")
-    if row["paused"]:
-        parts.append(_paused(row["paused"], zone))
-    if row["last_run"]:
-        last = row["last_run"]
-        now = SystemClock().utc()
-        bound = only(json.loads(last["only_steps"] or "[]"))
-        status = f"{last['status']} ({bound})" if bound else last["status"]
-        parts.append(f"last: {status}, {human_time(last['started_at'], now, zone)}")
-    return f"{name}  {' · '.join(parts)}"
-
-
-def _standing(paths: Paths, names: list[str]) -> tuple[dict[str, dict[str, Any]], dict[str, Pause]]:
-    """Give the newest run of each workflow, and the pauses."""
+def _add_runs(rows: list[dict[str, Any]], paths: Paths | None) -> None:
+    """Add each workflow's last run, what a run of it usually takes, and its pause."""
+    for row in rows:
+        row |= {"last_run": None, "usual_s": None, "paused": None}
+    if paths is None:
+        return
     clock = SystemClock()
     with reading_history(paths) as history:
         paused = history.pauses(clock.stamp(clock.now()))
-        found = {}
-        for name in names:
-            runs = history.runs(workflow=name, limit=1)
+        for row in rows:
+            row["paused"] = _pause(paused.get(row["name"]))
+            runs = history.runs(workflow=row["name"], limit=1)
             if runs:
                 shown = ("run_id", "status", "started_at", "only_steps")
-                found[name] = {key: runs[0][key] for key in shown}
-        return found, paused
+                row["last_run"] = {key: runs[0][key] for key in shown}
+                row["usual_s"] = history.usual_run(row["name"])
 
 
 def _pause(pause: Pause | None) -> dict[str, Any] | None:
@@ -139,12 +118,6 @@ def _pause(pause: Pause | None) -> dict[str, Any] | None:
         return None
     since, until = (at and f"{_EPOCH + timedelta(microseconds=at):%FT%TZ}" for at in pause.span)
     return {"by": pause.paused_by, "since": since, "until": until, "reason": pause.reason}
-
-
-def _paused(pause: dict[str, Any], zone: tzinfo | None) -> str:
-    until = human_time(pause["until"], SystemClock().utc(), zone) if pause["until"] else ""
-    told = f"paused by {pause['by']}" + f" until {until}" * bool(until)
-    return printable(f"{told}: {pause['reason']}" if pause["reason"] else told)
 
 
 # -- runs -----------------------------------------------------------------------------------------
@@ -166,10 +139,12 @@ def history(parsed: argparse.Namespace) -> int:
                 failed=parsed.failed,
                 limit=min(parsed.limit, sys.maxsize),
             )
+            usual = {name: past.usual_run(name) for name in {row["workflow"] for row in rows}}
+            rows = [row | {"usual_s": usual[row["workflow"]]} for row in rows]
     if parsed.json:
         print_json(rows)
     elif rows:
-        table = terminal.history_table(rows, now=now, zones=zones, width=width(), colour=colour())
+        table = history_table(rows, now=now, zones=zones, width=width(), colour=colour())
         print_result(table)
     else:
         of = f" of '{printable(parsed.name)}'" if parsed.name else ""
@@ -264,65 +239,3 @@ def _reported(
     else:
         print_result(text(found, zone))
     return 0
-
-
-# -- logs -----------------------------------------------------------------------------------------
-
-
-def logs(parsed: argparse.Namespace) -> int:
-    """Print what the steps of a run logged and printed."""
-    load_reading()
-    paths = project.paths_of(parsed)
-    with reading_history(paths) as past:
-        run = past.run(past.find(parsed.run))
-        folder = paths.home / "logs" / run["workflow"] / str(run["run_id"])
-        found = _logs_in(folder, parsed.step)
-        steps = {name for name, _ in found} | ({parsed.step} - {None})
-        places = past.positions(run["run_id"], steps)
-        if parsed.step is not None and parsed.step not in places:
-            raise UsageError(
-                f"run {run['run_id']} has no step '{parsed.step}'",
-                hint=f"its steps: {', '.join(past.first_steps(run['run_id'], 20))}",
-            )
-    there = sorted(
-        (places[step], number, step, path)
-        for (step, number), path in found.items()
-        if step in places
-    )
-    if parsed.json:
-        print_json(
-            [
-                {"step": step, "attempt": number, "file": str(path), "lines": _lines(path)}
-                for _, number, step, path in there
-            ]
-        )
-        return 0
-    for _, number, step, path in there:
-        print_result(f"── {step}, attempt {number}: {path}")
-        for line in _lines(path):
-            print_result(line)
-    if not there:
-        of = f" by '{printable(parsed.step)}'" if parsed.step is not None else ""
-        print_result(f"nothing was logged or printed{of} in run {run['run_id']}")
-    return 0
-
-
-_LOG = re.compile(r"(.+)\.([1-9][0-9]{0,8})\.log\Z", re.DOTALL)
-
-
-def _logs_in(folder: Path, step: str | None) -> dict[tuple[str, int], Path]:
-    """Give the logs in a run's folder, of one step only if it is given, by step and attempt."""
-    try:
-        names = os.listdir(folder)  # noqa: PTH208 - names, of a folder with thousands
-    except OSError:
-        return {}
-    matches = filter(None, map(_LOG.match, names))
-    return {
-        (match[1], int(match[2])): folder / match[0]
-        for match in matches
-        if step in (None, match[1])
-    }
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8", errors="replace").splitlines()
