@@ -351,10 +351,7 @@ def graph_of(steps: Sequence[Step]) -> Graph:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A workflow as the engine runs it: checked, immutable; `source` is the file it came from.
-
-    `graph` is that of its steps, compiled here where it is not given.
-    """
+    """A workflow as the engine runs it: checked, its graph compiled; `source` is its file."""
 
     name: str
     steps: tuple[Step, ...]
@@ -363,6 +360,7 @@ class Definition:
     tz: str | None = None
     catchup: str = Catchup.LATEST
     pause_after: int | None = None
+    hardening: str = ""
     overlap: str = "workflow"
     resume_within_s: float = RESUME_WITHIN_S
     alert_on: str = "always"

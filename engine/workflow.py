@@ -34,11 +34,12 @@ class Workflow:
 
     `schedule` is a systemd calendar expression or cron's five fields, `tz` an IANA name (default:
     the machine's zone). Of slots missed while the machine was off the newest is caught up, with
-    `catchup` all or none; after `pause_after` failed runs in a row the schedule is paused. `params`
-    maps names to `Param`, or to a plain default. `overlap="params"` lets runs with other parameters
-    run beside each other. A failed run is continued by a later `run` if its chain began less than
-    `resume_within` ago. `alert_on` is always, failure or change. Of the ready steps that with the
-    longest remaining path starts first, with `order="fifo"` the first to be ready.
+    `catchup` all or none; after `pause_after` failed runs in a row the schedule is paused.
+    `hardening` names what systemd is to keep the steps from. `params` maps names to `Param`, or to
+    a plain default. `overlap="params"` lets runs with other parameters run beside each other. A
+    failed run is continued by a later `run` if its chain began less than `resume_within` ago.
+    `alert_on` is always, failure or change. Of the ready steps that with the longest remaining path
+    starts first, with `order="fifo"` the first to be ready.
 
     Raises `DefinitionError` for anything that cannot work.
     """
@@ -52,6 +53,7 @@ class Workflow:
         tz: str | None = None,
         catchup: str = Catchup.LATEST,
         pause_after: int | None = None,
+        hardening: str = "",
         params: Mapping[str, Any] | None = None,
         overlap: str = "workflow",
         resume_within: Duration = RESUME_WITHIN_S,
@@ -66,6 +68,7 @@ class Workflow:
         _check_schedule(name, schedule, self.tz)
         self.catchup = _one_of(name, "catchup", catchup, tuple(Catchup))
         self.pause_after = _checked_pause_after(name, pause_after)
+        self.hardening = _checked_hardening(name, hardening)
         self.overlap = _one_of(name, "overlap", overlap, OVERLAP)
         what = f"workflow '{name}': resume_within"
         self.resume_within_s = parse_duration(what, resume_within, zero=True)
@@ -126,6 +129,7 @@ class Workflow:
             tz=self.tz,
             catchup=self.catchup,
             pause_after=self.pause_after,
+            hardening=self.hardening,
             overlap=self.overlap,
             resume_within_s=self.resume_within_s,
             alert_on=self.alert_on,
@@ -224,6 +228,20 @@ def _checked_pause_after(workflow: str, count: object) -> int | None:
         f"workflow '{workflow}': pause_after is {count!r}",
         hint=f"give a number of failed runs, 1 to {PAUSE_AFTER_MAX}, or leave it out",
     )
+
+
+def _checked_hardening(workflow: str, words: str) -> str:
+    if not words:
+        return ""
+    from engine.schedule.calendar import ScheduleRefused
+    from engine.schedule.hardening import read_hardening
+
+    try:
+        return " ".join(read_hardening(str(words)))
+    except ScheduleRefused as refused:
+        raise DefinitionError(
+            f"workflow '{workflow}': hardening {words!r}: {refused.reason}", hint=refused.hint
+        ) from refused
 
 
 def _check_schedule(workflow: str, schedule: str | None, zone: str | None) -> None:

@@ -25,6 +25,7 @@ from store.page import Page, page
 from store.past import PastRun, Positions, past_steps, read_past
 from store.readback import ValueFaults
 from store.reconcile import ASKED_BY, ENGINE_DIED, Found
+from store.schedules import ScheduleReads
 from store.step_runs import StepRun, as_left, step_runs
 from store.timeline import Timeline, timeline
 from store.usual import usual_durations, usual_run, usual_spreads
@@ -44,7 +45,7 @@ _ALONE = "(backfill IS NULL OR backfill = id)"  # a backfill's runs are told of 
 _BY_PARAMS = "run_rows INDEXED BY ix_run_rows_params"
 
 
-class History:
+class History(ScheduleReads):
     """Reads one store; every method is one consistent view."""
 
     def __init__(self, database: Database) -> None:
@@ -389,10 +390,8 @@ class History:
 
     def undelivered(self) -> int:
         """Count alerts neither sent nor given up."""
-        rows = self._rows(
-            "SELECT count(*) AS n FROM alert_rows WHERE status IN ('pending', 'sending')"
-        )
-        return int(rows[0]["n"])
+        sql = "SELECT count(*) AS n FROM alert_rows WHERE status IN ('pending', 'sending')"
+        return int(self._rows(sql)[0]["n"])
 
 
 def _bindable(text: str) -> str:

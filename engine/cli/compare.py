@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from engine.cli import project
@@ -30,6 +30,7 @@ def why(parsed: argparse.Namespace) -> int:
     """Say why a step of a run stands as it does."""
     from engine.reports.why import Around, as_row
     from engine.reports.why import why as answer_for
+    from engine.session.zones import shown_zone
 
     load_reading()
     paths = project.paths_of(parsed)
@@ -38,10 +39,11 @@ def why(parsed: argparse.Namespace) -> int:
     with reading_history(paths) as history:
         run = history.facts(history.find(parsed.run))
         _check_step(run, parsed.step)
+        zone = shown_zone(history, run.run["workflow"])
         usual = history.usual(run.run["workflow"], before=run.run["run_id"])
         around = Around(
             now=(now - _EPOCH) // timedelta(microseconds=1),
-            moment=lambda us: _moment(us, now),
+            moment=lambda us: _moment(us, now, zone),
             before=_before(history, run, parsed.step),
             usual=usual,
         )
@@ -49,7 +51,7 @@ def why(parsed: argparse.Namespace) -> int:
     if parsed.json:
         print_json(_masked(as_row(answer, _iso), mask))
     else:
-        for line in _lines(answer, now):
+        for line in _lines(answer, now, zone):
             print_result(printable(mask(line)))
     return 0
 
@@ -79,21 +81,22 @@ def _before(history: History, run: RunFacts, step: str) -> StepFacts | None:
         return None
 
 
-def _lines(answer: Answer, now: datetime) -> list[str]:
+def _lines(answer: Answer, now: datetime, zone: tzinfo | None) -> list[str]:
     times = [fact.at for fact in answer.facts if fact.at is not None]
     finely = bool(times) and max(times) - min(times) < FINE_US
     moments = [
-        "" if one.at is None else _moment(one.at, now, finely=finely) for one in answer.facts
+        "" if one.at is None else _moment(one.at, now, zone, finely=finely) for one in answer.facts
     ]
     wide = max(map(len, moments), default=0)
     rows = zip(moments, answer.facts, strict=True)
-    return [answer.text, *(f"  {moment:{wide}}  {fact.text}" for moment, fact in rows)]
+    head = f"{answer.text} (times: {zone})" if zone and any(moments) else answer.text
+    return [head, *(f"  {moment:{wide}}  {fact.text}" for moment, fact in rows)]
 
 
-def _moment(us: int, now: datetime, *, finely: bool = False) -> str:
-    """Give a time of the machine's zone, with its date if that is not today's."""
-    at = (_EPOCH + timedelta(microseconds=us)).astimezone()
-    day = "" if at.date() == now.astimezone().date() else f"{at:%Y-%m-%d} "
+def _moment(us: int, now: datetime, zone: tzinfo | None, *, finely: bool = False) -> str:
+    """Give a time in the zone, without one the machine's; with its date if not today's."""
+    at = (_EPOCH + timedelta(microseconds=us)).astimezone(zone)
+    day = "" if at.date() == now.astimezone(zone).date() else f"{at:%Y-%m-%d} "
     return f"{day}{at:%H:%M:%S}" + (f".{at.microsecond // 1000:03}" if finely else "")
 
 

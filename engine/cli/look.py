@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +16,20 @@ from engine.cli.console import (
     print_json,
     print_parts,
     print_result,
-    say_undelivered,
     width,
 )
-from engine.cli.reading import load_reading, reading, reading_history
+from engine.cli.reading import load_reading, reading_history
 from engine.clock import SystemClock
 from engine.definitions import Found, find_all
 from engine.errors import EngineError, UsageError
 from engine.params import described
 from engine.reports import json_text, terminal
 from engine.reports.lists import history_table, workflow_table
+from engine.schedule.zones import known_zones
 from engine.text import printable
 
 if TYPE_CHECKING:
+    from engine.model import Definition
     from engine.ports import Paths
     from store.pauses import Pause
 
@@ -63,7 +64,8 @@ def list_workflows(parsed: argparse.Namespace) -> int:
         print_result(f"no workflow in {folder}")
         return 0
     now = SystemClock().utc()
-    print_result(workflow_table(rows, now=now, width=width(), colour=colour()))
+    zones = known_zones({row["name"]: row["tz"] for row in rows if row["tz"]})
+    print_result(workflow_table(rows, now=now, zones=zones, width=width(), colour=colour()))
     return 0
 
 
@@ -74,6 +76,8 @@ def _listed(found: Found, mask: Callable[[str], str]) -> dict[str, Any]:
         "file": str(found.path),
         "steps": len(definition.steps) if definition else None,
         "schedule": definition.schedule if definition else None,
+        "tz": definition.tz if definition else None,
+        "next": _next(definition) if definition else None,
         "description": definition.description if definition else "",
         "params": {name: described(param) for name, param in definition.params.items()}
         if definition
@@ -82,18 +86,24 @@ def _listed(found: Found, mask: Callable[[str], str]) -> dict[str, Any]:
     }
 
 
+def _next(definition: Definition) -> str | None:
+    if not definition.schedule:
+        return None
+    from engine.schedule.firings import next_firing
+
+    slot = next_firing(definition, SystemClock().utc())
+    return f"{slot:%FT%TZ}" if slot else None
+
+
 def _add_runs(rows: list[dict[str, Any]], paths: Paths | None) -> None:
     """Add each workflow's last run, what a run of it usually takes, and its pause."""
     for row in rows:
         row |= {"last_run": None, "usual_s": None, "paused": None}
     if paths is None:
         return
-    from store import pauses
-    from store.history import History
-
     clock = SystemClock()
-    with reading(paths) as database:
-        history, paused = History(database), pauses.all_current(database, clock.stamp(clock.now()))
+    with reading_history(paths) as history:
+        paused = history.pauses(clock.stamp(clock.now()))
         for row in rows:
             row["paused"] = _pause(paused.get(row["name"]))
             runs = history.runs(workflow=row["name"], limit=1)
@@ -101,7 +111,6 @@ def _add_runs(rows: list[dict[str, Any]], paths: Paths | None) -> None:
                 shown = ("run_id", "status", "started_at", "only_steps")
                 row["last_run"] = {key: runs[0][key] for key in shown}
                 row["usual_s"] = history.usual_run(row["name"])
-        say_undelivered(history.undelivered())
 
 
 def _pause(pause: Pause | None) -> dict[str, Any] | None:
@@ -120,8 +129,10 @@ def history(parsed: argparse.Namespace) -> int:
     now = SystemClock().utc()
     since = None if parsed.since is None else _since(parsed.since, now)
     rows: list[dict[str, Any]] = []
+    zones: dict[str, tzinfo] = {}
     if _has_store(paths):
         with reading_history(paths) as past:
+            zones = known_zones(past.zones())
             rows = past.runs(
                 workflow=parsed.name,
                 since=since,
@@ -133,7 +144,7 @@ def history(parsed: argparse.Namespace) -> int:
     if parsed.json:
         print_json(rows)
     elif rows:
-        table = history_table(rows, now=now, width=width(), colour=colour())
+        table = history_table(rows, now=now, zones=zones, width=width(), colour=colour())
         print_result(table)
     else:
         of = f" of '{printable(parsed.name)}'" if parsed.name else ""
@@ -168,7 +179,7 @@ def show(parsed: argparse.Namespace) -> int:
     now = SystemClock().utc()
     return _reported(
         parsed,
-        lambda report: terminal.show(report, now=now, width=width(), colour=colour()),
+        lambda report, tz: terminal.show(report, now=now, tz=tz, width=width(), colour=colour()),
     )
 
 
@@ -177,7 +188,7 @@ def report(parsed: argparse.Namespace) -> int:
     if parsed.html is not None:
         return _write_page(parsed, parsed.html)
 
-    def text(found: dict[str, Any]) -> str:
+    def text(found: dict[str, Any], _: tzinfo | None) -> str:
         table = terminal.table(found, width=width(), colour=colour())
         failure = terminal.failure(found, colour=colour())
         return f"{table}\n{failure}" if failure else table
@@ -206,8 +217,11 @@ def _write_page(parsed: argparse.Namespace, file: str) -> int:
     return 0
 
 
-def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str]) -> int:
+def _reported(
+    parsed: argparse.Namespace, text: Callable[[dict[str, Any], tzinfo | None], str]
+) -> int:
     from engine.session.reporting import build_page, build_report
+    from engine.session.zones import shown_zone
 
     load_reading()
     paths = project.paths_of(parsed)
@@ -219,8 +233,9 @@ def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str])
         else:
             most = min(parsed.limit or terminal.ROWS_MAX, sys.maxsize)
             found = build_page(past, run_id, environment, most)
+        zone = shown_zone(past, found["workflow"])
     if parsed.json:
         print_parts(json_text(found))
     else:
-        print_result(text(found))
+        print_result(text(found, zone))
     return 0

@@ -116,6 +116,7 @@ WORKFLOW = Table.of(
         forms.integer(1, PAUSE_AFTER_MAX),
         "after so many failed runs in a row the schedule is paused",
     ),
+    Field("hardening", time_forms.HARDENING, "what a timer keeps the steps from: `strict`"),
     Field("params", _PARAMS, "names to a plain default, or to what is told below"),
     Field("overlap", forms.one_of(OVERLAP), "`params`: runs with other parameters may overlap"),
     Field("resume_within", forms.DURATION_OR_0, "how old a chain may be for `run` to go on"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -19,11 +20,12 @@ WORKFLOW_HEAD = (
     Column("USUALLY", right=True, drop=1),
     Column("DESCRIPTION", least=16, drop=4),
 )
+STARTED = Column("STARTED", drop=2)
 RUN_HEAD = (
     Column("RUN", right=True),
     Column("WORKFLOW", least=8),
     Column("STATUS"),
-    Column("STARTED", drop=2),
+    STARTED,
     Column("DURATION", right=True, drop=3),
     Column("USUALLY", right=True, drop=4),
     Column("NOTE", least=12, drop=1),
@@ -34,15 +36,22 @@ Row = Mapping[str, Any]
 
 
 def workflow_table(
-    rows: Sequence[Row], *, now: datetime, width: int = 80, colour: bool = False
+    rows: Sequence[Row],
+    *,
+    now: datetime,
+    zones: Mapping[str, tzinfo] | None = None,
+    width: int = 80,
+    colour: bool = False,
 ) -> str:
-    """Give a line for each workflow that can be loaded, then each that cannot, with its error."""
+    """Give a line for each workflow that can be loaded, then each that cannot, with its error.
+
+    Times are of the workflow's zone in `zones`.
+    """
     whole = [row for row in rows if not row["broken"]]
     lines: list[str] = []
     if whole:
-        cells = [_cells(row, now) for row in whole]
+        cells = [_cells(row, now, (zones or {}).get(row["name"])) for row in whole]
         lines += grid(WORKFLOW_HEAD, cells, width=width, colour=colour)
-        lines += [_paused(row, now) for row in whole if row.get("paused")]
     for row in rows:
         if row["broken"]:
             lines += [""] if lines else []
@@ -51,23 +60,28 @@ def workflow_table(
     return "\n".join(lines)
 
 
-def _cells(row: Row, now: datetime) -> list[str | Cell]:
+def _cells(row: Row, now: datetime, zone: tzinfo | None) -> list[str | Cell]:
     usual_s = row.get("usual_s")
     return [
         row["name"],
         str(row["steps"]),
-        row["schedule"] or "",
+        _schedule(row, now, zone),
         _last(row["last_run"], now),
         "" if usual_s is None else human_duration(usual_s),
         row["description"],
     ]
 
 
-def _paused(row: Row, now: datetime) -> str:
-    pause = row["paused"]
-    until = f" until {human_time(pause['until'], now)}" if pause["until"] else ""
-    told = f"{row['name']} is paused by {pause['by']}{until}"
-    return printable(f"{told}: {pause['reason']}" if pause["reason"] else told)
+def _schedule(row: Row, now: datetime, zone: tzinfo | None) -> str:
+    """Give the schedule with its zone, and its next slot or its pause."""
+    if not row["schedule"]:
+        return ""
+    said = " ".join(filter(None, (row["schedule"], row.get("tz"))))
+    if pause := row.get("paused"):
+        until = f" until {human_time(pause['until'], now, zone)}" if pause["until"] else ""
+        why = f": {pause['reason']}" if pause["reason"] else ""
+        return f"{said}, paused by {pause['by']}{until}{why}"
+    return f"{said}, next {human_time(row['next'], now, zone)}" if row.get("next") else said
 
 
 def _last(run: Row | None, now: datetime) -> Cell:
@@ -97,30 +111,38 @@ def history_table(
     *,
     now: datetime,
     tz: tzinfo | None = None,
+    zones: Mapping[str, tzinfo] | None = None,
     width: int = 80,
     colour: bool = False,
 ) -> str:
     """Give one line a run, in the order given; rows have the columns of the table `runs`.
 
-    With `usual_s`, what a run usually takes is told of those that took much more or less.
+    With `usual_s`, what a run usually takes is told of those that took much more or less. Times are
+    of the workflow's zone in `zones`, else of `tz`, and name the former: in the head if all are of
+    the same.
     """
     if not runs:
         return "no runs"
+    named = [(zones or {}).get(run["workflow"]) for run in runs]
+    shared = named[0] if len(set(named)) == 1 else None
     rows: list[list[str | Cell]] = []
-    for run in runs:
+    for run, zone in zip(runs, named, strict=True):
+        started = human_time(run.get("started_at"), now, zone or tz)
         sign, tone, _ = LOOKS.get(run["status"], UNKNOWN)
         rows.append(
             [
                 str(run["id"]),
                 run["workflow"],
                 Cell(f"{sign} {run['status']}", tone),
-                human_time(run.get("started_at"), now, tz),
+                f"{started} {zone}" if zone and not shared else started,
                 human_duration(_took_s(run, now)),
                 _against(run),
                 "; ".join(filter(None, (only(_only_steps(run)), run.get("note")))),
             ]
         )
-    return "\n".join(grid(RUN_HEAD, rows, width=width, colour=colour))
+    here = replace(STARTED, title=f"STARTED ({shared})") if shared else STARTED
+    head = [here if column is STARTED else column for column in RUN_HEAD]
+    return "\n".join(grid(head, rows, width=width, colour=colour))
 
 
 def _took_s(run: Row, now: datetime) -> float | None:

@@ -78,7 +78,17 @@ def _made(
     weekdays: frozenset[int],
 ) -> Calendar:
     zero = frozenset((0,))
-    made = Calendar("", weekdays, None, months, days, False, hours, minutes, zero)  # noqa: FBT003 - a field of nine
+    made = Calendar(
+        text="",
+        weekdays=weekdays,
+        years=None,
+        months=months,
+        days=days,
+        from_end=False,
+        hours=hours,
+        minutes=minutes,
+        seconds=zero,
+    )
     return replace(made, text=calendar_text(made))
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, NotRequired, TypedDict, Unpack
 
 from engine.errors import UsageError
 from engine.schedule.calendar import ScheduleRefused
+from engine.schedule.hardening import hardened, read_hardening
 from engine.schedule.installed import mark
 from engine.schedule.reading import Schedule, cron_of, schedule_of
 from engine.schedule.wakeups import wakeups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from engine.model import Definition
 
+_SQLITE = "sqlite:///"
 STEM_BYTES_MAX = 230  # of the 255 of a unit's name, with room for ".alerts" and ".service"
 
 # systemd refuses quotes, backslashes and glob characters in a program's path and never undoes `$$`
@@ -49,13 +51,14 @@ TimeoutStopSec=30
 # A step the kernel kills for its memory fails alone; core dumps would hold secrets.
 OOMPolicy=continue
 LimitCORE=0
-"""
+{hardening}"""
 
-# Left out on purpose, as each could stop what a step does when run by hand: NoNewPrivileges and
-# all that imply it (sudo, ping), ProtectSystem, ProtectHome and ReadWritePaths (steps write where
-# they like), PrivateTmp (files shared with others), PrivateNetwork and IPAddressDeny, UMask (a
-# published file may be for others to read; the engine sets the modes of its own files),
-# MemoryDenyWriteExecute (compiled code), SystemCallFilter, MemoryMax and RuntimeMaxSec.
+# Left out unless the workflow's `hardening` asks for it, as each could stop what a step does when
+# run by hand: NoNewPrivileges and all that imply it (sudo, ping), ProtectSystem and ReadWritePaths
+# (steps write where they like), PrivateTmp (files shared with others), SystemCallFilter. Left out
+# always: PrivateNetwork and IPAddressDeny (no alert would get out), UMask (a published file may be
+# for others to read; the engine sets the modes of its own files), MemoryDenyWriteExecute (compiled
+# code), MemoryMax and RuntimeMaxSec.
 
 ALERTS = """\
 {mark}
@@ -122,6 +125,7 @@ def units(definition: Definition, **where: Unpack[Installation]) -> dict[str, st
             alerts=alerts,
             needs=needs,
             body=_body(where, ("run", definition.name, "--scheduled"), definition.name),
+            hardening=_hardening(definition, where),
         ),
         timer: TIMER.format(
             mark=ours,
@@ -151,6 +155,17 @@ def unit_stem(name: str) -> str:
         return stem
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
     return f"{stem[: STEM_BYTES_MAX - 20].rpartition(chr(92))[0]}-{digest}"
+
+
+def _hardening(definition: Definition, where: Installation) -> str:
+    if not definition.hardening:
+        return ""
+    folders = [str(where["root"]), str(where["home"])]
+    if where["store_url"] and where["store_url"].startswith(_SQLITE):
+        folders.append(str(Path(where["store_url"].removeprefix(_SQLITE)).parent))
+    writable = [quote_word(each, variables=False) for each in dict.fromkeys(folders)]
+    words = read_hardening(definition.hardening)
+    return hardened(words, writable, system=where["system"])
 
 
 def _calendars(schedule: Schedule) -> str:

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.definitions import loader
-from engine.model import Definition
 from engine.records import record
-from engine.schedule.firings import next_firing
+from engine.schedule.firings import firings, zone_of
+from engine.schedule.reading import read_schedule
 
 if TYPE_CHECKING:
     from engine.ports import Clock
@@ -129,8 +129,8 @@ class Definitions:
 def _with_due(defined: Defined, now: datetime) -> Defined:
     if not defined.calendar:
         return defined
-    due = next_firing(Definition(defined.name, (), schedule=defined.calendar), now)
-    return replace(defined, due=due)
+    schedule = read_schedule(defined.calendar)
+    return replace(defined, due=next(firings(schedule, zone_of(schedule), now), None))
 
 
 def _stamp(folder: Path) -> _Stamp:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import AlreadyRunning
 from engine.model import Definition
+from engine.session.zones import shown_zone
 
 if TYPE_CHECKING:
     from store.history import History
@@ -48,8 +49,8 @@ def _is_part(run: Mapping[str, Any]) -> bool:
     return run["backfill"] not in (None, run["run_id"])
 
 
-def _local(started: str) -> str:
-    return datetime.fromisoformat(started).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+def _local(started: str, zone: tzinfo | None) -> str:
+    return datetime.fromisoformat(started).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def already_running(
@@ -63,7 +64,8 @@ def already_running(
             hint="try again in a moment",
         )
     first = running[0]
+    since = _local(first["started_at"], shown_zone(history, workflow))
     return AlreadyRunning(
-        f"run {first['run_id']} of '{workflow}' is on since {_local(first['started_at'])}",
+        f"run {first['run_id']} of '{workflow}' is on since {since}",
         hint=f"look at it with `show {first['run_id']}`, or wait until it has ended",
     )

@@ -18,6 +18,7 @@ from engine.reports.html.run_page import document_of
 from engine.reports.run_report import write_whole
 from engine.session.changes import changes_since_last_good
 from engine.session.reporting import PAGED_FROM, build_page, build_report, page_path
+from engine.session.zones import shown_zone
 from engine.text import cut
 from engine.usual import median
 
@@ -74,6 +75,7 @@ def facts_of(
         good_run=good,
         changes=[mask(change.line) for change in changed],
         version=engine.__version__,
+        zone=shown_zone(history, report["workflow"]),
     )
 
 

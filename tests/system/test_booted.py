@@ -27,7 +27,8 @@ def body(ctx):
         pathlib.Path("die").unlink()
         os.kill(os.getpid(), signal.SIGKILL)
 
-workflow = Workflow("NAME", schedule="SCHEDULE", alert_on="failure").add(Step("a", body))
+workflow = Workflow("NAME", schedule="SCHEDULE", alert_on="failure", hardening="HARD")
+workflow.add(Step("a", body))
 """
 WEBHOOK = """
 import http.server
@@ -154,7 +155,9 @@ def test_timers_under_a_real_systemd(booted: Booted) -> None:
 
 def write(project: Project, name: str, schedule: str) -> None:
     """Write a workflow with a schedule."""
-    project.write(name, FLOW.replace("NAME", name).replace("SCHEDULE", schedule))
+    hard = "strict" if name == "night" else ""
+    text = FLOW.replace("NAME", name).replace("SCHEDULE", schedule).replace("HARD", hard)
+    project.write(name, text)
 
 
 def fires(booted: Booted) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.model import Definition
+from engine.schedule.hardening import WORDS
 from engine.schedule.units import Installation, units
 from engine.schedule.verify import NOT_VERIFIED, verify
 
@@ -27,7 +28,9 @@ def made(root: Path, *, name: str = "daily", system: bool = False) -> dict[str, 
         "user": "root" if system else None,
         "system": system,
     }
-    return units(Definition(name, (), schedule="Mon..Fri 08:00", tz="Europe/Berlin"), **place)
+    hard = " ".join(WORDS) if system else ""
+    definition = Definition(name, (), schedule="Mon..Fri 08:00", tz="Europe/Berlin", hardening=hard)
+    return units(definition, **place)
 
 
 @needs_systemd

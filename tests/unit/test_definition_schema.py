@@ -114,6 +114,7 @@ WORKFLOW_VALUES: dict[str, tuple[list[Any], list[Any]]] = {
     "tz": (["UTC", "Europe/Berlin"], ["", 1]),
     "catchup": (["latest", "all", "none"], ["newest", True, 1]),
     "pause_after": ([1, 1000], [0, 1001, True, "3"]),
+    "hardening": (["strict", "kernel private-tmp"], ["", "lax", 1]),
     "params": (
         [{}, {"a": 1, "b": "x", "c": True, "d": 1.5}, {"a": {"type": "str"}}],
         [[], {"a-b": 1}, {"a": None}, {"a": []}, {"a": {}}],

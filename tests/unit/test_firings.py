@@ -26,7 +26,7 @@ CHANGES = {
     ("America/Chicago", "autumn"): "2026-11-01",
 }
 # What is due from midnight to 05:00 by the clock on the day of the change, in UTC. Asked of
-# docs/schedule.md too, which holds the same.
+# docs/timers.md too, which holds the same.
 TABLE = """
 Europe/Berlin   spring 02:30        01:00
 Europe/Berlin   spring 03:30        01:30

@@ -225,6 +225,25 @@ def test_the_alerts_unit_never_takes_the_name_of_a_workflow() -> None:
     )
 
 
+def test_hardening_is_written_if_asked_for_each_part_explained() -> None:
+    """The user's own systemd is not asked for what it cannot do."""
+    asked = Definition("daily", (), schedule="08:00", hardening="no-new-privileges read-only")
+    text = units(asked, **machine())["kahnban-daily.service"]
+    assert text.endswith("""LimitCORE=0
+# no-new-privileges: no step gains rights: sudo, ping and the like stop working.
+NoNewPrivileges=yes
+RestrictSUIDSGID=yes
+# read-only: steps write below the project, the home and the folders for temporary files only.
+ProtectSystem=strict
+ReadWritePaths=/srv/flows /srv/flows/var -/tmp -/var/tmp
+""")
+    text = units(asked, **place())["kahnban-daily.service"]
+    assert text.endswith("""NoNewPrivileges=yes
+RestrictSUIDSGID=yes
+# read-only is left out: only the machine's systemd can do it.
+""")
+
+
 @pytest.mark.parametrize("schedule", [None, "", "  "])
 def test_without_a_schedule_there_is_nothing_to_write(schedule: str | None) -> None:
     """The error says which argument is missing."""

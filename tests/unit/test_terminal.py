@@ -219,7 +219,7 @@ def test_show_tells_all_about_a_run() -> None:
     text = show(failed_report(), now=NOW, tz=UTC)
     assert text == (
         "daily, run 12\n"
-        "  started    yesterday 08:00\n"
+        "  started    yesterday 08:00 UTC\n"
         "  finished   yesterday 08:02\n"
         "  by         ann@box\n"
         "  parameters date=2026-11-23, evil=a\\x0ab\n"
@@ -230,10 +230,10 @@ def test_show_tells_all_about_a_run() -> None:
 
 
 def test_show_tells_when_a_run_was_due() -> None:
-    """Of a run that was for a slot that comes first: it may have begun much later."""
+    """Of a run that was for a slot: it may have begun much later."""
     late = failed_report() | {"slot": "2026-11-22T08:00:00.000Z"}
     lines = show(late, now=NOW, tz=UTC).splitlines()
-    assert lines[1:3] == ["  slot       2026-11-22 08:00", "  started    yesterday 08:00"]
+    assert lines[1:3] == ["  started    yesterday 08:00 UTC", "  slot       2026-11-22 08:00"]
 
 
 def test_history_is_a_line_a_run() -> None:
@@ -258,6 +258,23 @@ def test_history_is_a_line_a_run() -> None:
         "  8  daily     ! interrupted  2026-11-20 09:00    1m 01s"
     )
     assert history_table([], now=NOW) == "no runs"
+
+
+def test_history_tells_times_in_the_zone_of_each_workflow() -> None:
+    """Named in the head if all have the same, else beside each."""
+    row = {"id": 9, "workflow": "daily", "status": "ok", "started_at": "2026-11-23T23:30:00.000Z"}
+    zones = {"daily": ZoneInfo("Europe/Berlin"), "far": ZoneInfo("Asia/Tokyo")}
+    assert history_table([row], now=NOW, tz=UTC, zones=zones) == (
+        "RUN  WORKFLOW  STATUS  STARTED (Europe/Berlin)  DURATION\n"
+        "  9  daily     ✓ ok    today 00:30                     –"
+    )
+    runs = [row, row | {"workflow": "far"}, row | {"workflow": "plain"}]
+    assert history_table(runs, now=NOW, tz=UTC, zones=zones) == (
+        "RUN  WORKFLOW  STATUS  STARTED                    DURATION\n"
+        "  9  daily     ✓ ok    today 00:30 Europe/Berlin         –\n"
+        "  9  far       ✓ ok    today 08:30 Asia/Tokyo            –\n"
+        "  9  plain     ✓ ok    yesterday 23:30                   –"
+    )
 
 
 def test_history_tells_which_runs_took_unusually_long() -> None:

@@ -1,0 +1,27 @@
+"""What is read of schedules, for people: pauses, and time zones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from store.connection import Database
+    from store.pauses import Pause
+
+
+class ScheduleReads:
+    """The part of `store.history.History` that tells of schedules."""
+
+    _database: Database
+
+    def pauses(self, now_us: int) -> dict[str, Pause]:
+        """The pauses that schedules are in, by workflow."""
+        from store import pauses
+
+        return pauses.all_current(self._database, now_us)
+
+    def zones(self) -> dict[str, str]:
+        """The time zones that schedules name, by workflow, as they were noted last."""
+        with self._database.read() as cursor:
+            cursor.execute("SELECT workflow, zone FROM schedule_rows WHERE zone <> ''")
+            return dict(cursor.fetchall())
