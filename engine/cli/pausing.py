@@ -58,7 +58,7 @@ def unpause(parsed: argparse.Namespace) -> int:
     if was is None:
         print_result(f"'{definition.name}' is not paused")
         return 0
-    print_result(f"'{definition.name}' is no longer {pausing.reason(was)}")
+    print_result(f"'{definition.name}' is no longer {printable(pausing.reason(was))}")
     return 0
 
 

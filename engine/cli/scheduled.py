@@ -49,7 +49,7 @@ def failures_recorded(parsed: argparse.Namespace, paths: Paths, secrets: Secrets
 def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: UsageError) -> bool:
     """Record the failure with the slot that it takes; whether the schedule is paused instead."""
     from engine.paths import make_home
-    from engine.session import alerting
+    from engine.session import alerting, pausing
     from engine.session.reconciling import reconcile_all
     from engine.session.run_files import highest_run
     from engine.session.slots import settle_unloaded
@@ -67,8 +67,8 @@ def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: U
         history = History(database)
         reconcile_all(database, environment)
         now_us = clock.stamp(clock.now())
-        slot, paused = settle_unloaded(database, parsed.name, now_us)
-        if paused:
+        found = settle_unloaded(database, parsed.name, now_us)
+        if found.paused:
             print_result("nothing to do: it is paused; and it could not begin, see `check`")
             return True
         new = NewRun(
@@ -81,10 +81,11 @@ def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: U
             owner="",
             workers=parsed.workers,
             note=secrets.mask(error.message),
-            slot=slot,
+            slot=found.slot,
         )
         channels = alerting.channels_for(None, history, environment)(RunStatus.FAILED)
         journal.record_ended_run(database, new, RunStatus.FAILED, channels)
+        pausing.after_failures(database, environment, parsed.name, found.pause_after)
         alerting.deliver_due(database, history, environment)
         return False
     finally:

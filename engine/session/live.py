@@ -180,7 +180,8 @@ class LiveRun:
         if self._asked.request.slot is not None:
             from engine.session import pausing
 
-            pausing.after_failures(database, self._compiled.definition, self._env)
+            most = self._compiled.definition.pause_after
+            pausing.after_failures(database, self._env, self._name, most)
         alerting.deliver_due(database, history, self._env)
         if not interrupted:
             from engine.session import pruning

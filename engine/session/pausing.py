@@ -32,24 +32,25 @@ def told(pause: pauses.Pause, definition: Definition) -> str:
     return f"{reason(pause)} ({end})"
 
 
-def after_failures(database: Database, definition: Definition, environment: Environment) -> None:
-    """Pause the schedule, and queue an alert of that, if as many runs failed as it allows."""
-    most = definition.pause_after
+def after_failures(
+    database: Database, environment: Environment, name: str, most: int | None
+) -> None:
+    """Pause a schedule, and queue an alert of that, if `most` runs in a row have failed."""
     if most is None:
         return
     clock = environment.clock
     why = f"{most} scheduled run{'s' if most > 1 else ''} in a row failed"
     new = pauses.Pause(
-        workflow=definition.name,
+        workflow=name,
         paused_at=clock.stamp(clock.now()),
         paused_by=BY_ITSELF,
         until=None,
         reason=why,
         ended_at=None,
     )
-    headline = f"the schedule of {definition.name} is paused: {why}"
-    body = f"No slot gets a run until `schedule unpause {definition.name}`."
+    headline = f"the schedule of {name} is paused: {why}"
+    body = f"No slot gets a run until `schedule unpause {name}`."
     facts = {"headline": headline, "body": body}
     configured = channels(environment.secrets.setting)
     if pauses.pause_if_failing(database, new, most, facts, configured):
-        logger.warning("%s; `schedule unpause %s` ends that", headline, definition.name)
+        logger.warning("%s; `schedule unpause %s` ends that", headline, name)

@@ -16,16 +16,18 @@ from engine.model import Definition
 from engine.paths import make_home
 from engine.records import record
 from engine.schedule.catchup import Due, Rule, decide
-from engine.session import pausing
+from engine.session import alerting, pausing
 from engine.session.asked import clock_time, slot_of
 from engine.session.calendars import facts, firings_of, noted
 from engine.session.environment import Environment
 from engine.session.launch import run_workflow
+from engine.session.reconciling import reconcile_all
 from engine.session.request import RunRequest
 from engine.session.run_files import highest_run
 from engine.slots import Catchup
 from store import pauses, slots
 from store.database import open_writer, path_of
+from store.history import History
 
 if TYPE_CHECKING:
     from store.connection import Database
@@ -92,8 +94,12 @@ def look(definition: Definition, environment: Environment) -> tuple[Due, str]:
     path = path_of(environment.paths.store_url)
     database = open_writer(path, beyond=lambda: highest_run(environment.paths.home))
     try:
-        pausing.after_failures(database, definition, environment)
-        return settle(database, definition, now_us(environment))
+        pausing.after_failures(database, environment, definition.name, definition.pause_after)
+        due, why_none = settle(database, definition, now_us(environment))
+        if due.slot is None:  # no run will see to what is left of others
+            reconcile_all(database, environment, definition=definition)
+            alerting.deliver_due(database, History(database), environment, hint=False)
+        return due, why_none
     finally:
         database.close()
 
@@ -109,7 +115,8 @@ def settle(database: Database, definition: Definition, now: int) -> tuple[Due, s
     due = decide(firings_of(definition), after, now, rule)
     if not same and known is not None and known.newest is not None:  # under another schedule
         due = _after(due, known.newest)
-    _record(database, definition, due, now, since=None if same else _first(due, now))
+    if not same or known is None or known.facts != facts(definition) or due.passed:
+        _record(database, definition, due, now, since=now if same else _first(due, now))
     if standing.pause is not None:
         return due, pausing.told(standing.pause, definition)
     if due.passed:
@@ -119,23 +126,35 @@ def settle(database: Database, definition: Definition, now: int) -> tuple[Due, s
     return due, _decided(database, definition, now)
 
 
-def settle_unloaded(database: Database, name: str, now: int) -> tuple[int | None, bool]:
-    """As `settle`, for a workflow that cannot be loaded, by the schedule that it had.
+@record
+class Unloaded:
+    """How a workflow stands that cannot be loaded: by the schedule that it had.
 
-    Gives the slot that its failure is to have, and whether it is paused. Of `catchup="all"` none
-    has one: they stay due until the file is right again.
+    `slot` is what its failure is to have.
     """
+
+    slot: int | None = None
+    paused: bool = False
+    pause_after: int | None = None
+
+
+def settle_unloaded(database: Database, name: str, now: int) -> Unloaded:
+    """As `settle`; of `catchup="all"` slots stay due until the file is right."""
     with database.read() as cursor:
         known = slots.known(cursor, name, now)
         paused = pauses.current(cursor, name, now) is not None
     if known is None:
-        return None, paused
-    catchup = known.facts.get("catchup", Catchup.LATEST)
-    if catchup == Catchup.ALL and not paused:
-        return None, False
-    told = Definition(name, (), schedule=known.calendar, tz=known.zone or None, catchup=catchup)
-    due, _ = settle(database, told, now)
-    return due.slot, paused
+        return Unloaded(paused=paused)
+    told = Definition(
+        *(name, ()),
+        schedule=known.calendar,
+        tz=known.zone or None,
+        catchup=known.facts.get("catchup", Catchup.LATEST),
+        pause_after=known.facts.get("pause_after"),
+    )
+    if told.catchup == Catchup.ALL and not paused:
+        return Unloaded(pause_after=told.pause_after)
+    return Unloaded(settle(database, told, now)[0].slot, paused, told.pause_after)
 
 
 def _standing(database: Database, name: str, now: int) -> _Standing:
@@ -163,14 +182,10 @@ def _first(due: Due, now: int) -> int:
     return min([now, *(slot - 1 for slot in first)])
 
 
-def _record(
-    database: Database, definition: Definition, due: Due, now: int, *, since: int | None
-) -> None:
+def _record(database: Database, definition: Definition, due: Due, now: int, *, since: int) -> None:
     """Write what is to be known before a run begins; mostly nothing is."""
-    if since is None and not due.passed:
-        return
     with database.write() as cursor:
-        slots.note(cursor, definition.name, noted(definition), facts(definition), since or now)
+        slots.note(cursor, definition.name, noted(definition), facts(definition), since)
         slots.pass_over(cursor, definition.name, due.passed, now)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,12 @@ from engine.clock import SystemClock
 from engine.model import Definition, Param
 from engine.secrets import Secrets
 from engine.session.asked import resolve_request
+from engine.session.decision import Decision
+from engine.session.record import slot_in
 from engine.session.request import RunRequest
+from store.past import PastRun
 
+SLOT = 1_761_352_200_000_000  # 2025-10-25 02:30 in Berlin
 DEFINITION = Definition("w", (), params={"region": Param(str, "eu"), "n": Param(int, 3)})
 
 
@@ -42,6 +47,27 @@ def test_a_program_takes_none(tmp_path: Path) -> None:
     """Its parameters are those that it names, wherever it is started."""
     told = params_text(tmp_path, RunRequest(started_by="library"), ENGINE_PARAM_region="us")
     assert told == '{"n": 3, "region": "eu"}'
+
+
+@pytest.mark.parametrize(
+    ("slot", "day"), [(SLOT, "2025-10-25"), (SLOT - 9_000_000_001, "2025-10-24")]
+)
+def test_today_is_the_day_of_the_slot(tmp_path: Path, slot: int, day: str) -> None:
+    """In the workflow's zone, however late it is; the slot itself is no parameter."""
+    berlin = Definition("w", (), tz="Europe/Berlin", params={"d": Param(date, "today")})
+    request = RunRequest(started_by="timer", slot=slot)
+    asked, _ = resolve_request(berlin, request, SystemClock(), Secrets(tmp_path, {}))
+    assert asked.params_text == f'{{"d": "{day}"}}'
+
+
+def test_a_run_that_goes_on_has_the_slot_of_the_first(tmp_path: Path) -> None:
+    """By hand too; one that starts anew has that of its own request."""
+    past = PastRun(1, "w", "failed", "{}", "", 0, 1, 0, "", SLOT)
+    for slot in (None, SLOT + 1):
+        request = RunRequest(slot=slot)
+        asked, _ = resolve_request(DEFINITION, request, SystemClock(), Secrets(tmp_path, {}))
+        assert slot_in(asked, Decision("", {}, past=past)) == SLOT
+        assert slot_in(asked, Decision("", {})) == slot
 
 
 def test_a_resumed_run_takes_none(tmp_path: Path) -> None:

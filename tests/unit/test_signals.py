@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import signal
+from collections.abc import Iterator
+from contextlib import nullcontext
 from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from engine.cli import run
 from engine.cli.signals import Stops
 from engine.events import Event, StopRequested
 
@@ -43,3 +48,22 @@ def test_a_second_signal_while_the_first_is_counted(monkeypatch: pytest.MonkeyPa
     stops.handle(signal.SIGINT, None)
     asked = [inbox.get_nowait() for _ in range(inbox.qsize())]
     assert asked == [StopRequested("SIGTERM", at_once=True), StopRequested("SIGINT")]
+
+
+def test_a_run_that_outlives_a_stop_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slots were caught up one after the other, whatever the first run was told meanwhile."""
+    monkeypatch.setattr(run, "step_output", lambda *_: nullcontext())
+    told: list[str] = []
+    monkeypatch.setattr(run, "print_result", told.append)
+
+    def runs() -> Iterator[dict[str, Any]]:
+        for number in range(3):
+            if number == 1:
+                signal.raise_signal(signal.SIGTERM)
+            yield {"dry_run": False, "nothing_to_do": str(number)}
+
+    environment: Any = SimpleNamespace(inbox=SimpleQueue(), secrets=SimpleNamespace(mask=str))
+    parsed = argparse.Namespace(json=False, quiet=False)
+    console: Any = SimpleNamespace(close=lambda: None, shown=SimpleNamespace(pass_on=None))
+    assert run.carry_out(parsed, console, environment, runs()) == 0
+    assert told == ["nothing to do: 0", "nothing to do: 1"]

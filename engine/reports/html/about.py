@@ -57,6 +57,7 @@ def about_run(facts: PageFacts) -> Html:
         others.append(("first run of the chain", report["root_run"]))
     rows = [fact(name, value) for name, value in report["params"].items()]
     about = [
+        fact("slot", clock_time(report["slot"], facts.zone) if report.get("slot") else ""),
         fact("started", clock_time(report["started"], facts.zone)),
         fact("ended", clock_time(report["finished"], facts.zone) if report["finished"] else ""),
         fact("run by", by),
