@@ -50,8 +50,10 @@ def workflow_table(
     whole = [row for row in rows if not row["broken"]]
     lines: list[str] = []
     if whole:
-        cells = [_cells(row, now, (zones or {}).get(row["name"])) for row in whole]
+        where = [(row, (zones or {}).get(row["name"])) for row in whole]
+        cells = [_cells(row, now, zone) for row, zone in where]
         lines += grid(WORKFLOW_HEAD, cells, width=width, colour=colour)
+        lines += [_paused(row, now, zone) for row, zone in where if row.get("paused")]
     for row in rows:
         if row["broken"]:
             lines += [""] if lines else []
@@ -73,15 +75,17 @@ def _cells(row: Row, now: datetime, zone: tzinfo | None) -> list[str | Cell]:
 
 
 def _schedule(row: Row, now: datetime, zone: tzinfo | None) -> str:
-    """Give the schedule with its zone, and its next slot or its pause."""
-    if not row["schedule"]:
-        return ""
+    """Give the schedule with its zone, and its next slot if it is not paused."""
     said = " ".join(filter(None, (row["schedule"], row.get("tz"))))
-    if pause := row.get("paused"):
-        until = f" until {human_time(pause['until'], now, zone)}" if pause["until"] else ""
-        why = f": {pause['reason']}" if pause["reason"] else ""
-        return f"{said}, paused by {pause['by']}{until}{why}"
-    return f"{said}, next {human_time(row['next'], now, zone)}" if row.get("next") else said
+    due = None if row.get("paused") else row.get("next")
+    return f"{said}, next {human_time(due, now, zone)}" if due else said
+
+
+def _paused(row: Row, now: datetime, zone: tzinfo | None) -> str:
+    pause = row["paused"]
+    until = f" until {human_time(pause['until'], now, zone)}" if pause["until"] else ""
+    told = f"{row['name']} is paused by {pause['by']}{until}"
+    return printable(f"{told}: {pause['reason']}" if pause["reason"] else told)
 
 
 def _last(run: Row | None, now: datetime) -> Cell:

@@ -235,8 +235,8 @@ def show(
 ) -> str:
     """Tell all about one run: when and with what, its table, and what failed."""
     facts = {
-        "started": human_time(report.get("started"), now, tz) + (f" {tz}" if tz else ""),
         "slot": human_time(report["slot"], now, tz) if report.get("slot") else "",
+        "started": human_time(report.get("started"), now, tz) + (f" {tz}" if tz else ""),
         "finished": human_time(report.get("finished"), now, tz),
         "by": "@".join(str(report[key]) for key in ("user", "host") if report.get(key)),
         "parameters": ", ".join(f"{key}={text}" for key, text in report.get("params", {}).items()),

@@ -230,10 +230,10 @@ def test_show_tells_all_about_a_run() -> None:
 
 
 def test_show_tells_when_a_run_was_due() -> None:
-    """Of a run that was for a slot: it may have begun much later."""
+    """Of a run that was for a slot that comes first: it may have begun much later."""
     late = failed_report() | {"slot": "2026-11-22T08:00:00.000Z"}
     lines = show(late, now=NOW, tz=UTC).splitlines()
-    assert lines[1:3] == ["  started    yesterday 08:00 UTC", "  slot       2026-11-22 08:00"]
+    assert lines[1:3] == ["  slot       2026-11-22 08:00", "  started    yesterday 08:00 UTC"]
 
 
 def test_history_is_a_line_a_run() -> None:
