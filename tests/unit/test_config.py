@@ -334,6 +334,14 @@ def test_what_is_no_schedule(schedule: str, folder: Path) -> None:
     assert message.startswith(f'schedule is "{schedule}": ')
 
 
+def test_the_zone_by_its_former_name_in_python(folder: Path) -> None:
+    """The refusal says what the argument is called."""
+    text = 'from engine import Workflow\nworkflow = Workflow("x", timezone="UTC")\n'
+    ((line, _, message, hint),) = refused(write(folder, "x.py", text))
+    assert (line, hint) == (2, "write tz=")
+    assert message.endswith("unexpected keyword argument 'timezone'")
+
+
 # -- files ----------------------------------------------------------------------------------------
 
 
