@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 LENGTH_MIN = 6  # shorter ones would mask half of every text
 MASK = "***"
-ALERT_SECRETS = ("SLACK_WEBHOOK_URL", "SMTP_URL")
-SETTING_PREFIXES = ("ENGINE_", "KAHNBAN_", "MAIL_")
+ALERT_SECRETS = ("SLACK_WEBHOOK_URL", "SLACK_BOT_TOKEN", "SMTP_URL")
+SETTING_PREFIXES = ("ENGINE_", "KAHNBAN_", "MAIL_", "SLACK_CHANNEL")
 FILE_BYTES_MAX = 1 << 20
 _URL_TAIL_LENGTH_MIN = 16  # a webhook's token is longer, and no ordinary word is as long
 
@@ -67,7 +67,7 @@ class Secrets:
         return value
 
     def setting(self, name: str) -> str | None:
-        """Give a setting as it is: `MAIL_*`, `ENGINE_*`, `KAHNBAN_*`, or one that alerts need.
+        """Give a setting as it is: `MAIL_*`, `ENGINE_*`, `KAHNBAN_*`, or one of alerts.
 
         Those of alerts that are secrets are masked from the start, whoever reads them.
         """

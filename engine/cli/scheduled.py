@@ -70,8 +70,8 @@ def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: U
             workers=parsed.workers,
             note=secrets.mask(error.message),
         )
-        channels = alerting.channels_for(None, history, environment)(RunStatus.FAILED)
-        journal.record_ended_run(database, new, RunStatus.FAILED, channels)
+        telling = alerting.telling(environment)
+        journal.record_ended_run(database, new, RunStatus.FAILED, telling=telling)
         alerting.deliver_due(database, history, environment)
     finally:
         database.close()

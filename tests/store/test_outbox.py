@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.alert import AlertRow
+from engine.alert import AlertRow, Due
 from store.connection import Database
 from store.history import History
 from store.outbox import StoredOutbox
@@ -24,8 +24,8 @@ def outbox(database: Database) -> StoredOutbox:
 def box(database: Database) -> StoredOutbox:
     """Open the outbox of this process; a payload names its run."""
 
-    def payload(run_id: int) -> dict[str, Any]:
-        return {"run_id": run_id}
+    def payload(due: Due) -> dict[str, Any]:
+        return {"run_id": due.run_id}
 
     return StoredOutbox(database, now_us=lambda: us(9.0), payload=payload)
 
