@@ -205,7 +205,8 @@ def _put(
     run_id, channel, at_us, tries = about
     text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
     row = (run_id, channel, AlertStatus.PENDING, at_us, tries, kind)
-    cursor.execute(_QUEUE, (*row, facts.get("incident"), facts.get("workflow", ""), text))
+    workflow = facts["workflow"] if run_id is None else ""
+    cursor.execute(_QUEUE, (*row, facts.get("incident"), workflow, text))
 
 
 def _digest(messages: Sequence[_Told]) -> dict[str, Any]:

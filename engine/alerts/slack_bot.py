@@ -104,7 +104,7 @@ def send(
         return _update(client, message, thread)
 
     try:
-        return posted[0], within(deadline_s, "kahnban-slack", work)
+        note = within(deadline_s, "kahnban-slack", work)
     except DeadlineError:
         if posted:  # else only the update hangs
             return posted[0], "the first message could not be brought up to date in time"
@@ -113,6 +113,7 @@ def send(
         raise AlertError(message_, retry_after_s=asked) from None
     except Exception as error:  # noqa: BLE001 - slack_sdk raises anything
         raise _explained(host, error, clients[0].retry_after_s if clients else None) from None
+    return posted[0], note
 
 
 def _posted(
