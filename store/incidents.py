@@ -26,9 +26,10 @@ _FAILED = """SELECT d.name, coalesce(nullif(a.error, ''), s.note)
   AND a.number = (SELECT max(number) FROM attempt_rows
                   WHERE run_id = s.run_id AND position = s.position)
  WHERE s.run_id = ?1 AND s.status = 'failed' ORDER BY s.seq"""
-# Whether a step was run and ended well: one that was reused or skipped has no attempt.
+# Whether a step was run and ended well: one that was reused or skipped has no attempt. CROSS JOIN:
+# else SQLite may go through all attempts of the run for each step.
 _IS_OK = """SELECT 1 FROM definition_steps d
- JOIN attempt_rows a ON a.run_id = ?1 AND a.position = d.position AND a.outcome = 'ok'
+ CROSS JOIN attempt_rows a ON a.run_id = ?1 AND a.position = d.position AND a.outcome = 'ok'
  LEFT JOIN step_rows s ON s.run_id = ?1 AND s.position = d.position
  WHERE d.definition_id = ?2 AND d.name = ?3 AND coalesce(s.status, 'ok') = 'ok'"""
 _IS_THERE = "SELECT 1 FROM definition_steps WHERE definition_id = ? AND name = ?"

@@ -21,8 +21,8 @@ from tests.store.test_incidents import run
 from tests.system.alert_servers import hook
 from tests.system.project import Project
 
+WINDOWS = 1.3  # times what a delivery takes: some kills come after it
 KILLS = int(os.environ.get("KAHNBAN_ALERT_KILLS", "4"))
-WINDOW_S = 0.04  # in which a delivery is over, as a rule
 LOADED = (blocks, slack, webhook)  # before the fork: the child is to send, not to import
 
 
@@ -45,8 +45,8 @@ def fails_and_tells(path: Path, number: int, url: str, said: int) -> None:
     database.close()
 
 
-def killed_while_telling(path: Path, number: int, url: str, after_s: float) -> None:
-    """Kill such an engine so long after the commit."""
+def begun(path: Path, number: int, url: str) -> int:
+    """Start such an engine; gives its process once the end is committed."""
     hears, said = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the server's thread does not matter
@@ -57,11 +57,9 @@ def killed_while_telling(path: Path, number: int, url: str, after_s: float) -> N
         finally:
             os._exit(0)
     assert os.read(hears, 1) == b"!"
-    time.sleep(after_s)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
     os.close(hears)
     os.close(said)
+    return child
 
 
 @pytest.mark.timeout(900)
@@ -71,10 +69,17 @@ def test_no_alert_is_lost(project: Project) -> None:
     open_writer(project.store).close()
     doubled = unknown = told_before = 0
     with hook() as served:
+        telling = begun(project.store, KILLS, served.url)
+        began = time.monotonic()
+        os.waitpid(telling, 0)
+        window_s = (time.monotonic() - began) * WINDOWS
         for number in range(KILLS):
             before = len(served.bodies)
-            after_s = SystemRandom().uniform(0, WINDOW_S)
-            killed_while_telling(project.store, number, served.url, after_s)
+            after_s = SystemRandom().uniform(0, window_s)
+            telling = begun(project.store, number, served.url)
+            time.sleep(after_s)
+            os.kill(telling, signal.SIGKILL)
+            os.waitpid(telling, 0)
             database = open_writer(project.store)
             ((status,),) = database.raw.execute(
                 "SELECT status FROM alert_rows ORDER BY id DESC LIMIT 1"
