@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine.alert import AlertKind, Due, Telling
-from engine.events import Claim, EndAttempt, EndRun, EndStep
+from engine.events import Action, Claim, EndAttempt, EndRun, EndStep
 from engine.model import AttemptOutcome, RunStatus, StepStatus
 from store.connection import Database
 from store.history import History
@@ -39,18 +39,20 @@ def run(
         channels=lambda outcome: ["slack"] if outcome is RunStatus.OK else (),
         telling=TELLING,
     )
+    claims: list[Action] = []
+    ends: list[Action] = []
     for step, word in enumerate(words):
         if word == "skipped":
-            journal.commit_tick([EndStep(step, StepStatus.SKIPPED, at, "condition false")])
+            ends += [EndStep(step, StepStatus.SKIPPED, at, "condition false")]
             continue
         is_ok = word == "ok"
         outcome = AttemptOutcome.OK if is_ok else AttemptOutcome.FAILED
         error = "" if is_ok else word
         ended = StepStatus.OK if is_ok else StepStatus.FAILED
-        journal.commit_tick([Claim(step, 1, at, report=False)])
-        journal.commit_tick(
-            [EndAttempt(step, 1, outcome, at, at, error), EndStep(step, ended, at, error)]
-        )
+        claims += [Claim(step, 1, at, report=False)]
+        ends += [EndAttempt(step, 1, outcome, at, at, error), EndStep(step, ended, at, error)]
+    journal.commit_tick(claims)
+    journal.commit_tick(ends)
     is_well = all(word in ("ok", "skipped") for word in words)
     journal.commit_tick([EndRun(RunStatus(status or ("ok" if is_well else "failed")), at, "")])
     return journal.run_id
@@ -218,6 +220,24 @@ def test_where_the_first_message_is(database: Database) -> None:
     run(database, "a", "ok")
     (row,) = box(database).claim()
     assert (row.kind, row.thread) == (AlertKind.CLOSED, {"channel": "C1", "ts": "1.5"})
+
+
+def test_each_step_is_looked_up_by_its_key(database: Database) -> None:
+    """Of ten thousand that recover at once, to go through all for each would take a minute."""
+    names = " ".join(f"s{at}" for at in range(300))
+    run(database, names, *["ValueError: x"] * 300)
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    database.raw.set_progress_handler(count, 1_000)
+    run(database, names, *["ok"] * 300)
+    database.raw.set_progress_handler(None, 0)
+    assert open_now(database) == []
+    assert steps < 400, steps
 
 
 # -- every sequence -------------------------------------------------------------------------------

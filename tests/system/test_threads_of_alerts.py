@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
 from engine.alert import AlertKind, AlertRow
-from engine.alerts import delivery
+from engine.alerts import delivery, slack_bot
 from engine.alerts.delivery import DeliveryResult
+from engine.alerts.fault import AlertError
+from engine.alerts.slack_bot import Bot
 from engine.clock import SystemClock
 from store.connection import Database
 from store.outbox import StoredOutbox
@@ -20,6 +23,7 @@ from tests.system.project import Project
 CLOCK = SystemClock()
 DAY = 86_400.0
 TOKEN = "xoxb-1-2-s3cr3t-t0ken"
+BLOCKS = [{"type": "header", "text": {"type": "plain_text", "text": "x", "emoji": False}}]
 WIDE = {"workflow": "daily", "run_id": 1, "status": "failed"}
 
 
@@ -142,23 +146,22 @@ def test_a_digest_is_not_overwritten(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "kept", "said"),
+    ("code", "kept", "said", "hint"),
     [
-        ("not_in_channel", True, "not_in_channel (invite the bot to the channel: /invite @NAME)"),
-        ("invalid_auth", True, "invalid_auth (check SLACK_BOT_TOKEN; it starts with xoxb-)"),
-        ("invalid_blocks", False, "invalid_blocks"),
-        (f"what {TOKEN} is this", True, "200"),
+        ("not_in_channel", True, "not_in_channel", "invite the bot to the channel: /invite @NAME"),
+        ("invalid_auth", True, "invalid_auth", "check SLACK_BOT_TOKEN; it starts with xoxb-"),
+        ("invalid_blocks", False, "invalid_blocks", ""),
+        (f"what {TOKEN} is this", True, "200", ""),
     ],
 )
-def test_what_slack_refuses(database: Database, code: str, kept: bool, said: str) -> None:
+def test_what_slack_refuses(code: str, kept: bool, said: str, hint: str) -> None:
     """It is said in Slack's own word, if that is one; only what can never go is given up."""
-    run(database, "a", "ValueError: x")
-    with slack_api() as served:
+    with slack_api() as served, pytest.raises(AlertError) as caught:
         served.fails = [code]
-        result = send(database, bot(served))
-    end = "will be tried again" if kept else "given up"
-    assert result.warnings == (f"slack: alert not sent, {end}: 127.0.0.1: answered {said}",)
-    assert (result.failed, result.given_up) == (int(kept), int(not kept))
+        slack_bot.send(Bot(TOKEN, "C1", served.url), ("x", BLOCKS), deadline_s=3)
+    assert (str(caught.value), caught.value.hint) == (f"127.0.0.1: answered {said}", hint)
+    assert caught.value.permanent is not kept
+    assert TOKEN not in repr(Bot(TOKEN, "C1"))
 
 
 @pytest.mark.parametrize("kind", list(AlertKind))
@@ -219,9 +222,28 @@ def test_emails_of_an_incident_refer_to_its_first(database: Database) -> None:
         ("https://slack.example/", "KAHNBAN_SLACK_API: slack.example is not a host alerts may be"),
     ],
 )
-def test_a_bot_speaks_to_slack_alone(database: Database, url: str, said: str) -> None:
+def test_a_bot_speaks_to_slack_alone(url: str, said: str) -> None:
     """By https, as the webhook does."""
-    run(database, "a", "ValueError: x")
-    settings = {"SLACK_BOT_TOKEN": TOKEN, "SLACK_CHANNEL": "C1", "KAHNBAN_SLACK_API": url}
-    (warning,) = send(database, settings).warnings
-    assert said in warning
+    with pytest.raises(AlertError) as caught:
+        slack_bot.send(Bot(TOKEN, "C1", url), ("x", BLOCKS), deadline_s=3)
+    assert str(caught.value).startswith(said)
+
+
+def test_a_server_that_hangs_after_the_reply_costs_no_repeat() -> None:
+    """What is posted is sent, whatever becomes of the update of the first message."""
+    with slack_api() as served:
+        served.messages["1.0"] = {}
+        post, release = served.answered, threading.Event()
+
+        def hangs(method: str, body: dict[str, Any]) -> dict[str, Any]:
+            if method == "chat.update":
+                release.wait(5)
+            return post(method, body)
+
+        served.answered = hangs  # type: ignore[method-assign]
+        thread = {"channel": "C1", "ts": "1.0"}
+        sent = slack_bot.send(
+            Bot(TOKEN, "C1", served.url), ("x", BLOCKS), deadline_s=0.5, thread=thread
+        )
+        release.set()
+    assert sent == (None, "the first message could not be brought up to date in time")
