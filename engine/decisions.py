@@ -19,7 +19,7 @@ STILL_RUNNING = "the attempt before it still runs"
 def condition(step: int, number: int, asked: Asked) -> Decide:
     """Record what a step's condition came to, and the values that it read."""
     text = None if asked.text is None else cut(asked.text)
-    values = asked.values[:VALUES_MAX]
+    values = tuple([(cut(name, 100), cut(value, 100)) for name, value in asked.values[:VALUES_MAX]])
     facts = (("attempt", number), ("condition", text), ("holds", asked.holds), ("values", values))
     return Decide(step, "condition", facts)
 
@@ -43,8 +43,8 @@ def after_failure(
     number, failures, of = budget
     facts = (("attempt", number), ("failures", failures), ("of", of), ("error", kind_of(error)))
     if delay_s is None:
-        return Decide(step, "give up", (*facts, ("why", policy)))
-    told = (*facts, ("delay_s", round(delay_s, 3)), ("policy", policy))
+        return Decide(step, "give up", (*facts, ("why", cut(policy))))
+    told = (*facts, ("delay_s", round(delay_s, 3)), ("policy", cut(policy)))
     return Decide(step, "retry", told)
 
 

@@ -146,6 +146,19 @@ def human_duration(seconds: float | None) -> str:
     return f"{hours // 24}d {hours % 24:02}h"
 
 
+def rough_duration(seconds: float) -> str:
+    """Give a duration that need not be exact: "8s", "40s", "3m", "1h 10m", "2d 03h"."""
+    whole = round(max(0.0, seconds))
+    if whole < 10:
+        return f"{max(1, whole)}s"
+    if whole < 58:
+        return f"{round(whole / 5) * 5}s"
+    minutes = round(whole / 60)
+    if minutes < 60:
+        return f"{minutes}m"
+    return human_duration(round(whole / 300) * 300)
+
+
 def human_size(size_bytes: int) -> str:
     """Give a size as people say it: "512 B", "3.4 kB", "120 MB"."""
     size, unit = float(size_bytes), "B"

@@ -150,10 +150,11 @@ def translated(error: sqlite3.Error, path: Path) -> StoreError:
             return StoreError(f"the store '{path}' refused a statement: {error}")
 
 
-def open_file(path: Path, *, writable: bool) -> sqlite3.Connection:
+def open_file(path: Path, *, writable: bool, busy_ms: int = BUSY_TIMEOUT_MS) -> sqlite3.Connection:
     """Open an existing file by SQLite alone, for a look before `connect`."""
     mode = "rw" if writable else "ro"
-    return _opened(f"file:{quote(os.fsencode(path))}?mode={mode}", writable=writable)
+    uri = f"file:{quote(os.fsencode(path))}?mode={mode}"
+    return _opened(uri, writable=writable, busy_ms=busy_ms)
 
 
 def open_memory() -> sqlite3.Connection:
@@ -161,13 +162,13 @@ def open_memory() -> sqlite3.Connection:
     return _opened("file::memory:", writable=True)
 
 
-def _opened(uri: str, *, writable: bool) -> sqlite3.Connection:
+def _opened(uri: str, *, writable: bool, busy_ms: int = BUSY_TIMEOUT_MS) -> sqlite3.Connection:
     connection = sqlite3.connect(
         uri,
         uri=True,
         isolation_level=None,  # transactions are ours alone (the driver's own begin is deferred)
         check_same_thread=False,
-        timeout=BUSY_TIMEOUT_MS / 1000,
+        timeout=busy_ms / 1000,
         cached_statements=256,
     )
     try:
@@ -179,9 +180,14 @@ def _opened(uri: str, *, writable: bool) -> sqlite3.Connection:
     return connection
 
 
-def connect(path: Path, *, writable: bool) -> Database:
-    """Connect to an existing file. Raises `StoreError` where SQLite cannot open it."""
-    return wrapped(path, lambda: open_file(path, writable=writable), writable=writable)
+def connect(path: Path, *, writable: bool, busy_ms: int = BUSY_TIMEOUT_MS) -> Database:
+    """Connect to an existing file. Raises `StoreError` where SQLite cannot open it.
+
+    `busy_ms` is how long each statement waits for what another process holds locked.
+    """
+    return wrapped(
+        path, lambda: open_file(path, writable=writable, busy_ms=busy_ms), writable=writable
+    )
 
 
 def wrapped(path: Path, opened: Callable[[], sqlite3.Connection], *, writable: bool) -> Database:
@@ -212,11 +218,7 @@ def wrapped(path: Path, opened: Callable[[], sqlite3.Connection], *, writable: b
 
 
 def _pragmas(*, writable: bool) -> list[str]:
-    common = [
-        f"busy_timeout = {BUSY_TIMEOUT_MS}",
-        "trusted_schema = OFF",
-        "cell_size_check = ON",
-    ]
+    common = ["trusted_schema = OFF", "cell_size_check = ON"]
     if writable:
         return [*common, "foreign_keys = ON", "synchronous = FULL"]
     return [*common, "query_only = ON"]

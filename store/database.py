@@ -14,7 +14,7 @@ from pathlib import Path
 
 from engine.errors import AlreadyRunning, StoreError, UsageError
 from store import locks, losses, mounts, place, reserve
-from store.connection import Database, connect, make_durable, open_file, translated
+from store.connection import BUSY_TIMEOUT_MS, Database, connect, make_durable, open_file, translated
 from store.version import version_of
 
 SQLITE_MIN = (3, 35, 0)
@@ -109,13 +109,13 @@ def _settle_in(database: Database) -> None:
     reserve.keep(database.path)
 
 
-def open_reader(path: Path) -> Database:
+def open_reader(path: Path, *, busy_ms: int = BUSY_TIMEOUT_MS) -> Database:
     """Open an existing store `mode=ro`: never creates, upgrades, repairs or checkpoints.
 
     Raises `StoreError` if it is missing, damaged, or of another version.
     """
     must_exist(path)
-    database = connect(path, writable=False)
+    database = connect(path, writable=False, busy_ms=busy_ms)
     try:
         version = version_of(path, database.raw)
     except BaseException:

@@ -27,7 +27,7 @@ from store.readback import ValueFaults
 from store.reconcile import ASKED_BY, ENGINE_DIED, Found
 from store.step_runs import StepRun, as_left, step_runs
 from store.timeline import Timeline, timeline
-from store.usual import usual_durations, usual_spreads
+from store.usual import usual_durations, usual_run, usual_spreads
 
 if TYPE_CHECKING:
     from store.run_facts import RunFacts
@@ -196,6 +196,14 @@ class History:
         with self._database.read() as cursor:
             return read_run(cursor, run, told)
 
+    def origin(self, run_id: int) -> RunFacts:
+        """Give what a run was, was given and ran on, not what became of it."""
+        from store.run_facts import read_origin
+
+        run = self.run(run_id)
+        with self._database.read() as cursor:
+            return read_origin(cursor, run)
+
     def last_good(self, workflow: str, before: int) -> int | None:
         """Number of the newest whole `ok` run before run `before`; not one of a backfill's."""
         rows = self._rows(
@@ -233,6 +241,11 @@ class History:
         """
         with self._database.read() as cursor:
             return usual_durations(cursor, workflow, before)
+
+    def usual_run(self, workflow: str) -> float | None:
+        """Give what a whole run of a workflow usually takes, in seconds; None if unknown."""
+        with self._database.read() as cursor:
+            return usual_run(cursor, workflow)
 
     def medians(self, workflow: str, *, before: int | None = None) -> dict[str, float]:
         """Usual duration of each step in seconds: median of its last successful attempts."""

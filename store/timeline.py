@@ -112,7 +112,8 @@ def _upstreams(cursor: sqlite3.Cursor, definition: int | None) -> list[list[int]
         "SELECT upstreams FROM definition_steps WHERE definition_id = ? ORDER BY position",
         (definition,),
     )
-    return [json.loads(text) for (text,) in cursor]
+    found: list[list[int]] = json.loads(f"[{','.join([text for (text,) in cursor])}]")
+    return found
 
 
 def _good_us(cursor: sqlite3.Cursor, workflow: str, before: int) -> list[int]:

@@ -23,24 +23,38 @@ _DONE = "FROM attempt_rows WHERE run_id = ? AND outcome = 'ok' AND started_at IS
 _COLUMN = f"""SELECT json_group_array(took) FROM (
     SELECT finished_at - started_at AS took {_DONE} ORDER BY position)"""
 
+_RUNS = """SELECT finished_at - started_at FROM (
+    SELECT * FROM run_rows WHERE workflow = ? ORDER BY id DESC LIMIT ?)
+WHERE status = 'ok' AND definition_id IS NOT NULL AND only_steps = '' AND root_run = id
+ORDER BY id DESC LIMIT ?"""
+
 
 def usual_durations(
     cursor: sqlite3.Cursor, workflow: str, before: int | None = None
 ) -> dict[str, Usual]:
     """Give, by step, the median of its last successful attempts, of runs before run `before`."""
-    last = _last(cursor, workflow, before)
+    last = last_durations(cursor, workflow, before)
     return {name: (median(found) / 1e6, len(found)) for name, found in last.items()}
+
+
+def usual_run(cursor: sqlite3.Cursor, workflow: str) -> float | None:
+    """Give the median in seconds of a workflow's last whole runs that were begun anew and ok."""
+    cursor.execute(_RUNS, (workflow, RUNS_MAX * MEDIAN_OF, MEDIAN_OF))
+    found = [took for (took,) in cursor]
+    return median(found) / 1e6 if found else None
 
 
 def usual_spreads(cursor: sqlite3.Cursor, workflow: str, before: int) -> dict[str, Spread]:
     """Give, by step, what its last successful attempts took, of runs before run `before`."""
-    last = _last(cursor, workflow, before)
+    last = last_durations(cursor, workflow, before)
     spreads = {name: spread(took / 1e6 for took in found) for name, found in last.items()}
     return {name: one for name, one in spreads.items() if one is not None}
 
 
-def _last(cursor: sqlite3.Cursor, workflow: str, before: int | None) -> dict[str, Sequence[int]]:
-    """Give, by step, what its last successful attempts took, in microseconds.
+def last_durations(
+    cursor: sqlite3.Cursor, workflow: str, before: int | None
+) -> dict[str, Sequence[int]]:
+    """Give, by step, what its last successful attempts took, in microseconds, the newest first.
 
     Runs are read from the newest back, and no more of them than it takes: what no such run has done
     is not known.

@@ -8,7 +8,7 @@ import sys
 
 from engine.cli import project
 from engine.cli.console import setup, under_journald
-from engine.cli.run import carry_out, given
+from engine.cli.run import carry_out, given, watcher_of
 from engine.definitions import load
 from engine.naming import BACKFILL_SUFFIX
 from engine.session.backfill.launch import run_backfill
@@ -41,7 +41,10 @@ def backfill(parsed: argparse.Namespace) -> int:
         params=params,
         dry_run=dry,
     )
-    environment = project.environment_in(parsed, paths, secrets, forward=console.line)
+    watcher = None if dry else watcher_of(parsed, console)
+    environment = project.environment_in(
+        parsed, paths, secrets, forward=console.line, watcher=watcher
+    )
     return carry_out(
         parsed, console, environment, lambda: run_backfill(definition, request, environment)
     )

@@ -61,9 +61,10 @@ def wants_colour(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
 
 
 class Console:
-    """The logging of one command, from `setup` to `close`."""
+    """The logging of one command, from `setup` to `close`; `shown` is what goes to the terminal."""
 
-    def __init__(self, handlers: list[logging.Handler]) -> None:
+    def __init__(self, shown: ConsoleHandler, handlers: list[logging.Handler]) -> None:
+        self.shown = shown
         self._handlers = handlers
         root = logging.getLogger()
         self._levels = {root: root.level}
@@ -97,8 +98,7 @@ class Console:
         """Keep the lines of a backfill's runs in a file of their own; show their warnings only."""
         for handler in self._handlers:
             handler.addFilter(is_worth_showing)
-        shown = self._handlers[0]
-        kept = RotatingFile(log_file, complain=lambda text: _complain(shown, text))
+        kept = RotatingFile(log_file, complain=lambda text: _complain(self.shown, text))
         kept.setLevel(logging.INFO)
         kept.setFormatter(LineFormatter(mask))
         kept.addFilter(is_of_a_value)
@@ -140,7 +140,7 @@ def setup(
         kept.setLevel(logging.INFO)
         kept.setFormatter(JsonFormatter(mask) if json_lines else LineFormatter(mask))
         handlers.append(kept)
-    return Console(handlers)
+    return Console(shown, handlers)
 
 
 def _complain(shown: logging.Handler, text: str) -> None:
@@ -159,10 +159,17 @@ class StepOutput:
     a step has started, goes through, masked and escaped like all that is shown.
     """
 
-    def __init__(self, original: TextIO, stream: str, mask: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        original: TextIO,
+        stream: str,
+        mask: Callable[[str], str],
+        aside: Callable[[str], bool] | None = None,
+    ) -> None:
         self.original = original
         self._stream = stream
         self._mask = mask
+        self._aside = aside
 
     def write(self, text: str) -> int:
         """Write to the log of the attempt that runs in this thread, if one does."""
@@ -170,7 +177,10 @@ class StepOutput:
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         scope = current.get()
         if scope is None:
-            self.original.write("\n".join(map(escape, self._mask(text).split("\n"))))
+            text = "\n".join(map(escape, self._mask(text).split("\n")))
+            aside = self._aside
+            if aside is None or not self.original.isatty() or not aside(text):
+                self.original.write(text)
         else:
             scope.log.write(text, stream=self._stream)
         return len(text)
@@ -224,11 +234,16 @@ class _StepBytes(io.RawIOBase):
 
 
 @contextmanager
-def step_output(mask: Callable[[str], str]) -> Iterator[None]:
-    """Route sys.stdout and sys.stderr by attempt while the block runs."""
+def step_output(
+    mask: Callable[[str], str], aside: Callable[[str], bool] | None = None
+) -> Iterator[None]:
+    """Route sys.stdout and sys.stderr by attempt while the block runs.
+
+    What goes to a terminal and is no attempt's is first offered to `aside`.
+    """
     before = sys.stdout, sys.stderr
     routed = [
-        stream if stream is None else cast("TextIO", StepOutput(stream, name, mask))
+        stream if stream is None else cast("TextIO", StepOutput(stream, name, mask, aside))
         for stream, name in zip(before, ("out", "err"), strict=True)
     ]
     sys.stdout, sys.stderr = routed
@@ -249,7 +264,7 @@ def _original(stream: TextIO | None) -> TextIO | None:
 
 
 PLAINLY = "kahnban.plainly"
-_PLAIN = str.maketrans("✓✗–↻∅▶⏱■○●◆…→─│", "+x-=0>~#oo#~>-|")
+_PLAIN = str.maketrans("✓✗–↻∅▶⏱■○●◆…→─│━·", "+x-=0>~#oo#~>-|#.")
 
 
 def _plainly(error: UnicodeError) -> tuple[str, int]:
@@ -291,8 +306,8 @@ def print_result(text: str) -> None:
     print_parts((text, "\n"))
 
 
-def print_parts(parts: Iterable[str]) -> None:
-    """Print a result as it comes; a reader who has seen enough (`| head`) is no error.
+def print_parts(parts: Iterable[str]) -> bool:
+    """Print a result as it comes; False once the reader has seen enough (`| head`): no error.
 
     Raises `EngineError` where it cannot be written for another reason, such as a full disk.
     """
@@ -302,12 +317,14 @@ def print_parts(parts: Iterable[str]) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         _discard_stdout()
+        return False
     except OSError as error:
         _discard_stdout()
         reason = (error.strerror or str(error)).lower()
         raise EngineError(
             f"cannot write to standard output: {reason}", hint="make room there, or pipe it on"
         ) from error
+    return True
 
 
 def finish_output() -> None:

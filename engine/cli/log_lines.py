@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -106,14 +106,35 @@ class ConsoleHandler(logging.Handler):
     def __init__(self, stream: TextIO | None) -> None:
         super().__init__()
         self._stream = stream
+        self._diverted: Callable[[str], None] | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record's lines at once."""
+        """Write the record's lines at once, or hand them to who keeps the terminal."""
         if self._stream is None:
             return
         with suppress(Exception):  # a log never fails what it tells of
-            self._stream.write(f"{self.format(record)}\n")
+            text = f"{self.format(record)}\n"
+            if self._diverted is not None:
+                self._diverted(text)
+                return
+            self._stream.write(text)
             self._stream.flush()
+
+    def divert(
+        self, take: Callable[[str], None] | None, *, before: Callable[[], None] = lambda: None
+    ) -> None:
+        """Hand lines to `take` from now on; with None write them again, once `before` is done."""
+        with self.lock or nullcontext():
+            before()
+            self._diverted = take
+
+    def pass_on(self, text: str) -> bool:
+        """Hand a text of somebody else's to who keeps the terminal; False if nobody does."""
+        with self.lock or nullcontext():
+            if self._diverted is None:
+                return False
+            self._diverted(text)
+            return True
 
 
 class RotatingFile(logging.Handler):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -26,7 +24,8 @@ from engine.definitions import Found, find_all
 from engine.errors import EngineError, UsageError
 from engine.params import described
 from engine.reports import json_text, terminal
-from engine.text import columns, human_time, only, pad, printable
+from engine.reports.lists import history_table, workflow_table
+from engine.text import printable
 
 if TYPE_CHECKING:
     from engine.ports import Paths
@@ -52,18 +51,15 @@ def list_workflows(parsed: argparse.Namespace) -> int:
     mask = project.secrets_of(paths).mask
     has_store = _has_store(paths)
     rows = [_listed(found, mask) for found in find_all(folder)]
-    last = _last_runs(paths, [row["name"] for row in rows]) if has_store else {}
-    for row in rows:
-        row["last_run"] = last.get(row["name"])
+    _add_runs(rows, paths if has_store else None)
     if parsed.json:
         print_json(rows)
         return 0
     if not rows:
         print_result(f"no workflow in {folder}")
         return 0
-    wide = max(columns(printable(row["name"])) for row in rows)
-    for row in rows:
-        print_result(_list_line(row, wide))
+    now = SystemClock().utc()
+    print_result(workflow_table(rows, now=now, width=width(), colour=colour()))
     return 0
 
 
@@ -82,31 +78,19 @@ def _listed(found: Found, mask: Callable[[str], str]) -> dict[str, Any]:
     }
 
 
-def _list_line(row: dict[str, Any], wide: int) -> str:
-    name = pad(printable(row["name"]), wide)
-    if row["broken"]:
-        return f"{name}  broken: {printable(row['broken'].splitlines()[0])}"
-    parts = [f"{row['steps']} step{'' if row['steps'] == 1 else 's'}"]
-    if row["schedule"]:
-        parts.append(f"schedule {printable(row['schedule'])}")
-    if row["last_run"]:
-        last = row["last_run"]
-        now = SystemClock().utc()
-        bound = only(json.loads(last["only_steps"] or "[]"))
-        status = f"{last['status']} ({bound})" if bound else last["status"]
-        parts.append(f"last: {status}, {human_time(last['started_at'], now)}")
-    return f"{name}  {' · '.join(parts)}"
-
-
-def _last_runs(paths: Paths, names: list[str]) -> dict[str, dict[str, Any]]:
+def _add_runs(rows: list[dict[str, Any]], paths: Paths | None) -> None:
+    """Add each workflow's last run, and what a run of it usually takes."""
+    for row in rows:
+        row |= {"last_run": None, "usual_s": None}
+    if paths is None:
+        return
     with reading_history(paths) as history:
-        found = {}
-        for name in names:
-            runs = history.runs(workflow=name, limit=1)
+        for row in rows:
+            runs = history.runs(workflow=row["name"], limit=1)
             if runs:
                 shown = ("run_id", "status", "started_at", "only_steps")
-                found[name] = {key: runs[0][key] for key in shown}
-        return found
+                row["last_run"] = {key: runs[0][key] for key in shown}
+                row["usual_s"] = history.usual_run(row["name"])
 
 
 # -- runs -----------------------------------------------------------------------------------------
@@ -126,10 +110,12 @@ def history(parsed: argparse.Namespace) -> int:
                 failed=parsed.failed,
                 limit=min(parsed.limit, sys.maxsize),
             )
+            usual = {name: past.usual_run(name) for name in {row["workflow"] for row in rows}}
+            rows = [row | {"usual_s": usual[row["workflow"]]} for row in rows]
     if parsed.json:
         print_json(rows)
     elif rows:
-        table = terminal.history_table(rows, now=now, width=width(), colour=colour())
+        table = history_table(rows, now=now, width=width(), colour=colour())
         print_result(table)
     else:
         of = f" of '{printable(parsed.name)}'" if parsed.name else ""
@@ -220,65 +206,3 @@ def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str])
     else:
         print_result(text(found))
     return 0
-
-
-# -- logs -----------------------------------------------------------------------------------------
-
-
-def logs(parsed: argparse.Namespace) -> int:
-    """Print what the steps of a run logged and printed."""
-    load_reading()
-    paths = project.paths_of(parsed)
-    with reading_history(paths) as past:
-        run = past.run(past.find(parsed.run))
-        folder = paths.home / "logs" / run["workflow"] / str(run["run_id"])
-        found = _logs_in(folder, parsed.step)
-        steps = {name for name, _ in found} | ({parsed.step} - {None})
-        places = past.positions(run["run_id"], steps)
-        if parsed.step is not None and parsed.step not in places:
-            raise UsageError(
-                f"run {run['run_id']} has no step '{parsed.step}'",
-                hint=f"its steps: {', '.join(past.first_steps(run['run_id'], 20))}",
-            )
-    there = sorted(
-        (places[step], number, step, path)
-        for (step, number), path in found.items()
-        if step in places
-    )
-    if parsed.json:
-        print_json(
-            [
-                {"step": step, "attempt": number, "file": str(path), "lines": _lines(path)}
-                for _, number, step, path in there
-            ]
-        )
-        return 0
-    for _, number, step, path in there:
-        print_result(f"── {step}, attempt {number}: {path}")
-        for line in _lines(path):
-            print_result(line)
-    if not there:
-        of = f" by '{printable(parsed.step)}'" if parsed.step is not None else ""
-        print_result(f"nothing was logged or printed{of} in run {run['run_id']}")
-    return 0
-
-
-_LOG = re.compile(r"(.+)\.([1-9][0-9]{0,8})\.log\Z", re.DOTALL)
-
-
-def _logs_in(folder: Path, step: str | None) -> dict[tuple[str, int], Path]:
-    """Give the logs in a run's folder, of one step only if it is given, by step and attempt."""
-    try:
-        names = os.listdir(folder)  # noqa: PTH208 - names, of a folder with thousands
-    except OSError:
-        return {}
-    matches = filter(None, map(_LOG.match, names))
-    return {
-        (match[1], int(match[2])): folder / match[0]
-        for match in matches
-        if step in (None, match[1])
-    }
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -13,6 +13,11 @@ from engine.naming import did_you_mean
 _ASSIGNING = {"--set", "--output"}
 
 
+def meaning(action: argparse.Action) -> str:
+    """Give what the help says of an option or a word; nothing if it says nothing."""
+    return action.help if action.help and action.help != argparse.SUPPRESS else ""
+
+
 class Parser(argparse.ArgumentParser):
     """Raises our own error instead of printing usage; no option may be shortened."""
 
@@ -67,6 +72,27 @@ class Parser(argparse.ArgumentParser):
             f"'{first}' is one word too many for `{self.command}`",
             hint=_meant(first, arguments) or self._see_help,
         )
+
+    def positional(self) -> list[argparse.Action]:
+        """Give the words that this command takes, in order; a choice of commands is one."""
+        return [action for action in self._actions if not action.option_strings]
+
+    def option(self, word: str) -> argparse.Action | None:
+        """Give the option that a word names."""
+        return self._option_string_actions.get(word)
+
+    def options(self) -> Iterator[tuple[str, str]]:
+        """Give each option by its long name, if it has one, and what it means."""
+        for action in self._actions:
+            for option in action.option_strings[-1:]:
+                yield option, meaning(action)
+
+    def commands(self) -> Iterator[tuple[str, str]]:
+        """Give the commands that are told of, and what they do."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as it is made
+                for each in action._get_subactions():  # noqa: SLF001 - its help has no other door
+                    yield each.dest, meaning(each)
 
     def has(self, option: str) -> bool:
         """Whether this command takes an option."""

@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.cli import serve_options
+from engine.cli.completion_options import add_complete, add_completion
+from engine.cli.marking import MarkDone
 from engine.cli.mistakes import Parser
 from engine.errors import UsageError
 
@@ -34,10 +37,12 @@ def _globals(parser: Any, *, default: str | None = argparse.SUPPRESS, told: bool
 def _adder(commands: Any) -> _Add:
     """Give what adds a command to a parser's commands: its name, function and help."""
 
-    def add(name: str, call: str, text: str, *, epilog: str = "") -> argparse.ArgumentParser:
+    def add(
+        name: str, call: str, text: str, *, epilog: str = "", listed: bool = True
+    ) -> argparse.ArgumentParser:
         sub: argparse.ArgumentParser = commands.add_parser(
             name,
-            help=text,
+            **({"help": text} if listed else {}),
             description=text,
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -56,6 +61,10 @@ class _Overview(argparse.RawDescriptionHelpFormatter):
     def _format_action(self, action: argparse.Action) -> str:
         text = super()._format_action(action)
         return text.partition("\n")[2] if isinstance(action.choices, dict) else text
+
+    def format_help(self) -> str:
+        """Give the overview; the exit codes follow at once: it must fit a small terminal."""
+        return super().format_help().replace("\n\nexit codes", "\nexit codes")
 
 
 def build(only: str = "") -> Parser:
@@ -106,25 +115,6 @@ def _check(add: _Add) -> None:
     _json(check)
 
 
-class _MarkDone(argparse.Action):
-    """Collects the steps of `--mark-done`, each with the `--output`s that follow it."""
-
-    def __call__(
-        self,
-        _parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        value: Any,
-        option: str | None = None,
-    ) -> None:
-        """Begin another step, or add to the last one."""
-        if option == "--mark-done":
-            namespace.mark_done = [*namespace.mark_done, (value, [])]
-        elif not namespace.mark_done:
-            raise argparse.ArgumentError(self, "give the step first: --mark-done STEP --output K=V")
-        else:
-            namespace.mark_done[-1][1].append(value)
-
-
 def _run(add: _Add) -> None:
     run = add("run", "run:run", "run a workflow, or go on from where it stopped")
     run.usage, run.description = "%(prog)s NAME [OPTION]...", _RUN_TEXT
@@ -157,7 +147,7 @@ def _choosing(run: argparse.ArgumentParser) -> None:
         default=[],
         help="run only A,B,…; the rest stays as the last run left it",
     )
-    marking: dict[str, Any] = {"action": _MarkDone, "dest": "mark_done", "default": []}
+    marking: dict[str, Any] = {"action": MarkDone, "dest": "mark_done", "default": []}
     run.add_argument(
         "--mark-done",
         metavar="STEP",
@@ -256,9 +246,13 @@ def _report(add: _Add) -> None:
 
 
 def _logs(add: _Add) -> None:
-    logs = _of_a_run(add("logs", "look:logs", "what the steps of a run logged and printed"))
+    logs = _of_a_run(add("logs", "logs:logs", "what the steps of a run logged and printed"))
     logs.add_argument("step", metavar="STEP", nargs="?", help="of one step only")
-    _json(logs)
+    how = logs.add_mutually_exclusive_group()
+    how.add_argument(
+        "-f", "--follow", action="store_true", help="go on with what comes, until the run ends"
+    )
+    how.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _why(add: _Add) -> None:
@@ -361,10 +355,13 @@ _COMMANDS: dict[str, Callable[[_Add], None]] = {  # as the overview lists them, 
     "why": _why,
     "diff": _diff,
     "sql": _sql,
+    "serve": serve_options.add,
     "cancel": _cancel,
     "alerts": _alerts,
     "incidents": _incidents,
     "schedule": _schedule,
+    "completion": add_completion,
+    "complete": add_complete,
 }
 
 

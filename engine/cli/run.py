@@ -22,9 +22,11 @@ from engine.cli.console import (
     setup,
     step_output,
     under_journald,
+    wants_colour,
     width,
 )
 from engine.cli.signals import Stopped, Stops, stops_to
+from engine.cli.watch import Watch, is_wanted
 from engine.definitions import file_of, load
 from engine.errors import UsageError
 from engine.garbage import load_for_good, no_collections
@@ -83,12 +85,26 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
         started_by="timer" if parsed.scheduled else "hand",
     )
     show = None if parsed.quiet or parsed.json else _show_preview
+    watcher = None if dry or parsed.json_logs else watcher_of(parsed, console)
     environment = project.environment_in(
-        parsed, paths, secrets, forward=console.line, show=show, pages=True
+        parsed,
+        paths,
+        secrets,
+        forward=console.line,
+        show=show,
+        watcher=watcher,
+        pages=True,
     )
     return carry_out(
         parsed, console, environment, lambda: run_workflow(definition, request, environment)
     )
+
+
+def watcher_of(parsed: argparse.Namespace, console: Console) -> Watch | None:
+    """Give what draws a run while it is on; None where nobody looks on."""
+    if parsed.quiet or parsed.json or not is_wanted(sys.stderr, os.environ):
+        return None
+    return Watch(console.shown, sys.stderr, colour=wants_colour(sys.stderr, os.environ))
 
 
 def carry_out(
@@ -100,7 +116,7 @@ def carry_out(
     """Run, stopped by signals, and print what came of it; gives the exit code."""
     try:
         with stops_to(environment.inbox) as stops:
-            with step_output(environment.secrets.mask):
+            with step_output(environment.secrets.mask, console.shown.pass_on):
                 report = run_all()
             _print_report(parsed, report)  # a signal now stops nothing: the outcome stands
     except KeyboardInterrupt:

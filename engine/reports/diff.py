@@ -53,14 +53,14 @@ def causes(old: RunFacts, new: RunFacts) -> Iterator[Change]:
 
 
 def _definition(old: RunFacts, new: RunFacts) -> Iterator[Change]:
-    told: list[Told] = [("is new", None, None, name) for name in new.steps if name not in old.steps]
-    told += [("is gone", None, None, name) for name in old.steps if name not in new.steps]
+    told: list[Told] = [("new", None, None, name) for name in new.steps if name not in old.steps]
+    told += [("gone", None, None, name) for name in old.steps if name not in new.steps]
     for name, step in new.steps.items():
         before = old.steps.get(name)
         if before is None:
             continue
         if before.fingerprint != step.fingerprint:
-            told += [(f": {_changed_parts(before.parts, step.parts)}", None, None, name)]
+            told += [(f"{_changed_parts(before.parts, step.parts)}", None, None, name)]
         if set(before.upstreams) != set(step.upstreams):
             was, now = list(before.upstreams), list(step.upstreams)
             text = f"depends on {named(now) or 'nothing'}, not on {named(was) or 'nothing'}"

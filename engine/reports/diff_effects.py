@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.reports.diff_words import Change, Told, grouped, named
+from engine.reports.diff_words import Change, Told, because, grouped, named
 from engine.text import human_duration
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def _statuses(both: _Both) -> Iterator[Told]:
         was, now = old.told.status, new.told.status
         if was != now:
             why = new.told.note.partition("\n")[0] if now in ("failed", "skipped") else ""
-            yield f": {now}{f' ({why})' if why else ''}, before {was}", was, now, name
+            yield f"{now}{f' ({why})' if why else ''}, before {was}", was, now, name
         elif now == "failed" and _error(old) != _error(new):
             yield (
-                f": failed with {_error(new)}, before with {_error(old)}",
+                f"failed with {_error(new)}, before with {_error(old)}",
                 _error(old),
                 _error(new),
                 name,
@@ -64,18 +64,18 @@ def _attempts(both: _Both) -> Iterator[Told]:
     for name, (old, new) in both.items():
         was, now = old.told.made, new.told.made
         if was != now and was and now:
-            yield f"took {now} attempt{'' if now == 1 else 's'}, {was} before", was, now, name
+            yield f"{now} attempt{'' if now == 1 else 's'}, {was} before", was, now, name
 
 
 def _decisions(both: _Both) -> Iterator[Told]:
     for name, (old, new) in both.items():
         was, now = _condition(old), _condition(new)
         if was and now and was["holds"] != now["holds"]:
-            text = f": its condition {'holds' if now['holds'] else 'does not hold'}"
+            text = f"its condition {'holds' if now['holds'] else 'does not hold'}"
             values = _values(was["values"], now["values"])
             yield f"{text}{f': {values}' if values else ''}", was["values"], now["values"], name
         if old.why != new.why and new.why:
-            yield f": redone, as {new.why}", old.why, new.why, name
+            yield f"redone, as {because(new.why)}", old.why, new.why, name
 
 
 def _condition(step: StepFacts) -> Mapping[str, Any] | None:

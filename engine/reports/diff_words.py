@@ -37,8 +37,7 @@ def grouped(area: str, told: Iterable[Told]) -> Iterator[Change]:
         if step:
             steps.append(step)
     for text, (old, new, steps) in found.items():
-        space = "" if text.startswith(":") else " "
-        line = f"{named(steps)}{space}{text}" if steps else text
+        line = f"{named(steps)}: {text}" if steps else text
         yield Change(area, line, old, new, tuple(steps))
 
 
@@ -49,6 +48,11 @@ def named(steps: Sequence[str]) -> str:
     if more:
         return f"{', '.join(names)} and {more:,} more"
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def because(why: str) -> str:
+    """Give the reason for which a step is done again so that it can stand in a sentence."""
+    return "it was asked for" if why == "asked for" else why
 
 
 def shown(value: Any) -> str:

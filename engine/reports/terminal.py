@@ -6,7 +6,6 @@ paths, parameters, sums, errors and commands, which must stay whole to be of use
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
@@ -19,6 +18,7 @@ from engine.text import cut, human_duration, human_time, only, printable, printa
 
 ROWS_MAX = 50  # more steps than that: only those worth a look
 ERROR_LINES_MAX = 40
+SLOW = 2.0  # times what it usually takes: a step that runs so long is marked
 OTHERS_MAX = 5
 
 # Status: sign, colour, and how early it is shown where not all steps are.
@@ -35,7 +35,7 @@ LOOKS = {
     "waiting": ("·", "dim", 5),
     "dry-run": ("○", "cyan", 4),
 }
-_UNKNOWN = ("?", "", 4)
+UNKNOWN = ("?", "", 4)
 _RETRIED = 4  # ok, but not at once
 
 STEP_HEAD = (
@@ -44,14 +44,6 @@ STEP_HEAD = (
     Column("ATTEMPTS", right=True, drop=3),
     Column("DURATION", right=True, drop=2),
     Column("EXPECTED", right=True, drop=4),
-    Column("NOTE", least=12, drop=1),
-)
-RUN_HEAD = (
-    Column("RUN", right=True),
-    Column("WORKFLOW", least=8),
-    Column("STATUS"),
-    Column("STARTED", drop=2),
-    Column("DURATION", right=True, drop=3),
     Column("NOTE", least=12, drop=1),
 )
 PREVIEW_HEAD = (Column("STEP", least=8), Column("WHAT"), Column("WHY", least=12, drop=1))
@@ -65,8 +57,10 @@ PLAN_HEAD = (
 Row = Mapping[str, Any]
 
 
-def table(report: Row, *, width: int = 80, colour: bool = False) -> str:
-    """Give the table at a run's end, then one line that sums it up.
+def table(
+    report: Row, *, now: datetime | None = None, width: int = 80, colour: bool = False
+) -> str:
+    """Give the table at a run's end, then one line that sums it up; of one that is on, at `now`.
 
     Of more than 50 steps those that failed, wait, were retried or took longest are shown; all that
     are there are, where the report itself says that it has not all (`steps_in_all`).
@@ -76,7 +70,7 @@ def table(report: Row, *, width: int = 80, colour: bool = False) -> str:
         shown = interesting(steps, report.get("first_failure"))
     lines: list[str] = []
     if shown:
-        rows = [_step_row(step) for step in shown]
+        rows = [_step_row(step, now) for step in shown]
         lines += grid(STEP_HEAD, rows, width=width, colour=colour)
         if len(shown) < _in_all(report):
             rest = Counter(_counts(report))
@@ -85,24 +79,35 @@ def table(report: Row, *, width: int = 80, colour: bool = False) -> str:
             more = f"… and {_in_all(report) - len(shown)} more{how}: {_counted(rest)}"
             lines.append(paint(cut(more, width), "dim", on=colour))
         lines.append("")
-    lines += _summary(report, width, colour=colour)
+    lines += _summary(report, now, width, colour=colour)
     return "\n".join(lines)
 
 
-def _step_row(step: Row) -> list[str | Cell]:
+def _step_row(step: Row, now: datetime | None) -> list[str | Cell]:
     status = step["status"]
-    sign, colour, _ = LOOKS.get(status, _UNKNOWN)
+    sign, colour, _ = LOOKS.get(status, UNKNOWN)
     made = step.get("attempts") or 0
     ran = made > 0 and step.get("duration_s") is not None
     expected = step.get("expected_s")
+    taken = Cell(human_duration(step["duration_s"]) if ran else "–")
+    if status == "running" and (elapsed := elapsed_s(step.get("started"), now)) is not None:
+        is_slow = expected is not None and elapsed > max(1.0, SLOW * expected)
+        taken = Cell(human_duration(elapsed), "yellow" if is_slow else "")
     return [
         step["name"],
         Cell(f"{sign} {status}", colour),
         str(made) if made else "–",
-        human_duration(step["duration_s"]) if ran else "–",
+        taken,
         "" if expected is None else human_duration(expected),
         _remark(step),
     ]
+
+
+def elapsed_s(started: str | None, now: datetime | None) -> float | None:
+    """Give the seconds that what is still on has taken."""
+    if not started or now is None:
+        return None
+    return max(0.0, (now - datetime.fromisoformat(started)).total_seconds())
 
 
 def _remark(step: Row) -> str:
@@ -133,7 +138,7 @@ def interesting(steps: Sequence[Row], first: str | None, most: int = ROWS_MAX) -
 
     def rank(position: int) -> tuple[int, float, int]:
         step = steps[position]
-        _, _, order = LOOKS.get(step["status"], _UNKNOWN)
+        _, _, order = LOOKS.get(step["status"], UNKNOWN)
         if step["name"] == first:
             order = -1
         elif step["status"] == "ok" and (step.get("attempts") or 0) > 1:
@@ -143,13 +148,15 @@ def interesting(steps: Sequence[Row], first: str | None, most: int = ROWS_MAX) -
     return [steps[position] for position in sorted(nsmallest(most, range(len(steps)), key=rank))]
 
 
-def _summary(report: Row, width: int, *, colour: bool) -> list[str]:
+def _summary(report: Row, now: datetime | None, width: int, *, colour: bool) -> list[str]:
     status = report["status"]
-    sign, tone, _ = LOOKS.get(status, _UNKNOWN)
+    sign, tone, _ = LOOKS.get(status, UNKNOWN)
     run = "dry run" if report.get("run_id") is None else f"run {report['run_id']}"
     taken = report.get("duration_s")
     said = f"{sign} {report['workflow']}, {run}{_bound(report)}: {status}"
     said += f" in {human_duration(taken)}" if taken is not None else ""
+    if status == "running" and (elapsed := elapsed_s(report.get("started"), now)) is not None:
+        said += f" for {human_duration(elapsed)}"
     count = _in_all(report)
     counts = _counted(_counts(report))
     steps = f"  {count} step{'' if count == 1 else 's'}" + (f": {counts}" if counts else "")
@@ -218,38 +225,6 @@ def _failed_step(step: Row, *, colour: bool) -> list[str]:
     return lines
 
 
-def history_table(
-    runs: Sequence[Row],
-    *,
-    now: datetime,
-    tz: tzinfo | None = None,
-    width: int = 80,
-    colour: bool = False,
-) -> str:
-    """Give one line a run, in the order given; rows have the columns of the table `runs`."""
-    if not runs:
-        return "no runs"
-    rows: list[list[str | Cell]] = []
-    for run in runs:
-        sign, tone, _ = LOOKS.get(run["status"], _UNKNOWN)
-        rows.append(
-            [
-                str(run["id"]),
-                run["workflow"],
-                Cell(f"{sign} {run['status']}", tone),
-                human_time(run.get("started_at"), now, tz),
-                human_duration(run.get("duration_s")),
-                "; ".join(filter(None, (only(_only_steps(run)), run.get("note")))),
-            ]
-        )
-    return "\n".join(grid(RUN_HEAD, rows, width=width, colour=colour))
-
-
-def _only_steps(run: Row) -> list[str]:
-    names: list[str] = json.loads(run.get("only_steps") or "[]")
-    return names
-
-
 def show(
     report: Row,
     *,
@@ -274,7 +249,7 @@ def show(
         if text:
             line = f"  {name:<11}{printable(text)}"
             lines.append(line if name in whole else cut(line, width))
-    lines += ["", table(report, width=width, colour=colour)]
+    lines += ["", table(report, now=now, width=width, colour=colour)]
     if failed := failure(report, colour=colour):
         lines += ["", failed]
     return "\n".join(lines)

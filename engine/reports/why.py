@@ -6,12 +6,13 @@ Neither is masked nor made harmless: they hold texts of users, and are for who s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from engine import notes
 from engine.decisions import NO_ATTEMPTS_LEFT
 from engine.records import record
-from engine.reports.diff_words import named
+from engine.reports.diff_words import because, named
 from engine.text import human_duration
 
 if TYPE_CHECKING:
@@ -24,11 +25,15 @@ NOT_CHOSEN = "not chosen"
 
 @record
 class Fact:
-    """One fact: when (microseconds since 1970, None if it has no moment of its own) and what."""
+    """One fact: when (microseconds since 1970, None if it has no moment of its own) and what.
+
+    `data` has what the text is made of, where that is more than a word.
+    """
 
     at: int | None
     what: str
     text: str
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @record
@@ -91,11 +96,6 @@ def _ok(run: RunFacts, step: str, _around: Around) -> str:
     return text + (f"; it ran again because {because(one.why)}" if one.why else "")
 
 
-def because(why: str) -> str:
-    """Give the reason of a step that is done again so that it can stand in a sentence."""
-    return "it was asked for" if why == "asked for" else why
-
-
 def _cached(run: RunFacts, step: str, _around: Around) -> str:
     note = run.steps[step].told.note
     if note.startswith(NOT_CHOSEN):
@@ -116,6 +116,8 @@ def told_failure(one: StepFacts) -> str:
     if not given_up:
         return f"failed ({made} attempt{'' if made == 1 else 's'}): {error}"
     last = given_up[-1]
+    if last["of"] == 1 and last["why"] in ("", NO_ATTEMPTS_LEFT):
+        return f"failed: {error}"
     spent = f"{last['failures']} of {last['of']} attempts"
     more = "" if last["why"] == NO_ATTEMPTS_LEFT or not last["why"] else f"; {last['why']}"
     return f"failed ({spent}{more}): {error}"
@@ -249,7 +251,12 @@ def as_row(answer: Answer, iso: Callable[[int], str]) -> dict[str, Any]:
         "status": answer.status,
         "answer": answer.text,
         "facts": [
-            {"at": None if one.at is None else iso(one.at), "what": one.what, "text": one.text}
+            {
+                "at": None if one.at is None else iso(one.at),
+                "what": one.what,
+                "text": one.text,
+                "data": dict(one.data),
+            }
             for one in answer.facts
         ],
     }

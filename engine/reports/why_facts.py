@@ -7,17 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from engine.reports.diff_words import named
+from engine.reports.diff_words import NAMED_MAX, because, named
 from engine.reports.why import (
     NOT_CHOSEN,
     OPEN,
     Around,
     Fact,
-    because,
     first_line,
     named_in,
     told_failure,
 )
+from engine.reports.why_order import went_first
 from engine.text import human_duration
 
 if TYPE_CHECKING:
@@ -111,10 +111,11 @@ def _ready(run: RunFacts, one: StepFacts, began: int) -> Iterator[Fact]:
     if at is None:
         yield Fact(began, "ready", "all that it depends on was there from the start")
     elif len(one.upstreams) == 1:
-        yield Fact(at, "ready", f"'{last}' had ended, {status}")
+        yield Fact(at, "ready", f"'{last}' had ended, {status}", {"upstream": last})
     else:
         count = len(one.upstreams)
-        yield Fact(at, "ready", f"the last of {count} it depends on had ended: '{last}', {status}")
+        text = f"the last of {count} it depends on had ended: '{last}', {status}"
+        yield Fact(at, "ready", text, {"upstream": last})
 
 
 def ready_at(run: RunFacts, one: StepFacts, began: int) -> int:
@@ -136,17 +137,25 @@ def _attempt(run: RunFacts, one: StepFacts, each: Try, due: int) -> Iterator[Fac
     yield from _waited(run, one, due, begun)
     if each.outcome is None:
         if begun is not None:
-            yield Fact(begun, "attempt", f"attempt {each.number} began")
+            yield Fact(begun, "attempt", f"attempt {each.number} began", _told(each))
         return
     decided = [made for made in one.decisions if made.facts.get("attempt") == each.number]
     asked = [made.facts for made in decided if made.what == "condition"]
     for told in asked:
-        yield Fact(begun, "condition", _decision("condition", told))
+        yield Fact(begun, "condition", _decision("condition", told), told)
     if all(told["holds"] for told in asked):
-        yield Fact(begun, "attempt", _outcome(one, each))
+        yield Fact(begun, "attempt", _outcome(one, each), _told(each))
     for made in decided:
         if made.what != "condition":
-            yield Fact(ended, made.what, _decision(made.what, made.facts))
+            yield Fact(ended, made.what, _decision(made.what, made.facts), made.facts)
+
+
+def _told(each: Try) -> dict[str, Any]:
+    took_s = None
+    if each.started_at is not None and each.finished_at is not None:
+        took_s = (each.finished_at - each.started_at) / 1e6
+    told = {"number": each.number, "outcome": each.outcome, "duration_s": took_s}
+    return {**told, "error": each.error}
 
 
 def _outcome(one: StepFacts, each: Try) -> str:
@@ -166,9 +175,12 @@ def _waited(run: RunFacts, one: StepFacts, due: int, begun: int | None) -> Itera
     took = human_duration((begun - due) / 1e6)
     holders = _holders(run, one, due, begun)
     if len(holders) >= run.run["workers"]:
-        yield Fact(due, "waited", f"waited {took} for a worker: {named(holders)} ran")
+        data = {"seconds": (begun - due) / 1e6, "steps": holders[:NAMED_MAX]}
+        yield Fact(due, "waited", f"waited {took} for a worker: {named(holders)} ran", data)
+        yield from went_first(run, one.told.step, due, begun)
     elif begun - due > LONG_US:
-        yield Fact(due, "waited", f"waited {took} for its start")
+        seconds = {"seconds": (begun - due) / 1e6}
+        yield Fact(due, "waited", f"waited {took} for its start", seconds)
 
 
 def _holders(run: RunFacts, one: StepFacts, since: int, until: int) -> list[str]:
@@ -206,12 +218,12 @@ def _decision(what: str, told: Mapping[str, Any]) -> str:
 
 def _end(run: RunFacts, one: StepFacts) -> Iterator[Fact]:
     told = one.told
-    if told.status in OPEN:
+    if told.status in OPEN or told.marked_by:
         return
     at = _us(told.finished_at)
     for decided in one.decisions:
         if decided.what == "rule":
-            yield Fact(at, "rule", _rule(decided.facts))
+            yield Fact(at, "rule", _rule(decided.facts), decided.facts)
     note = f": {told.note}" if told.note and not one.why else ""
     if told.status == "cached":
         yield Fact(run_began(run), "cached", f"its values are those of run {told.source_run}{note}")
@@ -257,10 +269,12 @@ def _saw(status: str, names: Sequence[str]) -> str:
 
 def _followed(run: RunFacts, step: str) -> Iterator[Fact]:
     if skipped := _skipped_after(run, step):
-        yield Fact(None, "followed", f"because of it {named(skipped)} {_were(skipped)} skipped")
+        text = f"because of it {named(skipped)} {_were(skipped)} skipped"
+        yield Fact(None, "followed", text, {"skipped": skipped})
     redone = [name for name, one in run.steps.items() if one.why == f"'{step}' runs again"]
     if redone:
-        yield Fact(None, "followed", f"because of it {named(redone)} {_were(redone)} done again")
+        text = f"because of it {named(redone)} {_were(redone)} done again"
+        yield Fact(None, "followed", text, {"redone": redone})
 
 
 def _skipped_after(run: RunFacts, step: str) -> list[str]:

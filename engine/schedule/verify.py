@@ -62,7 +62,7 @@ def _unit_problems(analyze: str, units: Mapping[str, str]) -> list[str]:
         for file in files:
             file.write_text(units[file.name], encoding="utf-8")
         search = f"{folder}:{_VENDOR}"
-        code, lines = _call([analyze, "--man=no", "verify", *map(str, files)], search)
+        code, lines = call([analyze, "--man=no", "verify", *map(str, files)], search)
         lines = [line.replace(f"{folder}/", "") for line in lines]
     if code and not lines:
         lines = [f"systemd-analyze verify ended with {code}"]
@@ -70,11 +70,12 @@ def _unit_problems(analyze: str, units: Mapping[str, str]) -> list[str]:
 
 
 def _calendar_problems(analyze: str, calendar: str) -> list[str]:
-    code, lines = _call([analyze, "calendar", "--", calendar.replace("%%", "%")], _VENDOR)
+    code, lines = call([analyze, "calendar", "--", calendar.replace("%%", "%")])
     return (lines[:1] or [f"systemd-analyze calendar ended with {code}"]) if code else []
 
 
-def _call(command: list[str], search: str) -> tuple[int, list[str]]:
+def call(command: list[str], search: str = _VENDOR) -> tuple[int, list[str]]:
+    """Give the code and the lines of a tool of systemd's; of one that hangs, 1 and its name."""
     # No pager, no colours, no look at the caller's own session.
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),

@@ -23,7 +23,7 @@ def changes_since_last_good(
     good = history.last_good(workflow, run_id)
     if good is None:
         return None, ()
-    old, new = history.facts(good), history.facts(run_id)
     if only_causes:
-        return good, tuple(causes(old, new))
+        return good, tuple(causes(history.origin(good), history.origin(run_id)))
+    old, new = history.facts(good), history.facts(run_id)
     return good, changes(old, new, history.spreads(workflow, run_id))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from engine import garbage, outputs
 from engine.clock import SystemClock
 from engine.conditions import Condition
 from engine.context import ContextIndex, RunScope
-from engine.events import EndRun
+from engine.events import Action, EndRun
 from engine.logs import RunLogs
 from engine.model import Shell, StepStatus
 from engine.plan import Plan, StepState
@@ -25,7 +27,7 @@ from engine.session import alerting
 from engine.session.budgets import Budgets, budgets_of
 from engine.session.compiled import Compiled
 from engine.session.decision import Decision
-from engine.session.environment import Environment
+from engine.session.environment import Environment, Watched
 from engine.session.observe import Progress, run_order
 from engine.session.record import Going
 from engine.session.stored_values import StoredValues
@@ -34,7 +36,9 @@ from engine.workers.threads import BeginMark, ThreadWorkers
 from engine.workers.toolbox import Toolbox, codec_for
 from store import journal, locks
 from store.connection import Database
+from store.database import open_reader
 from store.history import History
+from store.usual import last_durations
 
 if TYPE_CHECKING:
     from engine.workers.keeper import Keeper
@@ -101,8 +105,8 @@ class Drive:
             ),
             index=index,
             publish=outputs.publish,
-            observe=progress.observe,
-            settle_in=lambda: _settle_in(env, compiled),
+            observe=self._observed(progress),
+            settle_in=self._settle_in,
         )
         runner = Runner(scheduler, compiled.definition.steps, ports)
         garbage.as_well()
@@ -113,6 +117,8 @@ class Drive:
                 workers.stop(step, number, "the engine failed", withdraw=False)
             raise
         finally:
+            if env.watcher is not None:
+                env.watcher.end()
             self.interrupted = runner.interrupted
             left = len(workers.left_running())
             workers.close()
@@ -132,6 +138,35 @@ class Drive:
         graph, run_id = self._going.compiled.graph, self._run_id
         logger.info(run_order(graph.names, graph.order), extra={"run": run_id})
         return Progress(graph.names, run_id)
+
+    def _observed(self, progress: Progress) -> Callable[[Sequence[Action], float], None]:
+        watcher = self._going.environment.watcher
+        if watcher is None:
+            return progress.observe
+
+        def observe(actions: Sequence[Action], now: float) -> None:
+            progress.observe(actions, now)
+            watcher.note(actions, now)
+
+        return observe
+
+    def _settle_in(self) -> None:
+        """Import what is still to come, and let the run be watched."""
+        going, decision, path = self._going, self._decision, self._database.path
+        env, compiled, run_id = going.environment, going.compiled, self._run_id
+        if env.watcher is not None:
+            choices = [choice.status for choice in decision.choices]
+            watched = Watched(
+                graph=compiled.graph,
+                workers=going.asked.request.workers,
+                ended_as=choices or [None] * len(compiled.graph.names),
+                weights=decision.weights,
+                recent=lambda: _recent(path, compiled.definition.name, run_id),
+                clock=env.clock,
+                begun_at=env.clock.now(),
+            )
+            env.watcher.begin(watched)
+        _import_the_rest(env, compiled)
 
     def _index(self) -> ContextIndex:
         decision, graph = self._decision, self._going.compiled.graph
@@ -214,7 +249,7 @@ def _has_limits(plan: Plan) -> bool:
     return plan.timeout_s.count(None) < len(plan.timeout_s)
 
 
-def _settle_in(env: Environment, compiled: Compiled) -> None:
+def _import_the_rest(env: Environment, compiled: Compiled) -> None:
     """Import what the run and its end may need: an upgrade under it then mixes no versions."""
     steps = compiled.definition.steps
     import_module("engine.session.pruning")
@@ -230,6 +265,16 @@ def _settle_in(env: Environment, compiled: Compiled) -> None:
     if any(isinstance(step.when, Condition) for step in steps):
         import_module("engine.conditions.evaluation")
     alerting.preload(env)
+
+
+def _recent(path: Path, workflow: str, before: int) -> Mapping[str, Sequence[int]]:
+    """Read what steps took lately, through a connection of its own."""
+    database = open_reader(path)
+    try:
+        with database.read() as cursor:
+            return last_durations(cursor, workflow, before)
+    finally:
+        database.close()
 
 
 def _states(decision: Decision, clock: SystemClock) -> list[StepState]:

@@ -16,11 +16,13 @@ from engine.errors import EngineError
 from engine.reports.html.facts import Attempt, PageFacts, RunUsual, Value
 from engine.reports.html.run_page import document_of
 from engine.reports.run_report import write_whole
+from engine.session.changes import changes_since_last_good
 from engine.session.reporting import PAGED_FROM, build_page, build_report, page_path
 from engine.text import cut
 from engine.usual import median
 
 if TYPE_CHECKING:
+    from engine.reports.diff_words import Change
     from engine.session.environment import Environment
     from store.history import History
     from store.timeline import Head, Timeline
@@ -37,22 +39,29 @@ def facts_of(
     run_id: int,
     environment: Environment,
     report: Mapping[str, Any] | None = None,
+    *,
+    whole: int = PAGED_FROM,
+    most: int = STEPS_MAX,
 ) -> PageFacts:
     """Gather all that the page of a run shows; `report` is its report, if it is at hand.
 
-    Of a run with more than 10,000 steps no more is read than those most worth a look.
+    Of a run with more than `whole` steps no more are read than the `most` that are worth a look.
     """
     places: dict[int, int] | None = None
-    if history.count_steps(run_id) <= PAGED_FROM:
+    if history.count_steps(run_id) <= whole:
         report = report or build_report(history, run_id, environment)
         found = history.timeline(run_id)
     else:
-        report = build_page(history, run_id, environment, STEPS_MAX)
+        report = build_page(history, run_id, environment, most, whole=whole)
         names = [step["name"] for step in report["steps"]]
         positions = history.positions(run_id, names)
         places = {positions[name]: at for at, name in enumerate(names)}
         found = history.timeline(run_id, sorted(places))
     mask = environment.secrets.mask
+    good: int | None = None
+    changed: Sequence[Change] = ()
+    if report["steps"] and len(report["steps"]) <= _compared_max(report):
+        good, changed = changes_since_last_good(history, run_id)
     return PageFacts(
         report=_masked(report, mask),
         attempts=_attempts(found, places),
@@ -62,8 +71,17 @@ def facts_of(
         usual=_usual(found.good_us),
         values=[_value(head, mask) for head in found.values],
         values_in_all=found.values_in_all,
+        good_run=good,
+        changes=[mask(change.line) for change in changed],
         version=engine.__version__,
     )
+
+
+def _compared_max(report: Mapping[str, Any]) -> int:
+    """How many steps a run may have to be compared: to compare 10,000 takes 0.3 s."""
+    if "steps_in_all" in report:
+        return 0
+    return STEPS_MAX if report["status"] == "ok" else PAGED_FROM
 
 
 def page_of(
@@ -86,6 +104,8 @@ def write_page(report: dict[str, Any], history: History, environment: Environmen
         logger.warning("the page could not be written: %s", error.strerror or error)
     except EngineError as error:
         logger.warning("the page could not be written: %s", environment.secrets.mask(error.message))
+    except Exception as error:  # noqa: BLE001 - the run has ended, and its outcome stands
+        logger.warning("the page could not be written: %s", type(error).__name__)
 
 
 def write_to(text: str, path: Path) -> None:

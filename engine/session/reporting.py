@@ -43,14 +43,15 @@ def build_report(
 
 
 def build_page(
-    history: History, run_id: int, environment: Environment, most: int
+    history: History, run_id: int, environment: Environment, most: int, *, whole: int = PAGED_FROM
 ) -> dict[str, Any]:
     """Build the report of a run with at most so many of its steps, those most worth a look.
 
-    `steps_in_all` then says how many there are; what steps usually take is not told of a big run.
+    `steps_in_all` then says how many there are; what steps usually take is not told of a run with
+    more than `whole` steps.
     """
     total = history.count_steps(run_id)
-    if total <= max(most, PAGED_FROM):
+    if total <= max(most, whole):
         report = build_report(history, run_id, environment)
     else:
         run = history.run(run_id)

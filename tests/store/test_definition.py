@@ -41,6 +41,9 @@ def test_each_step_is_recorded_as_it_is(database: Database) -> None:
     assert [step.parts for step in past.steps] == steps.parts
     names = [tuple(NAMES[up] for up in ups) for ups in STEPS.upstreams]
     assert [step.depends_on for step in past.steps] == names
+    facts = History(database).facts(run).steps.values()  # could not be read where two are alike
+    assert [step.fingerprint for step in facts] == steps.fingerprints
+    assert [step.parts for step in facts] == steps.parts
 
 
 def test_what_is_made_as_the_step_before_is_told_once(database: Database) -> None:

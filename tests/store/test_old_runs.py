@@ -12,6 +12,8 @@ from store.connection import Database
 from store.database import open_reader, open_writer
 from store.history import History
 from store.reconcile import reconcile
+from store.search import search
+from store.trends import Trends, Wanted
 from tests.store.filled import many_old_runs
 
 RUNS = 5_000  # of ten steps: 100,000 rows of steps and attempts
@@ -27,6 +29,11 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
     many_old_runs(database, RUNS)
     database.close()
     return path
+
+
+def trends(history: History) -> Trends:
+    """Look at many runs by the same connection."""
+    return Trends(history._database)
 
 
 LOOKS: dict[str, Callable[[History], object]] = {
@@ -45,6 +52,13 @@ LOOKS: dict[str, Callable[[History], object]] = {
     "the chain": lambda history: history.newest_of_chain(SOME),
     "--once": lambda history: history.succeeded("flow", "{}", ""),
     "values": lambda history: history.value_faults().of_step(SOME, "s1"),
+    "workflows": lambda history: trends(history).workflows(100),
+    "a page of runs": lambda history: trends(history).runs(Wanted("flow", "failed"), 50),
+    "runs there are none of": lambda history: trends(history).runs(Wanted(status="skipped"), 50),
+    "days": lambda history: trends(history).days("flow", 0),
+    "a step's past": lambda history: trends(history).step("flow", "s9", 200),
+    "a step there is not": lambda history: trends(history).step("flow", "none", 200),
+    "a search": lambda history: search(history._database, "nowhere", '["flow"]'),
     "alerts": lambda history: history.undelivered(),
 }
 

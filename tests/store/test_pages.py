@@ -7,6 +7,7 @@ import errno
 import pytest
 
 from engine.clock import SystemClock
+from engine.errors import StoreError
 from engine.model import Encoded
 from engine.ports import Paths
 from engine.reports.html.facts import Attempt, RunUsual, Value
@@ -73,17 +74,23 @@ def test_a_page_that_cannot_be_written_is_said(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A full disk costs the page, and nothing else."""
+    """A full disk, or a fault of ours, costs the page and nothing else: the run has ended."""
     run_id = a_run(database)
     history = History(database)
     report = reporting.build_report(history, run_id, environment)
 
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def fails(error: Exception) -> None:
+        def write(*_: object) -> None:
+            raise error
 
-    monkeypatch.setattr(pages, "write_whole", full)
-    pages.write_page(report, history, environment)
-    assert caplog.messages == ["the page could not be written: No space left on device"]
+        monkeypatch.setattr(pages, "write_whole", write)
+        pages.write_page(report, history, environment)
+
+    fails(OSError(errno.ENOSPC, "No space left on device"))
+    fails(StoreError(f"no {SECRET}"))
+    fails(RuntimeError("a bug"))
+    reasons = ["No space left on device", "no ***", "RuntimeError"]
+    assert caplog.messages == [f"the page could not be written: {reason}" for reason in reasons]
     assert report["page"] is None
     monkeypatch.undo()
     pages.write_page(report, history, environment)

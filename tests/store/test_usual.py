@@ -62,6 +62,17 @@ def test_steps_are_known_by_name(database: Database, history: History) -> None:
     assert history.usual("flow", before=3) == {"a": (1.5, 2), "b": (15.0, 2), "new": (5.0, 1)}
 
 
+def test_a_run_usually_takes_what_whole_ones_took(database: Database, history: History) -> None:
+    """The median of those begun anew and ok; nothing of failed ones, continued ones and pieces."""
+    assert history.usual_run("flow") is None
+    for took, status in ((1.0, "ok"), (5.0, "ok"), (2.0, "ok"), (90.0, "failed")):
+        end(begun(database), status, at=took)
+    end(begun(database, only_steps='["a"]'), at=50.0)
+    end(begun(database, resumed_from=4, root_run=4), at=60.0)
+    assert history.usual_run("flow") == 2.0
+    assert history.usual_run("other") is None
+
+
 def test_runs_that_began_no_step_do_not_count(database: Database, history: History) -> None:
     """Nor do runs without an attempt that went well."""
     end(begun(database, ""))

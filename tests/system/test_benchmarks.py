@@ -33,6 +33,7 @@ SMALL = {
     "peers": "--peers none",
     "resume": "--steps 10 --repeat 1",
     "scale": "--base 4 --steps 8 --repeat 1",
+    "serve": "--runs 2 --big 2 --steps 4 --pairs 1 --repeat 1",
     "startup": "--repeat 1",
 }
 CASES = {

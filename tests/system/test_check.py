@@ -148,7 +148,7 @@ def test_the_faults_of_a_file(project: Project) -> None:
             "hint": "did you mean 'command'?",
         }
     ]
-    broken = f"flow  broken: {path}:3:5: step 'naïve': unknown key 'comand'\n"
+    broken = f"✗ flow is broken\n  {path}:3:5: step 'naïve': unknown key 'comand'\n"
     assert project.run("list").out == broken
     assert project.run("run", "flow", "--scheduled").code == 2
     assert project.rows("SELECT status, note FROM runs") == [

@@ -69,7 +69,7 @@ def test_why_and_diff_of_a_failure_and_what_goes_on_from_it(project: Project) ->
         "    'load': ok, before skipped",
         "    'slow' and 'last': cached, before ok",
         "  attempts",
-        "    'fetch' took 1 attempt, 2 before",
+        "    'fetch': 1 attempt, 2 before",
     ]
     wrong = project.run("why", "1", "lod")
     assert wrong.code == 2

@@ -65,7 +65,7 @@ def test_no_terminal_obeys_what_it_is_shown(project: Project) -> None:
         assert result.code == code, result.err
         assert OBEYED.search(result.out + result.err) is None, repr(result.out + result.err)
         assert not re.search(r"^2026-01-01", result.out + result.err, re.MULTILINE)
-    assert "\ncaf\\udce9  " in shown[4][0].out
+    assert "\n✗ caf\\udce9 is broken\n" in shown[4][0].out
     report = json.loads(shown[2][0].out)
     assert report["params"]["a"] == BAD
     error = report["steps"][0]["error"]

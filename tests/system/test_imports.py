@@ -64,6 +64,7 @@ MAIN = "from engine.__main__ import main; raise SystemExit(main())"
         (MAIN, ["graph", "flow"]),
         (MAIN, ["init", "other", "--yaml"]),
         (MAIN, ["list"]),
+        (MAIN, ["complete", "--", "logs", "latest", ""]),
     ],
 )
 def test_light(project: Project, what: str, arguments: list[str]) -> None:

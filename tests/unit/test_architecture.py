@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+import engine
+
 ROOT = Path(__file__).resolve().parents[2]
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
@@ -173,3 +175,8 @@ def test_the_tools_run_on_the_pins_of_the_engine() -> None:
     )
     assert run
     assert run.items() <= dev.items()
+
+
+def test_the_package_tells_the_version_that_is_released(project: dict[str, Any]) -> None:
+    """What pages say of themselves is what pip says."""
+    assert engine.__version__ == project["project"]["version"]

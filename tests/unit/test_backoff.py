@@ -109,6 +109,23 @@ def test_retry_after_says_when() -> None:
     assert str(RetryAfter(90)) == "retry after 90s"
 
 
+@pytest.mark.parametrize(
+    ("policy", "failure", "told"),
+    [
+        ({}, OSError(), "drawn from 0 to 2 s"),
+        ({"backoff": 0}, OSError(), "at once, without backoff"),
+        ({"wait": tenacity.wait_fixed(2)}, OSError(), "its wait strategy"),
+        ({}, RetryAfter(90), "the step said how long"),
+        ({}, ContextKeyError("no key"), "such an error would come again"),
+        ({"retry_on": ConnectionError}, ValueError(), "retry_on says no"),
+        ({"retry": tenacity.retry_never}, ValueError(), "retry says no"),
+    ],
+)
+def test_it_is_told_what_decided(policy: dict[str, Any], failure: Exception, told: str) -> None:
+    """In words that stand in the record."""
+    assert after_failure(step(**policy), failure, number=2, clock=Dice(0.5)).policy == told
+
+
 # -- tenacity's strategies ------------------------------------------------------------------------
 
 

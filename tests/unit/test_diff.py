@@ -67,10 +67,10 @@ def test_the_definition_tells_steps_parts_and_edges() -> None:
     changed: dict[str, Any] = {"fingerprint": "other", "parts": {"code": "2", "version": "x"}}
     new = run(step("b", **changed), step("c", 1, **changed), step("d", 2), step("e", 3))
     assert lines(old, new) == [
-        "'e' is new",
-        "'a' is gone",
+        "'e': new",
+        "'a': gone",
         "'b' and 'c': code changed, version added",
-        "'d' depends on nothing, not on 'a'",
+        "'d': depends on nothing, not on 'a'",
     ]
     assert changes(old, new)[2].steps == ("b", "c")
 
@@ -125,11 +125,11 @@ def test_effects_tell_statuses_attempts_decisions_and_outputs() -> None:
         "the run is failed, was ok",
         "'a': skipped (condition false: n > 0 (n is 0)), before ok",
         "'c': failed with ValueError: y, before with OSError: x",
-        "'b' took 3 attempts, 1 before",
+        "'b': 3 attempts, 1 before",
         "'a': its condition does not hold: n is 0, was 7",
-        "'b' left another 'b'",
-        "'b' left a new 'k'",
-        "'d' left another file '/x'",
+        "'b': left another 'b'",
+        "'b': left a new 'k'",
+        "'d': left another file '/x'",
     ]
 
 
@@ -144,8 +144,8 @@ def test_a_duration_is_told_if_it_differs_by_more_than_its_spread() -> None:
     )
     wide = Spread(1.0, 2.0, 4.0, 10)
     assert lines(old, new, a=Spread(2.0, 2.2, 2.4, 10), b=wide) == [
-        "'a' took 9.2s, 2.0s before (usually 2.0s to 2.4s)",
-        "'d' took 1.0s, 2.0s before",
+        "'a': took 9.2s, 2.0s before (usually 2.0s to 2.4s)",
+        "'d': took 1.0s, 2.0s before",
     ]
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.conditions import Asked
 from engine.events import AttemptFinished
 from engine.model import AttemptOutcome, Encoded, OutputFile
 from engine.ports import Job
@@ -82,7 +83,8 @@ def test_a_result_reads_as_it_was_written() -> None:
     (frame,) = Frames().feed(packed(head, *blobs))
     assert read_result(frame, Job(4, 2, report=False), 10.0) == FINISHED
     assert read_result(frame, Job(7, 1, report=True), 9.0)[:4] == (7, 1, "ok", 9.0)
-    skipped = FINISHED._replace(skip="why", writes=(), files=())
+    asked = Asked("n > 0", holds=False, values=(("n", "0"),))
+    skipped = FINISHED._replace(skip="why", writes=(), files=(), asked=asked, policy="drawn")
     head, blobs = result_frame(skipped)
     assert read_result(Frame(head, tuple(blobs)), Job(4, 2, report=False), 10.0) == skipped
 
@@ -96,6 +98,7 @@ def test_a_result_reads_as_it_was_written() -> None:
         lambda head: head.update(files=[["too", "short"]]),
         lambda head: head.update(finished_at="noon"),
         lambda head: head.update(writes=5),
+        lambda head: head.update(asked=["n > 0", True]),
     ],
 )
 def test_a_result_of_another_form_is_refused(spoil: Callable[[dict[str, object]], None]) -> None:

@@ -162,14 +162,18 @@ def test_all_of_a_big_run_is_told_to_programs(
     }
 
 
-def test_a_workflow_of_one_step_is_listed_as_such(
+def test_workflows_are_listed(
     tmp_path: Path, big: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One step, two steps."""
+    """Also those that have never run."""
     for name, count in (("one", 1), ("two", 2)):
         steps = ", ".join(f"{{name: s{at}, command: 'true'}}" for at in range(count))
         (tmp_path / f"{name}.yaml").write_text(f"steps: [{steps}]\n")
-    assert big("list", capsys=capsys) == ["one  1 step", "two  2 steps"]
+    assert big("list", capsys=capsys) == [
+        "WORKFLOW  STEPS  LAST RUN",
+        "one           1  never",
+        "two           2  never",
+    ]
 
 
 def test_logs_are_found_by_their_files(
@@ -186,9 +190,10 @@ def test_logs_are_found_by_their_files(
         f"── s10, attempt 2: {folder}/s10.2.log",
         f"── s10, attempt 11: {folder}/s10.11.log",
     ]
-    assert big("logs", "1", "s9", capsys=capsys)[1:] == ["in s9.1.log"]
     nothing = "nothing was logged or printed by 's0' in run 1"
-    assert big("logs", "1", "s0", capsys=capsys) == [nothing]
+    for follow in ([], ["-f"]):  # which ends at once: the run has ended
+        assert big("logs", "1", "s9", *follow, capsys=capsys)[1:] == ["in s9.1.log"]
+        assert big("logs", "1", "s0", *follow, capsys=capsys) == [nothing]
     with pytest.raises(AssertionError):
         big("logs", "1", "gone", capsys=capsys)
     assert capsys.readouterr().err.splitlines()[:2] == [

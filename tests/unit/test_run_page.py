@@ -147,19 +147,21 @@ def test_a_run_whose_engine_died_tells_what_was_under_way() -> None:
     assert "flow ! interrupted started 2011-11-14 08:00:00 UTC 3 steps" in text
     assert "Under way when it ended b To go on from there kahnban run flow --resume 7" in text
     assert "c cancelled not started" in text
+    assert "attempt 1 lost with its engine (at +1.0s)" in text
+    assert "running" not in text
 
 
 @pytest.mark.parametrize(
     "report",
     [
         {"status": "skipped", "note": "run 6 is on", "duration_s": 0.0, "finished": iso(0)},
-        {"status": "failed", "note": "pipelines/flow.py:3: no such step"},
+        {"status": "failed", "note": "pipelines/flow.py:3: no such step\n    oops(\n        ^"},
     ],
 )
 def test_a_run_without_steps_says_why(report: dict[str, object]) -> None:
     """One skipped at once, or failed at its definition, has a note and no empty parts."""
     text = shown(facts_of("", [], report=report))
-    assert f"no steps {report['note']}" in text
+    assert f"no steps {' '.join(str(report['note']).split())}" in text
     for part in ("Graph", "Timeline", "Steps", "Context values"):
         assert part not in text
 
@@ -168,14 +170,26 @@ def test_cached_chosen_and_marked_steps_say_so() -> None:
     """Where a step's outcome comes from is told beside it."""
     steps = [
         step("a", "cached", source_run=3),
-        step("b", "ok", attempts=0, marked_by="ann", note="marked as done"),
+        step("b", "ok", attempts=0, started=None, marked_by="ann", note="marked as done by ann"),
+        step("d", "cached", source_run=3, note="ok in run 3"),
         step("c", "skipped", note="not chosen"),
     ]
-    text = shown(facts_of("a b c", steps, report={"only_steps": ["a", "b"]}))
+    text = shown(facts_of("a b d c", steps, report={"only_steps": ["a", "b"]}))
     assert "Run 7, only a, b" in text
     assert "a ↻ cached from run 3" in text
-    assert "marked as done; by ann" in text
+    assert "b ✓ ok marked as done by ann d ↻ cached ok in run 3 c" in text
     assert "c – skipped not chosen" in text
+
+
+def test_changes_since_the_last_good_run_come_before_the_graph() -> None:
+    """Of a run that failed they are told first, also that there are none; of a good one if any."""
+    bad = shown(facts_of("a", [step("a", "failed")], good_run=3, changes=["'a': code changed"]))
+    told = "What changed since the last good run, run 3 'a': code changed Graph"
+    assert told in bad
+    none = shown(facts_of("a", [step("a", "failed")], good_run=3))
+    assert "What changed since the last good run, run 3 nothing that is recorded" in none
+    good = shown(facts_of("a", [step("a")], good_run=3))
+    assert "What changed" not in good
 
 
 def test_big_runs_are_told_by_lanes_and_a_part_of_their_steps() -> None:
@@ -189,7 +203,28 @@ def test_big_runs_are_told_by_lanes_and_a_part_of_their_steps() -> None:
     text = shown(facts_of(None, steps, tries, report=told))
     assert "20,000 steps 20,000 ok" in text
     assert "The run has so many steps that its graph is not drawn." in text
-    assert "81 of 20,000: those that did not go well, then those that took longest" in text
+    assert "81 of 20,000: first what did not go well, then what took longest" in text
+
+
+def test_of_very_many_steps_those_worth_a_look_are_listed() -> None:
+    """A thousand, and those of the critical path; the graph and the lanes are of all."""
+    steps = [step(f"s{at}", duration_s=0.1) for at in range(1500)]
+    steps[700] = step("s700", "failed", error="boom")
+    names = ["s0", *(f"s{at}>s0" for at in range(1, 1499)), "s1499"]
+    tries = [attempt(at, at / 150, at / 150 + 0.001) for at in range(1500)]
+    page = body(facts_of(" ".join(names), steps, tries))
+    assert page.count("<tbody") == 1001
+    assert '<tbody id="s700" data-s="failed">' in page
+    assert '<tbody id="s1499"' in page  # ended last
+    assert "1,001 of 1,500: first what did not go well, then what took longest" in page
+    assert "s1 … ×1,498" in page
+
+
+def test_notes_of_several_lines_keep_them() -> None:
+    """In the table they are broken, in the head they stand as they are; none of it is markup."""
+    page = body(facts_of("a", [step("a", note="<1>\n2")], report={"note": "1\n  ^"}))
+    assert '<td class="note">&lt;1&gt;<br>2' in page
+    assert "<pre>1\n  ^</pre>" in page
 
 
 HOSTILE = [
@@ -218,6 +253,7 @@ def test_texts_of_users_are_shown_as_they_are(text: str) -> None:
         report=report,
         values=[Value(text, text, 9, text)],
         values_in_all=1,
+        good_run=3,
         changes=[text],
     )
     plain = facts_of(
@@ -231,6 +267,7 @@ def test_texts_of_users_are_shown_as_they_are(text: str) -> None:
         | {"params": {"x": "x"}, "only_steps": ["x"]},
         values=[Value("x", "x", 9, "x")],
         values_in_all=1,
+        good_run=3,
         changes=["x"],
     )
     assert "\u202e" not in body(facts)

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.reports.grid import Column, grid
-from engine.reports.terminal import failure, history_table, plan_table, preview, show, table
+from engine.reports.lists import history_table, workflow_table
+from engine.reports.terminal import failure, plan_table, preview, show, table
 from engine.text import (
     columns,
     cut,
@@ -245,11 +246,110 @@ def test_history_is_a_line_a_run() -> None:
     ]
     assert history_table(runs, now=NOW, tz=ZoneInfo("Europe/Berlin")) == (
         "RUN  WORKFLOW  STATUS         STARTED           DURATION  NOTE\n"
-        " 10  daily     ▶ running      today 00:30              –  x\n"
+        " 10  daily     ▶ running      today 00:30         9h 30m  x\n"
         "  9  daily     ✓ ok           today 00:30         1m 01s\n"
         "  8  daily     ! interrupted  2026-11-20 09:00    1m 01s"
     )
     assert history_table([], now=NOW) == "no runs"
+
+
+def test_history_tells_which_runs_took_unusually_long() -> None:
+    """Or short, by more than a second and half as much again; of failed runs it says nothing."""
+    row = {"id": 9, "workflow": "daily", "status": "ok", "note": "", "usual_s": 60.0}
+    took = {12: 91.0, 11: 89.0, 10: 39.0, 9: 300.0, 8: 300.0}
+    runs = [row | {"id": number, "duration_s": taken} for number, taken in took.items()]
+    runs[3] |= {"status": "failed"}
+    runs[4] |= {"only_steps": '["a"]'}
+    runs.append(row | {"id": 7, "duration_s": 0.9, "usual_s": 0.1})
+    assert [line[34:] for line in history_table(runs, now=NOW).splitlines()] == [
+        "DURATION  USUALLY  NOTE",
+        "  1m 31s   1m 00s",
+        "  1m 29s",
+        "   39.0s   1m 00s",
+        "  5m 00s",
+        "  5m 00s           only a",
+        "    0.9s",
+    ]
+
+
+def test_a_run_that_is_on_is_shown_with_what_it_has_taken() -> None:
+    """So are its running steps, those past twice what they usually take in another colour."""
+    steps = [
+        step("a", "running", started="2026-11-24T08:58:00.000Z", expected_s=100.0, duration_s=None),
+        step("b", "running", started="2026-11-24T08:55:00.000Z", expected_s=100.0, duration_s=None),
+        step("c", "waiting", attempts=0, duration_s=None),
+    ]
+    going = report(steps, "running", started="2026-11-24T08:54:00.000Z", duration_s=None)
+    assert show(going, now=NOW, tz=UTC).split("\n\n", 1)[1] == (
+        "STEP  STATUS     ATTEMPTS  DURATION  EXPECTED\n"
+        "a     ▶ running         1    2m 00s    1m 40s\n"
+        "b     ▶ running         1    5m 00s    1m 40s\n"
+        "c     · waiting         –         –\n"
+        "\n"
+        "▶ daily, run 12: running for 6m 00s\n"
+        "  3 steps: 2 running, 1 waiting"
+    )
+    assert show(going, now=NOW, colour=True).count("\x1b[33m") == 1
+
+
+WORKFLOWS: list[dict[str, Any]] = [
+    {
+        "name": name,
+        "steps": 3,
+        "schedule": None,
+        "description": "",
+        "broken": None,
+        "usual_s": None,
+        "last_run": None,
+    }
+    for name in ("daily", "dump\x1b[2J", "new", "日報")
+]
+WORKFLOWS[0] |= {
+    "schedule": "Mon..Fri *-*-* 08:00:00 UTC",
+    "usual_s": 95.0,
+    "last_run": {"status": "ok", "started_at": "2026-11-24T08:00:00.000Z", "only_steps": ""},
+}
+WORKFLOWS[1] |= {"broken": "dump.py:3: SyntaxError: '(' was never closed\n    workflow = (\x1b[2J"}
+WORKFLOWS[3] |= {
+    "usual_s": 0.4,
+    "last_run": {"status": "running", "started_at": "2026-11-24T08:59:20Z", "only_steps": '["a"]'},
+}
+BROKEN = [
+    "",
+    "✗ dump\\x1b[2J is broken",
+    "  dump.py:3: SyntaxError: '(' was never closed",
+    "      workflow = (\\x1b[2J",
+]
+
+
+def test_workflows_are_a_table() -> None:
+    """Schedule, last run and its age, what is usual; what is broken below, with all its error."""
+    assert workflow_table(WORKFLOWS, now=NOW, width=100).splitlines() == [
+        "WORKFLOW  STEPS  SCHEDULE                     LAST RUN                     USUALLY",
+        "daily         3  Mon..Fri *-*-* 08:00:00 UTC  ✓ ok, 1h 00m ago              1m 35s",
+        "new           3                               never",
+        "日報          3                               ▶ running (only a), for 40s     0.4s",
+        *BROKEN,
+    ]
+    assert workflow_table(WORKFLOWS, now=NOW, width=60).splitlines() == [
+        "WORKFLOW  STEPS  SCHEDULE          LAST RUN          USUALLY",
+        "daily         3  Mon..Fri *-*-*…   ✓ ok, 1h 00m ago   1m 35s",
+        "new           3                    never",
+        "日報          3                    ▶ running (only…     0.4s",
+        *BROKEN,
+    ]
+    assert workflow_table(WORKFLOWS, now=NOW, width=40).splitlines()[:4] == [
+        "WORKFLOW  LAST RUN               USUALLY",
+        "daily     ✓ ok, 1h 00m ago        1m 35s",
+        "new       never",
+        "日報      ▶ running (only a),…      0.4s",
+    ]
+    assert workflow_table(WORKFLOWS[1:2], now=NOW).splitlines() == BROKEN[1:]
+    described = [WORKFLOWS[2] | {"description": "what it is\tfor, told at some length"}]
+    assert workflow_table(described, now=NOW, width=52).splitlines() == [
+        "WORKFLOW  STEPS  LAST RUN  DESCRIPTION",
+        "new           3  never     what it is\\x09for, told…",
+    ]
 
 
 def test_a_run_of_chosen_steps_is_told_apart() -> None:

@@ -45,6 +45,7 @@ def step(name: str, status: str, *tries: Try, **more: Any) -> StepFacts:
 
 def answer(asked: str, *steps: StepFacts, before: StepFacts | None = None, **row: Any) -> Answer:
     """Ask about a step of a run of these, 20 s after its start."""
+    order = row.pop("order", ())
     run = {
         "run_id": 5,
         "workflow": "daily",
@@ -62,7 +63,8 @@ def answer(asked: str, *steps: StepFacts, before: StepFacts | None = None, **row
         before=before,
         usual={"fetch": (4.0, 7)},
     )
-    return why(RunFacts(run, {one.told.step: one for one in steps}), asked, around)
+    facts = RunFacts(run, {one.told.step: one for one in steps}, order=order)
+    return why(facts, asked, around)
 
 
 def lines(found: Answer) -> list[tuple[float | None, str]]:
@@ -355,6 +357,21 @@ def test_a_step_that_is_ready_names_what_holds_the_workers() -> None:
     )
 
 
+def test_what_went_first_had_more_to_go() -> None:
+    """Told of steps that began while one was ready, by the weights that the run went by."""
+    steps = [
+        step("before", "ok", tried(1, "ok", 0.0, 2.0)),
+        step("big", "ok", tried(1, "ok", 2.0, 6.0)),
+        step("end", "ok", tried(1, "ok", 9.0, 9.5), upstreams=("big",)),
+        step("s", "ok", tried(1, "ok", 6.0, 7.0)),
+    ]
+    found = answer("s", *steps, order=[2 * S, 4 * S, 8 * S, 1 * S])
+    assert (0.0, "waited 6.0s for a worker: 'big' and 'before' ran") in lines(found)
+    assert (0.0, "'big' went first, with more to go: 12.0s against 1.0s") in lines(found)
+    told = [fact.text for fact in answer("s", *steps).facts]
+    assert not [text for text in told if "went first" in text]
+
+
 def test_json_has_the_same() -> None:
     """Times in UTC."""
     row = as_row(answer("s", step("s", "ok", ONCE)), lambda at: iso((at - BEGAN) / S))
@@ -363,4 +380,5 @@ def test_json_has_the_same() -> None:
         "at": "2011-11-14T00:00:00.000Z",
         "what": "attempt",
         "text": "attempt 1: ok after 2.0s",
+        "data": {"number": 1, "outcome": "ok", "duration_s": 2.0, "error": ""},
     }

@@ -12,12 +12,14 @@ from engine.text import human_size
 
 
 def changes(facts: PageFacts) -> Html:
-    """Tell what is not as it was in the last good run."""
-    if not facts.changes:
+    """Tell what is not as it was in the last good run; of a run that went well, if anything is."""
+    if facts.good_run is None or (not facts.changes and facts.report["status"] == "ok"):
         return EMPTY
-    listed = joined(Html("<li>{}</li>").format(line) for line in facts.changes)
-    body_ = Html('<ul class="plain">{}</ul>').format(listed)
-    return section("changes", "What changed since the last good run", body_)
+    told = facts.changes or ["nothing that is recorded"]
+    listed = joined(Html("<li>{}</li>").format(line) for line in told)
+    content = Html('<ul class="plain">{}</ul>').format(listed)
+    heading = f"What changed since the last good run, run {facts.good_run}"
+    return section("changes", heading, content)
 
 
 def values(facts: PageFacts) -> Html:

@@ -35,16 +35,16 @@ def nodes_of(graph: Graph) -> Nodes:
     First those with the same upstreams and downstreams, then those of a layer whose names begin
     alike, then whole layers, then several layers.
     """
-    found = _by(graph, lambda step: step, graph.generations)
-    if _fits(found):
-        return found
+    steps = range(len(graph.names))
     for key in _keys(graph):
-        found = _by(graph, key, graph.generations)
-        if _fits(found):
-            return found
+        keys = [key(step) for step in steps]
+        if len(set(keys)) <= NODES_MAX:
+            found = _by(graph, keys, graph.generations)
+            if _fits(found):
+                return found
     layers = max(graph.generations) + 1
     bands = [layer * min(layers, _BANDS) // layers for layer in graph.generations]
-    return _by(graph, bands.__getitem__, bands)
+    return _by(graph, bands, bands)
 
 
 def _fits(nodes: Nodes) -> bool:
@@ -54,16 +54,17 @@ def _fits(nodes: Nodes) -> bool:
 
 def _keys(graph: Graph) -> Iterator[Callable[[int], Hashable]]:
     ups, downs, layers = graph.upstreams, graph.downstreams, graph.generations
+    yield lambda step: step
     yield lambda step: (ups[step], downs[step])
     yield lambda step: (layers[step], stem(graph.names[step]))
     yield lambda step: layers[step]
 
 
-def _by(graph: Graph, key: Callable[[int], Hashable], layers: Sequence[int]) -> Nodes:
+def _by(graph: Graph, keys: Sequence[Hashable], layers: Sequence[int]) -> Nodes:
     """Put steps of equal keys together; each node's steps must be of one layer."""
     alike: dict[Hashable, list[int]] = {}
-    for step in range(len(graph.names)):
-        alike.setdefault(key(step), []).append(step)
+    for step, key in enumerate(keys):
+        alike.setdefault(key, []).append(step)
     of = {step: node for node, steps in enumerate(alike.values()) for step in steps}
     upstreams = [
         tuple(sorted({of[up] for step in steps for up in graph.upstreams[step]} - {node}))

@@ -48,7 +48,8 @@ class PageFacts:
 
     `report` is that of `engine.session.reporting`, all texts in it masked. `graph` has the report's
     steps in their order; it is None where the report has not all. `values_in_all` counts those of
-    which `values` shows some. Times are shown in `zone`, without it in that of this machine.
+    which `values` shows some. `changes` tells what is other than in `good_run`, the last that went
+    well. Times are shown in `zone`, without it in that of this machine.
     """
 
     report: Mapping[str, Any]
@@ -59,6 +60,7 @@ class PageFacts:
     usual: RunUsual | None = None
     values: Sequence[Value] = ()
     values_in_all: int = 0
+    good_run: int | None = None
     changes: Sequence[str] = ()
     version: str = ""
     zone: tzinfo | None = None

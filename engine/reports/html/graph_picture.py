@@ -25,6 +25,7 @@ _WIDTH_MIN, _WIDTH_MAX = 84, 250
 _LABEL_MAX = 31
 _MARGIN = 8
 _NAMED_MAX = 8
+_TROUBLE = 5  # of the ranks of statuses: those after it are skipped, ok, cached
 
 _SVG = Html(
     '<svg width="{w}" height="{h}" viewBox="0 0 {w} {h}"'
@@ -84,13 +85,15 @@ class _Node:
         rows = [steps[step] for step in self.members]
         names = [printable(row["name"]) for row in rows]
         self.counts = Counter(row["status"] for row in rows)
-        self.status = min(self.counts, key=_rank)
+        self.status = _of_all(self.counts)
         self.is_way = not path.isdisjoint(self.members) if isinstance(path, set) else False
         many = f" ×{len(rows):,}" if len(rows) > 1 else ""
         self.name = cut(label(names), _LABEL_MAX - len(many)) + many
         told = ", ".join(
             f"{number:,} {word(status)}"
-            for status, number in sorted(self.counts.items(), key=lambda one: _rank(one[0]))
+            for status, number in sorted(
+                self.counts.items(), key=lambda one: (one[0] != self.status, _rank(one[0]))
+            )
         )
         if len(rows) == 1:
             row = rows[0]
@@ -151,6 +154,12 @@ def _behind(left: int, top: int, width: int) -> Html:
     """Show that there are others behind it."""
     shape = Html('<rect class="more" x="{}" y="{}" width="{}" height="{}"/>')
     return shape.format(left + 4, top + 4, width, _NODE_HEIGHT)
+
+
+def _of_all(counts: Counter[str]) -> str:
+    """Give the status that stands for several: what did not go well, else what most have."""
+    worst = min(counts, key=_rank)
+    return worst if _rank(worst)[0] <= _TROUBLE else counts.most_common(1)[0][0]
 
 
 def _rank(status: str) -> tuple[int, str]:

@@ -46,6 +46,13 @@ def joined(parts: Iterable[Any], between: str = "") -> Html:
     return Html(between).join(parts)
 
 
+def broken(text: str) -> Html:
+    """Give a text of a few lines for a paragraph or a cell."""
+    if "\n" not in text:
+        return Html.escape(text)
+    return joined(printable_lines(text), "<br>")
+
+
 def lines(text: str, most: int = 0) -> Html:
     """Give a text of many lines for a `<pre>`; of more than `most` lines the last ones."""
     found = printable_lines(text)

@@ -18,7 +18,7 @@ document.addEventListener("input", (event) => {
   const form = event.target.closest("form.filter");
   if (form) filter(form);
 });
-document.addEventListener("submit", (event) => event.preventDefault());
+document.addEventListener("submit", (event) => { if (event.target.matches("form.filter")) event.preventDefault(); });
 
 // -- the graph: a step that is pointed at or focused shows what it waits for and what waits for it --
 function light(event) {

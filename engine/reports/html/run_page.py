@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from engine.model import AttemptOutcome
 from engine.reports.html.about import about_run, changes, values
 from engine.reports.html.critical import Link, critical_path
 from engine.reports.html.facts import PageFacts
 from engine.reports.html.graph_picture import graph_picture
 from engine.reports.html.layout import document, section
 from engine.reports.html.markup import EMPTY, Html, joined, lines
-from engine.reports.html.step_table import ERROR_LINES_MAX, filter_form, step_table
+from engine.reports.html.step_table import ERROR_LINES_MAX, chosen, filter_form, step_table
 from engine.reports.html.timeline import Times, axis_of, legend, path_told, timeline
 from engine.reports.html.words import against, badge, clock_time, count, duration, tone, word
 from engine.text import only, printable
@@ -20,6 +21,7 @@ from engine.text import only, printable
 __all__ = ["PageFacts", "body", "document_of", "title"]
 
 _ON = "running"
+_LOST = str(AttemptOutcome.ABANDONED)
 _STEADY_RUNS = 3  # of fewer, no spread is told
 
 
@@ -38,10 +40,11 @@ def body(facts: PageFacts) -> Html:
     """Give the inside of the page, also for one that is shown anew while the run is on."""
     path = _path(facts)
     sections = [
+        ("changes", changes(facts) if facts.report["status"] != "ok" else EMPTY),
         ("graph", _graph(facts, path)),
         ("timeline", _timeline(facts, path)),
-        ("steps", _steps(facts)),
-        ("changes", changes(facts)),
+        ("steps", _steps(facts, path)),
+        ("changes", changes(facts) if facts.report["status"] == "ok" else EMPTY),
         ("values", values(facts)),
         ("run", about_run(facts)),
     ]
@@ -86,8 +89,15 @@ def _head(facts: PageFacts) -> Html:
         when=_when(facts),
         steps=count(total, "step") if total else "no steps",
         counts=counts,
-        note=Html("<p>{}</p>").format(report["note"]) if report["note"] else EMPTY,
+        note=_note(report["note"]),
     )
+
+
+def _note(note: str) -> Html:
+    """Give the run's note; one of several lines, such as where a definition is wrong, as it is."""
+    if not note:
+        return EMPTY
+    return Html("<pre>{}</pre>" if "\n" in note else "<p>{}</p>").format(lines(note))
 
 
 def _when(facts: PageFacts) -> Html:
@@ -214,8 +224,12 @@ def _timeline(facts: PageFacts, path: list[Link]) -> Html:
     start, end = _start(facts.report), _end(facts)
     due = [one.retry_at for one in facts.attempts if one.retry_at and one.retry_at < end + 60]
     last = max([end, *(due if facts.report["status"] == _ON else ())])
+    attempts = facts.attempts
+    if facts.report["status"] != _ON and any(one.outcome is None for one in attempts):
+        attempts = [one._replace(outcome=one.outcome or _LOST) for one in attempts]
+        end = last = last + max(last - start, 1.0) / 8  # when they were lost is not known
     axis = axis_of(start, last)
-    times = Times(facts.report["steps"], facts.attempts, axis, end, path)
+    times = Times(facts.report["steps"], attempts, axis, end, path)
     is_late = any(one.outcome == "timed_out" for one in facts.attempts)
     hatched = _PATTERN if is_late else EMPTY
     parts = Html("{}{}{}").format(path_told(times), hatched, timeline(times))
@@ -229,20 +243,18 @@ _PATTERN = Html(
 )
 
 
-def _steps(facts: PageFacts) -> Html:
+def _steps(facts: PageFacts, path: list[Link]) -> Html:
     report = facts.report
     steps = report["steps"]
     if not steps:
         return EMPTY
-    table = step_table(steps, report["started"], report["first_failure"])
+    shown = chosen(report, [link.step for link in path])
     total = report.get("steps_in_all") or len(steps)
-    beside: Any = filter_form(steps)
-    if total > len(steps):
-        text = (
-            f"{len(steps):,} of {total:,}: those that did not go well, then those that took longest"
-        )
+    beside: Any = filter_form([steps[at] for at in shown])
+    if total > len(shown):
+        text = f"{len(shown):,} of {total:,}: first what did not go well, then what took longest"
         beside = Html('<p class="soft">{}</p>{}').format(text, beside)
-    return section("steps", "Steps", table, beside)
+    return section("steps", "Steps", step_table(report, shown), beside)
 
 
 def _foot(facts: PageFacts) -> Html:

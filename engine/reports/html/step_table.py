@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from engine.reports.html.markup import EMPTY, Html, joined, lines
+from engine.reports.html.markup import EMPTY, Html, broken, joined, lines
 from engine.reports.html.words import badge, duration, times, word
+from engine.reports.terminal import interesting
 
 FILTER_FROM = 12  # steps: fewer are seen at a glance
+ROWS_MAX = 1_000
 ERROR_LINES_MAX = 40
 _SLOW = 1.5  # times its usual: marked, if it is worth a thought
 _SLOW_S = 0.5
@@ -30,12 +32,20 @@ _MORE = Html('<tr class="more"><td colspan="7">{}')
 _DETAILS = Html("<details{}><summary>{}</summary><pre>{}</pre></details>")
 
 
-def step_table(
-    steps: Sequence[Mapping[str, Any]], started: str | None, first_failure: str | None
-) -> Html:
+def chosen(report: Mapping[str, Any], path: Iterable[int]) -> list[int]:
+    """Choose the steps that are told: of very many those worth a look, and the critical path."""
+    steps = report["steps"]
+    worth = interesting(steps, report["first_failure"], ROWS_MAX)
+    if len(worth) == len(steps):
+        return list(range(len(steps)))
+    kept = set(map(id, worth))
+    return sorted({*path, *(at for at, step in enumerate(steps) if id(step) in kept)})
+
+
+def step_table(report: Mapping[str, Any], shown: Sequence[int]) -> Html:
     """Give the table; the first failure, which is told in full above it, is not told again."""
-    begun = _moment(started)
-    rows = [_row(at, step, begun, first_failure) for at, step in enumerate(steps)]
+    begun, steps, first = _moment(report["started"]), report["steps"], report["first_failure"]
+    rows = [_row(at, steps[at], begun, first) for at in shown]
     return Html('<div class="scroll">{}</div>').format(_TABLE.format(joined(rows)))
 
 
@@ -63,7 +73,7 @@ def _row(
     return _ROW.format(
         at=at,
         status=step["status"],
-        name=step["name"],
+        name=_name(step),
         badge=badge(step["status"]),
         attempts=made or "",
         took=_took(took, usual),
@@ -72,6 +82,12 @@ def _row(
         note=_note(step),
         more=EMPTY if step["name"] == first_failure else _more(step),
     )
+
+
+def _name(step: Mapping[str, Any]) -> Html | str:
+    """Give a step's name; it leads somewhere where there is more to see (`href`)."""
+    to, name = step.get("href"), step["name"]
+    return Html('<a href="{}">{}</a>').format(to, name) if to else str(name)
 
 
 def _took(took_s: float | None, usual_s: float | None) -> Html | str:
@@ -99,13 +115,13 @@ def _moment(iso: str | None) -> datetime | None:
         return None
 
 
-def _note(step: Mapping[str, Any]) -> str:
-    notes = [step.get("note") or ""]
-    if step.get("source_run"):
-        notes.append(f"from run {step['source_run']}")
-    if step.get("marked_by"):
-        notes.append(f"by {step['marked_by']}")
-    return "; ".join(filter(None, notes))
+def _note(step: Mapping[str, Any]) -> Html:
+    """Give the note, with where its outcome comes from if it does not say so."""
+    note = step.get("note") or ""
+    for fact in (step.get("source_run") and f"run {step['source_run']}", step.get("marked_by")):
+        if fact and fact not in note:
+            note += f"{'; ' if note else ''}from {fact}"
+    return broken(note)
 
 
 def _more(step: Mapping[str, Any]) -> Html:

@@ -230,6 +230,9 @@ def _told(times: Times, tries: Sequence[Attempt]) -> list[str]:
         ended = times.end if one.finished is None else one.finished
         how = "running for" if one.outcome is None else f"{word(one.outcome)} after"
         at = f" (at +{duration(begun - times.axis.start)})"
+        if one.outcome and one.finished is None:
+            told.append(f"attempt {one.number} lost with its engine{at}")
+            continue
         told.append(f"attempt {one.number} {how} {duration(ended - begun)}{at}")
         until = one.retry_at if following is None else following.started
         if one.finished is not None and until is not None and until > one.finished:
@@ -290,17 +293,16 @@ def _path_lane(times: Times) -> Html:
     for one in times.attempts:
         if one.started is not None:
             tries.setdefault(one.step, []).append(one)
-    bars = []
+    parts = []
     for link in times.path:
         own = tries[link.step]
-        end = max(times.end if one.finished is None else one.finished for one in own)
-        bars.append(Bar(own[0].started or 0.0, end, own[-1].outcome, link.step, 1))
+        parts += [_lane_bar(times, bar) for bar in merged(own, times.end, 0.0)]
+        parts.append(_waits(times, own))
     shape = Html(
         '<li class="way"><span class="name">critical path</span>'
         '<svg role="img" aria-label="critical path of {}">{}</svg><span></span></li>'
     )
-    parts = joined(_lane_bar(times, bar) for bar in bars)
-    return shape.format(count(len(bars), "step"), parts)
+    return shape.format(count(len(times.path), "step"), joined(parts))
 
 
 def legend(times: Times) -> Html:
@@ -319,7 +321,7 @@ def legend(times: Times) -> Html:
         if outcome in outcomes:
             shapes.append((_bar(5, 90, outcome), text))
     rows = len(times.steps) <= ROWS_MAX
-    if rows and any(one.retry_at is not None for one in times.attempts):
+    if any(one.retry_at is not None for one in times.attempts):
         wait = Html('<line class="a-wait s-backing_off" x1="0" x2="100%" y1="11" y2="11"/>')
         shapes.append((wait, "waits for its retry"))
     if rows and any(row.get("expected_s") for row in times.steps):

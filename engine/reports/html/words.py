@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import Any
 
 from engine.model import AttemptOutcome
@@ -43,6 +44,7 @@ def tone(status: str) -> str:
     return f"s-{shown}" if shown in LOOKS else "s-unknown"
 
 
+@lru_cache(maxsize=32)
 def badge(status: str) -> Html:
     """Give a status as a sign and a word in its colour."""
     return Html('<span class="badge {}"><i aria-hidden="true">{}</i> {}</span>').format(

@@ -102,7 +102,7 @@ def _inner(env: Environment, name: str, inbox: SimpleQueue[Any]) -> Environment:
     """Give a value's run an environment of its own: stops come from its backfill alone."""
     forward = env.forward
     if forward is None:
-        return replace(env, inbox=inbox, show=None)
+        return replace(env, inbox=inbox, show=None, watcher=None)
 
     def passed_on(line: LogLine) -> None:
         token = value_of_backfill.set(name)
@@ -111,7 +111,7 @@ def _inner(env: Environment, name: str, inbox: SimpleQueue[Any]) -> Environment:
         finally:
             value_of_backfill.reset(token)
 
-    return replace(env, inbox=inbox, show=None, forward=passed_on)
+    return replace(env, inbox=inbox, show=None, watcher=None, forward=passed_on)
 
 
 @record

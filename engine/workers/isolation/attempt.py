@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.conditions import Asked
 from engine.errors import EngineError
 from engine.events import AttemptFinished
 from engine.logs import attempt_scope, escape
@@ -211,12 +212,14 @@ class IsolatedAttempt(Attempt):
             return None, "its result names a file that it did not announce"
         now = self._tools.clock.now()
         skip = None if finished.skip is None else secrets.mask(finished.skip)
-        asked = finished.asked
+        asked, policy = finished.asked, secrets.mask(finished.policy)
         if asked is not None:
+            text = None if asked.text is None else secrets.mask(asked.text)
             values = tuple([(name, secrets.mask(value)) for name, value in asked.values])
-            asked = asked._replace(values=values)
+            asked = Asked(text, asked.holds, values)
         ended_at = min(finished.finished_at, now)
-        return finished._replace(finished_at=ended_at, skip=skip, asked=asked), ""
+        finished = finished._replace(finished_at=ended_at, skip=skip)
+        return finished._replace(asked=asked, policy=policy), ""
 
     def _remove_temporaries(self) -> None:
         for path in self._temporaries:

@@ -1,0 +1,162 @@
+"""The first page of the dashboard: every workflow, how it went lately, when it is due next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from engine.records import record
+from engine.reports.html.bars import strip
+from engine.reports.html.markup import EMPTY, Html, joined
+from engine.reports.html.shell import link, near, when
+from engine.reports.html.tables import cell, run_bars, runs_table, table
+from engine.reports.html.words import badge, count, duration
+from engine.text import cut, human_time
+from engine.usual import median
+
+if TYPE_CHECKING:
+    from store.trends import RunRow
+
+STRIP_RUNS = 30
+MEDIAN_OF = 10
+
+
+@record
+class WorkflowRow:
+    """A workflow: its last runs, newest first; what its file says, if it is known."""
+
+    name: str
+    runs: Sequence[RunRow] = ()
+    description: str = ""
+    schedule: str = ""
+    due: datetime | None = None
+    broken: str = ""
+    gone: bool = False
+
+
+@record
+class Undelivered:
+    """An alert that is not delivered yet."""
+
+    run_id: int
+    channel: str
+    tries: int
+    error: str
+
+
+@record
+class Overview:
+    """All that the first page shows; `notices` are sentences with what to do about them."""
+
+    workflows: Sequence[WorkflowRow]
+    on: Sequence[RunRow]
+    alerts: Sequence[Undelivered]
+    alerts_in_all: int
+    now: datetime
+    notices: Sequence[tuple[str, str]] = ()
+
+
+def body(facts: Overview) -> Html:
+    """Give the inside of the page."""
+    return joined(
+        [
+            Html('<h1 class="hide">Workflows</h1>'),
+            *(notice(text, hint) for text, hint in facts.notices),
+            _on(facts),
+            _workflows(facts),
+            _alerts(facts),
+        ]
+    )
+
+
+def notice(text: str, hint: str = "") -> Html:
+    """Give a sentence that stands out, and below it what to do."""
+    return Html('<div class="notice s-interrupted"><p>{}</p>{}</div>').format(
+        text, when(hint, "<p>{}</p>")
+    )
+
+
+def _on(facts: Overview) -> Html:
+    if not facts.on:
+        return EMPTY
+    head = Html("<section><h2>{}</h2>{}</section>")
+    return head.format(count(len(facts.on), "run") + " on now", runs_table(facts.on, facts.now))
+
+
+def _workflows(facts: Overview) -> Html:
+    if not facts.workflows:
+        told = "There is none yet: `init` makes a first."
+        return Html('<section><h2>Workflows</h2><p class="empty">{}</p></section>').format(told)
+    heads = ["Workflow", "Last run", f"Last {STRIP_RUNS} runs", "#Usually", "Next by its schedule"]
+    rows = [_workflow(row, facts.now) for row in facts.workflows]
+    return Html("<section><h2>Workflows</h2>{}</section>").format(table("Workflows", heads, rows))
+
+
+def _workflow(row: WorkflowRow, now: datetime) -> Html:
+    last = EMPTY
+    if row.runs:
+        run = row.runs[0]
+        last = Html("{} {}").format(
+            Html('<a class="plain" href="/runs/{}">{}</a>').format(run.run_id, badge(run.status)),
+            Html('<span class="soft">{}</span>').format(near(run.started_us, now)),
+        )
+    about = row.description
+    if row.gone:
+        about = "no file defines it any more"
+    name = Html("{}{}").format(
+        link(row.name, "workflows", row.name), when(cut(about, 120), "<small>{}</small>")
+    )
+    took_s = usual(row.runs)
+    cells = [
+        cell(name, "name"),
+        cell(last or Html('<span class="soft">no run yet</span>'), "when"),
+        cell(strip(run_bars(row.runs, now), STRIP_RUNS) if row.runs else EMPTY, "full"),
+        cell("" if took_s is None else duration(took_s), "num", "usually" if took_s else ""),
+        cell(due(row.broken, row.schedule, row.due, now), "", "next" if row.due else ""),
+    ]
+    return Html("<tr>{}</tr>").format(joined(cells))
+
+
+def due(broken: str, schedule: str, at: datetime | None, now: datetime) -> Html:
+    """Say when a workflow is due next, or what is wrong with its file."""
+    if broken:
+        told = cut(broken.splitlines()[0], 160)
+        return Html(
+            '<span class="badge s-failed"><i aria-hidden="true">✗</i>broken</span> {}'
+        ).format(Html('<small class="soft">{}</small>').format(told))
+    if at is not None:
+        text = at.isoformat(timespec="seconds")
+        return Html('<time datetime="{}" title="{}">{}</time>').format(
+            text, schedule, human_time(text, now)
+        )
+    return Html("{}").format(schedule) if schedule else EMPTY
+
+
+def usual(runs: Sequence[RunRow]) -> float | None:
+    """Give what a workflow usually takes: the median of the last runs that went well."""
+    good = [run.duration_s for run in runs if run.status == "ok" and run.duration_s is not None]
+    return median(good[:MEDIAN_OF]) if good else None
+
+
+def _alerts(facts: Overview) -> Html:
+    if not facts.alerts_in_all:
+        return EMPTY
+    heads = ["Run", "To", "#Tries", "Why it did not go"]
+    rows = [
+        Html("<tr>{}</tr>").format(
+            joined(
+                [
+                    cell(link(f"#{alert.run_id}", "runs", alert.run_id)),
+                    cell(alert.channel),
+                    cell(str(alert.tries), "num"),
+                    cell(cut(alert.error, 200), "text soft"),
+                ]
+            )
+        )
+        for alert in facts.alerts
+    ]
+    told = count(facts.alerts_in_all, "alert") + " undelivered"
+    return Html("<section><h2>{}</h2>{}</section>").format(
+        told, table("Undelivered alerts", heads, rows)
+    )

@@ -1,0 +1,138 @@
+"""What there is, a line each: the workflows of a project, the runs of a store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from engine.reports.grid import Cell, Column, grid, paint
+from engine.reports.terminal import LOOKS, UNKNOWN, elapsed_s
+from engine.text import human_duration, human_time, only, printable, rough_duration
+
+WORKFLOW_HEAD = (
+    Column("WORKFLOW", least=8),
+    Column("STEPS", right=True, drop=3),
+    Column("SCHEDULE", least=10, drop=2),
+    Column("LAST RUN", least=12),
+    Column("USUALLY", right=True, drop=1),
+    Column("DESCRIPTION", least=16, drop=4),
+)
+RUN_HEAD = (
+    Column("RUN", right=True),
+    Column("WORKFLOW", least=8),
+    Column("STATUS"),
+    Column("STARTED", drop=2),
+    Column("DURATION", right=True, drop=3),
+    Column("USUALLY", right=True, drop=4),
+    Column("NOTE", least=12, drop=1),
+)
+FAR_OFF, FAR_OFF_S = 1.5, 1.0  # times and seconds from which a run's duration is told as unusual
+
+Row = Mapping[str, Any]
+
+
+def workflow_table(
+    rows: Sequence[Row], *, now: datetime, width: int = 80, colour: bool = False
+) -> str:
+    """Give a line for each workflow that can be loaded, then each that cannot, with its error."""
+    whole = [row for row in rows if not row["broken"]]
+    lines: list[str] = []
+    if whole:
+        cells = [_cells(row, now) for row in whole]
+        lines += grid(WORKFLOW_HEAD, cells, width=width, colour=colour)
+    for row in rows:
+        if row["broken"]:
+            lines += [""] if lines else []
+            lines.append(paint(f"✗ {printable(row['name'])} is broken", "red", on=colour))
+            lines += [f"  {printable(line)}" for line in row["broken"].splitlines()]
+    return "\n".join(lines)
+
+
+def _cells(row: Row, now: datetime) -> list[str | Cell]:
+    usual_s = row.get("usual_s")
+    return [
+        row["name"],
+        str(row["steps"]),
+        row["schedule"] or "",
+        _last(row["last_run"], now),
+        "" if usual_s is None else human_duration(usual_s),
+        row["description"],
+    ]
+
+
+def _last(run: Row | None, now: datetime) -> Cell:
+    if run is None:
+        return Cell("never", "dim")
+    status = run["status"]
+    sign, tone, _ = LOOKS.get(status, UNKNOWN)
+    bound = only(json.loads(run["only_steps"] or "[]"))
+    said = f"{sign} {status}" + (f" ({bound})" if bound else "")
+    age = _age(run["started_at"], now)
+    when = f"for {age}" if status == "running" else f"{age} ago"
+    return Cell(f"{said}, {when}", tone)
+
+
+def _age(iso: str, now: datetime) -> str:
+    at = datetime.fromisoformat(iso)
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return rough_duration((now - at).total_seconds())
+
+
+# -- runs ------------------------------------------------------------------------------------------
+
+
+def history_table(
+    runs: Sequence[Row],
+    *,
+    now: datetime,
+    tz: tzinfo | None = None,
+    width: int = 80,
+    colour: bool = False,
+) -> str:
+    """Give one line a run, in the order given; rows have the columns of the table `runs`.
+
+    With `usual_s`, what a run usually takes is told of those that took much more or less.
+    """
+    if not runs:
+        return "no runs"
+    rows: list[list[str | Cell]] = []
+    for run in runs:
+        sign, tone, _ = LOOKS.get(run["status"], UNKNOWN)
+        rows.append(
+            [
+                str(run["id"]),
+                run["workflow"],
+                Cell(f"{sign} {run['status']}", tone),
+                human_time(run.get("started_at"), now, tz),
+                human_duration(_took_s(run, now)),
+                _against(run),
+                "; ".join(filter(None, (only(_only_steps(run)), run.get("note")))),
+            ]
+        )
+    return "\n".join(grid(RUN_HEAD, rows, width=width, colour=colour))
+
+
+def _took_s(run: Row, now: datetime) -> float | None:
+    """Give what a run took, or has taken so far."""
+    if run["status"] == "running":
+        return elapsed_s(run.get("started_at"), now)
+    found: float | None = run.get("duration_s")
+    return found
+
+
+def _against(run: Row) -> str:
+    """Give what a run usually takes, where this one took much more or much less."""
+    took, usual = run.get("duration_s"), run.get("usual_s")
+    if run["status"] != "ok" or not took or not usual or _only_steps(run):
+        return ""
+    if abs(took - usual) < FAR_OFF_S or usual / FAR_OFF < took < usual * FAR_OFF:
+        return ""
+    return human_duration(usual)
+
+
+def _only_steps(run: Row) -> list[str]:
+    names: list[str] = json.loads(run.get("only_steps") or "[]")
+    return names
