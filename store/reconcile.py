@@ -139,7 +139,7 @@ def reconcile(
     why, telling = said.why, said.telling
     ended = []
     for found in open_runs(database):
-        tells = (tuple(channels(found)), telling)
+        tells = (channels, telling)
         owner = locks.Owner.from_text(found.owner)
         name = owner.lock if owner else f"{found.workflow}.lock"
         if mine is not None and name == mine.name:
@@ -165,7 +165,7 @@ def _end(
     database: Database,
     found: Found,
     lock: locks.RunLock,
-    tells: tuple[Iterable[str], Telling],
+    tells: tuple[Callable[[Found], Iterable[str]], Telling],
     said: tuple[int, str],
 ) -> bool:
     """Record the end; false if it was ended by itself, or by another, since it was found."""
@@ -173,6 +173,8 @@ def _end(
     if not locks.left_behind(lock, found.run_id, owner):
         return False
     now_us, why = said
+    channels, telling = tells
+    told = tuple(channels(found))
     begun = {(m.step, m.number): m.at_us for m in lock.marks() if m.run_id == found.run_id}
     who = f" (process {owner.pid})" if owner else ""
     note = why or f"its engine died{who}; the end is the last thing it recorded"
@@ -181,9 +183,8 @@ def _end(
         total = interrupt(cursor, found, begun, note, died=died)
         if total is None:
             return False
-        channels, telling = tells
         settle(cursor, found.run_id, now_us, telling, crashed=found.asked_by is None)
-        queue_alerts(cursor, found.run_id, channels, now_us)
+        queue_alerts(cursor, found.run_id, told, now_us)
     lock.reached(found.run_id, total)
     return True
 
