@@ -42,7 +42,7 @@ class StoredOutbox:
         told: dict[tuple[object, ...], dict[str, Any]] = {}
         for alert_id, channel, tries, repeat, due in self._due()[:limit]:
             about = incidents_of(due.facts)
-            key = (due.run_id, due.kind, due.workflow, *about)
+            key = (due.run_id, due.kind, due.workflow, json.dumps(due.facts))
             if key not in told:
                 if told and self._now_us() > ends_us:
                     break

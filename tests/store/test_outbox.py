@@ -53,6 +53,22 @@ def test_claimed_oldest_first(database: Database, outbox: StoredOutbox) -> None:
     assert History(database).undelivered() == 3
 
 
+def test_alerts_without_a_run(database: Database) -> None:
+    """Each tells what it has: two of one workflow and kind are not the same."""
+    for headline in ("one", "two"):
+        database.raw.execute(
+            "INSERT INTO alert_rows (channel, status, created_at, tries, error, kind, workflow,"
+            " facts) VALUES ('slack', 'pending', 1, 0, '', 'missing', 'flow', ?)",
+            (f'{{"headline": "{headline}"}}',),
+        )
+    told = StoredOutbox(database, now_us=lambda: us(9.0), payload=lambda due: due.facts)
+    rows = told.claim()
+    assert [(row.kind, row.payload["headline"]) for row in rows] == [
+        ("missing", "one"),
+        ("missing", "two"),
+    ]
+
+
 def test_no_more_than_asked_for(database: Database, outbox: StoredOutbox) -> None:
     """The rest stays due."""
     assert [row.id for row in outbox.claim(limit=2)] == [1, 2]
