@@ -51,6 +51,7 @@ _CHAPTERS = {
     "sql": "sql.md",
     "cancel": "failures.md#ending-a-run-for-good",
     "alerts": "schedule.md#alerts-and-secrets",
+    "incidents": "schedule.md#incidents",
     "schedule": "schedule.md#schedule",
     "db": "operations.md",
 }
@@ -76,6 +77,7 @@ _STORY = (
     ("sql", 'python -m engine sql "SELECT step, status, attempts FROM step_runs WHERE run_id = 1"'),
     ("cancel", "python -m engine cancel notes"),
     ("alerts", "python -m engine alerts"),
+    ("incidents", "python -m engine incidents"),
     ("db", "python -m engine db verify"),
     ("db", "python -m engine db prune --dry-run"),
 )

@@ -31,11 +31,35 @@ class AlertKind(StrEnum):
 
 
 @record
+class Telling:
+    """Where alerts about incidents go, and after how long one that goes on is told again."""
+
+    channels: tuple[str, ...] = ()
+    remind_after_us: int = 86_400_000_000
+
+
+@record
+class Due:
+    """An undelivered alert as it is kept: of a run, or of a workflow without one."""
+
+    run_id: int | None
+    kind: AlertKind
+    workflow: str
+    facts: dict[str, Any]
+
+
+@record
 class AlertRow:
-    """One alert for one channel (`slack` or `email`); `payload` is a run's report, and more."""
+    """One alert for one channel (`slack` or `email`); `payload` is a run's report, and more.
+
+    `incidents` are those it tells of, `thread` where the channel has the first message on them.
+    """
 
     id: int
     channel: str
     payload: dict[str, Any]
     tries: int
     repeat: bool = False
+    kind: AlertKind = AlertKind.RUN
+    incidents: tuple[int, ...] = ()
+    thread: dict[str, Any] | None = None

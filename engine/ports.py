@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -200,8 +200,8 @@ class Outbox(Protocol):
         A row claimed by a process that has died is due again, with `repeat` true.
         """
 
-    def sent(self, alert_id: int) -> None:
-        """Record the delivery."""
+    def sent(self, alert_id: int, thread: Mapping[str, Any] | None = None) -> None:
+        """Record the delivery, and where the first message on its incidents is now."""
 
     def failed(self, alert_id: int, error: str, *, give_up: bool, tried: bool = True) -> None:
         """Record a failed try, or that none was `tried`; it is due again unless given up."""

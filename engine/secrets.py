@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 LENGTH_MIN = 6  # shorter ones would mask half of every text
 MASK = "***"
-ALERT_SECRETS = ("SLACK_WEBHOOK_URL", "SMTP_URL")
-SETTING_PREFIXES = ("ENGINE_", "KAHNBAN_", "MAIL_")
+ALERT_SECRETS = ("SLACK_WEBHOOK_URL", "SLACK_BOT_TOKEN", "SMTP_URL")
+_SETTINGS = ("ENGINE_", "KAHNBAN_", "MAIL_")  # what they begin with
 FILE_BYTES_MAX = 1 << 20
 _URL_TAIL_LENGTH_MIN = 16  # a webhook's token is longer, and no ordinary word is as long
 
@@ -67,7 +67,7 @@ class Secrets:
         return value
 
     def setting(self, name: str) -> str | None:
-        """Give a setting as it is: `MAIL_*`, `ENGINE_*`, `KAHNBAN_*`, or one that alerts need.
+        """Give a setting as it is: `MAIL_*`, `ENGINE_*`, `KAHNBAN_*`, or one of alerts.
 
         Those of alerts that are secrets are masked from the start, whoever reads them.
         """
@@ -108,9 +108,7 @@ class Secrets:
         """Register what is secret from the start."""
         self._file = file
         values = [(name, self._environ.get(name, "")) for name in ALERT_SECRETS]
-        values += [
-            (name, value) for name, value in file.items() if not name.startswith(SETTING_PREFIXES)
-        ]
+        values += [(name, value) for name, value in file.items() if not _is_setting(name)]
         self._register([part for name, value in values for part in _parts(name, value)])
         self._loaded = True
 
@@ -169,9 +167,13 @@ def _joined(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\n", "")
 
 
+def _is_setting(name: str) -> bool:
+    return name.startswith(_SETTINGS) or name == "SLACK_CHANNEL"
+
+
 def check_setting(name: str) -> None:
     """Refuse what is not the name of a setting."""
-    if not name.startswith(SETTING_PREFIXES) and name not in ALERT_SECRETS:
+    if not _is_setting(name) and name not in ALERT_SECRETS:
         raise ValueError(f"'{name}' is not the name of a setting")
 
 

@@ -388,6 +388,14 @@ class History(ScheduleReads):
         """Undelivered alerts, oldest first."""
         return self._rows("SELECT * FROM alerts WHERE status IN ('pending', 'sending') ORDER BY id")
 
+    def incidents(self, workflow: str | None = None, *, closed: bool = False) -> list[Row]:
+        """Incidents that are open, or all with `closed`, oldest first."""
+        which = "true" if closed else "closed_at IS NULL"
+        mine = "true" if workflow is None else "workflow = ?"
+        names = [] if workflow is None else [workflow]
+        sql = f"SELECT * FROM incidents WHERE {which} AND {mine} ORDER BY id"
+        return self._rows(sql, names)
+
     def undelivered(self) -> int:
         """Count alerts neither sent nor given up."""
         sql = "SELECT count(*) AS n FROM alert_rows WHERE status IN ('pending', 'sending')"

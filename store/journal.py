@@ -8,7 +8,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from engine.alert import AlertStatus
+from engine.alert import AlertStatus, Telling
 from engine.errors import SupersededError
 from engine.events import Action
 from engine.failpoints import failpoint
@@ -23,6 +23,7 @@ from store.tick import ENDED_HINT, Tick, encoded, standing_of
 
 _REUSE = """INSERT INTO step_rows (run_id, position, status, ended_at, note, source_run, seq)
     SELECT ?1, value, 'cached', NULL, ?2, ?3, ?4 + key FROM json_each(?5)"""
+SILENT = Telling()
 INITIAL = -1  # the position under which a run's initial context is kept
 
 
@@ -93,6 +94,7 @@ def record_ended_run(
     run: NewRun,
     status: RunStatus,
     channels: Iterable[str] = (),
+    telling: Telling = SILENT,
 ) -> int:
     """Record a run that begins no step: skipped because one is on, or wrong at its definition.
 
@@ -101,6 +103,7 @@ def record_ended_run(
     with database.write() as cursor:
         run_id = _insert_run(cursor, run, status, None, Counter())
         slots.claim(cursor, run, run_id)
+        settle(cursor, run_id, run.started_at, telling)
         queue_alerts(cursor, run_id, channels, run.started_at)
         return run_id
 
@@ -173,6 +176,15 @@ def queue_alerts(cursor: sqlite3.Cursor, run_id: int, channels: Iterable[str], a
     cursor.executemany(prepared.QUEUE_ALERT, rows)
 
 
+def settle(
+    cursor: sqlite3.Cursor, run_id: int, at_us: int, telling: Telling, *, crashed: bool = False
+) -> bool:
+    """Take a run's end into the incidents, see `store.incidents`: loaded once a run is on."""
+    from store import incidents
+
+    return incidents.settle(cursor, run_id, at_us, telling, crashed=crashed)
+
+
 class Journal:
     """Implements `engine.ports.Store` for one run.
 
@@ -187,17 +199,20 @@ class Journal:
         *,
         stamp: Callable[[float], int],
         channels: Callable[[RunStatus], Iterable[str]],
+        telling: Telling = SILENT,
         committed: Callable[[int, int], None] = lambda _run_id, _events: None,
     ) -> None:
         """Write for run `run_id`.
 
         `stamp` turns the run's clock into microseconds since 1970; `channels` says where an alert
-        for an outcome is to go; `committed(run_id, events)` is told how far the record reaches.
+        for an outcome is to go, unless the run closes an incident, and `telling` where those on
+        incidents are; `committed(run_id, events)` is told how far the record reaches.
         """
         self.run_id = run_id
         self._database = database
         self._stamp = stamp
         self._channels = channels
+        self._telling = telling
         self._committed = committed
         self._watch = Watch(database, run_id)
         self._standing = standing_of(database, run_id)
@@ -246,4 +261,5 @@ class Journal:
             end, at_us = tick.end, self._stamp(tick.end.at)
             row = (end.status, at_us, end.note, tick.standing.events, self.run_id)
             cursor.execute(prepared.END_RUN, row)
-            queue_alerts(cursor, self.run_id, self._channels(end.status), at_us)
+            if not settle(cursor, self.run_id, at_us, self._telling):
+                queue_alerts(cursor, self.run_id, self._channels(end.status), at_us)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from engine.alert import AlertRow, AlertStatus
-from store import locks
+from engine.alert import AlertKind, AlertRow, AlertStatus, Due
+from store import incidents, locks
 from store.connection import Database
 
 TELLING_US = 1_000_000  # of the few seconds that a delivery may take
@@ -21,9 +23,9 @@ class StoredOutbox:
         database: Database,
         *,
         now_us: Callable[[], int],
-        payload: Callable[[int], dict[str, Any]],
+        payload: Callable[[Due], dict[str, Any]],
     ) -> None:
-        """`payload` builds the report of a run, which is what an alert tells."""
+        """`payload` builds what an alert tells: as a rule, the report of its run."""
         self._database = database
         self._now_us = now_us
         self._payload = payload
@@ -34,29 +36,48 @@ class StoredOutbox:
 
         Only as many as can be told in a second: what is claimed is to be sent at once.
         """
-        told: dict[int, dict[str, Any]] = {}
+        self._fold()
         ends_us = self._now_us() + TELLING_US
-        claimed = []
-        for alert_id, run_id, channel, tries, repeat in self._due()[:limit]:
-            if run_id not in told:
+        claimed: list[AlertRow] = []
+        told: dict[tuple[object, ...], dict[str, Any]] = {}
+        for alert_id, channel, tries, repeat, due in self._due()[:limit]:
+            about = incidents_of(due.facts)
+            key = (due.run_id, due.kind, due.workflow, json.dumps(due.facts))
+            if key not in told:
                 if told and self._now_us() > ends_us:
                     break
-                told[run_id] = self._payload(run_id)
-            claimed.append(AlertRow(alert_id, channel, told[run_id], tries, repeat))
+                told[key] = self._payload(due)
+            row = AlertRow(alert_id, channel, told[key], tries, repeat, due.kind, about)
+            claimed.append(row)
         with self._database.write() as cursor:
-            return [row for row in claimed if self._mark(cursor, row)]
+            return [self._threaded(cursor, row) for row in claimed if self._mark(cursor, row)]
 
-    def _due(self) -> list[tuple[int, int, str, int, bool]]:
+    def _fold(self) -> None:
+        with self._database.read() as cursor:
+            if not incidents.too_many(cursor):
+                return
+        with self._database.write() as cursor:
+            for channel in incidents.too_many(cursor):
+                incidents.fold(cursor, channel)
+
+    def _due(self) -> list[tuple[int, str, int, bool, Due]]:
         with self._database.read() as cursor:
             rows = cursor.execute(
-                "SELECT id, run_id, channel, tries, status, owner FROM alert_rows"
-                " WHERE status IN ('pending', 'sending') ORDER BY id"
+                "SELECT id, channel, tries, status, owner, run_id, kind, workflow, facts"
+                " FROM alert_rows WHERE status IN ('pending', 'sending') ORDER BY id"
             ).fetchall()
         return [
-            (alert_id, run_id, channel, tries, status == AlertStatus.SENDING)
-            for alert_id, run_id, channel, tries, status, owner in rows
+            (
+                *(alert_id, channel, tries, status == AlertStatus.SENDING),
+                Due(run_id, AlertKind(kind), workflow, json.loads(facts)),
+            )
+            for alert_id, channel, tries, status, owner, run_id, kind, workflow, facts in rows
             if status == AlertStatus.PENDING or not self._is_sent_by_the_living(owner)
         ]
+
+    def _threaded(self, cursor: sqlite3.Cursor, row: AlertRow) -> AlertRow:
+        thread = incidents.thread_of(cursor, row.incidents, row.channel)
+        return row if thread is None else replace(row, thread=thread)
 
     def _mark(self, cursor: sqlite3.Cursor, row: AlertRow) -> bool:
         """Claim a row, if nobody else has meanwhile."""
@@ -76,14 +97,20 @@ class StoredOutbox:
         owner = locks.Owner.from_text(owner_text or "")
         return owner is not None and owner != self._owner and locks.process_lives(owner)
 
-    def sent(self, alert_id: int) -> None:
-        """Record the delivery."""
+    def sent(self, alert_id: int, thread: Mapping[str, Any] | None = None) -> None:
+        """Record the delivery, and where the first message on its incidents is now."""
         with self._database.write() as cursor:
             cursor.execute(
                 "UPDATE alert_rows SET status = 'sent', sent_at = ?, tries = tries + 1,"
                 " owner = NULL, error = '' WHERE id = ?",
                 (self._now_us(), alert_id),
             )
+            if thread is None:
+                return
+            sql = "SELECT channel, facts FROM alert_rows WHERE id = ?"
+            channel, facts = cursor.execute(sql, (alert_id,)).fetchone()
+            told = incidents_of(json.loads(facts))
+            incidents.keep_thread(cursor, told, channel, dict(thread))
 
     def failed(self, alert_id: int, error: str, *, give_up: bool, tried: bool = True) -> None:
         """Record a failed try, or that none was made; the alert stays due unless given up."""
@@ -94,3 +121,9 @@ class StoredOutbox:
                 " WHERE id = ?",
                 (status, int(tried), error, alert_id),
             )
+
+
+def incidents_of(facts: Mapping[str, Any]) -> tuple[int, ...]:
+    """Name the incidents that an alert with such facts tells of."""
+    one = facts.get("incident")
+    return tuple(facts.get("ids", ())) if one is None else (one,)

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import groupby
 
+from engine.alert import Telling
 from engine.errors import StoreError
 from engine.model import AttemptOutcome, OutputFile, RunStatus
 from engine.records import record
 from store import locks, prepared
 from store.connection import Database
-from store.journal import queue_alerts
+from store.journal import SILENT, queue_alerts, settle
 
 # Who wants the end of a run `r`: of a backfill's run, who wants the end of the backfill too.
 ASKED_BY = """coalesce((SELECT asked_by FROM cancel_rows WHERE run_id = r.id),
@@ -84,6 +85,20 @@ class Found:
         return note if self.asked_by is None else f"cancelled by {self.asked_by}; {note}"
 
 
+@record
+class Said:
+    """What is said beside the record: `telling` where alerts about incidents go.
+
+    `why` replaces the note on the run under the caller's lock, which has failed in this process.
+    """
+
+    why: str = ""
+    telling: Telling = SILENT
+
+
+NOTHING_SAID = Said()
+
+
 def open_runs(database: Database) -> list[Found]:
     """Runs recorded as running, oldest first."""
     with database.read() as cursor:
@@ -115,20 +130,21 @@ def reconcile(
     channels: Callable[[Found], Iterable[str]],
     now_us: int,
     publish: Callable[[Iterable[OutputFile]], None],
-    why: str = "",
+    said: Said = NOTHING_SAID,
 ) -> list[Found]:
-    """End every run whose engine is dead, queue its alert, finish its pending renames.
+    """End every run whose engine is dead, queue its alerts, finish its pending renames.
 
-    `mine` is a lock the caller holds already; `why` replaces the note on the run under it, which
-    has failed in this very process. Gives the runs ended, oldest first.
+    `mine` is a lock the caller holds already. Gives the runs ended, oldest first.
     """
+    why, telling = said.why, said.telling
     ended = []
     for found in open_runs(database):
+        tells = (channels, telling)
         owner = locks.Owner.from_text(found.owner)
         name = owner.lock if owner else f"{found.workflow}.lock"
         if mine is not None and name == mine.name:
             ours = owner == locks.this_process(name)
-            if (ours or not why) and _end(database, found, mine, channels(found), (now_us, why)):
+            if (ours or not why) and _end(database, found, mine, tells, (now_us, why)):
                 ended.append(found)
             continue
         if locks.alive(database.path, found.run_id, found.owner):
@@ -137,7 +153,7 @@ def reconcile(
         if lock is None:
             continue
         try:
-            if _end(database, found, lock, channels(found), (now_us, "")):
+            if _end(database, found, lock, tells, (now_us, "")):
                 ended.append(found)
         finally:
             lock.release()
@@ -149,7 +165,7 @@ def _end(
     database: Database,
     found: Found,
     lock: locks.RunLock,
-    channels: Iterable[str],
+    tells: tuple[Callable[[Found], Iterable[str]], Telling],
     said: tuple[int, str],
 ) -> bool:
     """Record the end; false if it was ended by itself, or by another, since it was found."""
@@ -157,6 +173,8 @@ def _end(
     if not locks.left_behind(lock, found.run_id, owner):
         return False
     now_us, why = said
+    channels, telling = tells
+    told = tuple(channels(found))
     begun = {(m.step, m.number): m.at_us for m in lock.marks() if m.run_id == found.run_id}
     who = f" (process {owner.pid})" if owner else ""
     note = why or f"its engine died{who}; the end is the last thing it recorded"
@@ -165,7 +183,8 @@ def _end(
         total = interrupt(cursor, found, begun, note, died=died)
         if total is None:
             return False
-        queue_alerts(cursor, found.run_id, channels, now_us)
+        settle(cursor, found.run_id, now_us, telling, crashed=found.asked_by is None)
+        queue_alerts(cursor, found.run_id, told, now_us)
     lock.reached(found.run_id, total)
     return True
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from engine.alert import AlertRow
+from engine.alert import AlertKind, AlertRow
 from engine.alerts import content as contents
-from engine.alerts import digest
-from engine.alerts.channels import Settings, channels, half_configured, setting_of
+from engine.alerts import incidents
+from engine.alerts.channels import Settings, channels, half_configured, has_bot, setting_of
 from engine.alerts.content import Attachment, Content
 from engine.alerts.fault import AlertError, reason
 from engine.errors import EngineError
@@ -28,9 +30,10 @@ MARGIN_S = 0.1  # a sender's own deadline is this much earlier, so that its word
 LEAST_S = 0.2  # less is not worth a try
 
 PAGE_BYTES_MAX = 1_000_000  # a bigger page is not attached; the mail says where the report lies
+_WITH_PAGE = (AlertKind.RUN, AlertKind.OPENED, AlertKind.REMINDER)
 PAGES_S = 1.0  # of the time of a delivery, to make pages in
 
-Sender = Callable[["_Job", float], tuple[str, ...]]
+Sender = Callable[["_Job", float], "_Sent"]
 PageOf = Callable[[int], str | None]
 
 
@@ -49,12 +52,26 @@ class DeliveryResult:
 
 @record
 class _Job:
-    """`page` is the whole report as HTML, for a channel that takes files."""
+    """`page` is the whole report as HTML, for a channel that takes files.
+
+    `brief` makes of the content what is said in a thread; `thread` is where that is.
+    """
 
     id: int
     channel: str
     content: Callable[[], Content]
     page: Attachment | None = None
+    brief: Callable[[Content], Content] = lambda content: content
+    incidents: tuple[int, ...] = ()
+    thread: Mapping[str, Any] | None = None
+
+
+@record
+class _Sent:
+    """What a channel has to say of what is sent, and where a thread begins with it."""
+
+    notes: tuple[str, ...] = ()
+    thread: Mapping[str, Any] | None = None
 
 
 @record
@@ -66,7 +83,7 @@ class _Outcome:
     hint: str = ""
     permanent: bool = False
     tried: bool = True
-    notes: tuple[str, ...] = ()
+    sent: _Sent = _Sent()
 
 
 def deliver(
@@ -94,7 +111,7 @@ def deliver(
     except Exception as error:  # noqa: BLE001 - alerts never fail a run, whatever the store does
         return DeliveryResult(warnings=(*warnings, f"alerts could not be read: {_said(error)}"))
     pages = _pages(rows.values(), page, clock) if page is not None and "email" in senders else {}
-    jobs = [_Job(row.id, row.channel, _report_of(row), pages.get(row.id)) for row in rows.values()]
+    jobs = [_job(row, pages.get(row.id)) for row in rows.values()]
     counts = {"sent": 0, "failed": 0, "given_up": 0}
     for outcome in _outcomes(jobs, senders, ends_at, clock):
         kind = _kind(outcome, rows[outcome.job.id])
@@ -138,7 +155,7 @@ def send_test(
             hint = f" ({outcome.hint})" if outcome.hint else ""
             found.append((channel, False, f"{channel}: not sent: {outcome.error}{hint}"))
         else:
-            found.append((channel, True, "; ".join([f"{channel}: sent", *outcome.notes])))
+            found.append((channel, True, "; ".join([f"{channel}: sent", *outcome.sent.notes])))
     order = channels(settings)
     return tuple(sorted(found, key=lambda entry: order.index(entry[0])))
 
@@ -148,7 +165,12 @@ def preload(settings: Settings) -> None:
     from engine.alerts import slack  # noqa: F401 - imported for later
 
     if "slack" in channels(settings):
-        from engine.alerts import blocks, webhook  # noqa: F401 - imported for later
+        from engine.alerts import blocks  # noqa: F401 - imported for later
+
+        if has_bot(settings):
+            from engine.alerts import slack_bot, web_api  # noqa: F401 - imported for later
+        else:
+            from engine.alerts import webhook  # noqa: F401 - imported for later
     if "email" in channels(settings):
         import email.policy  # noqa: F401 - imported for later
         import smtplib  # noqa: F401 - imported for later
@@ -160,8 +182,11 @@ def _said(error: Exception) -> str:
     return str(error) if isinstance(error, EngineError) else reason(error)
 
 
-def _report_of(row: AlertRow) -> Callable[[], Content]:
-    return lambda: digest.of_report(row.payload, repeat=row.repeat)
+def _job(row: AlertRow, page: Attachment | None) -> _Job:
+    return _Job(
+        *(row.id, row.channel, lambda: incidents.of_alert(row), page),
+        *(lambda content: incidents.brief(row, content), row.incidents, row.thread),
+    )
 
 
 def _pages(rows: Iterable[AlertRow], page: PageOf, clock: Clock) -> dict[int, Attachment]:
@@ -169,7 +194,7 @@ def _pages(rows: Iterable[AlertRow], page: PageOf, clock: Clock) -> dict[int, At
     ends_at = clock.now() + PAGES_S
     found = {}
     for row in rows:
-        if row.channel == "email" and clock.now() < ends_at:
+        if row.channel == "email" and row.kind in _WITH_PAGE and clock.now() < ends_at:
             with contextlib.suppress(Exception):
                 run = row.payload["run_id"]
                 data = (page(run) or "").encode()
@@ -188,7 +213,7 @@ def _notify(settings: Settings, content: Content, ends_at: float, clock: Clock) 
 
 
 def _senders(settings: Settings) -> dict[str, Sender]:
-    makers = {"slack": _slack, "email": _email}
+    makers = {"slack": _slack_bot if has_bot(settings) else _slack, "email": _email}
     return {channel: makers[channel](settings) for channel in channels(settings)}
 
 
@@ -197,12 +222,40 @@ def _slack(settings: Settings) -> Sender:
     hosts = setting_of(settings, "KAHNBAN_WEBHOOK_HOSTS").split(",")
     proxy = setting_of(settings, "KAHNBAN_WEBHOOK_PROXY") or None
 
-    def send(job: _Job, deadline_s: float) -> tuple[str, ...]:
+    def send(job: _Job, deadline_s: float) -> _Sent:
         from engine.alerts import blocks, slack
 
         text, laid_out = blocks.render_slack(job.content())
         slack.send(url, text, laid_out, deadline_s=deadline_s, hosts=hosts, proxy=proxy)
-        return ()
+        return _Sent()
+
+    return send
+
+
+def _slack_bot(settings: Settings) -> Sender:
+    from engine.alerts import slack_bot
+
+    bot = slack_bot.Bot(
+        setting_of(settings, "SLACK_BOT_TOKEN"),
+        setting_of(settings, "SLACK_CHANNEL"),
+        setting_of(settings, "KAHNBAN_SLACK_API") or slack_bot.API_URL,
+        tuple(setting_of(settings, "KAHNBAN_WEBHOOK_HOSTS").split(",")),
+        setting_of(settings, "KAHNBAN_WEBHOOK_PROXY") or None,
+    )
+
+    def send(job: _Job, deadline_s: float) -> _Sent:
+        from engine.alerts import blocks
+
+        content = job.content()
+        reply = blocks.render_slack(job.brief(content)) if job.thread is not None else None
+        begun, note = slack_bot.send(
+            bot,
+            blocks.render_slack(content),
+            deadline_s=deadline_s,
+            reply=reply,
+            thread=job.thread,
+        )
+        return _Sent((note,) if note else (), begun)
 
     return send
 
@@ -211,10 +264,11 @@ def _email(settings: Settings) -> Sender:
     url = setting_of(settings, "SMTP_URL")
     mail_from, mail_to = setting_of(settings, "MAIL_FROM"), setting_of(settings, "MAIL_TO")
 
-    def send(job: _Job, deadline_s: float) -> tuple[str, ...]:
+    def send(job: _Job, deadline_s: float) -> _Sent:
         from engine.alerts import letter, mail
 
         content = job.content()
+        number, first = mail.new_id(), str((job.thread or {}).get("message_id", ""))
         message = mail.Letter(
             mail_from or mail.sender(url),
             mail_to,
@@ -222,8 +276,11 @@ def _email(settings: Settings) -> Sender:
             letter.render_plain(content),
             letter.render_html(content),
             job.page,
+            number,
+            first,
         )
-        return mail.send(url, message, deadline_s=deadline_s)
+        notes = mail.send(url, message, deadline_s=deadline_s)
+        return _Sent(notes, None if first else {"message_id": number})
 
     return send
 
@@ -268,6 +325,7 @@ class _Lane:
 
     def run(self, send: Sender | None, ends_at: float, clock: Clock) -> None:
         """Send until the time is up or the channel is found blocked."""
+        threads: dict[int, Mapping[str, Any]] = {}  # that have begun in this delivery
         blocked = "" if send else f"{self.jobs[0].channel} is not configured"
         for job in self.jobs:
             left_s = ends_at - clock.now() - MARGIN_S
@@ -277,15 +335,25 @@ class _Lane:
                 self.results.put(_Outcome(job, error=f"not tried: {blocked}", tried=False))
                 continue
             self.begun.add(job.id)
-            outcome = _attempt(job, send, left_s)
+            outcome = _attempt(_threaded(job, threads), send, left_s)
+            if outcome.sent.thread is not None:
+                threads |= dict.fromkeys(job.incidents, outcome.sent.thread)
             if outcome.error and not outcome.permanent:
                 blocked = outcome.error
             self.results.put(outcome)
 
 
+def _threaded(job: _Job, threads: Mapping[int, Mapping[str, Any]]) -> _Job:
+    found = threads.get(job.incidents[0]) if len(job.incidents) == 1 else None
+    return job if found is None else replace(job, thread=found)
+
+
 def _attempt(job: _Job, send: Sender, left_s: float) -> _Outcome:
     try:
-        return _Outcome(job, notes=send(job, left_s))
+        sent = send(job, left_s)
+        if sent.thread is not None and len(job.incidents) > 1:
+            sent = replace(sent, thread={**sent.thread, "many": True})  # not to be changed
+        return _Outcome(job, sent=sent)
     except AlertError as error:
         return _Outcome(job, error=str(error), hint=error.hint, permanent=error.permanent)
     except Exception as error:  # noqa: BLE001 - a payload of any shape may come out of a store
@@ -306,7 +374,7 @@ def _kind(outcome: _Outcome, row: AlertRow) -> str:
 def _record(outbox: Outbox, outcome: _Outcome, kind: str) -> None:
     if kind == "sent":
         failpoint("alert-sent")
-        outbox.sent(outcome.job.id)
+        outbox.sent(outcome.job.id, outcome.sent.thread if outcome.job.incidents else None)
     else:
         outbox.failed(
             outcome.job.id, outcome.error, give_up=kind == "given_up", tried=outcome.tried
@@ -316,7 +384,7 @@ def _record(outbox: Outbox, outcome: _Outcome, kind: str) -> None:
 def _sentences(outcome: _Outcome, kind: str) -> list[str]:
     channel = outcome.job.channel
     if kind == "sent":
-        return [f"{channel}: {note}" for note in outcome.notes]
+        return [f"{channel}: {note}" for note in outcome.sent.notes]
     if not outcome.tried:
         return []  # the failure that blocked the channel has its own sentence
     hint = f" ({outcome.hint})" if outcome.hint else ""

@@ -33,6 +33,8 @@ class Letter:
     plain: str
     html: str
     attached: Attachment | None = None
+    message_id: str = ""
+    reply_to: str = ""  # the id of the message that begins its thread
 
 
 @record
@@ -120,11 +122,18 @@ def _ascii(host: str) -> str:
     return host if host and host.isascii() and host.isprintable() else "localhost"
 
 
+def new_id() -> str:
+    """Make the id of a message that is to be referred to later."""
+    import socket
+    from email.utils import make_msgid
+
+    return make_msgid(domain=_ascii(socket.gethostname()))
+
+
 def compose(letter: Letter) -> tuple[EmailMessage, list[str]]:
     """Give the message and the recipients' bare addresses, or raise `AlertError`."""
-    import socket
     from email.message import EmailMessage
-    from email.utils import formataddr, formatdate, make_msgid
+    from email.utils import formataddr, formatdate
 
     to = _addresses("MAIL_TO", letter.mail_to)
     origin = _addresses("MAIL_FROM", letter.mail_from)[:1]
@@ -133,7 +142,9 @@ def compose(letter: Letter) -> tuple[EmailMessage, list[str]]:
     message["To"] = ", ".join(formataddr(address) for address in to)
     message["Subject"] = " ".join(letter.subject.split())
     message["Date"] = formatdate(localtime=True)
-    message["Message-ID"] = make_msgid(domain=_ascii(socket.gethostname()))
+    message["Message-ID"] = letter.message_id or new_id()
+    if letter.reply_to:
+        message["In-Reply-To"] = message["References"] = letter.reply_to
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(letter.plain)
     message.add_alternative(letter.html, subtype="html")

@@ -104,25 +104,31 @@ def _judge(host: str, status: int, body: str, retry_after_s: float | None) -> No
     )
 
 
-def check_url(url: str, hosts: Iterable[str] = ()) -> str:
-    """Give the host of a webhook's address that may be posted to, else raise `AlertError`."""
+def check_url(
+    url: str,
+    hosts: Iterable[str] = (),
+    *,
+    name: str = "SLACK_WEBHOOK_URL",
+    known: Iterable[str] = HOSTS,
+) -> str:
+    """Give the host of an address of Slack's that may be posted to, else raise `AlertError`."""
     parts = _split(url.strip())
     host = (parts.hostname or "").rstrip(".") if parts is not None else ""
     if parts is None or not host or parts.username is not None:
         raise AlertError(
-            "SLACK_WEBHOOK_URL is not a usable address",
-            hint="copy it again from Slack; it starts with https://hooks.slack.com/",
+            f"{name} is not a usable address",
+            hint=f"copy it again from Slack; it starts with https://{next(iter(known))}/",
         )
     local = is_loopback(host)
     if parts.scheme != "https" and not (local and parts.scheme == "http"):
         raise AlertError(
-            f"SLACK_WEBHOOK_URL: {host} is not addressed by https",
+            f"{name}: {host} is not addressed by https",
             hint="use https; plain http is for this machine only",
         )
-    allowed = {*HOSTS, *(entry.strip().lower() for entry in hosts)}
+    allowed = {*known, *(entry.strip().lower() for entry in hosts)}
     if not local and host not in allowed:
         raise AlertError(
-            f"SLACK_WEBHOOK_URL: {host} is not a host alerts may be sent to",
+            f"{name}: {host} is not a host alerts may be sent to",
             hint=f"add it to KAHNBAN_WEBHOOK_HOSTS: {host}",
         )
     return host

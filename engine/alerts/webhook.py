@@ -25,6 +25,7 @@ from slack_sdk.webhook import WebhookClient, WebhookResponse
 from engine.alerts.deadline import GRACE_S
 
 if TYPE_CHECKING:
+    from slack_sdk.http_retry.handler import RetryHandler
     from slack_sdk.http_retry.request import HttpRequest
     from slack_sdk.http_retry.response import HttpResponse
     from slack_sdk.http_retry.state import RetryState
@@ -33,7 +34,7 @@ REPLY_BYTES_MAX = 1_024
 RETRY_JITTER_S = 1.0  # what slack_sdk adds to a Retry-After at most
 
 # slack_sdk's debug lines hold the address and the body: a logger of no family, and never on
-_MUTE = logging.Logger("engine.alerts.mute", level=logging.CRITICAL + 1)  # noqa: LOG001 - outside the tree, so that nothing sets its level
+MUTE = logging.Logger("engine.alerts.mute", level=logging.CRITICAL + 1)  # noqa: LOG001 - outside the tree, so that nothing sets its level
 
 
 class AbandonedError(Exception):
@@ -70,17 +71,13 @@ class Webhook(WebhookClient):
         super().__init__(
             url,
             timeout=math.ceil(deadline_s),
-            logger=_MUTE,
-            retry_handlers=[
-                ConnectionErrorRetryHandler(),
-                _BoundedRateLimit(deadline_s),
-                ServerErrorRetryHandler(),
-            ],
+            logger=MUTE,
+            retry_handlers=retries(deadline_s),
         )
         self.abandoned = abandoned
         self.timeout_s = deadline_s + GRACE_S
         self.retry_after_s: float | None = None
-        self.opener = _opener(proxy)
+        self.opener = opener(proxy)
 
     def _perform_http_request_internal(
         self, url: str, req: urllib.request.Request
@@ -93,22 +90,32 @@ class Webhook(WebhookClient):
                 body = answer.read(REPLY_BYTES_MAX).decode("utf-8", "replace")
                 return WebhookResponse(url=url, status_code=answer.status, body=body, headers={})
         except HTTPError as error:
-            raise self._narrowed(error) from None
-
-    def _narrowed(self, error: HTTPError) -> HTTPError:
-        """Give the same refusal with a bounded body and no header but a usable Retry-After."""
-        with error:
-            body = error.read(REPLY_BYTES_MAX).decode("utf-8", "replace").encode()
-        headers = Message()
-        asked = (error.headers.get("Retry-After") or "").strip()
-        self.retry_after_s = None
-        if asked.isascii() and asked.isdigit():
-            self.retry_after_s = float(asked[:9])
-            headers["Retry-After"] = asked[:9]
-        return HTTPError("", error.code, "", headers, io.BytesIO(body))
+            narrow, self.retry_after_s = narrowed(error)
+            raise narrow from None
 
 
-def _opener(proxy: str | None) -> urllib.request.OpenerDirector:
+def retries(deadline_s: float) -> list[RetryHandler]:
+    """Give what decides about a second try; none waits for longer than the caller."""
+    return [
+        ConnectionErrorRetryHandler(),
+        _BoundedRateLimit(deadline_s),
+        ServerErrorRetryHandler(),
+    ]
+
+
+def narrowed(error: HTTPError) -> tuple[HTTPError, float | None]:
+    """Give the same refusal, its body bounded, no header but a usable Retry-After, and that."""
+    with error:
+        body = error.read(REPLY_BYTES_MAX).decode("utf-8", "replace").encode()
+    headers, after_s = Message(), None
+    asked = (error.headers.get("Retry-After") or "").strip()
+    if asked.isascii() and asked.isdigit():
+        after_s = float(asked[:9])
+        headers["Retry-After"] = asked[:9]
+    return HTTPError("", error.code, "", headers, io.BytesIO(body)), after_s
+
+
+def opener(proxy: str | None) -> urllib.request.OpenerDirector:
     """Build by hand: what is not added (redirects, cookies, ftp, file) cannot happen."""
     handlers: list[Any] = [
         urllib.request.HTTPHandler(),
@@ -120,7 +127,7 @@ def _opener(proxy: str | None) -> urllib.request.OpenerDirector:
     if proxy is not None:
         use = None if proxy == "env" else {"http": proxy, "https": proxy}
         handlers.append(urllib.request.ProxyHandler(use))
-    opener = urllib.request.OpenerDirector()
+    made = urllib.request.OpenerDirector()
     for handler in handlers:
-        opener.add_handler(handler)
-    return opener
+        made.add_handler(handler)
+    return made

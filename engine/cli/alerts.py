@@ -92,7 +92,8 @@ def _list(parsed: argparse.Namespace, paths: Paths) -> int:
     for row in rows:
         error = f": {printable(row['error'])}" if row["error"] else ""
         tries = f"{row['tries']} tries"
-        print_result(f"run {row['run_id']}  {row['channel']}  {row['status']}  {tries}{error}")
+        whose = printable(row["workflow"]) if row["run_id"] is None else f"run {row['run_id']}"
+        print_result(f"{whose}  {row['channel']}  {row['status']}  {tries}{error}")
     if not rows:
         print_result("no undelivered alerts")
     return 0

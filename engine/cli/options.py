@@ -306,6 +306,13 @@ def _alerts(add: _Add) -> None:
     _json(alerts)
 
 
+def _incidents(add: _Add) -> None:
+    incidents = add("incidents", "incidents:incidents", "failures that go on, each told of once")
+    incidents.add_argument("name", metavar="NAME", nargs="?", help="of one workflow only")
+    incidents.add_argument("--all", action="store_true", help="those that are over, too")
+    _json(incidents)
+
+
 def _schedule(add: _Add) -> None:
     schedule = add("schedule", "schedule:schedule", "systemd units for a workflow's schedule")
     what = ["show", "install", "verify", "remove", "pause", "unpause"]
@@ -359,6 +366,7 @@ _COMMANDS: dict[str, Callable[[_Add], None]] = {  # as the overview lists them, 
     "serve": serve_options.add,
     "cancel": _cancel,
     "alerts": _alerts,
+    "incidents": _incidents,
     "schedule": _schedule,
     "completion": add_completion,
     "complete": add_complete,

@@ -83,8 +83,8 @@ def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: U
             note=secrets.mask(error.message),
             slot=found.slot,
         )
-        channels = alerting.channels_for(None, history, environment)(RunStatus.FAILED)
-        journal.record_ended_run(database, new, RunStatus.FAILED, channels)
+        telling = alerting.telling(environment)
+        journal.record_ended_run(database, new, RunStatus.FAILED, telling=telling)
         pausing.after_failures(database, environment, parsed.name, found.pause_after)
         alerting.deliver_due(database, history, environment)
         return False

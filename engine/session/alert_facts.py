@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.alert import AlertKind, Due
 from engine.errors import EngineError
 from engine.logs import tail
 from engine.session import reporting
@@ -23,12 +24,32 @@ if TYPE_CHECKING:
 STEPS_MAX = 60  # those most worth a look; the report holds all of them
 
 
-def facts_of(history: History, run_id: int, environment: Environment) -> dict[str, Any]:
+# Of the other kinds, the facts that the alert has are all there is to tell.
+_WITH_REPORT = (AlertKind.RUN, AlertKind.OPENED, AlertKind.REMINDER)
+
+
+def told_of(history: History, due: Due, environment: Environment) -> dict[str, Any]:
+    """Give what an alert tells: its own facts as `facts`, on most beside the report of its run."""
+    facts: dict[str, Any] = _masked({"facts": due.facts}, environment.secrets.mask)
+    has_report = due.kind in _WITH_REPORT or "report" in due.facts
+    if due.run_id is None or not has_report:
+        return {"workflow": due.workflow, "run_id": due.run_id, **facts}
+    step = str(due.facts.get("step", ""))
+    return facts_of(history, due.run_id, environment, step) | facts
+
+
+def facts_of(
+    history: History, run_id: int, environment: Environment, step: str = ""
+) -> dict[str, Any]:
     """Give the report of a run as alerts tell it, with no secret in any of its texts.
+
+    `step` is the failed one that it is about, if it is not the first.
 
     Beside the keys of a report it has `last_success`, `usual`, `first_usual` and `changes`.
     """
     report = reporting.build_page(history, run_id, environment, STEPS_MAX)
+    if step and any(each["name"] == step for each in report["steps"]):
+        report["first_failure"] = step
     stopped = _stopped(report)
     told = stopped["name"] if stopped else report["first_failure"]
     before = history.successes(str(report["workflow"]), run_id, told)

@@ -6,8 +6,10 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from engine.alert import Due, Telling
 from engine.alerts.channels import channels, should_alert
-from engine.errors import EngineError, UsageError
+from engine.durations import parse_duration
+from engine.errors import DefinitionError, EngineError, UsageError
 from engine.model import ALERT_ON, Definition, RunStatus
 
 if TYPE_CHECKING:
@@ -40,6 +42,22 @@ def alert_on(definition: Definition | None, environment: Environment) -> str:
     return word or (definition.alert_on if definition is not None else "always")
 
 
+def telling(environment: Environment) -> Telling:
+    """Give where alerts about incidents go, and how long one is quiet.
+
+    Raises `UsageError` where ENGINE_REMIND_AFTER is no duration.
+    """
+    configured = channels(environment.secrets.setting)
+    text = environment.secrets.setting("ENGINE_REMIND_AFTER")
+    if not text:
+        return Telling(configured)
+    try:
+        seconds = parse_duration("ENGINE_REMIND_AFTER", text)
+    except DefinitionError as error:
+        raise UsageError(error.message, hint=error.hint) from None
+    return Telling(configured, round(seconds * 1e6))
+
+
 def channels_for(
     definition: Definition | None,
     history: History,
@@ -47,9 +65,10 @@ def channels_for(
     *,
     before: int | None = None,
 ) -> ChannelsFor:
-    """Give what tells, for an outcome, the channels to queue an alert for.
+    """Give what tells, for an outcome, the channels to queue an alert about the run for.
 
-    `before` is the run in question: the outcome is compared with that of the run before it.
+    Failures and recoveries are told by incidents. `before` is the run in question: the outcome is
+    compared with that of the run before it.
     """
     rule = alert_on(definition, environment)
     configured = channels(environment.secrets.setting)
@@ -71,7 +90,7 @@ def preload(environment: Environment) -> None:
         from engine.session import pages  # noqa: F401 - imported for later
     from engine.alerts import delivery
     from engine.session import alert_facts  # noqa: F401 - imported for later
-    from store import outbox, run_facts, successes  # noqa: F401 - imported for later
+    from store import incidents, outbox, run_facts, successes  # noqa: F401 - imported for later
 
     delivery.preload(environment.secrets.setting)
 
@@ -93,11 +112,11 @@ def deliver_due(
     if not configured:
         return None
     from engine.alerts.delivery import deliver
-    from engine.session.alert_facts import facts_of
+    from engine.session.alert_facts import told_of
     from store.outbox import StoredOutbox
 
-    def payload(run_id: int) -> dict[str, Any]:
-        return facts_of(history, run_id, environment)
+    def payload(due: Due) -> dict[str, Any]:
+        return told_of(history, due, environment)
 
     def page(run_id: int) -> str | None:
         from engine.session import pages

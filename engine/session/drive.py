@@ -101,6 +101,7 @@ class Drive:
                 run_id,
                 stamp=clock.stamp,
                 channels=channels,
+                telling=alerting.telling(env),
                 committed=self._lock.reached,
             ),
             index=index,
@@ -254,6 +255,7 @@ def _import_the_rest(env: Environment, compiled: Compiled) -> None:
     """Import what the run and its end may need: an upgrade under it then mixes no versions."""
     steps = compiled.definition.steps
     import_module("engine.session.pruning")
+    import_module("store.incidents")
     if env.pages:
         import_module("engine.session.pages")
     import_module("engine.workers.family")  # a function may be stopped at any time

@@ -14,7 +14,7 @@ from engine.session.environment import Environment
 from store import locks
 from store.connection import Database
 from store.history import History
-from store.reconcile import ENGINE_DIED, Found, open_runs, reconcile
+from store.reconcile import ENGINE_DIED, Found, Said, open_runs, reconcile
 
 logger = logging.getLogger("engine.run")
 
@@ -41,13 +41,13 @@ def reconcile_all(
     history = History(database)
 
     def channels(found: Found) -> Iterable[str]:
-        if found.is_part:
-            return ()
+        if found.is_part or found.status is RunStatus.INTERRUPTED:
+            return ()  # an incident tells of it
         known = None
         if definition is not None and _plain(definition.name) == _plain(found.workflow):
             known = replace(definition, name=found.workflow)  # by which the run before is found
         choose = alerting.channels_for(known, history, environment, before=found.run_id)
-        return choose(RunStatus.INTERRUPTED if why else found.status)  # a failure is told anyway
+        return choose(found.status)
 
     clock = environment.clock
     for found in reconcile(
@@ -56,7 +56,7 @@ def reconcile_all(
         channels=channels,
         now_us=clock.stamp(clock.now()),
         publish=outputs.publish,
-        why=why,
+        said=Said(why, alerting.telling(environment)),
     ):
         text = "run %d of %s is %s: %s"
         note = found.told(why or ENGINE_DIED)

@@ -15,7 +15,7 @@ from store.connection import Database
 from store.history import History
 from store.new_run import OWN_KEY, Reused, TakenOver
 from store.past import PastRun
-from store.reconcile import reconcile
+from store.reconcile import Said, reconcile
 from tests.store.filled import (
     a_run,
     begun,
@@ -41,7 +41,7 @@ def died(database: Database, *, mine: locks.RunLock | None = None, why: str = ""
         channels=lambda _: [],
         now_us=us(9e6),
         publish=lambda _: None,
-        why=why,
+        said=Said(why),
     )
 
 

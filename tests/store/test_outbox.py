@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.alert import AlertRow
+from engine.alert import AlertRow, Due
 from store.connection import Database
 from store.history import History
 from store.outbox import StoredOutbox
@@ -24,8 +24,8 @@ def outbox(database: Database) -> StoredOutbox:
 def box(database: Database) -> StoredOutbox:
     """Open the outbox of this process; a payload names its run."""
 
-    def payload(run_id: int) -> dict[str, Any]:
-        return {"run_id": run_id}
+    def payload(due: Due) -> dict[str, Any]:
+        return {"run_id": due.run_id}
 
     return StoredOutbox(database, now_us=lambda: us(9.0), payload=payload)
 
@@ -51,6 +51,22 @@ def test_claimed_oldest_first(database: Database, outbox: StoredOutbox) -> None:
     ]
     assert [row[1] for row in rows(database)] == ["sending"] * 3
     assert History(database).undelivered() == 3
+
+
+def test_alerts_without_a_run(database: Database) -> None:
+    """Each tells what it has: two of one workflow and kind are not the same."""
+    for headline in ("one", "two"):
+        database.raw.execute(
+            "INSERT INTO alert_rows (channel, status, created_at, tries, error, kind, workflow,"
+            " facts) VALUES ('slack', 'pending', 1, 0, '', 'missing', 'flow', ?)",
+            (f'{{"headline": "{headline}"}}',),
+        )
+    told = StoredOutbox(database, now_us=lambda: us(9.0), payload=lambda due: due.facts)
+    rows = told.claim()
+    assert [(row.kind, row.payload["headline"]) for row in rows] == [
+        ("missing", "one"),
+        ("missing", "two"),
+    ]
 
 
 def test_no_more_than_asked_for(database: Database, outbox: StoredOutbox) -> None:

@@ -18,7 +18,7 @@ from store.database import open_writer
 from store.history import History
 from store.journal import Journal
 from store.new_run import TakenOver
-from store.reconcile import Found, reconcile
+from store.reconcile import Found, Said, reconcile
 from tests.store.filled import a_run, begun, dead_owner, did, end, journal_of, settle, us
 
 NOW_US = us(1000.0)
@@ -38,7 +38,7 @@ def ended(
         channels=lambda _: ["slack"],
         now_us=NOW_US,
         publish=publish,
-        why=why,
+        said=Said(why),
     )
     return [one.run_id for one in found]
 

@@ -17,6 +17,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
 from slack_sdk.http_retry.jitter import RandomJitter
 
+from engine.alerts.slack_limits import faults
+
 if TYPE_CHECKING:
     import pytest
 
@@ -94,6 +96,66 @@ def hook(behave: Behaviour = OK) -> Iterator[Hook]:
         yield served
     finally:
         served.release.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Slack:
+    """Slack's Web API, as far as alerts use it: messages by their ts, and what it was asked."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.messages: dict[str, dict[str, Any]] = {}
+        self.tokens: set[str] = set()
+        self.fails: list[str] = []  # what the next calls are answered, before all else
+
+    def answered(self, method: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Do what is asked, as strictly as Slack."""
+        self.calls.append((method, body))
+        if self.fails:
+            return {"ok": False, "error": self.fails.pop(0)}
+        if faults(body["text"], body["blocks"]):
+            return {"ok": False, "error": "invalid_blocks"}
+        if method == "chat.update":
+            if body["ts"] not in self.messages:
+                return {"ok": False, "error": "message_not_found"}
+            self.messages[body["ts"]] = self.messages[body["ts"]] | body
+            return {"ok": True, "ts": body["ts"]}
+        if "thread_ts" in body and body["thread_ts"] not in self.messages:
+            return {"ok": False, "error": "thread_not_found"}
+        ts = f"1700000000.{len(self.calls):06}"
+        self.messages[ts] = body
+        return {"ok": True, "channel": "C0123", "ts": ts, "message": body}
+
+
+@contextlib.contextmanager
+def slack_api() -> Iterator[Slack]:
+    """Serve Slack's Web API on loopback for the duration of a test."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers["Content-Length"])
+            served.tokens.add(self.headers["Authorization"])
+            asked = json.loads(self.rfile.read(length))
+            found = served.answered(self.path.rpartition("/")[2], asked)
+            data = json.dumps(found).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    served = Slack(f"http://127.0.0.1:{server.server_port}/api/")
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield served
+    finally:
         server.shutdown()
         server.server_close()
         thread.join()

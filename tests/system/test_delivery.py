@@ -6,6 +6,7 @@ import http.server
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from email.message import EmailMessage
 from typing import Any
 
@@ -50,8 +51,9 @@ class FakeOutbox:
         taken, self.due = self.due[:limit], self.due[limit:]
         return taken
 
-    def sent(self, alert_id: int) -> None:
+    def sent(self, alert_id: int, thread: Mapping[str, Any] | None = None) -> None:
         """Note a delivery."""
+        del thread
         self.delivered.append(alert_id)
 
     def failed(self, alert_id: int, error: str, *, give_up: bool, tried: bool = True) -> None:
@@ -273,8 +275,9 @@ def names(message: EmailMessage) -> list[str | None]:
 class BusyOutbox(FakeOutbox):
     """A store that takes nothing."""
 
-    def sent(self, alert_id: int) -> None:
+    def sent(self, alert_id: int, thread: Mapping[str, Any] | None = None) -> None:
         """Refuse."""
+        del thread
         raise StoreBusy(f"the store is locked for {alert_id}")
 
 

@@ -283,7 +283,7 @@ def test_a_full_disk_stops_the_run_and_tells(project: Project) -> None:
     assert (shown["status"], shown["note"]) == ("interrupted", full)
     assert statuses(shown)["fill"] in ("ok", "interrupted")
     assert not told["reserve_left"]
-    assert [text.split()[:2] for text in texts] == [["flow", "interrupted"], ["flow", "ok"]]
+    assert [text.split()[:2] for text in texts] == [["flow", "interrupted"], ["flow", "recovered"]]
     assert texts[0].startswith(f"flow interrupted at fill: {full.partition('/')[0]}")
     code, out, err = told["again"]
     assert code == 0, err
@@ -313,7 +313,7 @@ for number in range(8):
         stderr=subprocess.PIPE,
         text=True,
     )
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (400_000, 400_000))
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (420_000, 420_000))
     result = project.end(process, time.monotonic())
     assert result.code == 3, result.err
     assert f"error: the disk of the store '{project.store}' took no more: disk I/O" in result.err

@@ -131,8 +131,10 @@ def test_no_secret_leaves(project: Project) -> None:
         lines = _command_lines()
         (project.root / "go").touch()
         result = project.end(process, begun)
-        sent = [json.dumps(hook.bodies, ensure_ascii=False), inbox.message().as_string()]
-        sent += [part.get_content() for part in inbox.message().walk() if not part.is_multipart()]
+        sent = [json.dumps(hook.bodies, ensure_ascii=False)]
+        for message in inbox.messages():
+            parts = [part for part in message.walk() if not part.is_multipart()]
+            sent += [message.as_string(), *(part.get_content() for part in parts)]
     assert b"aloud" in lines
     said = {"the run": result.out + result.err, "process lists": lines.decode("utf-8", "replace")}
     said |= {f"alert {number}": text for number, text in enumerate(sent)}

@@ -162,6 +162,15 @@ def test_what_is_registered_from_the_start(tmp_path: Path) -> None:
     assert secrets.mask("later-secret") == "***"
 
 
+def test_a_bots_token_is_secret_and_its_channel_is_not(tmp_path: Path) -> None:
+    """Nor does a step get the token."""
+    env_file(tmp_path, "SLACK_BOT_TOKEN=xoxb-12-t0ken\nSLACK_CHANNEL=C0DAILYOPS\n")
+    secrets = Secrets(tmp_path, {})
+    assert secrets.mask("xoxb-12-t0ken to C0DAILYOPS") == "*** to C0DAILYOPS"
+    assert secrets.setting("SLACK_CHANNEL") == "C0DAILYOPS"
+    assert secrets.child_env({}) == {"SLACK_CHANNEL": "C0DAILYOPS"}
+
+
 SECRET = "p@ss/wörd \"x\"+'y'\\z"
 
 

@@ -1,0 +1,144 @@
+"""What an alert says by its kind: of an incident, of many at once, or of a workflow. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from engine.alert import AlertKind, AlertRow
+from engine.alerts import digest
+from engine.alerts.content import ERROR_MAX, Content, Facts, Part, Section, of_notice
+from engine.alerts.text import duration, moment, one_line, visible
+
+ERROR_SHOWN = 160
+LINES_MAX = 40
+REPEATED = " (repeated)"
+
+_DONE = {AlertKind.OPENED: "opened", AlertKind.REMINDER: "go on", AlertKind.CLOSED: "recovered"}
+_WORDS = {"opened": "opened", "reminder": "goes on", "closed": "recovered"}
+
+Incident = Mapping[str, Any]
+
+
+def of_alert(row: AlertRow) -> Content:
+    """Say what an alert says."""
+    payload = row.payload
+    facts = payload.get("facts") or {}
+    match row.kind:
+        case AlertKind.OPENED:
+            return _opened(digest.of_report(payload, repeat=row.repeat), facts)
+        case AlertKind.REMINDER:
+            return _reminder(digest.of_report(payload, repeat=row.repeat), payload, facts)
+        case AlertKind.CLOSED:
+            return _closed(facts, repeat=row.repeat)
+        case AlertKind.DIGEST if facts.get("report"):
+            content = digest.of_report(payload, repeat=row.repeat)
+            return _with(content, (("incidents", _kinds(facts)),))
+        case AlertKind.DIGEST:
+            return _digest(facts, repeat=row.repeat)
+        case AlertKind.RUN:
+            return digest.of_report(payload, repeat=row.repeat)
+    notice = of_notice(str(facts.get("headline", "")), str(facts.get("body", "")))
+    return replace(notice, mark=REPEATED if row.repeat else "")
+
+
+def brief(row: AlertRow, content: Content) -> Content:
+    """Say in a thread what is new: its first message has been brought up to date."""
+    if row.kind is not AlertKind.REMINDER:
+        return content
+    facts = row.payload.get("facts") or {}
+    parts: list[Part] = [Section("error", _error(facts), mono=True), Facts(_pairs(facts))]
+    return replace(content, parts=tuple(parts))
+
+
+def _opened(content: Content, facts: Incident) -> Content:
+    return _with(content, (("incident", _text(facts, "incident")),))
+
+
+def _reminder(content: Content, payload: Incident, facts: Incident) -> Content:
+    """Say that it goes on, in the words of the newest run that failed."""
+    at = f": {facts['step']}" if facts.get("step") else ""
+    workflow = _text(payload, "workflow") or _text(facts, "workflow")
+    head = f"{workflow} still fails{at}, {_counted(facts)} in {duration(facts.get('lasted_s'))}"
+    return replace(_with(content, _pairs(facts)), head=head, reason="")
+
+
+def _closed(facts: Incident, *, repeat: bool) -> Content:
+    at = f": {facts['step']}" if facts.get("step") else ""
+    workflow = _text(facts, "workflow")
+    after = f"after {_counted(facts)}, {duration(facts.get('lasted_s'))}"
+    head = f"{workflow} recovered {after}{at}"
+    if facts.get("gone"):
+        head = f"{workflow} no longer has the step {facts.get('step')}, closed {after}"
+    error = Section("it failed with", _error(facts), mono=True)
+    return Content(
+        head, REPEATED if repeat else "", "ok", (error, Facts(_pairs(facts, goes_on=False)))
+    )
+
+
+def _with(content: Content, pairs: tuple[tuple[str, str], ...]) -> Content:
+    """Put more pairs behind those that are there, or on their own."""
+    parts = list(content.parts)
+    for at, part in enumerate(parts):
+        if isinstance(part, Facts):
+            parts[at] = Facts(part.pairs + pairs)
+            return replace(content, parts=tuple(parts))
+    return replace(content, parts=(*parts, Facts(pairs)))
+
+
+def _pairs(facts: Incident, *, goes_on: bool = True) -> tuple[tuple[str, str], ...]:
+    since = f", {facts['since']} since the last message" if facts.get("since") else ""
+    opened = moment(_text(facts, "opened"))
+    pairs = (
+        ("incident", _text(facts, "incident")),
+        ("failures", f"{_text(facts, 'failures')}{since}"),
+        ("since" if goes_on else "opened", f"{opened}, run {_text(facts, 'opened_run')}"),
+    )
+    return tuple((label, one_line(value, digest.VALUE_MAX)) for label, value in pairs)
+
+
+def _counted(facts: Incident) -> str:
+    count = facts.get("failures", 1)
+    return f"{count} failure{'s' if count != 1 else ''}"
+
+
+def _error(facts: Incident) -> str:
+    return visible(_text(facts, "error")[:ERROR_MAX]) or "-"
+
+
+def _text(mapping: Incident, key: str) -> str:
+    value = mapping.get(key)
+    return "" if value is None else str(value)
+
+
+# -- many at once ---------------------------------------------------------------------------------
+
+
+def _digest(facts: Incident, *, repeat: bool) -> Content:
+    counts = facts.get("counts") or {}
+    workflow = _text(facts, "workflow")
+    head = (
+        f"{f'{workflow}: ' if workflow else ''}{sum(counts.values()):,} incidents: {_kinds(facts)}"
+    )
+    shown = list(facts.get("shown") or ())
+    lines = [*_lines(shown[:LINES_MAX], workflow)]
+    if (more := sum(counts.values()) - len(lines)) > 0:
+        lines.append(f"… and {more:,} more: see `incidents`")
+    is_well = set(counts) == {AlertKind.CLOSED}
+    parts = (Section("incidents", "\n".join(lines), mono=True),)
+    return Content(head, REPEATED if repeat else "", "ok" if is_well else "failed", parts)
+
+
+def _kinds(facts: Incident) -> str:
+    counts = facts.get("counts") or {}
+    return ", ".join(f"{counts[kind]:,} {_DONE[kind]}" for kind in _DONE if counts.get(kind))
+
+
+def _lines(shown: Iterable[Incident], workflow: str) -> Iterable[str]:
+    for each in shown:
+        names = (
+            [_text(each, "step")] if workflow else [_text(each, "workflow"), _text(each, "step")]
+        )
+        name = " / ".join(one_line(name, 60) for name in names if name) or "the run"
+        yield f"{_WORDS[each['kind']]}  {name}  {one_line(_text(each, 'error'), ERROR_SHOWN)}"

@@ -1,0 +1,61 @@
+"""slack_sdk's client of Slack's Web API, narrowed as the webhook's is.
+
+Imports slack_sdk; import this module only when there is something to send.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+
+from slack_sdk import WebClient
+
+from engine.alerts.deadline import GRACE_S
+from engine.alerts.webhook import MUTE, AbandonedError, narrowed, opener, retries
+
+if TYPE_CHECKING:
+    import urllib.request
+
+REPLY_BYTES_MAX = 200_000  # Slack answers with the whole message
+
+
+class WebApi(WebClient):
+    """One alert's client; `retry_after_s` is what the last answer asked for."""
+
+    def __init__(
+        self,
+        token: str,
+        base_url: str,
+        *,
+        deadline_s: float,
+        abandoned: threading.Event,
+        proxy: str | None = None,
+    ) -> None:
+        super().__init__(
+            token,
+            base_url=base_url,
+            timeout=math.ceil(deadline_s),
+            logger=MUTE,
+            retry_handlers=retries(deadline_s),
+        )
+        self.abandoned = abandoned
+        self.timeout_s = deadline_s + GRACE_S
+        self.retry_after_s: float | None = None
+        self.opener = opener(proxy)
+
+    def _perform_urllib_http_request_internal(
+        self, url: str, req: urllib.request.Request
+    ) -> dict[str, Any]:
+        """Send once; slack_sdk calls this for the first try and for each of its retries."""
+        del url
+        if self.abandoned.is_set():
+            raise AbandonedError
+        try:
+            with self.opener.open(req, timeout=self.timeout_s) as answer:
+                body = answer.read(REPLY_BYTES_MAX).decode("utf-8", "replace")
+                return {"status": answer.status, "headers": {}, "body": body}
+        except HTTPError as error:
+            narrow, self.retry_after_s = narrowed(error)
+            raise narrow from None

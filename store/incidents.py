@@ -1,0 +1,272 @@
+"""Incidents: opened, counted, reminded of and closed in the transaction that ends a run."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from engine.alert import AlertKind, AlertStatus, Telling
+from engine.incident import fingerprint, told
+from engine.model import RunStatus
+from engine.records import record
+
+DIGEST_OVER = 10  # messages at once; more are one
+SHOWN_MAX = 60  # of a digest's incidents; it names all of them by number
+
+_OPEN = """SELECT id, step, fingerprint, error, opened_at, opened_run, failures,
+ coalesce(reminded_at, opened_at) FROM incident_rows
+ WHERE workflow = ? AND closed_at IS NULL ORDER BY id"""
+_FAILED = """SELECT d.name, coalesce(nullif(a.error, ''), s.note)
+ FROM step_rows s JOIN definition_steps d ON d.definition_id = ?2 AND d.position = s.position
+ LEFT JOIN attempt_rows a ON a.run_id = s.run_id AND a.position = s.position
+  AND a.number = (SELECT max(number) FROM attempt_rows
+                  WHERE run_id = s.run_id AND position = s.position)
+ WHERE s.run_id = ?1 AND s.status = 'failed' ORDER BY s.seq"""
+# Whether a step was run and ended well: one that was reused or skipped has no attempt. CROSS JOIN:
+# else SQLite may go through all attempts of the run for each step.
+_IS_OK = """SELECT 1 FROM definition_steps d
+ CROSS JOIN attempt_rows a ON a.run_id = ?1 AND a.position = d.position AND a.outcome = 'ok'
+ LEFT JOIN step_rows s ON s.run_id = ?1 AND s.position = d.position
+ WHERE d.definition_id = ?2 AND d.name = ?3 AND coalesce(s.status, 'ok') = 'ok'"""
+_IS_THERE = "SELECT 1 FROM definition_steps WHERE definition_id = ? AND name = ?"
+_LAST_TOLD = """SELECT facts FROM alert_rows WHERE incident_id = ? AND kind = 'reminder'
+ ORDER BY id DESC LIMIT 1"""
+_OPENED = """INSERT INTO incident_rows (workflow, step, fingerprint, error, opened_at, opened_run,
+ last_at, last_run, failures, thread) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5, ?6, 1, '{}')"""
+_FAILED_AGAIN = """UPDATE incident_rows SET failures = failures + 1, last_at = ?, last_run = ?
+ WHERE id = ?"""
+_REMINDED = "UPDATE incident_rows SET reminded_at = ? WHERE id = ?"
+_CLOSED = "UPDATE incident_rows SET closed_at = ?, closed_run = ? WHERE id = ?"
+_QUEUE = """INSERT INTO alert_rows
+ (run_id, channel, status, created_at, tries, error, kind, incident_id, workflow, facts)
+ VALUES (?, ?, ?, ?, ?, '', ?, ?, ?, ?)"""
+
+
+@record
+class _Run:
+    id: int
+    workflow: str
+    status: str
+    note: str
+    is_bound: bool
+    backfill: int | None
+    definition: int | None
+    at_us: int
+
+
+@record
+class _Open:
+    id: int
+    step: str
+    fingerprint: str
+    error: str
+    opened_at: int
+    opened_run: int
+    failures: int
+    told_at: int
+
+
+_Told = tuple[AlertKind, dict[str, Any]]
+
+
+def settle(
+    cursor: sqlite3.Cursor, run_id: int, at_us: int, telling: Telling, *, crashed: bool = False
+) -> bool:
+    """Take a run that has just ended into its workflow's incidents; whether it closed one.
+
+    Each failed step has an incident by its error, until the step is run again and is ok. A run
+    that `crashed`, or failed without a failed step, has one of no step, until a whole run is ok;
+    so has a backfill, whose runs have none.
+    """
+    run = _run(cursor, run_id, at_us)
+    if run.backfill not in (None, run_id):
+        return False
+    there = [_Open(*row) for row in cursor.execute(_OPEN, (run.workflow,)).fetchall()]
+    failed = list(_failures(cursor, run, crashed=crashed))
+    messages = [*_fail(cursor, run, there, failed, telling)]
+    closed = [*_close(cursor, run, there)]
+    _queue(cursor, run, messages + closed, telling.channels)
+    return bool(closed)
+
+
+def _run(cursor: sqlite3.Cursor, run_id: int, at_us: int) -> _Run:
+    sql = """SELECT id, workflow, status, note, only_steps <> '', backfill, definition_id
+             FROM run_rows WHERE id = ?"""
+    row = cursor.execute(sql, (run_id,)).fetchone()
+    number, workflow, status, note, is_bound, backfill, definition = row
+    return _Run(number, workflow, status, note, bool(is_bound), backfill, definition, at_us)
+
+
+def _failures(cursor: sqlite3.Cursor, run: _Run, *, crashed: bool) -> Iterator[tuple[str, str]]:
+    """Give what failed, by step, with its error."""
+    rows: list[tuple[str, str]] = []
+    if run.status != RunStatus.OK and run.definition is not None:
+        rows = cursor.execute(_FAILED, (run.id, run.definition)).fetchall()
+    is_bad = crashed or run.status == RunStatus.FAILED
+    if run.backfill is not None:
+        if is_bad:
+            yield "", run.note if crashed or not rows else rows[0][1]
+        return
+    yield from rows
+    if crashed or (is_bad and not rows):
+        yield "", run.note
+
+
+def _fail(
+    cursor: sqlite3.Cursor,
+    run: _Run,
+    there: Sequence[_Open],
+    failures: Iterable[tuple[str, str]],
+    telling: Telling,
+) -> Iterator[_Told]:
+    known = {(incident.step, incident.fingerprint): incident for incident in there}
+    for step, error in failures:
+        mark = fingerprint(error)
+        if (incident := known.get((step, mark))) is None:
+            values = (run.workflow, step, mark, told(error), run.at_us, run.id)
+            cursor.execute(_OPENED, values)
+            number = cursor.lastrowid
+            assert number is not None
+            new = _Open(number, step, mark, told(error), run.at_us, run.id, 0, run.at_us)
+            yield AlertKind.OPENED, _facts(run, new, 1)
+            continue
+        cursor.execute(_FAILED_AGAIN, (run.at_us, run.id, incident.id))
+        if telling.channels and run.at_us - incident.told_at >= telling.remind_after_us:
+            since = incident.failures + 1 - _told_failures(cursor, incident.id)
+            cursor.execute(_REMINDED, (run.at_us, incident.id))
+            yield AlertKind.REMINDER, _facts(run, incident, incident.failures + 1, since=since)
+
+
+def _told_failures(cursor: sqlite3.Cursor, incident: int) -> int:
+    """Give how many failures the last message told of: its opening told of one."""
+    row = cursor.execute(_LAST_TOLD, (incident,)).fetchone()
+    return int(json.loads(row[0])["failures"]) if row else 1
+
+
+def _close(cursor: sqlite3.Cursor, run: _Run, there: Iterable[_Open]) -> Iterator[_Told]:
+    is_whole = run.status == RunStatus.OK and not run.is_bound and run.definition is not None
+    for incident in there:
+        step = incident.step
+        is_gone = bool(is_whole and step) and not _has(cursor, _IS_THERE, run.definition, step)
+        if is_gone or (
+            is_whole if not step else _has(cursor, _IS_OK, run.id, run.definition, step)
+        ):
+            cursor.execute(_CLOSED, (run.at_us, run.id, incident.id))
+            yield AlertKind.CLOSED, _facts(run, incident, incident.failures, gone=is_gone)
+
+
+def _has(cursor: sqlite3.Cursor, sql: str, *values: object) -> bool:
+    return cursor.execute(sql, values).fetchone() is not None
+
+
+def _facts(run: _Run, incident: _Open, failures: int, **more: object) -> dict[str, Any]:
+    """Give what is told of an incident as it stands with this run."""
+    opened = datetime.fromtimestamp(incident.opened_at // 1_000_000, UTC)
+    return {
+        "incident": incident.id,
+        "workflow": run.workflow,
+        "step": incident.step,
+        "error": incident.error,
+        "opened": f"{opened:%Y-%m-%dT%H:%M:%SZ}",
+        "opened_run": incident.opened_run,
+        "failures": failures,
+        "lasted_s": max(run.at_us - incident.opened_at, 0) / 1e6,
+        **{name: value for name, value in more.items() if value},
+    }
+
+
+# -- alerts ---------------------------------------------------------------------------------------
+
+
+def _queue(
+    cursor: sqlite3.Cursor, run: _Run, messages: Sequence[_Told], channels: Iterable[str]
+) -> None:
+    if not messages:
+        return
+    if len(messages) > DIGEST_OVER:
+        digest = _digest(messages)
+        if "closed" not in digest["counts"]:
+            digest["report"] = True  # of the run tells more than a list of its incidents
+        messages = [(AlertKind.DIGEST, digest)]
+    for channel in channels:
+        for kind, facts in messages:
+            _put(cursor, (run.id, channel, run.at_us, 0), kind, facts)
+
+
+def _put(
+    cursor: sqlite3.Cursor,
+    about: tuple[int | None, str, int, int],
+    kind: AlertKind,
+    facts: dict[str, Any],
+) -> None:
+    run_id, channel, at_us, tries = about
+    text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+    row = (run_id, channel, AlertStatus.PENDING, at_us, tries, kind)
+    workflow = facts["workflow"] if run_id is None else ""
+    cursor.execute(_QUEUE, (*row, facts.get("incident"), workflow, text))
+
+
+def _digest(messages: Sequence[_Told]) -> dict[str, Any]:
+    """Give what one message tells in the place of many."""
+    workflows = {facts["workflow"] for _, facts in messages}
+    return {
+        "workflow": workflows.pop() if len(workflows) == 1 else "",
+        "counts": dict(Counter(kind for kind, _ in messages)),
+        "ids": [facts["incident"] for _, facts in messages],
+        "shown": [facts | {"kind": kind} for kind, facts in messages[:SHOWN_MAX]],
+    }
+
+
+_FOLDED = "status = 'pending' AND kind IN ('opened', 'reminder', 'closed')"
+
+
+def fold(cursor: sqlite3.Cursor, channel: str) -> None:
+    """Put one digest in the place of a channel's messages on incidents, if there are too many.
+
+    Only of those that nobody has claimed: what may have been sent is told as it was.
+    """
+    rows = cursor.execute(
+        f"SELECT id, run_id, created_at, tries, kind, facts FROM alert_rows WHERE {_FOLDED}"
+        " AND channel = ? ORDER BY id",
+        (channel,),
+    ).fetchall()
+    if len(rows) <= DIGEST_OVER:
+        return
+    cursor.executemany("DELETE FROM alert_rows WHERE id = ?", [(row[0],) for row in rows])
+    messages = [(AlertKind(kind), json.loads(facts)) for *_, kind, facts in rows]
+    _, run_id, at_us, *_ = rows[-1]
+    tries = min(row[3] for row in rows)
+    _put(cursor, (run_id, channel, at_us, tries), AlertKind.DIGEST, _digest(messages))
+
+
+def too_many(cursor: sqlite3.Cursor) -> list[str]:
+    """Name the channels that have more messages on incidents to send than go one by one."""
+    rows = cursor.execute(
+        f"SELECT channel FROM alert_rows WHERE {_FOLDED} GROUP BY channel"
+        f" HAVING count(*) > {DIGEST_OVER} ORDER BY channel"
+    )
+    return [channel for (channel,) in rows.fetchall()]
+
+
+def keep_thread(
+    cursor: sqlite3.Cursor, incidents: Iterable[int], channel: str, thread: dict[str, Any]
+) -> None:
+    """Record where the first message on some incidents is."""
+    sql = "UPDATE incident_rows SET thread = json_set(thread, '$.' || ?, json(?)) WHERE id = ?"
+    text = json.dumps(thread)
+    cursor.executemany(sql, [(channel, text, incident) for incident in incidents])
+
+
+def thread_of(
+    cursor: sqlite3.Cursor, incidents: Sequence[int], channel: str
+) -> dict[str, Any] | None:
+    """Give where the first message on an incident is; a digest begins one of its own."""
+    if len(incidents) != 1:
+        return None
+    row = cursor.execute("SELECT thread FROM incident_rows WHERE id = ?", incidents).fetchone()
+    found = json.loads(row[0]).get(channel) if row else None
+    return found if isinstance(found, dict) else None

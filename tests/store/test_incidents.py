@@ -1,0 +1,319 @@
+"""Incidents: opened, counted, reminded of and closed in the transaction that ends a run."""
+
+from __future__ import annotations
+
+import json
+from random import Random  # noqa: TID251 - seeded
+from typing import Any
+
+import pytest
+
+from engine.alert import AlertKind, Due, Telling
+from engine.events import Action, Claim, EndAttempt, EndRun, EndStep
+from engine.model import AttemptOutcome, RunStatus, StepStatus
+from store.connection import Database
+from store.history import History
+from store.incidents import fold
+from store.journal import Journal, begin_run, record_ended_run
+from store.outbox import StoredOutbox
+from store.reconcile import Said, reconcile
+from tests.store.filled import CLOCK, dead_owner, new_run, us
+
+HOUR = 3_600.0
+TELLING = Telling(("slack",), round(24 * HOUR * 1e6))
+
+
+def run(
+    database: Database,
+    text: str,
+    *words: str,
+    at: float = 0.0,
+    status: str = "",
+    **more: Any,
+) -> int:
+    """Record a run whose steps come to `words`: ok, skipped, or an error; gives its number."""
+    journal = Journal(
+        database,
+        begin_run(database, new_run(text, at=at, **more)),
+        stamp=CLOCK.stamp,
+        channels=lambda outcome: ["slack"] if outcome is RunStatus.OK else (),
+        telling=TELLING,
+    )
+    claims: list[Action] = []
+    ends: list[Action] = []
+    for step, word in enumerate(words):
+        if word == "skipped":
+            ends += [EndStep(step, StepStatus.SKIPPED, at, "condition false")]
+            continue
+        is_ok = word == "ok"
+        outcome = AttemptOutcome.OK if is_ok else AttemptOutcome.FAILED
+        error = "" if is_ok else word
+        ended = StepStatus.OK if is_ok else StepStatus.FAILED
+        claims += [Claim(step, 1, at, report=False)]
+        ends += [EndAttempt(step, 1, outcome, at, at, error), EndStep(step, ended, at, error)]
+    journal.commit_tick(claims)
+    journal.commit_tick(ends)
+    is_well = all(word in ("ok", "skipped") for word in words)
+    journal.commit_tick([EndRun(RunStatus(status or ("ok" if is_well else "failed")), at, "")])
+    return journal.run_id
+
+
+def crash(database: Database, at: float, **more: Any) -> None:
+    """Record a run whose engine died while its first step was on."""
+    run_id = begin_run(database, new_run("a", at=at, owner=dead_owner(), **more))
+    journal = Journal(database, run_id, stamp=CLOCK.stamp, channels=lambda _: ())
+    journal.commit_tick([Claim(0, 1, at, report=False)])
+    reconcile(
+        database,
+        mine=None,
+        channels=lambda _: (),
+        now_us=us(at),
+        publish=lambda _: None,
+        said=Said(telling=TELLING),
+    )
+
+
+def open_now(database: Database) -> list[tuple[str, str, int]]:
+    """Give what is open: step, error, failures."""
+    rows = History(database).incidents()
+    return [(row["step"], row["error"], row["failures"]) for row in rows]
+
+
+def told(database: Database) -> list[tuple[str, int, str]]:
+    """Give the alerts: kind, run, and the step that each is about."""
+    sql = "SELECT kind, run_id, facts FROM alert_rows ORDER BY id"
+    rows = database.raw.execute(sql).fetchall()
+    return [(kind, number, json.loads(facts).get("step", "-")) for kind, number, facts in rows]
+
+
+def test_once_opened_and_once_closed(database: Database) -> None:
+    """However often it fails; the run that is ok again tells of that and of nothing else."""
+    for number in range(4):
+        run(database, "a b", "ok", f"ValueError: row {number}", at=HOUR * number)
+    assert open_now(database) == [("b", "ValueError: row 0", 4)]
+    run(database, "a b", "ok", "ok", at=HOUR * 4)
+    run(database, "a b", "ok", "ok", at=HOUR * 5)
+    assert open_now(database) == []
+    assert told(database) == [("opened", 1, "b"), ("closed", 5, "b"), ("run", 6, "-")]
+    (row,) = History(database).incidents(closed=True)
+    assert (row["opened_run"], row["last_run"], row["closed_run"]) == (1, 4, 5)
+    (facts,) = database.raw.execute("SELECT facts FROM alert_rows WHERE kind = 'closed'").fetchone()
+    assert json.loads(facts) == {
+        "incident": 1,
+        "workflow": "flow",
+        "step": "b",
+        "error": "ValueError: row 0",
+        "opened": "2011-11-14T00:00:00Z",
+        "opened_run": 1,
+        "failures": 4,
+        "lasted_s": 4 * HOUR,
+    }
+
+
+def test_another_error_closes_nothing(database: Database) -> None:
+    """It has an incident of its own; the step's first success closes both."""
+    run(database, "a", "ValueError: x")
+    run(database, "a", "TypeError: x")
+    assert open_now(database) == [("a", "ValueError: x", 1), ("a", "TypeError: x", 1)]
+    run(database, "a", "ok")
+    assert [kind for kind, _, _ in told(database)] == ["opened", "opened", "closed", "closed"]
+
+
+def test_reused_and_skipped_steps_close_nothing(database: Database) -> None:
+    """Only a step that was run and is ok has recovered; one that is no longer there is over."""
+    run(database, "a b", "ValueError: x", "ok")
+    run(database, "a b", "skipped", "ok")
+    assert open_now(database) == [("a", "ValueError: x", 1)]
+    run(database, "b", "ok", only_steps='["b"]')
+    assert len(open_now(database)) == 1
+    run(database, "b", "ok")
+    assert open_now(database) == []
+    (facts,) = database.raw.execute("SELECT facts FROM alert_rows WHERE kind = 'closed'").fetchone()
+    assert json.loads(facts)["gone"] is True
+
+
+def test_a_run_bound_to_a_step_closes_its_incident(database: Database) -> None:
+    """But not one of the run as a whole."""
+    run(database, "a b", "ValueError: x", "ok")
+    crash(database, 1.0)
+    run(database, "a b", "ok", only_steps='["a"]')
+    assert [step for step, _, _ in open_now(database)] == [""]
+
+
+def test_runs_that_fail_without_a_step(database: Database) -> None:
+    """A wrong definition and a crash, each by its words; a whole run that is ok ends both."""
+    for line in (17, 18):
+        note = f"line {line}: no such step 'x'"
+        bare = new_run("a", note=note)
+        record_ended_run(database, bare, RunStatus.FAILED, telling=TELLING)
+    crash(database, 1.0)
+    crash(database, 2.0)
+    said = [(step, failures) for step, _, failures in open_now(database)]
+    assert said == [("", 2), ("", 2)]
+    run(database, "a", "ValueError: x")
+    assert len(open_now(database)) == 3
+    run(database, "a", "ok")
+    assert open_now(database) == []
+
+
+def test_a_skipped_run_says_nothing(database: Database) -> None:
+    """As it began no step."""
+    run(database, "a", "ValueError: x")
+    record_ended_run(database, new_run("a"), RunStatus.SKIPPED, ["slack"], TELLING)
+    assert told(database) == [("opened", 1, "a"), ("run", 2, "-")]
+
+
+def test_one_incident_for_a_backfill(database: Database) -> None:
+    """None for the runs it is made of, and none for each of its values."""
+    run(database, "d1 d2 d3", "ValueError: 1", "ok", "ValueError: 3", backfill=-1, workflow="fill")
+    run(database, "a", "ValueError: 1", backfill=1)
+    assert open_now(database) == [("", "ValueError: 1", 1)]
+    run(database, "d1 d2 d3", "ok", "ok", "ok", backfill=-1, workflow="fill")
+    assert open_now(database) == []
+
+
+def test_many_at_once_are_one_message(database: Database) -> None:
+    """Over ten of a run; each still has its incident."""
+    names = " ".join(f"s{at}" for at in range(11))
+    run(database, names, *["ValueError: x"] * 11)
+    assert [kind for kind, _, _ in told(database)] == ["digest"]
+    run(database, names, *["ok"] * 11)
+    facts = [json.loads(row[0]) for row in database.raw.execute("SELECT facts FROM alert_rows")]
+    assert [each["counts"] for each in facts] == [{"opened": 11}, {"closed": 11}]
+    assert [each.get("report") for each in facts] == [True, None]
+    assert facts[1]["ids"] == list(range(1, 12))
+
+
+def box(database: Database) -> StoredOutbox:
+    """Open the outbox of this process; a payload is the alert's own facts."""
+
+    def payload(due: Due) -> dict[str, Any]:
+        return due.facts
+
+    return StoredOutbox(database, now_us=lambda: us(9.0), payload=payload)
+
+
+def test_many_runs_in_one_delivery_are_one_message(database: Database) -> None:
+    """What nobody has claimed is folded; what may have been sent is told as it was."""
+    run(database, "a", "ValueError: x", workflow="first")
+    assert [row.incidents for row in box(database).claim()] == [(1,)]
+    for number in range(11):
+        run(database, "a", "ValueError: x", workflow=f"flow{number}")
+    rows = box(database).claim()
+    assert [(row.kind, row.repeat) for row in rows] == [
+        (AlertKind.OPENED, True),
+        (AlertKind.DIGEST, False),
+    ]
+    assert rows[1].incidents == tuple(range(2, 13))
+    assert rows[1].payload["workflow"] == ""
+    with database.write() as cursor:
+        fold(cursor, "slack")
+    assert len(told(database)) == 2
+
+
+def test_where_the_first_message_is(database: Database) -> None:
+    """It is kept with the delivery, by channel, and given with what follows."""
+    run(database, "a", "ValueError: x")
+    (row,) = box(database).claim()
+    assert row.thread is None
+    box(database).sent(row.id, {"channel": "C1", "ts": "1.5"})
+    run(database, "a", "ok")
+    (row,) = box(database).claim()
+    assert (row.kind, row.thread) == (AlertKind.CLOSED, {"channel": "C1", "ts": "1.5"})
+
+
+def test_each_step_is_looked_up_by_its_key(database: Database) -> None:
+    """Of ten thousand that recover at once, to go through all for each would take a minute."""
+    names = " ".join(f"s{at}" for at in range(300))
+    run(database, names, *["ValueError: x"] * 300)
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    database.raw.set_progress_handler(count, 1_000)
+    run(database, names, *["ok"] * 300)
+    database.raw.set_progress_handler(None, 0)
+    assert open_now(database) == []
+    assert steps < 400, steps
+
+
+# -- every sequence -------------------------------------------------------------------------------
+
+WORDS = ("fail a", "fail b", "fail a b", "ok", "crash", "skip", "pause", "part")
+
+
+class Expected:
+    """What is to be told, by the rules as a reader would put them."""
+
+    def __init__(self) -> None:
+        """Begin with nothing open."""
+        self.open: dict[str, tuple[float, int]] = {}  # when last told, failures then and since
+        self.since: dict[str, int] = {}
+        self.told: list[tuple[str, str, int]] = []
+
+    def fails(self, step: str, at: float) -> None:
+        """Open it, or count it and remind of it where it has been quiet for a day."""
+        if step not in self.open:
+            self.open[step], self.since[step] = (at, 1), 0
+            self.told.append(("opened", step, 1))
+            return
+        told_at, count = self.open[step]
+        self.since[step] += 1
+        if at - told_at >= 24 * HOUR:
+            self.told.append(("reminder", step, self.since[step]))
+            told_at, self.since[step] = at, 0
+        self.open[step] = (told_at, count + 1)
+
+    def is_ok(self, step: str) -> None:
+        """Close it, if it is open."""
+        if step in self.open:
+            _, count = self.open.pop(step)
+            self.told.append(("closed", step, count))
+
+
+def play(database: Database, words: list[str]) -> list[tuple[str, str, int]]:
+    """Make runs, five hours apart, and give what is to be told of them."""
+    expected = Expected()
+    for number, word in enumerate(words):
+        at = number * 5 * HOUR
+        if word == "crash":
+            crash(database, at)
+            expected.fails("", at)
+        elif word == "skip":
+            record_ended_run(database, new_run("a", at=at), RunStatus.SKIPPED, (), TELLING)
+        elif word != "pause":
+            steps = {"a": "ok", "b": "skipped" if word == "part" else "ok"}
+            steps |= {step: f"{step.upper()}Error: {number}" for step in word.split()[1:]}
+            run(database, "a b", *steps.values(), at=at)
+            judge(expected, steps, at)
+    return expected.told
+
+
+def judge(expected: Expected, steps: dict[str, str], at: float) -> None:
+    """Take in how a run's steps have ended."""
+    failed = [step for step, word in steps.items() if "Error" in word]
+    for step in failed:
+        expected.fails(step, at)
+    for step in list(expected.open):
+        if steps.get(step) == "ok" or (step == "" and not failed):
+            expected.is_ok(step)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_sequence_of_runs(database: Database, seed: int) -> None:
+    """Opened once, reminded of after a day with the failures since, closed once."""
+    words = Random(seed).choices(WORDS, weights=(4, 2, 2, 3, 2, 1, 1, 1), k=20)
+    expected = play(database, words)
+    sql = "SELECT kind, facts FROM alert_rows WHERE kind <> 'run' ORDER BY id"
+    found = []
+    for kind, text in database.raw.execute(sql).fetchall():
+        facts = json.loads(text)
+        found.append((kind, facts["step"], facts.get("since", facts["failures"])))
+    assert found == expected, words
+    opened = [step for kind, step, _ in found if kind == "opened"]
+    closed = [step for kind, step, _ in found if kind == "closed"]
+    still = [step for step, _, _ in open_now(database)]
+    assert sorted(closed + still) == sorted(opened)

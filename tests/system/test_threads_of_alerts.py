@@ -1,0 +1,249 @@
+"""Incidents as threads, in Slack and by email, against real servers."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from engine.alert import AlertKind, AlertRow
+from engine.alerts import delivery, slack_bot
+from engine.alerts.delivery import DeliveryResult
+from engine.alerts.fault import AlertError
+from engine.alerts.slack_bot import Bot
+from engine.clock import SystemClock
+from store.connection import Database
+from store.outbox import StoredOutbox
+from tests.store.filled import us
+from tests.store.test_incidents import run
+from tests.system.alert_servers import Slack, retry_soon, slack_api, smtp
+from tests.system.project import Project
+
+CLOCK = SystemClock()
+DAY = 86_400.0
+TOKEN = "xoxb-1-2-s3cr3t-t0ken"
+BLOCKS = [{"type": "header", "text": {"type": "plain_text", "text": "x", "emoji": False}}]
+WIDE = {"workflow": "daily", "run_id": 1, "status": "failed"}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    retry_soon(monkeypatch)
+
+
+@pytest.fixture
+def database(project: Project) -> Any:
+    """Give a new store."""
+    from store.database import open_writer
+
+    project.home.mkdir()
+    opened = open_writer(project.store)
+    yield opened
+    opened.close()
+
+
+def send(database: Database, settings: dict[str, str], channel: str = "slack") -> DeliveryResult:
+    """Deliver what is due on a channel."""
+    box = StoredOutbox(
+        database,
+        now_us=lambda: us(0.0),
+        payload=lambda due: WIDE | {"run_id": due.run_id, "facts": due.facts},
+    )
+    with database.write() as cursor:
+        cursor.execute("UPDATE alert_rows SET channel = ?", (channel,))
+    return delivery.deliver(box, settings.get, clock=CLOCK)
+
+
+def bot(served: Slack) -> dict[str, str]:
+    """Give the settings of a bot."""
+    return {
+        "SLACK_BOT_TOKEN": TOKEN,
+        "SLACK_CHANNEL": "#ops",
+        "KAHNBAN_SLACK_API": served.url,
+        "SLACK_WEBHOOK_URL": "http://127.0.0.1:9/never",
+    }
+
+
+def test_an_incident_is_a_thread(database: Database) -> None:
+    """Opened by a message, which replies follow, and which says at last that it is over."""
+    with slack_api() as served:
+        for day, word in enumerate(("ValueError: x", "ValueError: x", "ok")):
+            run(database, "a", word, at=day * DAY)
+            assert send(database, bot(served)) == DeliveryResult(sent=1)
+        assert served.tokens == {f"Bearer {TOKEN}"}
+        calls = [(method, body["channel"], body["text"]) for method, body in served.calls]
+    assert calls == [
+        ("chat.postMessage", "#ops", "daily failed"),
+        ("chat.postMessage", "C0123", "daily still fails: a, 2 failures in 1d 00h"),
+        ("chat.update", "C0123", "daily still fails: a, 2 failures in 1d 00h"),
+        ("chat.postMessage", "C0123", "flow recovered after 2 failures, 2d 00h: a"),
+        ("chat.update", "C0123", "flow recovered after 2 failures, 2d 00h: a"),
+    ]
+    (first,) = [ts for ts, body in served.messages.items() if "thread_ts" not in body]
+    replies = [body for body in served.messages.values() if "thread_ts" in body]
+    assert [body["thread_ts"] for body in replies] == [first] * 2
+    fields = [field["text"] for field in replies[0]["blocks"][-1]["fields"]]
+    assert fields == [
+        "incident: 1",
+        "failures: 2, 1 since the last message",
+        "since: 2011-11-14 00:00 UTC, run 1",
+    ]
+
+
+def test_a_lost_thread_begins_anew(database: Database) -> None:
+    """With a message that stands for itself, and that later ones reply to."""
+    with slack_api() as served:
+        run(database, "a", "ValueError: x")
+        send(database, bot(served))
+        served.messages.clear()
+        run(database, "a", "ValueError: x", at=DAY)
+        assert send(database, bot(served)) == DeliveryResult(sent=1)
+        (anew,) = served.messages
+        run(database, "a", "ok", at=2 * DAY)
+        send(database, bot(served))
+    assert [method for method, _ in served.calls] == ["chat.postMessage"] * 4 + ["chat.update"]
+    assert served.calls[-1][1]["ts"] == anew
+
+
+def test_what_is_sent_at_once_is_one_thread(database: Database) -> None:
+    """A recovery that goes out with its opening replies to it; an update refused costs a word."""
+    run(database, "a", "ValueError: x")
+    run(database, "a", "ok")
+    with slack_api() as served:
+        post = served.answered
+
+        def no_updates(method: str, body: dict[str, Any]) -> dict[str, Any]:
+            return (
+                {"ok": False, "error": "cant_update_message"}
+                if method == "chat.update"
+                else post(method, body)
+            )
+
+        served.answered = no_updates  # type: ignore[method-assign]
+        result = send(database, bot(served))
+        bodies = list(served.messages.values())
+    said = "slack: the first message could not be brought up to date: cant_update_message"
+    assert result == DeliveryResult(sent=2, warnings=(said,))
+    assert ["thread_ts" in body for body in bodies] == [False, True]
+
+
+def test_a_digest_is_not_overwritten(database: Database) -> None:
+    """Its incidents recover in its thread; the list stays as it is."""
+    names = " ".join(f"s{at}" for at in range(11))
+    run(database, names, *["ValueError: x"] * 11)
+    with slack_api() as served:
+        send(database, bot(served))
+        run(database, names, "ok", *["ValueError: x"] * 10)
+        assert send(database, bot(served)) == DeliveryResult(sent=1)
+        (_, first), (method, reply) = served.calls
+    assert "thread_ts" not in first
+    assert (method, reply["text"]) == (
+        "chat.postMessage",
+        "flow recovered after 1 failure, 0ms: s0",
+    )
+    assert reply["thread_ts"] in served.messages
+
+
+@pytest.mark.parametrize(
+    ("code", "kept", "said", "hint"),
+    [
+        ("not_in_channel", True, "not_in_channel", "invite the bot to the channel: /invite @NAME"),
+        ("invalid_auth", True, "invalid_auth", "check SLACK_BOT_TOKEN; it starts with xoxb-"),
+        ("invalid_blocks", False, "invalid_blocks", ""),
+        (f"what {TOKEN} is this", True, "200", ""),
+    ],
+)
+def test_what_slack_refuses(code: str, kept: bool, said: str, hint: str) -> None:
+    """It is said in Slack's own word, if that is one; only what can never go is given up."""
+    with slack_api() as served, pytest.raises(AlertError) as caught:
+        served.fails = [code]
+        slack_bot.send(Bot(TOKEN, "C1", served.url), ("x", BLOCKS), deadline_s=3)
+    assert (str(caught.value), caught.value.hint) == (f"127.0.0.1: answered {said}", hint)
+    assert caught.value.permanent is not kept
+    assert TOKEN not in repr(Bot(TOKEN, "C1"))
+
+
+@pytest.mark.parametrize("kind", list(AlertKind))
+def test_every_kind_keeps_to_slacks_limits(kind: AlertKind) -> None:
+    """However long the texts of users are, and whatever they hold."""
+    long = "<!channel> `*_~ & " * 400
+    each = {"incident": 1, "workflow": long, "step": long, "error": long, "failures": 7}
+    facts = each | {
+        "opened": "2026-11-26T08:00:00Z",
+        "counts": {"opened": 400, "closed": 100},
+        "ids": list(range(500)),
+        "shown": [each | {"kind": "opened"} for _ in range(60)],
+        "headline": long,
+        "body": long,
+    }
+    payload = WIDE | {"workflow": long, "note": long, "facts": facts}
+    row = AlertRow(1, "slack", payload, 0, True, kind, (1,), {"channel": "C1", "ts": "1.0"})  # noqa: FBT003 - by position as in the store
+    with slack_api() as served:
+        served.messages["1.0"] = {}
+
+        class One:
+            def claim(self, limit: int = 20) -> list[AlertRow]:
+                del limit
+                return [row]
+
+            def sent(self, alert_id: int, thread: object = None) -> None:
+                del alert_id, thread
+
+            def failed(
+                self, alert_id: int, error: str, *, give_up: bool, tried: bool = True
+            ) -> None:
+                raise AssertionError((alert_id, error, give_up, tried))
+
+        result = delivery.deliver(One(), bot(served).get, clock=CLOCK)
+    assert result == DeliveryResult(sent=1)
+    assert all(body["text"].endswith(" (repeated)") for _, body in served.calls)
+
+
+def test_emails_of_an_incident_refer_to_its_first(database: Database) -> None:
+    """By the id that this was sent with."""
+    with smtp() as (inbox, port):
+        settings = {"SMTP_URL": f"smtp://127.0.0.1:{port}", "MAIL_TO": "a@example.com"}
+        for day, word in enumerate(("ValueError: x", "ValueError: x", "ok")):
+            run(database, "a", word, at=day * DAY)
+            assert send(database, settings, "email") == DeliveryResult(sent=1)
+        first, second, third = inbox.messages()
+    assert first["References"] is None
+    for reply in (second, third):
+        assert reply["In-Reply-To"] == reply["References"] == first["Message-ID"]
+    assert len({message["Message-ID"] for message in (first, second, third)}) == 3
+    assert third["Subject"] == "flow recovered after 2 failures, 2d 00h: a"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://slack.com/api/", "KAHNBAN_SLACK_API: slack.com is not addressed by https"),
+        ("https://slack.example/", "KAHNBAN_SLACK_API: slack.example is not a host alerts may be"),
+    ],
+)
+def test_a_bot_speaks_to_slack_alone(url: str, said: str) -> None:
+    """By https, as the webhook does."""
+    with pytest.raises(AlertError) as caught:
+        slack_bot.send(Bot(TOKEN, "C1", url), ("x", BLOCKS), deadline_s=3)
+    assert str(caught.value).startswith(said)
+
+
+def test_a_server_that_hangs_after_the_reply_costs_no_repeat() -> None:
+    """What is posted is sent, whatever becomes of the update of the first message."""
+    with slack_api() as served:
+        served.messages["1.0"] = {}
+        post, release = served.answered, threading.Event()
+
+        def hangs(method: str, body: dict[str, Any]) -> dict[str, Any]:
+            if method == "chat.update":
+                release.wait(5)
+            return post(method, body)
+
+        served.answered = hangs  # type: ignore[method-assign]
+        thread = {"channel": "C1", "ts": "1.0"}
+        sent = slack_bot.send(
+            Bot(TOKEN, "C1", served.url), ("x", BLOCKS), deadline_s=0.5, thread=thread
+        )
+        release.set()
+    assert sent == (None, "the first message could not be brought up to date in time")

@@ -1,0 +1,55 @@
+"""When two errors are the same trouble."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.incident import fingerprint, lasting, told
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("ValueError: no luck", "ValueError: no luck"),
+        ("KeyError: 'day-17'", "KeyError: '…'"),
+        ('no such table: "t_20261126"', "no such table: '…'"),
+        ("can't open 'a b.csv'", "can't open '…'"),
+        ("[Errno 2] no file: /data/in/2026-11-26.csv: gone", "[Errno 0] no file: /…: gone"),
+        ("GET https://api.example.com/v1?day=3 answered 503", "GET /… answered 0"),
+        ("<object at 0x7f26040c10d0>", "<object at 0>"),
+        ("commit 4a1f9c2 is gone", "commit 0 is gone"),
+        ("id 550e8400-e29b-41d4-a716-446655440000", "id 0"),
+        ("at 2026-11-26T01:39:31.5Z", "at 0T0Z"),
+        ("at Thu Nov 26 01:39:31", "at 0 0 0 0"),
+        ("no answer within 4.9s", "no answer within 0"),
+        ("no answer within 850ms", "no answer within 0"),
+        ("10.0.0.17:5432 refused", "0 refused"),
+        ("the facade is decaf", "the facade is decaf"),
+        ("  a\tb  ", "a b"),
+    ],
+)
+def test_what_lasts_of_a_line(line: str, expected: str) -> None:
+    """Numbers, hex, times, paths and what is quoted are left out, and nothing else."""
+    assert lasting(line) == expected
+    assert lasting(expected) == expected
+
+
+def test_first_and_last_line_and_type_count() -> None:
+    """What stands between them, and what lasting leaves out, does not."""
+    one = fingerprint("ValueError: row 17 of 'a'\n  somewhere\nat line 3\n")
+    assert one == fingerprint("ValueError: row 9000 of 'b'\n\n  elsewhere\nat line 44")
+    others = ["TypeError: row 17 of 'a'\nat line 3", "ValueError: row 17 of 'a'\nat the end"]
+    others += ["ValueError: no row\nat line 3", "", "ValueError"]
+    assert len({one, *map(fingerprint, others)}) == 6
+
+
+def test_what_is_told_is_the_last_line() -> None:
+    """Cut to 500 characters; nothing of nothing."""
+    assert told("Traceback:\n  ValueError: no luck\n\n") == "ValueError: no luck"
+    assert told("x" * 600) == "x" * 500
+    assert told("\n") == ""
+
+
+def test_long_lines_take_no_time() -> None:
+    """A line of a million quotes or digits is cut before anything is looked for."""
+    assert fingerprint("'" * 1_000_000) == fingerprint("'" * 2_000_000)
