@@ -96,6 +96,16 @@ def test_a_workflow_without_runs_has_a_page() -> None:
     assert "How long the last 2 runs took" in text
     assert 'href="/workflows/flow/steps/a"' in text
     assert "699 more are not shown" in text
+    assert "the dashed line is" in text
+
+
+def test_a_line_that_is_not_drawn_is_not_told() -> None:
+    """Where nothing went well yet there is no median, of a workflow and of a step."""
+    facts = WorkflowFacts(WorkflowRow("flow"), [run(1, "failed")], {}, ["a"], 1, {}, NOW)
+    step = StepFacts("flow", "a", [StepPast(1, "failed", AT_US, 1.0, 1, "", "bad")], NOW)
+    for text in (workflow_page.body(facts), step_page.body(step)):
+        assert "A cross is" in text
+        assert "dashed" not in text
 
 
 def test_a_step_tells_how_it_fared() -> None:
