@@ -114,6 +114,15 @@ def test_outcomes_differ_by_shape() -> None:
     ]
 
 
+def test_a_retried_step_is_not_told_as_slow() -> None:
+    """What is usual is so of one attempt; the waits between several are none of it."""
+    slow = step("a", expected_s=1.0, duration_s=30.0)
+    assert "30.0s 30 × 1.0s" in shown(facts_of("a", [slow], [attempt(0, 0, 10)]))
+    retried = shown(facts_of("a", [{**slow, "attempts": 2}], [attempt(0, 0, 10)]))
+    assert "30.0s 1.0s" in retried
+    assert "×" not in retried
+
+
 def test_a_good_run_is_told_against_its_usual() -> None:
     """A run that went well says how it compares, and nothing of failures."""
     usual = RunUsual(4.0, 4.0, 4.0, 1)

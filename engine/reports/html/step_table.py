@@ -76,7 +76,7 @@ def _row(
         name=_name(step),
         badge=badge(step["status"]),
         attempts=made or "",
-        took=_took(took, usual),
+        took=_took(took, usual if made == 1 else None),  # what is usual is so of one attempt
         usual=duration(usual) if usual else "",
         began=_began(step.get("started"), begun),
         note=_note(step),
