@@ -80,7 +80,7 @@ def test_parameters_context_and_environment_are_causes() -> None:
     old = run(step("a"), versions={"python": "3.11.6", "old": "1"}, context={"start": "x"})
     new = run(
         step("a"),
-        params=json.dumps({"date": "2011-11-14", "days": 3}),
+        params=json.dumps({"date": "2011-11-14", "days": 3, "paths": ""}),
         versions={"python": "3.11.7", "new": "2"},
         context={"start": "y", "more": "z"},
         workers=8,
@@ -90,6 +90,7 @@ def test_parameters_context_and_environment_are_causes() -> None:
     assert lines(old, new) == [
         "parameter 'date' is 2011-11-14, was 2011-11-13",
         "parameter 'days' 3 is new",
+        "parameter 'paths' (empty) is new",
         "context value 'start' is another",
         "context value 'more' is new",
         "python 3.11.7, was 3.11.6",
