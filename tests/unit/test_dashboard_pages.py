@@ -28,6 +28,7 @@ def test_the_first_page_tells_what_wants_a_look() -> None:
         WorkflowRow("flow", [run(2, "failed"), run(1)], due=NOW.replace(hour=18), schedule="daily"),
         WorkflowRow("bad<>", broken="line 1: <b>\nmore"),
         WorkflowRow("old", [run(3)], gone=True),
+        WorkflowRow("flow.backfill", [run(4)], gone=True),
     ]
     on = [run(4, "running", duration_s=None)]
     alerts = [Undelivered(2, "slack", 3, "no & answer")]
@@ -41,10 +42,12 @@ def test_the_first_page_tells_what_wants_a_look() -> None:
         "line 1: &lt;b&gt;",
         'href="/workflows/bad%3C%3E"',
         "no file defines it any more",
+        "the backfills of flow",
         'title="daily"',
         "no run yet",
     ):
         assert told in text, told
+    assert text.count("no file defines it") == 1
     assert "more" not in text.partition("line 1")[2].partition("</td>")[0]
     assert "There is none yet" in overview.body(Overview((), (), (), 0, NOW))
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from engine.naming import BACKFILL_SUFFIX
 from engine.records import record
 from engine.reports.html.bars import strip
 from engine.reports.html.markup import EMPTY, Html, joined
@@ -101,9 +102,7 @@ def _workflow(row: WorkflowRow, now: datetime) -> Html:
             Html('<a class="plain" href="/runs/{}">{}</a>').format(run.run_id, badge(run.status)),
             Html('<span class="soft">{}</span>').format(near(run.started_us, now)),
         )
-    about = row.description
-    if row.gone:
-        about = "no file defines it any more"
+    about = without_file(row.name) if row.gone else row.description
     name = Html("{}{}").format(
         link(row.name, "workflows", row.name), when(cut(about, 120), "<small>{}</small>")
     )
@@ -131,6 +130,12 @@ def due(broken: str, schedule: str, at: datetime | None, now: datetime) -> Html:
             text, schedule, human_time(text, now)
         )
     return Html("{}").format(schedule) if schedule else EMPTY
+
+
+def without_file(name: str) -> str:
+    """Say what a workflow is that no file defines: a backfill's own runs are of such a one."""
+    of = name.removesuffix(BACKFILL_SUFFIX)
+    return "no file defines it any more" if of == name else f"the backfills of {of}"
 
 
 def usual(runs: Sequence[RunRow]) -> float | None:

@@ -66,7 +66,7 @@ def _facts(facts: WorkflowFacts) -> Html:
         fact("Schedule", row.schedule if row.due else ""),
         fact("Usually takes", duration(took_s) if took_s is not None else ""),
         fact("Steps", f"{facts.steps_in_all:,}" if facts.steps_in_all else ""),
-        fact("Its file", "no file defines it any more" if row.gone else ""),
+        fact("What it is", overview.without_file(row.name) if row.gone else ""),
     ]
     found = joined(lines)
     return (
