@@ -29,6 +29,9 @@ def raised_by(error: BaseException, *, root: Path, file: Path) -> DefinitionErro
     if isinstance(error, ModuleNotFoundError):
         hint = f"install '{error.name}' into this environment, or mend the import"
     frame = _own_frame(root, error)
+    if frame is None and isinstance(error, OSError):
+        text = f"cannot be read: {(error.strerror or str(error)).lower()}"
+        return _error(Fault(text, "let this user read it", str(file), None), file)
     if frame is None:
         return _error(Fault(text, hint, str(file), 1), file)
     return _error(Fault(text, hint, frame.filename, frame.lineno, excerpt=_pointed_at(frame)), file)
