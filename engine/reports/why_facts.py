@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from engine.notes import NOT_STARTED
 from engine.reports.diff_words import NAMED_MAX, because, named
 from engine.reports.why import (
     NOT_CHOSEN,
@@ -224,7 +225,7 @@ def _end(run: RunFacts, one: StepFacts) -> Iterator[Fact]:
     for decided in one.decisions:
         if decided.what == "rule":
             yield Fact(at, "rule", _rule(decided.facts), decided.facts)
-    note = f": {told.note}" if told.note and not one.why else ""
+    note = f": {told.note}" if told.note not in ("", NOT_STARTED) and not one.why else ""
     if told.status == "cached":
         yield Fact(run_began(run), "cached", f"its values are those of run {told.source_run}{note}")
     elif _says_why(one):

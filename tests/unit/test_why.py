@@ -253,7 +253,7 @@ SIMPLE: dict[str, tuple[StepFacts, dict[str, Any], str, str]] = {
         step("s", "cancelled", told={"note": "not started"}),
         {"status": "interrupted", "note": "stopped by SIGTERM"},
         "was not started: the run was interrupted: stopped by SIGTERM",
-        "it was not started: not started",
+        "it was not started",
     ),
     "dead": (
         step("s", "interrupted", tried(1, None, 1.0, None), told={"note": "its engine died"}),
