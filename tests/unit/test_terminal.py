@@ -94,6 +94,7 @@ def failed_report() -> dict[str, Any]:
         user="ann",
         host="box",
         report="/h/reports/run-12-daily.json",
+        page="/h/reports/run-12-daily.html",
     )
 
 
@@ -225,6 +226,7 @@ def test_show_tells_all_about_a_run() -> None:
         "  parameters date=2026-11-23, evil=a\\x0ab\n"
         "  continues  run 11\n"
         "  report     /h/reports/run-12-daily.json\n"
+        "  page       /h/reports/run-12-daily.html\n"
         f"\n{table(failed_report())}\n\n{failure(failed_report())}"
     )
 
