@@ -130,7 +130,7 @@ _TITLES = {
 
 
 def diff(parsed: argparse.Namespace) -> int:
-    """Say what is other in one run than in another."""
+    """Say what differs between two runs."""
     from engine.reports.diff import changes
 
     load_reading()

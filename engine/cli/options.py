@@ -263,7 +263,7 @@ def _why(add: _Add) -> None:
 
 
 def _diff(add: _Add) -> None:
-    diff = add("diff", "compare:diff", "what is other in one run than in another")
+    diff = add("diff", "compare:diff", "what differs between two runs")
     diff.add_argument("old", metavar="RUN", help=_RUN)
     diff.add_argument("new", metavar="RUN", help="the run that is compared with it")
     _json(diff)
