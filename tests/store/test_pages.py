@@ -51,18 +51,13 @@ def test_facts_are_those_of_the_store(database: Database, environment: Environme
     assert SECRET not in page
 
 
-def test_of_a_big_run_a_part_is_read(
-    database: Database, environment: Environment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_a_big_run_a_part_is_read(database: Database, environment: Environment) -> None:
     """Beyond a limit the steps most worth a look are told, their attempts with them."""
-    monkeypatch.setattr(pages, "PAGED_FROM", 3)
-    monkeypatch.setattr(reporting, "PAGED_FROM", 3)
-    monkeypatch.setattr(pages, "STEPS_MAX", 2)
     journal = begun(database, "a b c d e")
     for step, took in enumerate([1.0, 3.0, 1.0, 2.0, 1.0]):
         did(journal, step, took=took, outcomes="failed" if step == 4 else "ok")
     end(journal, "failed")
-    facts = pages.facts_of(History(database), journal.run_id, environment)
+    facts = pages.facts_of(History(database), journal.run_id, environment, whole=3, most=2)
     assert [step["name"] for step in facts.report["steps"]] == ["b", "e"]
     assert [(one.step, one.outcome) for one in facts.attempts] == [(0, "ok"), (1, "failed")]
     assert (facts.graph, facts.report["steps_in_all"]) == (None, 5)
