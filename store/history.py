@@ -242,10 +242,10 @@ class History:
         with self._database.read() as cursor:
             return usual_durations(cursor, workflow, before)
 
-    def usual_run(self, workflow: str) -> float | None:
-        """Give what a whole run of a workflow usually takes, in seconds; None if unknown."""
+    def usual_run(self, workflow: str, *, before: int = _ID_MAX) -> Spread | None:
+        """What a whole run of a workflow usually takes, by those before run `before`."""
         with self._database.read() as cursor:
-            return usual_run(cursor, workflow)
+            return usual_run(cursor, workflow, before)
 
     def medians(self, workflow: str, *, before: int | None = None) -> dict[str, float]:
         """Usual duration of each step in seconds: median of its last successful attempts."""

@@ -10,9 +10,10 @@ from engine.clock import SystemClock
 from engine.errors import StoreError
 from engine.model import Encoded
 from engine.ports import Paths
-from engine.reports.html.facts import Attempt, RunUsual, Value
+from engine.reports.html.facts import Attempt, Value
 from engine.secrets import Secrets
 from engine.session import Environment, pages, reporting
+from engine.usual import Spread
 from store.connection import Database
 from store.history import History
 from tests.store.filled import NO_SHA, a_run, begun, did, end, settle, us, value
@@ -44,7 +45,7 @@ def test_facts_are_those_of_the_store(database: Database, environment: Environme
     assert facts.attempts == [Attempt(0, 1, "ok", us(0) / 1e6, us(1) / 1e6, None)]
     assert facts.graph is not None
     assert (facts.graph.names, list(facts.graph.upstreams)) == (("a", "b"), [(), (0,)])
-    assert (facts.workers, facts.usual) == (4, RunUsual(2.0, 2.0, 2.0, 1))
+    assert (facts.workers, facts.usual) == (4, Spread(2.0, 2.0, 2.0, 1))
     assert facts.values == [Value("a", "k", 12, "***!"), Value("a", "t", 2, "a table (arrow)")]
     page = pages.page_of(History(database), journal.run_id, environment)
     assert "no ***" in page

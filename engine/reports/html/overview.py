@@ -134,8 +134,12 @@ def due(broken: str, schedule: str, at: datetime | None, now: datetime) -> Html:
 
 
 def usual(runs: Sequence[RunRow]) -> float | None:
-    """Give what a workflow usually takes: the median of the last runs that went well."""
-    good = [run.duration_s for run in runs if run.status == "ok" and run.duration_s is not None]
+    """Give what a workflow usually takes: the median of the last whole runs, ok."""
+    good = [
+        run.duration_s
+        for run in runs
+        if (run.status, run.cached, run.only_steps) == ("ok", 0, "") and run.duration_s is not None
+    ]
     return median(good[:MEDIAN_OF]) if good else None
 
 
