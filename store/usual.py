@@ -23,9 +23,9 @@ _DONE = "FROM attempt_rows WHERE run_id = ? AND outcome = 'ok' AND started_at IS
 _COLUMN = f"""SELECT json_group_array(took) FROM (
     SELECT finished_at - started_at AS took {_DONE} ORDER BY position)"""
 
-# A whole run that went well; one of a backfill is told of with it.
-WENT_WELL = "status = 'ok' AND definition_id IS NOT NULL AND only_steps = ''"
-WENT_WELL += " AND (backfill IS NULL OR backfill = id)"
+WHOLE = "definition_id IS NOT NULL AND only_steps = ''"  # began a step, and was a whole run
+ALONE = "(backfill IS NULL OR backfill = id)"  # a backfill's runs are told of with it
+WENT_WELL = f"status = 'ok' AND {WHOLE} AND {ALONE}"
 # Of whole runs that did all their steps: what goes on from another takes less.
 _RUNS = f"""SELECT (finished_at - started_at) / 1e6 FROM (
     SELECT * FROM run_rows WHERE workflow = ? AND id < ? ORDER BY id DESC LIMIT ?)
