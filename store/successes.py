@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 from engine.records import record
-from engine.usual import Spread, spread
-from store.usual import MEDIAN_OF, RUNS_MAX, WENT_WELL, usual_run
+from engine.usual import MEDIAN_OF, Spread, spread
+from store.usual import RUNS_MAX, WENT_WELL, usual_run
 
 
 @record

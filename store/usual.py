@@ -7,9 +7,8 @@ import sqlite3
 from collections.abc import Sequence
 from itertools import groupby
 
-from engine.usual import Spread, Usual, median, spread
+from engine.usual import MEDIAN_OF, Spread, Usual, median, spread
 
-MEDIAN_OF = 10  # the last successful attempts that tell how long a step usually takes
 RUNS_MAX = 50  # how far back they are looked for
 # How many attempts are read, give or take a run: they cost 0.5 µs each.
 ROWS_ENOUGH = 2_000

@@ -13,13 +13,12 @@ from engine.reports.html.shell import link, near, when
 from engine.reports.html.tables import cell, run_bars, runs_table, table
 from engine.reports.html.words import badge, count, duration
 from engine.text import cut, human_time
-from engine.usual import median
+from engine.usual import MEDIAN_OF, median
 
 if TYPE_CHECKING:
     from store.trends import RunRow
 
 STRIP_RUNS = 30
-MEDIAN_OF = 10
 
 
 @record
