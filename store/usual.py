@@ -28,7 +28,7 @@ WENT_WELL = f"status = 'ok' AND {WHOLE} AND {ALONE}"
 # Of whole runs that did all their steps: what goes on from another takes less.
 _RUNS = f"""SELECT (finished_at - started_at) / 1e6 FROM (
     SELECT * FROM run_rows WHERE workflow = ? AND id < ? ORDER BY id DESC LIMIT ?)
-WHERE {WENT_WELL} AND resumed_from IS NULL AND cached = 0
+WHERE status = 'ok' AND {WHOLE} AND resumed_from IS NULL AND cached = 0
 ORDER BY id DESC LIMIT ?"""
 
 
