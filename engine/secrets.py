@@ -9,13 +9,13 @@ import re
 import stat
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from engine.errors import SecretError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 LENGTH_MIN = 6  # shorter ones would mask half of every text
 MASK = "***"
@@ -163,6 +163,17 @@ class Secrets:
 
 
 _BREAK = r"(?:\r?\n)?"
+
+
+def masked(value: Any, mask: Callable[[str], str]) -> Any:
+    """Mask all texts in a value such as JSON has; tuples become lists, keys stay."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, dict):
+        return {key: masked(one, mask) if one else one for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(one, mask) for one in value]
+    return value
 
 
 def _joined(text: str) -> str:

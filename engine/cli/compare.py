@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from engine.cli.reading import load_reading, reading_history
 from engine.clock import SystemClock
 from engine.errors import UsageError
 from engine.naming import did_you_mean
+from engine.secrets import masked
 from engine.text import printable
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def why(parsed: argparse.Namespace) -> int:
         )
         answer = answer_for(run, parsed.step, around)
     if parsed.json:
-        print_json(_masked(as_row(answer, _iso), mask))
+        print_json(masked(as_row(answer, _iso), mask))
     else:
         for line in _lines(answer, now):
             print_result(printable(mask(line)))
@@ -101,16 +101,6 @@ def _iso(us: int) -> str:
     return (_EPOCH + timedelta(microseconds=us)).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
-def _masked(value: Any, mask: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return mask(value)
-    if isinstance(value, dict):
-        return {key: _masked(each, mask) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_masked(each, mask) for each in value]
-    return value
-
-
 # -- two runs -------------------------------------------------------------------------------------
 
 _TITLES = {
@@ -144,8 +134,8 @@ def diff(parsed: argparse.Namespace) -> int:
         replace(
             change,
             line=mask(change.line),
-            old=_masked(change.old, mask),
-            new=_masked(change.new, mask),
+            old=masked(change.old, mask),
+            new=masked(change.new, mask),
         )
         for change in changes(first, second, spreads)
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from engine.cli.reading import load_reading, reading_history
 from engine.cli.signals import Stopped
 from engine.clock import SystemClock
 from engine.errors import UsageError
+from engine.logs import attempt_of
 from engine.text import printable
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 EACH_S = 0.2
 LOOKING_SHARE = 5  # times as long as a look takes, the next is waited for
-_LOG = re.compile(r"(.+)\.([1-9][0-9]{0,8})\.log\Z", re.DOTALL)
 
 
 class _Log(NamedTuple):
@@ -116,9 +115,10 @@ class _LogsOf:
             names = os.listdir(self._folder)  # noqa: PTH208 - names, of a folder with thousands
         except OSError:
             return
-        for match in filter(None, map(_LOG.match, names)):
-            if self.step in (None, match[1]):
-                yield match[1], int(match[2]), self._folder / match[0]
+        for name in names:
+            log = attempt_of(name)
+            if log and self.step in (None, log[0]):
+                yield *log, self._folder / name
 
 
 def _follow(of_run: _LogsOf) -> int:

@@ -90,7 +90,8 @@ def _add_runs(rows: list[dict[str, Any]], paths: Paths | None) -> None:
             if runs:
                 shown = ("run_id", "status", "started_at", "only_steps")
                 row["last_run"] = {key: runs[0][key] for key in shown}
-                row["usual_s"] = history.usual_run(row["name"])
+                usual = history.usual_run(row["name"])
+                row["usual_s"] = usual.usual_s if usual else None
 
 
 # -- runs -----------------------------------------------------------------------------------------
@@ -111,7 +112,8 @@ def history(parsed: argparse.Namespace) -> int:
                 limit=min(parsed.limit, sys.maxsize),
             )
             usual = {name: past.usual_run(name) for name in {row["workflow"] for row in rows}}
-            rows = [row | {"usual_s": usual[row["workflow"]]} for row in rows]
+            known = {name: found.usual_s for name, found in usual.items() if found}
+            rows = [row | {"usual_s": known.get(row["workflow"])} for row in rows]
     if parsed.json:
         print_json(rows)
     elif rows:

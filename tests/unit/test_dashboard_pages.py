@@ -56,7 +56,9 @@ def test_the_usual_is_of_good_runs() -> None:
     """The median of the last ten that went well; of none, nothing."""
     runs = [run(2, "failed", duration_s=900.0), *(run(1, duration_s=float(at)) for at in range(30))]
     assert overview.usual(runs) == 4.5
-    assert overview.usual([run(1, "failed")]) is None
+    parts = [run(3, cached=1, duration_s=0.1), run(4, only_steps='["a"]', duration_s=0.1)]
+    assert overview.usual([*parts, *runs]) == 4.5
+    assert overview.usual([run(1, "failed"), *parts]) is None
 
 
 def test_a_page_of_runs_leads_to_the_next() -> None:

@@ -7,8 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from engine.reports.html.facts import PageFacts, RunUsual, Value
+from engine.reports.html.facts import PageFacts, Value
 from engine.reports.html.run_page import body, document_of
+from engine.usual import Spread
 from tests.pages import attempt, facts_of, iso, step
 
 
@@ -75,11 +76,11 @@ TRIES = [
 
 def test_what_failed_comes_first() -> None:
     """The first failure, its error, its log and the command stand before all else."""
-    usual = RunUsual(4.0, 3.0, 5.0, 8)
+    usual = Spread(3.0, 4.0, 5.0, 8)
     text = shown(facts_of("fetch load>fetch tell>load", TROUBLE, TRIES, usual=usual))
     parts = [
         "Run 7 flow ✗ failed started 2011-11-14 08:00:00 UTC · took 10.0s · usually 4.0s",
-        "(3.0s to 5.0s in the last 8 good runs)",
+        "(mostly 3.0s to 5.0s in the last 8 good runs)",
         "3 steps 1 ok 1 failed 1 skipped",
         "load failed after 2 attempts, 5.0s ValueError: no luck",
         "Last line of its log 08:00:05 out row 17 log: /home/logs/load.2.log",
@@ -125,7 +126,7 @@ def test_a_retried_step_is_not_told_as_slow() -> None:
 
 def test_a_good_run_is_told_against_its_usual() -> None:
     """A run that went well says how it compares, and nothing of failures."""
-    usual = RunUsual(4.0, 4.0, 4.0, 1)
+    usual = Spread(4.0, 4.0, 4.0, 1)
     text = shown(facts_of("a", [step("a")], [attempt(0, 0, 10)], usual=usual))
     assert "took 10.0s · 2.5 × its usual 4.0s 1 step 1 ok" in text
     assert "To go on" not in text
@@ -136,9 +137,11 @@ def test_a_run_that_is_on_tells_how_it_stands() -> None:
     steps = [step("a", "running", duration_s=None, finished=None), step("b", "backing_off")]
     tries = [attempt(0, 1, None), attempt(1, 0, 2, "failed", retry=20)]
     on = {"status": "running", "finished": None, "duration_s": None, "resume_command": "again"}
-    facts = facts_of("a b", steps, tries, report=on, usual=RunUsual(30.0, 29.0, 31.0, 5))
+    facts = facts_of("a b", steps, tries, report=on, usual=Spread(29.0, 30.0, 31.0, 5))
     text = shown(facts)
-    assert "running for 12.0s · usually 30.0s (29.0s to 31.0s in the last 5 good runs)" in text
+    assert (
+        "running for 12.0s · usually 30.0s (mostly 29.0s to 31.0s in the last 5 good runs)" in text
+    )
     assert "attempt 1 running for 11.0s (at +1.0s)" in text
     assert "attempt 1 failed after 2.0s (at +0ms); waited 18.0s to retry" in text
     assert "again" not in text

@@ -14,13 +14,12 @@ from engine.reports.html.shell import link, near, when
 from engine.reports.html.tables import cell, run_bars, runs_table, table
 from engine.reports.html.words import badge, count, duration
 from engine.text import cut, human_time
-from engine.usual import median
+from engine.usual import MEDIAN_OF, median
 
 if TYPE_CHECKING:
     from store.trends import RunRow
 
 STRIP_RUNS = 30
-MEDIAN_OF = 10
 
 
 @record
@@ -139,8 +138,12 @@ def without_file(name: str) -> str:
 
 
 def usual(runs: Sequence[RunRow]) -> float | None:
-    """Give what a workflow usually takes: the median of the last runs that went well."""
-    good = [run.duration_s for run in runs if run.status == "ok" and run.duration_s is not None]
+    """Give what a workflow usually takes: the median of the last whole runs, ok."""
+    good = [
+        run.duration_s
+        for run in runs
+        if (run.status, run.cached, run.only_steps) == ("ok", 0, "") and run.duration_s is not None
+    ]
     return median(good[:MEDIAN_OF]) if good else None
 
 
