@@ -100,12 +100,17 @@ class StepPast(NamedTuple):
 
 
 class State(NamedTuple):
-    """How far a run is: what has to be told anew if any of it is another."""
+    """How far a run is: what has to be told anew if any of it is another.
+
+    When it began tells it from another of its number, in a store that was put in this one's place.
+    """
 
     status: str
     events: int
     steps: int
     live: str
+    begun: int
+    pruned: int | None
 
 
 class Trends:
@@ -174,7 +179,9 @@ class Trends:
         """How far a run is, as it is recorded; None if there is none."""
         with self._database.read() as cursor:
             found = cursor.execute(
-                "SELECT status, events, steps, live FROM run_rows WHERE id = ?", (run_id,)
+                "SELECT status, events, steps, live, started_at, pruned_at FROM run_rows"
+                " WHERE id = ?",
+                (run_id,),
             ).fetchone()
         return None if found is None else State(*found)
 

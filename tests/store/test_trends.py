@@ -104,6 +104,18 @@ def test_a_state_changes_as_a_run_gets_on(database: Database) -> None:
     assert (after.status, after.steps) == ("running", 2)
 
 
+def test_a_run_of_the_same_number_has_another_state(database: Database) -> None:
+    """In a store that was put in this one's place; so has a run whose values were pruned."""
+    begun(database)
+    trends = Trends(database)
+    before = trends.state(1)
+    for changed in ("started_at = started_at + 1", "pruned_at = 1"):
+        with database.write() as cursor:
+            cursor.execute(f"UPDATE run_rows SET {changed}")
+        assert trends.state(1) not in (None, before)
+        before = trends.state(1)
+
+
 def test_a_word_is_found(trends: Trends, database: Database) -> None:
     """In steps, parameters and errors, whatever its case; signs stand for themselves."""
     names = json.dumps(trends.workflows(10))
