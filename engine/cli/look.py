@@ -25,6 +25,7 @@ from engine.errors import EngineError, UsageError
 from engine.params import described
 from engine.reports import json_text, terminal
 from engine.reports.lists import history_table, workflow_table
+from engine.secrets import masked
 from engine.text import printable
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def history(parsed: argparse.Namespace) -> int:
             )
             usual = {name: past.usual_run(name) for name in {row["workflow"] for row in rows}}
             rows = [row | {"usual_s": usual[row["workflow"]]} for row in rows]
+    rows = masked(rows, project.secrets_of(paths))
     if parsed.json:
         print_json(rows)
     elif rows:
@@ -201,6 +203,7 @@ def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str])
         else:
             most = min(parsed.limit or terminal.ROWS_MAX, sys.maxsize)
             found = build_page(past, run_id, environment, most)
+    found = masked(found, environment.secrets)
     if parsed.json:
         print_parts(json_text(found))
     else:

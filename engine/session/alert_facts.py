@@ -5,13 +5,13 @@ All of it comes from the store and the home folder, so an alert sent later says 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
 from engine.logs import tail
+from engine.secrets import masked
 from engine.session import reporting
 from engine.session.changes import changes_since_last_good
 
@@ -35,7 +35,7 @@ def facts_of(history: History, run_id: int, environment: Environment) -> dict[st
     if stopped and stopped["log"]:
         stopped["last_lines"] = tail(Path(stopped["log"]))
     is_whole = bool(report["steps"]) and not report["only_steps"]
-    found: dict[str, Any] = _masked(
+    found: dict[str, Any] = masked(
         report
         | {
             "last_success": {"run_id": before.run_id, "finished": before.finished},
@@ -43,7 +43,7 @@ def facts_of(history: History, run_id: int, environment: Environment) -> dict[st
             "first_usual": _told(before.step),
             "changes": _changes(history, report) if is_whole else [],
         },
-        environment.secrets.mask,
+        environment.secrets,
     )
     return found
 
@@ -69,13 +69,3 @@ def _changes(history: History, report: dict[str, Any]) -> list[str]:
 
 def _told(spread: Spread | None) -> list[float] | None:
     return None if spread is None else [spread.low_s, spread.usual_s, spread.high_s]
-
-
-def _masked(value: Any, mask: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return mask(value)
-    if isinstance(value, dict):
-        return {key: _masked(each, mask) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_masked(each, mask) for each in value]
-    return value

@@ -16,6 +16,7 @@ from engine.errors import EngineError
 from engine.reports.html.facts import Attempt, PageFacts, RunUsual, Value
 from engine.reports.html.run_page import document_of
 from engine.reports.run_report import write_whole
+from engine.secrets import masked
 from engine.session.changes import changes_since_last_good
 from engine.session.reporting import PAGED_FROM, build_page, build_report, page_path
 from engine.text import cut
@@ -63,7 +64,7 @@ def facts_of(
     if report["steps"] and len(report["steps"]) <= _compared_max(report):
         good, changed = changes_since_last_good(history, run_id)
     return PageFacts(
-        report=_masked(report, mask),
+        report=masked(report, environment.secrets),
         attempts=_attempts(found, places),
         graph=_graph(report, found) if places is None else None,
         now=environment.clock.utc(),
@@ -113,17 +114,6 @@ def write_to(text: str, path: Path) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
-
-
-def _masked(value: Any, mask: Callable[[str], str]) -> Any:
-    """Mask all texts of a report: a secret may have become one after they were written."""
-    if isinstance(value, str):
-        return mask(value)
-    if isinstance(value, Mapping):
-        return {key: _masked(one, mask) if one else one for key, one in value.items()}
-    if isinstance(value, list):
-        return [_masked(one, mask) for one in value]
-    return value
 
 
 def _attempts(found: Timeline, places: Mapping[int, int] | None) -> list[Attempt]:
