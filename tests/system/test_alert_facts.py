@@ -53,7 +53,7 @@ def test_facts_of_a_failure(database: Database, environment: Environment) -> Non
     found = facts_of(History(database), 3, environment)
     assert found["last_success"] == {"run_id": 2, "finished": "2011-11-14T00:01:02Z"}
     assert (found["usual"], found["first_usual"]) == ([2.0, 2.0, 2.0], [2.0, 2.0, 2.0])
-    assert found["changes"] == ["'b' is new", "parameter 'day' is 2, was 1"]
+    assert found["changes"] == ["'b': new", "parameter 'day' is 2, was 1"]
     assert render_plain(of_report(found)).startswith(
         "flow failed: a\n\n"
         "failed first: a, 2 attempts, 19.0s, usually 2.0s\n  ValueError: no luck\n"
