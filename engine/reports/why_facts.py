@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 WAITED_US = 50_000  # a shorter wait for a worker is none
 LONG_US = 1_000_000  # a shorter one for anything else is none
 _CUT_SHORT = ("cancelled", "interrupted")
-_NOT_ENDED = (*OPEN, *_CUT_SHORT)
 _OUTCOMES = {
     "ok": "ok",
     "failed": "failed",
@@ -105,7 +104,8 @@ def _ready(run: RunFacts, one: StepFacts, began: int) -> Iterator[Fact]:
         if one.tries:
             yield Fact(began, "ready", "it depends on nothing")
         return
-    if any(run.steps[up].told.status in _NOT_ENDED for up in one.upstreams):
+    not_ended = OPEN if one.tries else (*OPEN, *_CUT_SHORT)  # a step that is to tidy up may follow
+    if any(run.steps[up].told.status in not_ended for up in one.upstreams):
         return
     last = max(one.upstreams, key=lambda up: _ended_at(run.steps[up]) or began)
     at = _ended_at(run.steps[last])

@@ -111,6 +111,14 @@ def test_of_a_dead_run_nothing_is_told_that_is_not_known() -> None:
     ]
 
 
+def test_what_tidies_up_after_a_stop_tells_what_it_waited_for() -> None:
+    """Its dependency has ended by the stop, and so it began."""
+    stopped = step("s", "interrupted", tried(1, "interrupted", 0.0, 1.0))
+    tidy = step("tidy", "ok", tried(1, "ok", 1.0, 2.0), upstreams=("s",))
+    found = lines(answer("tidy", stopped, tidy, status="cancelled"))
+    assert found[1] == (1.0, "'s' had ended, interrupted")
+
+
 def test_a_failure_tells_its_attempts_waits_and_what_came_of_it() -> None:
     """Each wait for a worker names what held it."""
     note = {"note": "dependency failed: fetch"}
