@@ -1,6 +1,6 @@
 """The truth table of trigger rules, made by the board that runs are driven by.
 
-`python -m tests.truth_table` prints it as `docs/writing-workflows.md` shows it.
+`python -m tests.truth_table` prints it as `docs/when-steps-run.md` shows it.
 """
 
 from __future__ import annotations

@@ -9,8 +9,6 @@ to run it again. The project's path and the names of host and user are written a
 `host` and `user`. What is to be shown is checked; the script fails if it is not so.
 """
 
-# ruff: noqa: INP001, T201, TID251 - a script: starts processes, prints, waits in real time
-
 from __future__ import annotations
 
 import getpass

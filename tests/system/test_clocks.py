@@ -77,7 +77,7 @@ def test_a_clock_that_is_set_in_mid_run(project: Project, seconds: int) -> None:
     ],
 )
 def test_days_of_23_and_25_hours(at: str, zone: str, after: str, starts: list[str]) -> None:
-    """The timer's own calendar, asked of systemd: what docs/operations.md says of such days."""
+    """The timer's own calendar, asked of systemd: what docs/schedule.md says of such days."""
     calendar = on_calendar(Definition("daily", (), schedule=f"*-*-* {at}:00", timezone=zone))
     said = subprocess.run(
         ["systemd-analyze", "calendar", "--iterations=2", f"--base-time={after} UTC", calendar],

@@ -211,7 +211,7 @@ def test_the_table_in_the_documents(project: Project) -> None:
     """What it says of conditions is what a run records."""
     project.write("flow", TABLE)
     report = project.report("flow", code=1)
-    text = (CHECKOUT / "docs" / "writing-workflows.md").read_text("utf-8")
+    text = (CHECKOUT / "docs" / "when-steps-run.md").read_text("utf-8")
     _, _, rest = text.partition("| its condition | the step | its note |\n|---|---|---|\n")
     rows = [[cell.strip() for cell in line.split("|")[2:4]] for line in rest.splitlines()[:4]]
     assert rows == [

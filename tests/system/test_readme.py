@@ -7,9 +7,14 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from docs import make
+from docs.sessions import Session, environment, timeless
+from docs.terminal import played, record
 
 ROOT = Path(__file__).resolve().parents[2]
 OMITTED = "…"
@@ -22,6 +27,12 @@ def blocks(page: str, language: str) -> list[str]:
     """Give the code blocks of a document."""
     text = (ROOT / page).read_text("utf-8")
     return [source for found, source in _FENCE.findall(text) if found == language]
+
+
+def guide() -> list[str]:
+    """Give the workflows of the chapters on writing them."""
+    chapters = ("docs/writing-workflows.md", "docs/when-steps-run.md")
+    return [source for page in chapters for source in blocks(page, "python")]
 
 
 def plain(line: str) -> str:
@@ -135,7 +146,7 @@ def test_readme_workflow_starts_anew_when_done(tmp_path: Path) -> None:
 )
 def test_workflows_of_the_guide_run(name: str, statuses: dict[str, str], tmp_path: Path) -> None:
     """Each workflow of the guide runs, and its steps end as the guide says."""
-    written = [write(tmp_path, source) for source in blocks("docs/writing-workflows.md", "python")]
+    written = [write(tmp_path, source) for source in guide()]
     assert name in written
     done = run(tmp_path, f"python -m engine run {name} --json 2> log.txt")
     report = json.loads(done.stdout)
@@ -145,7 +156,7 @@ def test_workflows_of_the_guide_run(name: str, statuses: dict[str, str], tmp_pat
 
 def test_guide_tells_why_steps_are_skipped(tmp_path: Path) -> None:
     """The reasons that the guide gives for the skipped steps are those of the report."""
-    for source in blocks("docs/writing-workflows.md", "python"):
+    for source in guide():
         write(tmp_path, source)
     report = json.loads(run(tmp_path, "python -m engine run branches --json 2> log.txt").stdout)
     notes = {step["name"]: step["note"] for step in report["steps"]}
@@ -157,7 +168,7 @@ def test_guide_tells_why_steps_are_skipped(tmp_path: Path) -> None:
 
 def test_guide_runs_as_a_library(tmp_path: Path) -> None:
     """The guide's script runs a workflow without the command line."""
-    for source in blocks("docs/writing-workflows.md", "python"):
+    for source in guide():
         write(tmp_path, source)
     done = run(tmp_path, "python pipelines/library.py")
     assert done.stdout.splitlines() == [
@@ -179,6 +190,40 @@ def test_tests_that_are_shown_pass(page: str, tests: int, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stdout
     assert re.search(rf"^{tests} passed", done.stdout, re.MULTILINE), done.stdout
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    """Give a shell session in an empty folder."""
+    with Session(tmp_path_factory.mktemp("session")) as session:
+        yield session
+
+
+def test_examples_of_commands_are_so(session: Session) -> None:
+    """Each page of a command shows what it really says."""
+    held, kept = make.examples(session), make.kept_examples()
+    differing = [name for name in held if not make.alike(held[name], kept.get(name, ""))]
+    assert differing == [], "make them anew: .venv/bin/python -m docs.make"
+
+
+def test_the_start_is_as_told(session: Session) -> None:
+    """The commands of the first chapter do what it shows."""
+    session.begin("start")
+    for transcript in blocks("docs/start.md", "console"):
+        for part in re.split(r"^\$ ", transcript, flags=re.MULTILINE)[1:]:
+            command, *shown = part.splitlines()
+            code, said = session.run(command)
+            assert told(timeless(said), timeless("\n".join(shown)).splitlines()) == "", said
+            assert code == 0, command
+
+
+def test_a_terminal_is_recorded(tmp_path: Path) -> None:
+    """What is typed and what is said comes in its order, as a terminal shows it."""
+    came = record(tmp_path, ["echo 'a b'"], environment(), 40)
+    lines = [
+        "".join(char for char, _ in line.cells) for line in played(came, 40) if not line.until_s
+    ]
+    assert [line.rstrip() for line in lines] == ["$ echo 'a b'", "a b", "$"]
 
 
 @pytest.mark.slow

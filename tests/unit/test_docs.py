@@ -8,17 +8,19 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import fields
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import engine
-from engine import testing
+from docs import make
+from engine import failpoints, params, testing
 from engine.cli import options
 from engine.context import StepContext
-from engine.definitions.fields import PARAMETER, STEP, WORKFLOW, Table
 from engine.definitions.loader import load_file
 from engine.errors import UsageError
 from engine.model import ALERT_ON, AttemptOutcome, Param, RunStatus, Step, StepStatus, TriggerRule
@@ -26,17 +28,19 @@ from engine.workers import command_env
 from engine.workflow import Workflow
 
 ROOT = Path(__file__).resolve().parents[2]
+BOOK = sorted(ROOT.glob("docs/**/*.md"))
 PAGES = sorted(
     [
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
         ROOT / "CHANGELOG.md",
         ROOT / "SECURITY.md",
-        *ROOT.glob("docs/**/*.md"),
+        *BOOK,
     ]
 )
 README_LINES_MAX = 200
 WRITING = "docs/writing-workflows.md"
+RUNNING = "docs/when-steps-run.md"
 TESTING = "docs/testing-workflows.md"
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -45,6 +49,7 @@ _SPAN = re.compile(r"`([^`\n]+)`")
 _PROGRAM = re.compile(r"(?:\./dev|python -m engine|kahnban) (.+)")
 _PATH = re.compile(r"(?:engine|store|migrations|benchmarks|tests|pipelines)/[\w./-]+")
 _IMPORT = re.compile(r"^ *from engine import (.+)$", re.MULTILINE)
+_VARIABLE = re.compile(r'"((?:ENGINE|KAHNBAN|MAIL|SMTP|SLACK)_[A-Z_]*[A-Z])"')
 _OTHER_DEV = ("test", "lint", "bench", "soak")
 
 
@@ -112,12 +117,35 @@ def yaml_blocks() -> list[tuple[str, str]]:
     return found
 
 
+def anchors(page: Path) -> set[str]:
+    """Give the anchors of a page's headings, as they are made where Markdown is shown."""
+    headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", page.read_text("utf-8")), re.MULTILINE)
+    plain = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+    return {heading.replace(" ", "-") for heading in plain}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_links_lead_somewhere(page: Path) -> None:
-    """A link between documents names a file that is there."""
+    """A link between documents names a file that is there, and a heading that it has."""
     for link in _LINK.findall(page.read_text("utf-8")):
-        if not link.startswith("https://"):
-            assert (page.parent / link.partition("#")[0]).exists(), link
+        if link.startswith("https://"):
+            continue
+        file, _, anchor = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_book_lists_its_chapters() -> None:
+    """Each chapter begins with the question that it answers, by which the contents list it."""
+    listed = re.findall(
+        r"^\| \[(.+?)\]\((.+?)\) \| (.+?) \|$", read("docs/README.md"), re.MULTILINE
+    )
+    for title, file, question in listed:
+        assert read(f"docs/{file}").startswith(f"# {title}\n\n*{question}*\n"), file
+    files = {ROOT / "docs" / file for _, file, _ in listed}
+    alone = {page for page in BOOK if page.parent.name != "commands" or page.name == "README.md"}
+    assert files == alone - {ROOT / "docs" / "README.md"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
@@ -130,6 +158,26 @@ def test_commands_are_ours(page: Path) -> None:
             pytest.fail(f"`{command}`: {error.message}")
         except SystemExit as left:
             assert left.code == 0, command  # noqa: PT017 - `--help` ends so
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_steps_named_in_commands_are_there(page: Path) -> None:
+    """A step that a command names is one of its workflow, where that is in the checkout."""
+    for command in commands(page.read_text("utf-8")):
+        with suppress(UsageError, SystemExit):  # told by the test above
+            asked = vars(options.parse(shlex.split(command)))
+            workflow = asked.get("name") or asked.get("run")
+            named = {asked.get("from_step"), asked.get("step")} - {None}
+            named |= {step for steps in asked.get("only", []) for step in steps.split(",")}
+            named |= {step for step, _ in asked.get("mark_done", [])}
+            if named and (ROOT / f"pipelines/{workflow}.py").exists():
+                assert named <= steps_of(str(workflow)), command
+
+
+@cache
+def steps_of(workflow: str) -> set[str]:
+    """Give the names of a sample workflow's steps."""
+    return {step.name for step in load_file(ROOT / f"pipelines/{workflow}.py").steps}
 
 
 def test_commands_are_found() -> None:
@@ -223,7 +271,7 @@ def test_context_is_told_in_full() -> None:
 
 def test_trigger_rules_are_told_in_full() -> None:
     """The table of trigger rules is the enum."""
-    assert names([row[:1] for row in block(WRITING, "## Trigger rules")]) == list(TriggerRule)
+    assert names([row[:1] for row in block(RUNNING, "## Trigger rules")]) == list(TriggerRule)
 
 
 def test_variables_of_commands_are_told_in_full() -> None:
@@ -239,6 +287,18 @@ def test_variables_of_commands_are_told_in_full() -> None:
 def test_statuses_are_told_in_full(number: int, words: type[StrEnum]) -> None:
     """The glossary has every status, in the order of the vocabulary."""
     assert names(block("docs/glossary.md", "## Statuses", number)) == list(words)
+
+
+def test_settings_are_told_in_full() -> None:
+    """Every variable that the engine reads is in a table, but those it gives to commands itself."""
+    files = [path for room in ("engine", "store") for path in (ROOT / room).rglob("*.py")]
+    read_in = {name for file in files for name in _VARIABLE.findall(file.read_text("utf-8"))}
+    headings = ("## Where things are", "## Runs", "## Alerts")
+    tables = [block("docs/settings.md", heading) for heading in headings]
+    told = {name for table in tables for name in names([row[:1] for row in table])}
+    assert told - {params.VARIABLE_PREFIX + "name"} == (
+        read_in - command_env._OURS - {failpoints.VARIABLE}
+    )
 
 
 def test_options_of_a_run_in_a_test_are_told_in_full() -> None:
@@ -261,29 +321,33 @@ def test_glossary_has_the_terms() -> None:
 
 def test_alert_rules_are_told_in_full() -> None:
     """The table of alert rules has all of them."""
-    rows = block("docs/operations.md", "| `alert_on`")
-    head = block("docs/operations.md", "## Alerts and")
+    rows = block("docs/schedule.md", "| `alert_on`")
+    head = block("docs/schedule.md", "## Alerts and")
     assert [_SPAN.findall(row[0])[0] for row in head] == list(ALERT_ON)
     assert rows
 
 
 def test_exit_codes_are_told_alike() -> None:
-    """README, operations and `--help` tell the same exit codes."""
-    told = [row[0] for row in block("docs/operations.md", "## Exit codes")]
+    """README, book and `--help` tell the same exit codes."""
+    told = [row[0] for row in block("docs/failures.md", "## Exit codes")]
     assert told == ["0", "1", "2", "3", "75", "130, 143"]
     readme = next(row[1] for row in block("README.md", "## When a step") if row[0] == "exit code")
     shown = " ".join(options.build().format_help().partition("exit codes: ")[2].split())
     assert shown == readme
 
 
-@pytest.mark.parametrize(("number", "table"), [(0, WORKFLOW), (1, STEP), (2, PARAMETER)])
-def test_keys_of_files_are_told_in_full(number: int, table: Table) -> None:
-    """The tables for YAML and JSON are those that the loader reads by."""
-    told = block("docs/yaml-and-json.md", "## Keys", number)
-    for (name, value, meaning), field in zip(told, table.fields.values(), strict=True):
-        assert name == f"`{field.name}`" + " (required)" * field.required
-        assert value == field.form.words
-        assert meaning == field.help + (f" (with `{field.body}` only)" if field.body else "")
+def test_pages_that_are_made_are_those_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of commands, public names and keys say what the code says; layout aside."""
+    monkeypatch.setenv("COLUMNS", "80")
+    made = make.pages(make.kept_examples())
+    kept = {f"commands/{path.name}" for path in (ROOT / "docs/commands").iterdir()}
+    kept |= {make.REFERENCE, make.KEYS}
+    differing = sorted(
+        name
+        for name in kept | set(made)
+        if name not in kept or made.get(name, "").split() != read(f"docs/{name}").split()
+    )
+    assert differing == [], "make them anew: .venv/bin/python -m docs.make"
 
 
 # -- examples -------------------------------------------------------------------------------------

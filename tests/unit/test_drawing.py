@@ -243,7 +243,7 @@ def test_words_for_what_runs() -> None:
 
 def test_the_guide_shows_what_is_drawn(root: Path, tmp_path: Path) -> None:
     """The drawing in the guide is that of the workflow above it."""
-    guide = (root / "docs" / "writing-workflows.md").read_text("utf-8")
+    guide = (root / "docs" / "when-steps-run.md").read_text("utf-8")
     source = re.search(r"^# pipelines/branches\.py\n.*?(?=^```)", guide, re.MULTILINE | re.DOTALL)
     assert source
     (tmp_path / "branches.py").write_text(source[0], "utf-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.truth_table import table
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "writing-workflows.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "when-steps-run.md"
 
 
 def test_the_table_is_made_from_the_code() -> None:
