@@ -33,7 +33,7 @@ def why(parsed: argparse.Namespace) -> int:
 
     load_reading()
     paths = project.paths_of(parsed)
-    mask = project.secrets_of(paths).mask
+    secrets = project.secrets_of(paths)
     now = SystemClock().utc()
     with reading_history(paths) as history:
         run = history.facts(history.find(parsed.run))
@@ -47,10 +47,10 @@ def why(parsed: argparse.Namespace) -> int:
         )
         answer = answer_for(run, parsed.step, around)
     if parsed.json:
-        print_json(masked(as_row(answer, _iso), mask))
+        print_json(masked(as_row(answer, _iso), secrets))
     else:
         for line in _lines(answer, now):
-            print_result(printable(mask(line)))
+            print_result(printable(secrets.mask(line)))
     return 0
 
 
@@ -125,7 +125,7 @@ def diff(parsed: argparse.Namespace) -> int:
 
     load_reading()
     paths = project.paths_of(parsed)
-    mask = project.secrets_of(paths).mask
+    secrets = project.secrets_of(paths)
     with reading_history(paths) as history:
         old, new = history.find(parsed.old), history.find(parsed.new)
         first, second = history.facts(old), history.facts(new)
@@ -133,9 +133,9 @@ def diff(parsed: argparse.Namespace) -> int:
     found = [
         replace(
             change,
-            line=mask(change.line),
-            old=masked(change.old, mask),
-            new=masked(change.new, mask),
+            line=secrets.mask(change.line),
+            old=masked(change.old, secrets),
+            new=masked(change.new, secrets),
         )
         for change in changes(first, second, spreads)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -45,7 +45,8 @@ def logs(parsed: argparse.Namespace) -> int:
     paths = project.paths_of(parsed)
     with reading_history(paths) as past:
         run = past.run(past.find(parsed.run))
-        of_run = _LogsOf(past, run, paths.home, parsed.step)
+        secrets = project.secrets_of(paths)
+        of_run = _LogsOf(past, run, paths.home, parsed.step, secrets.mask)
         of_run.check()
         if parsed.follow:
             return _follow(of_run)
@@ -55,12 +56,12 @@ def logs(parsed: argparse.Namespace) -> int:
             [
                 {"step": log.step, "attempt": log.number, "file": str(log.path), "lines": lines}
                 for log in there
-                for lines in [_text(log.path).splitlines()]
+                for lines in [of_run.text(log).splitlines()]
             ]
         )
         return 0
     for log in there:
-        print_parts([log.head, *(f"{line}\n" for line in _text(log.path).splitlines())])
+        print_parts([log.head, *(f"{line}\n" for line in of_run.text(log).splitlines())])
     if not there:
         _say_nothing(of_run)
     return 0
@@ -71,15 +72,19 @@ def _say_nothing(of_run: _LogsOf) -> None:
     print_result(f"nothing was logged or printed{of} in run {of_run.run_id}")
 
 
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")
-
-
 class _LogsOf:
     """The logs in a run's folder, of one step only if it is given."""
 
-    def __init__(self, past: History, run: dict[str, Any], home: Path, step: str | None) -> None:
+    def __init__(
+        self,
+        past: History,
+        run: dict[str, Any],
+        home: Path,
+        step: str | None,
+        mask: Callable[[str], str],
+    ) -> None:
         self._past = past
+        self.mask = mask  # what was no secret when it was written may be one
         self.run_id: int = run["run_id"]
         self.step = step
         self._folder = home / "logs" / run["workflow"] / str(self.run_id)
@@ -110,6 +115,10 @@ class _LogsOf:
             if places[step] >= 0
         )
 
+    def text(self, log: _Log) -> str:
+        """Give what is in a log."""
+        return self.mask(log.path.read_text(encoding="utf-8", errors="replace"))
+
     def _found(self) -> Iterator[tuple[str, int, Path]]:
         try:
             names = os.listdir(self._folder)  # noqa: PTH208 - names, of a folder with thousands
@@ -133,7 +142,7 @@ def _follow(of_run: _LogsOf) -> int:
                 if data := _new_lines(log.path, at, whole=is_on):
                     read[log.path] = at + len(data)
                     head = [] if log == last else [log.head]
-                    if not print_parts([*head, data.decode("utf-8", "replace")]):
+                    if not print_parts([*head, of_run.mask(data.decode("utf-8", "replace"))]):
                         return 0
                     last = log
             if not is_on:

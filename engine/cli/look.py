@@ -25,6 +25,7 @@ from engine.errors import EngineError, UsageError
 from engine.params import described
 from engine.reports import json_text, terminal
 from engine.reports.lists import history_table, workflow_table
+from engine.secrets import masked
 from engine.text import printable
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def history(parsed: argparse.Namespace) -> int:
             usual = {name: past.usual_run(name) for name in {row["workflow"] for row in rows}}
             known = {name: found.usual_s for name, found in usual.items() if found}
             rows = [row | {"usual_s": known.get(row["workflow"])} for row in rows]
+    rows = masked(rows, project.secrets_of(paths))
     if parsed.json:
         print_json(rows)
     elif rows:
@@ -203,6 +205,7 @@ def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str])
         else:
             most = min(parsed.limit or terminal.ROWS_MAX, sys.maxsize)
             found = build_page(past, run_id, environment, most)
+    found = masked(found, environment.secrets)
     if parsed.json:
         print_parts(json_text(found))
     else:

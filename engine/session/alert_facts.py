@@ -43,7 +43,7 @@ def facts_of(history: History, run_id: int, environment: Environment) -> dict[st
             "first_usual": _told(before.step),
             "changes": _changes(history, report) if is_whole else [],
         },
-        environment.secrets.mask,
+        environment.secrets,
     )
     return found
 

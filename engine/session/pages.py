@@ -63,7 +63,7 @@ def facts_of(
     if report["steps"] and len(report["steps"]) <= _compared_max(report):
         good, changed = changes_since_last_good(history, run_id)
     return PageFacts(
-        report=masked(report, mask),
+        report=masked(report, environment.secrets),
         attempts=_attempts(found, places),
         graph=_graph(report, found) if places is None else None,
         now=environment.clock.utc(),

@@ -232,6 +232,22 @@ def test_of_very_many_steps_those_worth_a_look_are_listed() -> None:
     assert "s1 … ×1,498" in page
 
 
+def test_where_very_many_fail_not_every_error_is_told_in_full() -> None:
+    """The page of a thousand failures that say much would be of no use to a browser or a mail."""
+    long = f"ValueError: {'<&' * 1_500}"
+    steps = [step(f"s{at}", "failed", error=long, note=long) for at in range(1_000)]
+    facts = facts_of(None, steps, [], report={"first_failure": "s0"})
+    text = shown(facts)
+    told = text.count(long) - 1  # beside the first, which stands above all
+    assert 0 < told < 20
+    left_out = f"Errors and log lines of {999 - told} more steps are not told here: see the logs."
+    assert left_out in text
+    assert len(document_of(facts)) < 2_000_000
+    few = shown(facts_of(None, steps[:5], [], report={"first_failure": "s0"}))
+    assert few.count(long) == 5
+    assert "are not told here" not in few
+
+
 def test_notes_of_several_lines_keep_them() -> None:
     """In the table they are broken, in the head they stand as they are; none of it is markup."""
     page = body(facts_of("a", [step("a", note="<1>\n2")], report={"note": "1\n  ^"}))

@@ -258,7 +258,8 @@ def test_a_home_that_may_not_be_entered_is_a_fault_and_no_crash(tmp_path: Path) 
     )
 
 
-def test_all_texts_of_a_value_are_masked() -> None:
+def test_all_texts_of_a_value_are_masked(tmp_path: Path) -> None:
     """However deep they lie; what is no text stays as it is."""
-    value = {"a": ["x", ("y", 1)], "b": {"c": None, "x": ""}}
-    assert masked(value, str.upper) == {"a": ["X", ["Y", 1]], "b": {"c": None, "x": ""}}
+    secrets = Secrets(tmp_path, {"SMTP_URL": "hush-hush"})
+    value = {"a": ["hush-hush", ("y", 1)], "b": {"c": None, "x": ""}}
+    assert masked(value, secrets) == {"a": ["***", ["y", 1]], "b": {"c": None, "x": ""}}
