@@ -107,7 +107,7 @@ def test_of_a_dead_run_nothing_is_told_that_is_not_known() -> None:
     ]
     assert lines(answer("after", backs_off, after, **lost)) == [
         (0.0, "run 5 began anew: first run"),
-        (None, "it was not started: not started"),
+        (None, "it was not started"),
     ]
 
 
