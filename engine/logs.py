@@ -24,6 +24,7 @@ FILE_BYTES_MAX = 10_000_000
 LINE_CHARS_MAX = 65_536
 _LOOK_AHEAD_CHARS = 4_096  # a secret that begins before a cut is masked whole up to this length
 _TAIL_BLOCK_BYTES = 65_536
+_DIGITS_MAX = 9  # of an attempt's number: Python reads no number of thousands of digits
 
 STEP_LOGGER = "engine.step"
 
@@ -33,6 +34,20 @@ def escape(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "\t".join(printable(part) for part in text.split("\t"))
+
+
+def log_name(step: str, number: int) -> str:
+    """Name the file of an attempt, in the folder of its run."""
+    return f"{step}.{number}.log"
+
+
+def attempt_of(name: str) -> tuple[str, int] | None:
+    """Give step and number of the attempt whose log has a name; None if it is no such name."""
+    step, _, number = name.removesuffix(".log").rpartition(".")
+    if not step or not number.isdecimal() or not number.isascii() or len(number) > _DIGITS_MAX:
+        return None
+    found = step, int(number)
+    return found if name == log_name(*found) and found[1] else None
 
 
 class LogLine(NamedTuple):
@@ -113,7 +128,7 @@ class RunLogs:
 
     def path(self, step: str, number: int) -> Path:
         """Give the file of an attempt, whether it is there or not."""
-        return self.folder / f"{step}.{number}.log"
+        return self.folder / log_name(step, number)
 
     def open(self, step: str, number: int) -> FileLog:
         """Give the log of an attempt; its file is made with its first line."""

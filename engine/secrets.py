@@ -8,14 +8,12 @@ import os
 import re
 import stat
 import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from engine.errors import SecretError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
 
 LENGTH_MIN = 6  # shorter ones would mask half of every text
 MASK = "***"
@@ -161,6 +159,21 @@ class Secrets:
 
 
 _BREAK = r"(?:\r?\n)?"
+
+
+def masked(value: Any, secrets: Secrets) -> Any:
+    """Mask all texts in what JSON can say: a secret may have become one after they were written."""
+    return _masked(value, secrets.mask) if secrets.registered() else value
+
+
+def _masked(value: Any, mask: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, Mapping):
+        return {key: _masked(each, mask) if each else each for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(each, mask) for each in value]
+    return value
 
 
 def _joined(text: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from engine.records import record
 
+MEDIAN_OF = 10  # the last successes that tell what is usual
+
 Usual = tuple[float, int]
 """The median in seconds of a step's last successes, and how many they are."""
 

@@ -231,7 +231,7 @@ def _told(
     is_ok = last is not None and last[1] == _OK
     if last is not None:
         retry_us = last[4]
-    status = _status(settled, retry_us, is_live=live is not None, is_ok=is_ok)
+    status = status_of(settled, retry_us, is_live=live is not None, is_ok=is_ok)
     begun = [each[2] for each in tries if each[2] is not None]
     begun_us = min(begun, default=live[1] if live else None)
     if settled is None and is_ok and last is not None:
@@ -254,7 +254,7 @@ def _told(
     )
 
 
-def _status(settled: str | None, retry_us: int | None, *, is_live: bool, is_ok: bool) -> str:
+def status_of(settled: str | None, retry_us: int | None, *, is_live: bool, is_ok: bool) -> str:
     """Say how a step stands; `retry_us` is when it is due again, if it is, as it was told last."""
     if settled is not None:
         return intern(settled)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 from engine.records import record
-from engine.usual import Spread, spread
-from store.usual import MEDIAN_OF, RUNS_MAX
-
-_WELL = "workflow = ? AND id < ? AND status = 'ok' AND definition_id IS NOT NULL"
-_WELL += " AND only_steps = '' AND (backfill IS NULL OR backfill = id)"
+from engine.usual import MEDIAN_OF, Spread, spread
+from store.usual import RUNS_MAX, WENT_WELL, usual_run
 
 
 @record
@@ -26,24 +23,13 @@ def successes(cursor: sqlite3.Cursor, workflow: str, before: int, step: str | No
     """Look at the runs of a workflow before run `before`, no more than it takes."""
     last = cursor.execute(
         f"""SELECT id, strftime('%Y-%m-%dT%H:%M:%SZ', finished_at / 1000000, 'unixepoch')
-            FROM run_rows WHERE {_WELL} ORDER BY id DESC LIMIT 1""",
+            FROM run_rows WHERE workflow = ? AND id < ? AND {WENT_WELL}
+            ORDER BY id DESC LIMIT 1""",
         (workflow, before),
     ).fetchone()
     run_id, finished = last or (None, None)
-    of_runs = spread(_runs(cursor, workflow, before))
     of_step = None if step is None else spread(_step(cursor, workflow, before, step))
-    return Successes(run_id, finished, of_runs, of_step)
-
-
-def _runs(cursor: sqlite3.Cursor, workflow: str, before: int) -> list[float]:
-    """Give the seconds of the last successes that did all their steps."""
-    cursor.execute(
-        f"""SELECT (finished_at - started_at) / 1e6 FROM
-            (SELECT * FROM run_rows WHERE {_WELL} ORDER BY id DESC LIMIT ?)
-            WHERE resumed_from IS NULL AND cached = 0 ORDER BY id DESC LIMIT ?""",
-        (workflow, before, RUNS_MAX, MEDIAN_OF),
-    )
-    return [seconds for (seconds,) in cursor]
+    return Successes(run_id, finished, usual_run(cursor, workflow, before), of_step)
 
 
 def _step(cursor: sqlite3.Cursor, workflow: str, before: int, step: str) -> list[float]:

@@ -7,8 +7,6 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from store.usual import MEDIAN_OF, RUNS_MAX
-
 VALUES_MAX = 100
 HEAD_BYTES = 8_192  # of a value: more than is shown, so that a secret is found whole
 
@@ -16,12 +14,6 @@ _ATTEMPTS = """
 SELECT position, number, outcome, started_at, finished_at, retry_at FROM attempt_rows
 WHERE run_id = ?1{} ORDER BY position, number"""
 _SOME = " AND position IN (SELECT value FROM json_each(?2))"
-# Of whole runs that began at the beginning: what goes on from another takes less.
-_DURATIONS = f"""
-SELECT finished_at - started_at, status FROM run_rows
-WHERE workflow = ? AND id < ? AND definition_id IS NOT NULL AND only_steps = ''
-  AND resumed_from IS NULL AND (backfill IS NULL OR backfill = id)
-ORDER BY id DESC LIMIT {RUNS_MAX}"""
 _VALUES = f"""
 SELECT o.position, d.name, o.key, o.codec, length(o.data), substr(o.data, 1, {HEAD_BYTES})
 FROM output_rows o JOIN run_rows r ON r.id = o.run_id
@@ -51,12 +43,11 @@ class Head(NamedTuple):
 
 
 class Timeline(NamedTuple):
-    """One consistent view of a run; `good_us` are what the last good runs before it took."""
+    """One consistent view of a run."""
 
     workers: int
     attempts: list[Tried]
     upstreams: list[list[int]]
-    good_us: list[int]
     values: list[Head]
     values_in_all: int
 
@@ -69,11 +60,11 @@ def timeline(
     Then the graph, which is too big to be drawn, is left out.
     """
     run = cursor.execute(
-        "SELECT workflow, workers, definition_id,"
+        "SELECT workers, definition_id,"
         " CASE status WHEN 'running' THEN live ELSE '[]' END FROM run_rows WHERE id = ?",
         (run_id,),
     ).fetchone()
-    workflow, workers, definition, live = run
+    workers, definition, live = run
     upstreams = _upstreams(cursor, definition) if positions is None else []
     count = cursor.execute("SELECT count(*) FROM output_rows WHERE run_id = ?", (run_id,))
     values_in_all = int(count.fetchone()[0])
@@ -81,7 +72,6 @@ def timeline(
         workers,
         _attempts(cursor, run_id, json.loads(live), positions),
         upstreams,
-        _good_us(cursor, workflow, run_id),
         [Head(name or "", *rest) for _, name, *rest in cursor.execute(_VALUES, (run_id,))],
         values_in_all,
     )
@@ -114,8 +104,3 @@ def _upstreams(cursor: sqlite3.Cursor, definition: int | None) -> list[list[int]
     )
     found: list[list[int]] = json.loads(f"[{','.join([text for (text,) in cursor])}]")
     return found
-
-
-def _good_us(cursor: sqlite3.Cursor, workflow: str, before: int) -> list[int]:
-    cursor.execute(_DURATIONS, (workflow, before))
-    return [took for took, status in cursor if status == "ok"][:MEDIAN_OF]

@@ -10,11 +10,11 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from engine.model import AttemptOutcome, StepStatus
+from engine.model import AttemptOutcome
 from store import locks
 from store.connection import Database
 from store.reconcile import ASKED_BY, Found
-from store.step_runs import as_left, status_as_left, step_runs
+from store.step_runs import as_left, status_as_left, status_of, step_runs
 
 DAY_RUNS_MAX = 20_000  # runs that are counted by day: 1 µs each
 STEP_RUNS_MAX = 2_000  # runs in which a step is looked for: it may be a new one
@@ -41,7 +41,8 @@ FROM (SELECT started_at, status FROM run_rows{} ORDER BY id DESC LIMIT ?)
 WHERE started_at >= ? GROUP BY day, status"""
 _STEP = """
 SELECT r.id, r.position, r.live, r.owner, r.started_at, s.status, substr(s.note, 1, 1000),
-       a.number, a.outcome, a.started_at, a.finished_at, substr(a.error, 1, 1000)
+       a.number, a.outcome, a.started_at, a.finished_at, substr(a.error, 1, 1000),
+       iif(a.number IS NULL, c.retry_at, a.retry_at)
 FROM (SELECT w.id, w.owner, w.started_at, d.position,
              CASE w.status WHEN 'running' THEN w.live END AS live
       FROM (SELECT id, status, started_at, definition_id, owner, live FROM run_rows
@@ -50,6 +51,7 @@ FROM (SELECT w.id, w.owner, w.started_at, d.position,
       ORDER BY w.id DESC LIMIT ?3) r
 LEFT JOIN step_rows s ON s.run_id = r.id AND s.position = r.position
 LEFT JOIN attempt_rows a ON a.run_id = r.id AND a.position = r.position
+LEFT JOIN carried_rows c ON c.run_id = r.id AND c.position = r.position
 ORDER BY r.id DESC, a.number"""
 
 _PLACE = """
@@ -100,12 +102,17 @@ class StepPast(NamedTuple):
 
 
 class State(NamedTuple):
-    """How far a run is: what has to be told anew if any of it is another."""
+    """How far a run is: what has to be told anew if any of it is another.
+
+    When it began tells it from another of its number, in a store that was put in this one's place.
+    """
 
     status: str
     events: int
     steps: int
     live: str
+    begun: int
+    pruned: int | None
 
 
 class Trends:
@@ -174,7 +181,9 @@ class Trends:
         """How far a run is, as it is recorded; None if there is none."""
         with self._database.read() as cursor:
             found = cursor.execute(
-                "SELECT status, events, steps, live FROM run_rows WHERE id = ?", (run_id,)
+                "SELECT status, events, steps, live, started_at, pruned_at FROM run_rows"
+                " WHERE id = ?",
+                (run_id,),
             ).fetchone()
         return None if found is None else State(*found)
 
@@ -217,11 +226,10 @@ def _owner(rows: list[tuple[Any, ...]]) -> str | None:
 
 def _step(rows: list[tuple[Any, ...]]) -> StepPast:
     run_id, position, live, _, began, settled, note = rows[0][:7]
-    number, outcome, tried, ended, error = rows[-1][7:]
+    number, outcome, tried, ended, error, retry_at = rows[-1][7:]
     is_live = live is not None and any(each[0] == position for each in json.loads(live))
     if settled is None:
-        is_ok = outcome == AttemptOutcome.OK
-        settled = StepStatus.OK if is_ok else StepStatus.RUNNING if is_live else StepStatus.WAITING
+        settled = status_of(None, retry_at, is_live=is_live, is_ok=outcome == AttemptOutcome.OK)
     return StepPast(
         run_id,
         str(settled),

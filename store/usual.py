@@ -7,9 +7,8 @@ import sqlite3
 from collections.abc import Sequence
 from itertools import groupby
 
-from engine.usual import Spread, Usual, median, spread
+from engine.usual import MEDIAN_OF, Spread, Usual, median, spread
 
-MEDIAN_OF = 10  # the last successful attempts that tell how long a step usually takes
 RUNS_MAX = 50  # how far back they are looked for
 # How many attempts are read, give or take a run: they cost 0.5 µs each.
 ROWS_ENOUGH = 2_000
@@ -23,9 +22,13 @@ _DONE = "FROM attempt_rows WHERE run_id = ? AND outcome = 'ok' AND started_at IS
 _COLUMN = f"""SELECT json_group_array(took) FROM (
     SELECT finished_at - started_at AS took {_DONE} ORDER BY position)"""
 
-_RUNS = """SELECT finished_at - started_at FROM (
-    SELECT * FROM run_rows WHERE workflow = ? ORDER BY id DESC LIMIT ?)
-WHERE status = 'ok' AND definition_id IS NOT NULL AND only_steps = '' AND root_run = id
+WHOLE = "definition_id IS NOT NULL AND only_steps = ''"  # began a step, and was a whole run
+ALONE = "(backfill IS NULL OR backfill = id)"  # a backfill's runs are told of with it
+WENT_WELL = f"status = 'ok' AND {WHOLE} AND {ALONE}"
+# Of whole runs that did all their steps: what goes on from another takes less.
+_RUNS = f"""SELECT (finished_at - started_at) / 1e6 FROM (
+    SELECT * FROM run_rows WHERE workflow = ? AND id < ? ORDER BY id DESC LIMIT ?)
+WHERE status = 'ok' AND {WHOLE} AND resumed_from IS NULL AND cached = 0
 ORDER BY id DESC LIMIT ?"""
 
 
@@ -37,11 +40,10 @@ def usual_durations(
     return {name: (median(found) / 1e6, len(found)) for name, found in last.items()}
 
 
-def usual_run(cursor: sqlite3.Cursor, workflow: str) -> float | None:
-    """Give the median in seconds of a workflow's last whole runs that were begun anew and ok."""
-    cursor.execute(_RUNS, (workflow, RUNS_MAX * MEDIAN_OF, MEDIAN_OF))
-    found = [took for (took,) in cursor]
-    return median(found) / 1e6 if found else None
+def usual_run(cursor: sqlite3.Cursor, workflow: str, before: int) -> Spread | None:
+    """Give what a workflow's last whole runs took that went well, of those before run `before`."""
+    cursor.execute(_RUNS, (workflow, before, RUNS_MAX * MEDIAN_OF, MEDIAN_OF))
+    return spread(took for (took,) in cursor)
 
 
 def usual_spreads(cursor: sqlite3.Cursor, workflow: str, before: int) -> dict[str, Spread]:

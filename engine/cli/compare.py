@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from engine.cli.reading import load_reading, reading_history
 from engine.clock import SystemClock
 from engine.errors import UsageError
 from engine.naming import did_you_mean
+from engine.secrets import masked
 from engine.text import printable
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def why(parsed: argparse.Namespace) -> int:
 
     load_reading()
     paths = project.paths_of(parsed)
-    mask = project.secrets_of(paths).mask
+    secrets = project.secrets_of(paths)
     now = SystemClock().utc()
     with reading_history(paths) as history:
         run = history.facts(history.find(parsed.run))
@@ -49,10 +49,10 @@ def why(parsed: argparse.Namespace) -> int:
         )
         answer = answer_for(run, parsed.step, around)
     if parsed.json:
-        print_json(_masked(as_row(answer, _iso), mask))
+        print_json(masked(as_row(answer, _iso), secrets))
     else:
         for line in _lines(answer, now, zone):
-            print_result(printable(mask(line)))
+            print_result(printable(secrets.mask(line)))
     return 0
 
 
@@ -104,16 +104,6 @@ def _iso(us: int) -> str:
     return (_EPOCH + timedelta(microseconds=us)).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
-def _masked(value: Any, mask: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return mask(value)
-    if isinstance(value, dict):
-        return {key: _masked(each, mask) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_masked(each, mask) for each in value]
-    return value
-
-
 # -- two runs -------------------------------------------------------------------------------------
 
 _TITLES = {
@@ -133,12 +123,12 @@ _TITLES = {
 
 
 def diff(parsed: argparse.Namespace) -> int:
-    """Say what is other in one run than in another."""
+    """Say what differs between two runs."""
     from engine.reports.diff import changes
 
     load_reading()
     paths = project.paths_of(parsed)
-    mask = project.secrets_of(paths).mask
+    secrets = project.secrets_of(paths)
     with reading_history(paths) as history:
         old, new = history.find(parsed.old), history.find(parsed.new)
         first, second = history.facts(old), history.facts(new)
@@ -146,9 +136,9 @@ def diff(parsed: argparse.Namespace) -> int:
     found = [
         replace(
             change,
-            line=mask(change.line),
-            old=_masked(change.old, mask),
-            new=_masked(change.new, mask),
+            line=secrets.mask(change.line),
+            old=masked(change.old, secrets),
+            new=masked(change.new, secrets),
         )
         for change in changes(first, second, spreads)
     ]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-
-_Add = Callable[..., argparse.ArgumentParser]
+from engine.cli.option_forms import Add, json, whole
 
 _RESTORE_EPILOG = """\
 The one way to move a store, to go back to a backup, or to go on with what is
@@ -19,10 +16,8 @@ failure, and what a kept run goes on from. Of the last run that was ok with each
 set of parameters the row stays."""
 
 
-def add_commands(
-    add: _Add, json: Callable[[argparse.ArgumentParser], None], whole: Callable[[str], int]
-) -> None:
-    """Add the commands of `db`; `json` adds `--json`, `whole` reads a number above 0."""
+def add_commands(add: Add) -> None:
+    """Add the commands of `db`."""
     add("upgrade", "db:upgrade", "bring the store's tables up to date, after taking a copy")
     json(add("verify", "verifying:verify", "say what is wrong with the store; change nothing"))
     backup = add("backup", "db:backup", "copy the store, also while runs go on, and read it back")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +16,7 @@ from engine.cli.reading import load_reading, reading_history
 from engine.cli.signals import Stopped
 from engine.clock import SystemClock
 from engine.errors import UsageError
+from engine.logs import attempt_of
 from engine.text import printable
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 EACH_S = 0.2
 LOOKING_SHARE = 5  # times as long as a look takes, the next is waited for
-_LOG = re.compile(r"(.+)\.([1-9][0-9]{0,8})\.log\Z", re.DOTALL)
 
 
 class _Log(NamedTuple):
@@ -46,7 +45,8 @@ def logs(parsed: argparse.Namespace) -> int:
     paths = project.paths_of(parsed)
     with reading_history(paths) as past:
         run = past.run(past.find(parsed.run))
-        of_run = _LogsOf(past, run, paths.home, parsed.step)
+        secrets = project.secrets_of(paths)
+        of_run = _LogsOf(past, run, paths.home, parsed.step, secrets.mask)
         of_run.check()
         if parsed.follow:
             return _follow(of_run)
@@ -56,12 +56,12 @@ def logs(parsed: argparse.Namespace) -> int:
             [
                 {"step": log.step, "attempt": log.number, "file": str(log.path), "lines": lines}
                 for log in there
-                for lines in [_text(log.path).splitlines()]
+                for lines in [of_run.text(log).splitlines()]
             ]
         )
         return 0
     for log in there:
-        print_parts([log.head, *(f"{line}\n" for line in _text(log.path).splitlines())])
+        print_parts([log.head, *(f"{line}\n" for line in of_run.text(log).splitlines())])
     if not there:
         _say_nothing(of_run)
     return 0
@@ -72,15 +72,19 @@ def _say_nothing(of_run: _LogsOf) -> None:
     print_result(f"nothing was logged or printed{of} in run {of_run.run_id}")
 
 
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")
-
-
 class _LogsOf:
     """The logs in a run's folder, of one step only if it is given."""
 
-    def __init__(self, past: History, run: dict[str, Any], home: Path, step: str | None) -> None:
+    def __init__(
+        self,
+        past: History,
+        run: dict[str, Any],
+        home: Path,
+        step: str | None,
+        mask: Callable[[str], str],
+    ) -> None:
         self._past = past
+        self.mask = mask  # what was no secret when it was written may be one
         self.run_id: int = run["run_id"]
         self.step = step
         self._folder = home / "logs" / run["workflow"] / str(self.run_id)
@@ -111,14 +115,19 @@ class _LogsOf:
             if places[step] >= 0
         )
 
+    def text(self, log: _Log) -> str:
+        """Give what is in a log."""
+        return self.mask(log.path.read_text(encoding="utf-8", errors="replace"))
+
     def _found(self) -> Iterator[tuple[str, int, Path]]:
         try:
             names = os.listdir(self._folder)  # noqa: PTH208 - names, of a folder with thousands
         except OSError:
             return
-        for match in filter(None, map(_LOG.match, names)):
-            if self.step in (None, match[1]):
-                yield match[1], int(match[2]), self._folder / match[0]
+        for name in names:
+            log = attempt_of(name)
+            if log and self.step in (None, log[0]):
+                yield *log, self._folder / name
 
 
 def _follow(of_run: _LogsOf) -> int:
@@ -133,7 +142,7 @@ def _follow(of_run: _LogsOf) -> int:
                 if data := _new_lines(log.path, at, whole=is_on):
                     read[log.path] = at + len(data)
                     head = [] if log == last else [log.head]
-                    if not print_parts([*head, data.decode("utf-8", "replace")]):
+                    if not print_parts([*head, of_run.mask(data.decode("utf-8", "replace"))]):
                         return 0
                     last = log
             if not is_on:

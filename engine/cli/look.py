@@ -26,6 +26,7 @@ from engine.params import described
 from engine.reports import json_text, terminal
 from engine.reports.lists import history_table, workflow_table
 from engine.schedule.zones import known_zones
+from engine.secrets import masked
 from engine.text import printable
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def _add_runs(rows: list[dict[str, Any]], paths: Paths | None) -> None:
             if runs:
                 shown = ("run_id", "status", "started_at", "only_steps")
                 row["last_run"] = {key: runs[0][key] for key in shown}
-                row["usual_s"] = history.usual_run(row["name"])
+                usual = history.usual_run(row["name"])
+                row["usual_s"] = usual.usual_s if usual else None
 
 
 def _pause(pause: Pause | None) -> dict[str, Any] | None:
@@ -140,7 +142,9 @@ def history(parsed: argparse.Namespace) -> int:
                 limit=min(parsed.limit, sys.maxsize),
             )
             usual = {name: past.usual_run(name) for name in {row["workflow"] for row in rows}}
-            rows = [row | {"usual_s": usual[row["workflow"]]} for row in rows]
+            known = {name: found.usual_s for name, found in usual.items() if found}
+            rows = [row | {"usual_s": known.get(row["workflow"])} for row in rows]
+    rows = masked(rows, project.secrets_of(paths))
     if parsed.json:
         print_json(rows)
     elif rows:
@@ -234,6 +238,7 @@ def _reported(
             most = min(parsed.limit or terminal.ROWS_MAX, sys.maxsize)
             found = build_page(past, run_id, environment, most)
         zone = shown_zone(past, found["workflow"])
+    found = masked(found, environment.secrets)
     if parsed.json:
         print_parts(json_text(found))
     else:

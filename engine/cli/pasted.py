@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 
 _COMMANDS = (
-    "--help alerts backfill cancel check db graph history incidents init list logs report run "
-    "schedule show"
+    "--help alerts backfill cancel check completion db diff graph history incidents init list logs"
+    " report run schedule serve show sql why"
 )
 _QUOTED = re.compile(rf"`(?=(?:{'|'.join(_COMMANDS.split())})\b)")
 _GLOBALS = ("--store", "--home", "--pipelines")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+
+from engine.cli.option_forms import Add
 
 _PORTS = 1 << 16
 
 
-def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
+def add(add_command: Add) -> None:
     """Add the command."""
     text = "look at workflows and runs in a browser; changes nothing"
     serve = add_command("serve", "serve:serve", text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import signal
 import threading
@@ -12,6 +13,10 @@ from queue import SimpleQueue
 from types import FrameType
 
 from engine.events import Event, StopRequested
+from engine.stopping import STOP_GRACE_S
+from engine.text import rough_duration
+
+logger = logging.getLogger("engine.run")
 
 AT_ONCE_S = 1.0  # how long the second signal's stop may take to be recorded
 
@@ -86,6 +91,8 @@ class Stops:
         name = signal.Signals(number).name
         if count == 1:
             self._inbox.put(StopRequested(name))
+            # by a thread: this one may be in the middle of a line of the log
+            threading.Thread(target=_tell, args=(number,), daemon=True).start()
         elif count == 2:
             self._inbox.put(StopRequested(name, at_once=True))
             timer = threading.Timer(AT_ONCE_S, os._exit, [128 + self.number])
@@ -93,6 +100,12 @@ class Stops:
             timer.start()
         else:
             os._exit(128 + self.number)
+
+
+def _tell(number: int) -> None:
+    """Say at once what the stop waits for, and for how long."""
+    again = "; Ctrl-C again ends it at once" if number == signal.SIGINT else ""
+    logger.warning("stopping: what runs has %s to end%s", rough_duration(STOP_GRACE_S), again)
 
 
 def _let_be_ended() -> None:

@@ -85,11 +85,11 @@ class Condition:
         try:
             holds = asked.truth(self.meaning)
         except Undecided as why:
-            text = _cut(self.text, 200)
+            text = _cut(mask(self.text), 200)
             message = f"condition '{text}' cannot be decided: {why.message}"
             raise ConditionError(message, hint=why.hint) from None
         values = tuple([(name, _shown(value, mask)) for name, value in asked.read.items()])
-        return Asked(self.text, holds, values)
+        return Asked(mask(self.text), holds, values)
 
     def tied(self, scope: Scope) -> tuple[Condition, list[Wrong]]:
         """Tie it to a workflow; gives it so, and what is wrong with it there."""

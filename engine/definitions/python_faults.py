@@ -31,6 +31,9 @@ def raised_by(error: BaseException, *, root: Path, file: Path) -> DefinitionErro
     if isinstance(error, TypeError) and text.endswith("unexpected keyword argument 'timezone'"):
         hint = "write tz="
     frame = _own_frame(root, error)
+    if frame is None and isinstance(error, OSError):
+        text = f"cannot be read: {(error.strerror or str(error)).lower()}"
+        return _error(Fault(text, "let this user read it", str(file), None), file)
     if frame is None:
         return _error(Fault(text, hint, str(file), 1), file)
     return _error(Fault(text, hint, frame.filename, frame.lineno, excerpt=_pointed_at(frame)), file)

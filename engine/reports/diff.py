@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from engine.usual import Spread
     from store.run_facts import RunFacts, StepFacts
 
-CAUSES = ("workflow", "definition", "parameters", "context", "environment", "begin")
-EFFECTS = ("outcome", "status", "attempts", "decisions", "duration", "outputs")
-
 
 class _Pair(NamedTuple):
     """A step in both runs."""

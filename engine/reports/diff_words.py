@@ -58,4 +58,5 @@ def because(why: str) -> str:
 def shown(value: Any) -> str:
     """Give a value as JSON, shortly."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = text or "(empty)"
     return text if len(text) <= VALUE_LENGTH_MAX else f"{text[: VALUE_LENGTH_MAX - 1]}…"

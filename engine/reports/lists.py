@@ -16,9 +16,9 @@ WORKFLOW_HEAD = (
     Column("WORKFLOW", least=8),
     Column("STEPS", right=True, drop=3),
     Column("SCHEDULE", least=10, drop=2),
-    Column("LAST RUN", least=12),
+    Column("LAST RUN", least=17),
     Column("USUALLY", right=True, drop=1),
-    Column("DESCRIPTION", least=16, drop=4),
+    Column("DESCRIPTION", least=12, drop=4),
 )
 STARTED = Column("STARTED", drop=2)
 RUN_HEAD = (

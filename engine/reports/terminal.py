@@ -242,8 +242,9 @@ def show(
         "parameters": ", ".join(f"{key}={text}" for key, text in report.get("params", {}).items()),
         "continues": f"run {report['resumed_from']}" if report.get("resumed_from") else "",
         "report": report.get("report") or "",
+        "page": report.get("page") or "",
     }
-    whole = {"parameters", "report"}
+    whole = {"parameters", "report", "page"}
     head = printable(f"{report['workflow']}, run {report['run_id']}{_bound(report)}")
     lines = [paint(head, "bold", on=colour)]
     for name, text in facts.items():

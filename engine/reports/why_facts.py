@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from engine.notes import NOT_STARTED
 from engine.reports.diff_words import NAMED_MAX, because, named
 from engine.reports.why import (
     NOT_CHOSEN,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 WAITED_US = 50_000  # a shorter wait for a worker is none
 LONG_US = 1_000_000  # a shorter one for anything else is none
+_CUT_SHORT = ("cancelled", "interrupted")
 _OUTCOMES = {
     "ok": "ok",
     "failed": "failed",
@@ -103,7 +105,8 @@ def _ready(run: RunFacts, one: StepFacts, began: int) -> Iterator[Fact]:
         if one.tries:
             yield Fact(began, "ready", "it depends on nothing")
         return
-    if any(run.steps[up].told.status in (*OPEN, "cancelled") for up in one.upstreams):
+    not_ended = OPEN if one.tries else (*OPEN, *_CUT_SHORT)  # a step that is to tidy up may follow
+    if any(run.steps[up].told.status in not_ended for up in one.upstreams):
         return
     last = max(one.upstreams, key=lambda up: _ended_at(run.steps[up]) or began)
     at = _ended_at(run.steps[last])
@@ -147,7 +150,10 @@ def _attempt(run: RunFacts, one: StepFacts, each: Try, due: int) -> Iterator[Fac
         yield Fact(begun, "attempt", _outcome(one, each), _told(each))
     for made in decided:
         if made.what != "condition":
-            yield Fact(ended, made.what, _decision(made.what, made.facts), made.facts)
+            text = _decision(made.what, made.facts)
+            if made.what == "retry" and each is one.tries[-1]:
+                text = text.replace(": retried after", ": to be retried after", 1)
+            yield Fact(ended, made.what, text, made.facts)
 
 
 def _told(each: Try) -> dict[str, Any]:
@@ -224,14 +230,16 @@ def _end(run: RunFacts, one: StepFacts) -> Iterator[Fact]:
     for decided in one.decisions:
         if decided.what == "rule":
             yield Fact(at, "rule", _rule(decided.facts), decided.facts)
-    note = f": {told.note}" if told.note and not one.why else ""
+    note = f": {told.note}" if told.note not in ("", NOT_STARTED) and not one.why else ""
     if told.status == "cached":
         yield Fact(run_began(run), "cached", f"its values are those of run {told.source_run}{note}")
     elif _says_why(one):
         yield Fact(at, told.status, f"so it {_BECAME.get(told.status, told.status)}")
     elif told.status != "ok" or note:
         became = "it was ok" if told.status == "ok" else f"it {_BECAME[told.status]}"
-        yield Fact(at or run_began(run), told.status, f"{became}{note}")
+        # Of a dead engine it is not known when.
+        known = at if told.status in _CUT_SHORT else at or run_began(run)
+        yield Fact(known, told.status, f"{became}{note}")
 
 
 _BECAME = {

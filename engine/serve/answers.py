@@ -238,12 +238,13 @@ class Answers:
 
     def run_tag(self, run_id: int) -> str:
         """Give what changes whenever the page of a run does; to be cheap is all its worth."""
+        secrets = self.environment().secrets.registered()
         with self.look() as found:
             state = found.trends.state(run_id)
         if state is None:
             raise Problem(404, "Not here", f"there is no run {run_id}")
         elapsed = SystemClock().utc().timestamp() // ELAPSED_S if state.status == _ON else 0
-        return f"{state.status}-{state.events}-{hash(state.live)}-{elapsed:.0f}"
+        return f"{hash((state, *secrets))}-{elapsed:.0f}"
 
     # -- search -----------------------------------------------------------------------------------
 

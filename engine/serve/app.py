@@ -177,7 +177,8 @@ class Dashboard:
                 raise Problem(503, "Too much for a page", "there is too much here to be shown")
             tag = f'"{sha256(inside).hexdigest()[:24]}"'
             live = shell.Live(here, tag, page.every_s) if page.every_s else None
-            text = shell.page(page.title, page.body, live=live, at=page.at, q=page.q)
+            title = self._answers.environment().secrets.mask(page.title)
+            text = shell.page(title, page.body, live=live, at=page.at, q=page.q)
             head = ((_EVERY, f"{page.every_s * 1000:.0f}"),)
             body = text.encode("utf-8", "backslashreplace")
             return Answer(200, body, headers=head, tag=tag, inside=inside)

@@ -6,14 +6,13 @@ A log is opened by its name in the run's folder, never by what an address says.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.logs import escape
+from engine.logs import attempt_of, escape, log_name
 from engine.serve.looking import Problem
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 TEXT_BYTES_MAX = 256_000  # of a page, and of what is added at once
 FILES_MAX = 100_000  # of a folder, that are looked through
-_LOG = re.compile(r"(.+)\.([1-9][0-9]{0,8})\.log\Z", re.DOTALL)
 
 
 class Chunk(NamedTuple):
@@ -57,13 +55,12 @@ def names_in(folder: int | None) -> dict[tuple[str, int], int]:
         return found
     with os.scandir(folder) as entries:
         for at, entry in enumerate(entries):
-            match = _LOG.match(entry.name)
+            log = attempt_of(entry.name)
             if at >= FILES_MAX:
                 break
-            if match and entry.is_file(follow_symlinks=False):
+            if log and entry.is_file(follow_symlinks=False):
                 with suppress(OSError):
-                    size = entry.stat(follow_symlinks=False).st_size
-                    found[match[1], int(match[2])] = size
+                    found[log] = entry.stat(follow_symlinks=False).st_size
     return found
 
 
@@ -71,7 +68,7 @@ def read(
     folder: int | None, step: str, number: int, at: int | None, mask: Callable[[str], str]
 ) -> Chunk:
     """Give a log from a place on, or, without one, its end; masked and made harmless."""
-    name = f"{step}.{number}.log"
+    name = log_name(step, number)
     if folder is None or "/" in name or "\0" in name:
         return Chunk("", 0, 0)
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

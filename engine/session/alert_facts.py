@@ -5,7 +5,6 @@ All of it comes from the store and the home folder, so an alert sent later says 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from engine.alert import AlertKind, Due
 from engine.errors import EngineError
 from engine.logs import tail
+from engine.secrets import masked
 from engine.session import reporting
 from engine.session.changes import changes_since_last_good
 
@@ -30,7 +30,7 @@ _WITH_REPORT = (AlertKind.RUN, AlertKind.OPENED, AlertKind.REMINDER)
 
 def told_of(history: History, due: Due, environment: Environment) -> dict[str, Any]:
     """Give what an alert tells: its own facts as `facts`, on most beside the report of its run."""
-    facts: dict[str, Any] = _masked({"facts": due.facts}, environment.secrets.mask)
+    facts: dict[str, Any] = masked({"facts": due.facts}, environment.secrets)
     has_report = due.kind in _WITH_REPORT or "report" in due.facts
     if due.run_id is None or not has_report:
         return {"workflow": due.workflow, "run_id": due.run_id, **facts}
@@ -56,7 +56,7 @@ def facts_of(
     if stopped and stopped["log"]:
         stopped["last_lines"] = tail(Path(stopped["log"]))
     is_whole = bool(report["steps"]) and not report["only_steps"]
-    found: dict[str, Any] = _masked(
+    found: dict[str, Any] = masked(
         report
         | {
             "last_success": {"run_id": before.run_id, "finished": before.finished},
@@ -64,7 +64,7 @@ def facts_of(
             "first_usual": _told(before.step),
             "changes": _changes(history, report) if is_whole else [],
         },
-        environment.secrets.mask,
+        environment.secrets,
     )
     return found
 
@@ -90,13 +90,3 @@ def _changes(history: History, report: dict[str, Any]) -> list[str]:
 
 def _told(spread: Spread | None) -> list[float] | None:
     return None if spread is None else [spread.low_s, spread.usual_s, spread.high_s]
-
-
-def _masked(value: Any, mask: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return mask(value)
-    if isinstance(value, dict):
-        return {key: _masked(each, mask) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_masked(each, mask) for each in value]
-    return value

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import engine
 from engine import graph
 from engine.errors import EngineError
-from engine.reports.html.facts import Attempt, PageFacts, RunUsual, Value
+from engine.reports.html.facts import Attempt, PageFacts, Value
 from engine.reports.html.run_page import document_of
 from engine.reports.run_report import write_whole
+from engine.secrets import masked
 from engine.session.changes import changes_since_last_good
 from engine.session.reporting import PAGED_FROM, build_page, build_report, page_path
 from engine.session.zones import shown_zone
 from engine.text import cut
-from engine.usual import median
 
 if TYPE_CHECKING:
     from engine.reports.diff_words import Change
@@ -64,12 +64,12 @@ def facts_of(
     if report["steps"] and len(report["steps"]) <= _compared_max(report):
         good, changed = changes_since_last_good(history, run_id)
     return PageFacts(
-        report=_masked(report, mask),
+        report=masked(report, environment.secrets),
         attempts=_attempts(found, places),
         graph=_graph(report, found) if places is None else None,
         now=environment.clock.utc(),
         workers=found.workers,
-        usual=_usual(found.good_us),
+        usual=history.usual_run(report["workflow"], before=run_id),
         values=[_value(head, mask) for head in found.values],
         values_in_all=found.values_in_all,
         good_run=good,
@@ -117,17 +117,6 @@ def write_to(text: str, path: Path) -> None:
         file.write(text)
 
 
-def _masked(value: Any, mask: Callable[[str], str]) -> Any:
-    """Mask all texts of a report: a secret may have become one after they were written."""
-    if isinstance(value, str):
-        return mask(value)
-    if isinstance(value, Mapping):
-        return {key: _masked(one, mask) if one else one for key, one in value.items()}
-    if isinstance(value, list):
-        return [_masked(one, mask) for one in value]
-    return value
-
-
 def _attempts(found: Timeline, places: Mapping[int, int] | None) -> list[Attempt]:
     return [
         Attempt(
@@ -149,13 +138,6 @@ def _seconds(us: int | None) -> float | None:
 def _graph(report: Mapping[str, Any], found: Timeline) -> graph.Graph:
     names = [step["name"] for step in report["steps"]]
     return graph.build(names, [[names[up] for up in ups] for ups in found.upstreams])
-
-
-def _usual(good_us: Sequence[int]) -> RunUsual | None:
-    if not good_us:
-        return None
-    middle = median(good_us) / 1e6
-    return RunUsual(middle, min(good_us) / 1e6, max(good_us) / 1e6, len(good_us))
 
 
 def _value(head: Head, mask: Callable[[str], str]) -> Value:

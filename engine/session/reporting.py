@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.logs import tail
+from engine.logs import log_name, tail
 from engine.reports import Surroundings, build, json_text, write_whole
 from engine.reports.terminal import interesting
 from engine.session.again import command_again, resume_command
@@ -95,7 +95,7 @@ class _Logs:
         self._folder = f"{environment.paths.home}/logs/{run['workflow']}/{run['run_id']}"
 
     def path(self, step: str, number: int) -> str:
-        return f"{self._folder}/{step}.{number}.log"
+        return f"{self._folder}/{log_name(step, number)}"
 
     def there(self) -> frozenset[str]:
         try:

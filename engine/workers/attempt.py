@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from threading import Lock, RLock, get_native_id
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -248,24 +248,38 @@ class Attempt(AttemptScope):
         if isinstance(failure, backoff.ResultRefusedError):
             return "its result was refused by retry="
         if not isinstance(failure, EngineError | RetryAfter):
-            shown = traceback.format_exception(
-                type(failure), failure, _below_engine(failure.__traceback__)
-            )
-            self.log.write("".join(shown), stream="err")
-        name = type(failure).__name__
+            self.log.write(_trace_of(failure), stream="err")
+        name = name_of(failure)
         text = self._text_of(failure)
         return f"{name}: {text}" if text else name
 
     def _text_of(self, failure: BaseException) -> str:
-        try:
-            text = str(failure)
-        except BaseException:  # noqa: BLE001 - a step's exception may be anything
-            text = "(its text cannot be shown)"
-        # Masked before it is cut: half a secret is known by nobody.
-        text = self._tools.scope.secrets.mask(text)
-        if len(text) > ERROR_LENGTH_MAX:
-            text = text[:ERROR_LENGTH_MAX] + " … (cut)"
-        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+        return text_of(failure, self._tools.scope.secrets.mask)
+
+
+def name_of(failure: BaseException) -> str:
+    """Give the name of an error's class, whatever a class of that class makes of it."""
+    return str(type.__dict__["__name__"].__get__(type(failure)))
+
+
+def text_of(failure: BaseException, mask: Callable[[str], str]) -> str:
+    """Give an error's text, masked, bounded, and such as a store can hold; never raises."""
+    try:
+        text = str.__str__(str(failure))  # of a class of its own, its length may raise
+    except BaseException:  # noqa: BLE001 - a step's exception may be anything
+        text = "(its text cannot be shown)"
+    text = mask(text)  # before it is cut: half a secret is known by nobody
+    if len(text) > ERROR_LENGTH_MAX:
+        text = text[:ERROR_LENGTH_MAX] + " … (cut)"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _trace_of(failure: BaseException) -> str:
+    try:
+        trace = _below_engine(failure.__traceback__)
+        return "".join(traceback.format_exception(type(failure), failure, trace))
+    except BaseException:  # noqa: BLE001 - what the exception has of its own may raise, too
+        return "(its traceback cannot be shown)\n"
 
 
 def _note_on_size(writes: Sequence[tuple[str, Encoded]]) -> str:

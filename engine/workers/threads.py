@@ -17,7 +17,7 @@ from engine.failpoints import failpoint
 from engine.live import LEFT_MAX
 from engine.model import AttemptOutcome
 from engine.ports import Clock, Job
-from engine.workers.attempt import Attempt, Lane, this_lane
+from engine.workers.attempt import Attempt, Lane, name_of, text_of, this_lane
 from engine.workers.toolbox import Toolbox
 
 
@@ -210,7 +210,8 @@ class ThreadWorkers:
 
     def _broken(self, job: Job, started_at: float, error: BaseException) -> AttemptFinished:
         """Answer for an attempt that could not be carried out for a fault of ours."""
-        text = f"the engine failed to run it: {type(error).__name__}: {error}"
+        told = text_of(error, self._tools.scope.secrets.mask)
+        text = f"the engine failed to run it: {name_of(error)}: {told}"
         ended_at = self._clock.now()
         outcome = AttemptOutcome.FAILED
         return AttemptFinished(job.step, job.number, outcome, started_at, ended_at, error=text)

@@ -10,9 +10,10 @@ from engine.clock import SystemClock
 from engine.errors import StoreError
 from engine.model import Encoded
 from engine.ports import Paths
-from engine.reports.html.facts import Attempt, RunUsual, Value
+from engine.reports.html.facts import Attempt, Value
 from engine.secrets import Secrets
 from engine.session import Environment, pages, reporting
+from engine.usual import Spread
 from store.connection import Database
 from store.history import History
 from tests.store.filled import NO_SHA, a_run, begun, did, end, settle, us, value
@@ -44,25 +45,20 @@ def test_facts_are_those_of_the_store(database: Database, environment: Environme
     assert facts.attempts == [Attempt(0, 1, "ok", us(0) / 1e6, us(1) / 1e6, None)]
     assert facts.graph is not None
     assert (facts.graph.names, list(facts.graph.upstreams)) == (("a", "b"), [(), (0,)])
-    assert (facts.workers, facts.usual) == (4, RunUsual(2.0, 2.0, 2.0, 1))
+    assert (facts.workers, facts.usual) == (4, Spread(2.0, 2.0, 2.0, 1))
     assert facts.values == [Value("a", "k", 12, "***!"), Value("a", "t", 2, "a table (arrow)")]
     page = pages.page_of(History(database), journal.run_id, environment)
     assert "no ***" in page
     assert SECRET not in page
 
 
-def test_of_a_big_run_a_part_is_read(
-    database: Database, environment: Environment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_a_big_run_a_part_is_read(database: Database, environment: Environment) -> None:
     """Beyond a limit the steps most worth a look are told, their attempts with them."""
-    monkeypatch.setattr(pages, "PAGED_FROM", 3)
-    monkeypatch.setattr(reporting, "PAGED_FROM", 3)
-    monkeypatch.setattr(pages, "STEPS_MAX", 2)
     journal = begun(database, "a b c d e")
     for step, took in enumerate([1.0, 3.0, 1.0, 2.0, 1.0]):
         did(journal, step, took=took, outcomes="failed" if step == 4 else "ok")
     end(journal, "failed")
-    facts = pages.facts_of(History(database), journal.run_id, environment)
+    facts = pages.facts_of(History(database), journal.run_id, environment, whole=3, most=2)
     assert [step["name"] for step in facts.report["steps"]] == ["b", "e"]
     assert [(one.step, one.outcome) for one in facts.attempts] == [(0, "ok"), (1, "failed")]
     assert (facts.graph, facts.report["steps_in_all"]) == (None, 5)

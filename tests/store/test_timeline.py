@@ -7,7 +7,7 @@ from engine.model import AttemptOutcome, Encoded
 from store.connection import Database
 from store.history import History
 from store.timeline import HEAD_BYTES, VALUES_MAX, Head, Tried
-from tests.store.filled import NO_SHA, a_run, begun, did, end, us, value
+from tests.store.filled import NO_SHA, begun, did, end, us, value
 
 
 def test_attempts_come_in_order_with_those_that_are_on(database: Database) -> None:
@@ -29,21 +29,6 @@ def test_attempts_come_in_order_with_those_that_are_on(database: Database) -> No
     assert (found.workers, found.upstreams) == (4, [[], [0], []])
     some = history.timeline(journal.run_id, [1, 2])
     assert (some.attempts, some.upstreams) == (tries[1:], [])
-
-
-def test_good_runs_before_it_tell_what_is_usual(database: Database) -> None:
-    """Whole runs that went well from the beginning count, the newest ten, none after it."""
-    for at in range(12):
-        a_run(database, at=float(at))
-    a_run(database, "failed")
-    a_run(database, only_steps='["a"]')
-    a_run(database, resumed_from=1, root_run=1)
-    last = a_run(database)
-    a_run(database)
-    history = History(database)
-    assert history.timeline(last).good_us == [2_000_000] * 10
-    assert history.timeline(2).good_us == [2_000_000]
-    assert history.timeline(1).good_us == []
 
 
 def test_values_are_told_by_how_they_begin(database: Database) -> None:

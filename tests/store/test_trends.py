@@ -7,10 +7,12 @@ import json
 import pytest
 
 from engine.clock import SystemClock
-from engine.model import RunStatus
+from engine.events import BackOff, Claim, EndAttempt
+from engine.model import AttemptOutcome, RunStatus
 from engine.serve import looking
 from engine.serve.looking import Problem
 from store.connection import Database
+from store.new_run import TakenOver
 from store.search import InError, search
 from store.trends import Trends, Wanted
 from tests.store.filled import begun, did, end, many_old_runs, us
@@ -91,6 +93,20 @@ def test_a_steps_past(trends: Trends) -> None:
     assert trends.step_in(2, "none") is None
 
 
+def test_a_step_that_waited_for_its_retry_is_interrupted_by_its_engines_death(
+    database: Database,
+) -> None:
+    """As `show` tells it; also where it waited since the run that is gone on with."""
+    waits = TakenOver(1, used=1, retry_at=us(9.0))
+    journal = begun(database, taken_over=[waits])
+    ended = EndAttempt(0, 1, AttemptOutcome.FAILED, 0.0, 1.0, "ValueError: no luck")
+    journal.commit_tick([Claim(0, 1, 0.0, report=False)])
+    journal.commit_tick([ended, BackOff(0, 1, 9.0)])
+    trends = Trends(database)
+    for name in "ab":
+        assert [each.status for each in trends.step("flow", name, 1)] == ["interrupted"]
+
+
 def test_a_state_changes_as_a_run_gets_on(database: Database) -> None:
     """By its events; nothing else has to be read."""
     journal = begun(database)
@@ -102,6 +118,18 @@ def test_a_state_changes_as_a_run_gets_on(database: Database) -> None:
     assert after is not None
     assert before.events < after.events
     assert (after.status, after.steps) == ("running", 2)
+
+
+def test_a_run_of_the_same_number_has_another_state(database: Database) -> None:
+    """In a store that was put in this one's place; so has a run whose values were pruned."""
+    begun(database)
+    trends = Trends(database)
+    before = trends.state(1)
+    for changed in ("started_at = started_at + 1", "pruned_at = 1"):
+        with database.write() as cursor:
+            cursor.execute(f"UPDATE run_rows SET {changed}")
+        assert trends.state(1) not in (None, before)
+        before = trends.state(1)
 
 
 def test_a_word_is_found(trends: Trends, database: Database) -> None:

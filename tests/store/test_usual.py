@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.model import StepStatus
+from engine.usual import Spread
 from store import usual
 from store.connection import Database
 from store.history import History
@@ -63,13 +64,15 @@ def test_steps_are_known_by_name(database: Database, history: History) -> None:
 
 
 def test_a_run_usually_takes_what_whole_ones_took(database: Database, history: History) -> None:
-    """The median of those begun anew and ok; nothing of failed ones, continued ones and pieces."""
+    """Those begun anew and ok, in a backfill too; no failed ones, continued ones or parts."""
     assert history.usual_run("flow") is None
     for took, status in ((1.0, "ok"), (5.0, "ok"), (2.0, "ok"), (90.0, "failed")):
         end(begun(database), status, at=took)
     end(begun(database, only_steps='["a"]'), at=50.0)
     end(begun(database, resumed_from=4, root_run=4), at=60.0)
-    assert history.usual_run("flow") == 2.0
+    end(begun(database, "a b", backfill=1), at=3.0)
+    assert history.usual_run("flow") == Spread(1.0, 2.5, 5.0, 4)
+    assert history.usual_run("flow", before=2) == Spread(1.0, 1.0, 1.0, 1)
     assert history.usual_run("other") is None
 
 

@@ -229,3 +229,12 @@ def marked(mark: str) -> list[int]:
                 if mark.encode() in (path / "environ").read_bytes():
                     found.append(int(path.name))
     return found
+
+
+def without_packages(folder: Path) -> str:
+    """Give a PATH on which apt gives no answer: `daily` asks it for seconds; one test lets it."""
+    program = folder / "bin" / "apt-get"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    return f"{program.parent}:{os.environ['PATH']}"

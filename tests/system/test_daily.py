@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from tests.system.project import without_packages
+
 ROOT = Path(__file__).parents[2]
 SOURCES = {"fetch_host", "fetch_packages", "fetch_services", "fetch_journal", "fetch_store"}
 OURS = ("SLACK_WEBHOOK_URL", "SMTP_URL", "MAIL_TO", "MAIL_FROM", "http_proxy", "https_proxy")
@@ -102,7 +104,8 @@ def test_the_report_of_this_machine_and_another(tmp_path: Path) -> None:
     copy = sqlite3.connect(tmp_path / "store" / "runs.db")
     assert copy.execute("SELECT workflow FROM runs").fetchall() == [("daily",)]
     copy.close()
-    code, report, said = run_daily(home, "--set", f"backup_paths={tmp_path / 'notes'}")
+    options = ("--set", f"backup_paths={tmp_path / 'notes'}")
+    code, report, said = run_daily(home, *options, PATH=without_packages(tmp_path))
     assert code == 0, said
     digest = check_whole(home, report)
     assert [line.split() for line in digest.splitlines() if line.startswith("runs ")] == [
@@ -113,7 +116,8 @@ def test_the_report_of_this_machine_and_another(tmp_path: Path) -> None:
 def test_a_path_that_is_not_there_fails_the_backup_alone(tmp_path: Path) -> None:
     """The report is written all the same; nothing is delivered as if all were well."""
     home = tmp_path / "home"
-    code, report, _ = run_daily(home, "--set", "backup_paths=/no/such/folder")
+    options = ("--set", "backup_paths=/no/such/folder")
+    code, report, _ = run_daily(home, *options, PATH=without_packages(tmp_path))
     steps = {step["name"]: step for step in report["steps"]}
     assert code == 1
     assert (steps["backup"]["status"], steps["backup"]["attempts"]) == ("failed", 1)
@@ -154,7 +158,7 @@ def test_the_digest_goes_to_slack_where_it_is_configured(
     """The day's headline is posted once, and the address is nowhere in the home."""
     url, posted = webhook
     home = tmp_path / "home"
-    code, report, said = run_daily(home, SLACK_WEBHOOK_URL=url)
+    code, report, said = run_daily(home, SLACK_WEBHOOK_URL=url, PATH=without_packages(tmp_path))
     assert code == 0, said
     headline = check_whole(home, report).partition("\n")[0]
     texts = [one["text"] for one in posted]

@@ -15,6 +15,7 @@ import pytest
 from docs import make
 from docs.sessions import Session, environment, timeless
 from docs.terminal import played, record
+from tests.system.project import without_packages
 
 ROOT = Path(__file__).resolve().parents[2]
 OMITTED = "…"
@@ -49,10 +50,10 @@ def write(project: Path, source: str) -> str:
     return path.stem
 
 
-def run(project: Path, command: str) -> subprocess.CompletedProcess[str]:
+def run(project: Path, command: str, path: str = "") -> subprocess.CompletedProcess[str]:
     """Run a shell command as in the activated environment; stderr goes where stdout goes."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{Path(sys.executable).parent}:{path or os.environ['PATH']}"
     env = kept | {"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_COLOR": "1"}
     return subprocess.run(
         ["bash", "-c", command],
@@ -227,9 +228,12 @@ def test_a_terminal_is_recorded(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_evidence_can_be_made_again(tmp_path: Path) -> None:
+def test_evidence_can_be_made_again(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """The script behind the evidence runs, and what it shows is so."""
-    done = run(ROOT, f"python docs/evidence/make.py {tmp_path}")
+    elsewhere = without_packages(tmp_path_factory.mktemp("path"))
+    done = run(ROOT, f"python docs/evidence/make.py {tmp_path}", elsewhere)
     assert done.returncode == 0, done.stdout
     made = {path.name for path in tmp_path.iterdir()}
     kept = {path.name for path in (ROOT / "docs" / "evidence").iterdir()}

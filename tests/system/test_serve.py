@@ -164,13 +164,15 @@ def test_hostile_texts_are_shown_as_text(site: Site) -> None:
 def test_secrets_that_came_later_are_masked(flow: Project, site: Site) -> None:
     """A word that became a secret after it was stored and logged is not shown."""
     env = flow.home / "env"
-    env.write_text("TOKEN=onmouseover\n")
+    assert "onmouseover" in site.text("/runs/1")  # which has not changed since, but for the secret
+    env.write_text("TOKEN=onmouseover\nNAME=load, run\n")
     env.chmod(0o600)
     try:
         time.sleep(1.1)  # what was sent to all is not made anew before
-        for path in ("/runs", "/runs/1/logs/load/1", "/search?q=alert(1)"):
+        for path in ("/runs", "/runs/1", "/runs/1/logs/load/1", "/search?q=alert(1)"):
             assert "onmouseover" not in site.text(path), path
             assert "***" in site.text(path), path
+        assert "<title>Log of *** 1</title>" in site.text("/runs/1/logs/load/1")
     finally:
         env.unlink()
 

@@ -54,7 +54,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         text = SIZED.replace("NAME", name).replace("SIZE", str(size))
         project.write(name, text.replace("BROKEN", str(broken)))
         assert project.run("run", "-q", name).code == (0 if broken < 0 else 1)
-    for name in ("live", "killed"):
+    for name in ("live", "killed", "kept"):
         project.write(name, LIVE.replace("NAME", name).replace("GO", f"go-{name}"))
     return project
 
@@ -133,27 +133,32 @@ def test_every_other_page(browser: Browser, site: Site) -> None:
             seen(page, name)
 
 
-def test_an_empty_project(browser: Browser, tmp_path: Path) -> None:
-    """Nothing is there yet, and it says so."""
+def test_an_empty_project_and_a_server_that_is_gone(browser: Browser, tmp_path: Path) -> None:
+    """Nothing is there yet, and it says so; a page out of date says that, and is not blank."""
     project = Project(tmp_path)
+    context = browser.new_context()
+    left = context.new_page()
     with served(project) as site, page_at(browser, f"{site.home}/") as watched:
         text = watched.page.locator("main").inner_text()
         assert "There is no store yet." in text
         assert "There is none yet" in text
         picture(watched.page, "serve-empty")
+        left.goto(f"{site.home}/")
+    left.evaluate("document.getElementById('page').dataset.every = '50'")
+    left.locator("#stale", has_text="does not answer").wait_for(timeout=8000)
+    assert "There is no store yet." in left.locator("main").inner_text()
+    context.close()
     assert not project.home.exists()
 
 
-def test_a_page_is_kept_up_to_date(browser: Browser, tmp_path: Path) -> None:
+def test_a_page_is_kept_up_to_date(browser: Browser, project: Project, site: Site) -> None:
     """What a reader has typed, opened, focused and scrolled stays; at the run's end it stops."""
-    project = Project(tmp_path)
-    project.write("live", LIVE.replace("NAME", "live").replace("GO", "go"))
-    run = project.start("run", "live")
-    wait_for((project.home / "logs" / "live" / "1" / "waits.1.log").exists)
+    run = project.start("run", "kept")
+    logs = project.home / "logs" / "kept" / "6"
+    wait_for((logs / "waits.1.log").exists)
     with (
-        served(project) as site,
-        page_at(browser, f"{site.home}/runs/1") as watched,
-        page_at(browser, f"{site.home}/runs/1/logs/waits/1") as log,
+        page_at(browser, f"{site.home}/runs/6") as watched,
+        page_at(browser, f"{site.home}/runs/6/logs/waits/1") as log,
     ):
         page = watched.page
         asked: list[str] = []
@@ -163,7 +168,7 @@ def test_a_page_is_kept_up_to_date(browser: Browser, tmp_path: Path) -> None:
         page.evaluate("scrollTo(0, 150)")
         assert page.locator("tbody[data-s]:visible").count() == 5
         assert log.page.locator(".log").inner_text().count("before") == 1
-        (project.root / "go").touch()
+        (project.root / "go-kept").touch()
         page.locator(".head .badge", has_text="ok").wait_for(timeout=8000)
         assert page.locator("form.filter input").input_value() == "last1"
         assert page.locator("tbody[data-s]:visible").count() == 5
@@ -177,15 +182,3 @@ def test_a_page_is_kept_up_to_date(browser: Browser, tmp_path: Path) -> None:
         time.sleep(1.3)
         assert len(asked) == before
         picture(log.page, "serve-log-followed")
-
-
-def test_a_server_that_is_gone_is_told(browser: Browser, project: Project) -> None:
-    """The page says that it is not up to date; it does not go blank."""
-    with served(project) as site:
-        context = browser.new_context()
-        page = context.new_page()
-        page.goto(f"{site.home}/")
-    page.evaluate("document.getElementById('page').dataset.every = '50'")
-    page.locator("#stale", has_text="does not answer").wait_for(timeout=8000)
-    assert "five" in page.locator("main").inner_text()
-    context.close()

@@ -56,6 +56,8 @@ def test_ctrl_c(project: Project) -> None:
     outcomes = dict(project.rows("SELECT step, outcome FROM attempts"))
     assert outcomes == {"short": "ok", "forever": "interrupted", "shell": "interrupted"}
     assert "run flow --resume 1" in result.out
+    told = "stopping: what runs has 5s to end; Ctrl-C again ends it at once"
+    assert result.err.count(told) == 1
 
 
 def test_sigterm(project: Project) -> None:

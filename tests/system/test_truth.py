@@ -78,7 +78,10 @@ def test_a_store_removed_under_a_run_ends_it(project: Project) -> None:
 
 
 def test_an_error_without_a_text_fails_its_step(project: Project) -> None:
-    """An exception that raises when it is shown is a failure like others, and hangs nothing."""
+    """An exception that raises when it is shown is a failure like others, and hangs nothing.
+
+    Nor does one whose notes or cause raise, even what cannot be stored, or shown, itself.
+    """
     project.write(
         "flow",
         """
@@ -86,14 +89,54 @@ class Wrong(Exception):
     def __str__(self):
         raise SystemExit("no text")
 
-def body(ctx):
-    raise Wrong
+class Nameless(type):
+    @property
+    def __name__(cls):
+        raise Wrong
 
-workflow = Workflow("flow").add(Step("a", body, retries=0))
+class Odd(str):
+    def __len__(self):
+        raise Wrong
+
+class Unnamed(Exception, metaclass=Nameless):
+    def __str__(self):
+        return Odd("of an odd class")
+
+class Noted(Exception):
+    @property
+    def __notes__(self):
+        raise Wrong
+
+class Caused(Exception):
+    @property
+    def __cause__(self):
+        raise ValueError("\\ud800")
+
+def raises(error):
+    def body(ctx):
+        raise error
+    return body
+
+workflow = Workflow("flow")
+errors = {"a": Wrong(), "b": Noted("of note"), "c": Caused("by what"), "d": Unnamed()}
+for name, error in errors.items():
+    workflow.add(Step(name, raises(error), retries=0))
 """,
     )
     report = project.report("flow", code=1)
-    assert report["steps"][0]["error"] == "Wrong: (its text cannot be shown)"
+    assert [step["error"] for step in report["steps"]] == [
+        "Wrong: (its text cannot be shown)",
+        "Noted: of note",
+        "Caused: by what",
+        "Unnamed: of an odd class",
+    ]
+    shown = "(its traceback cannot be shown)"
+    assert [step["last_lines"][-1].endswith(shown) for step in report["steps"]] == [
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_another_overlap_does_not_let_a_second_run_in(project: Project) -> None:

@@ -723,6 +723,22 @@ def test_values_are_masked_and_then_cut() -> None:
     )
 
 
+def test_a_secret_in_a_condition_is_masked() -> None:
+    """Also where it stands in the text itself, which notes, reports and errors tell."""
+
+    def mask(text: str) -> str:
+        return text.replace("hunter2", "***")
+
+    told = Context({"fetch": {"text": "no"}}, {}, {})
+    condition = tied('fetch.text == "hunter2"')
+    unmet = 'condition false: fetch.text == "***" (fetch.text is "no")'
+    assert condition.unmet(told, mask) == unmet
+    long = tied(f'fetch.text == "{"x" * 178}hunter2" and fetch.none > 1')
+    with pytest.raises(ConditionError) as caught:
+        long.asked(Context({"fetch": {"text": "x" * 178 + "hunter2"}}, {}, {}), mask)
+    assert "hunt" not in caught.value.message
+
+
 # -- in files -------------------------------------------------------------------------------------
 
 FILE = """\

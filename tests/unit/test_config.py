@@ -14,6 +14,7 @@ import pytest
 
 from engine.definitions import find_all, load, load_file, yaml_reader
 from engine.definitions.loader import look_at
+from engine.definitions.python_faults import raised_by
 from engine.definitions.source import Source
 from engine.errors import DefinitionError, UsageError
 from engine.model import REQUIRED, OnOverrun, Param, Shell, TriggerRule
@@ -390,3 +391,11 @@ def test_a_file_that_cannot_be_read(folder: Path) -> None:
     path.chmod(0)
     with pytest.raises(DefinitionError, match="cannot be read: Permission denied"):
         load_file(path)
+
+
+def test_a_file_that_may_not_be_read_is_told_as_that(tmp_path: Path) -> None:
+    """Nothing in it is wrong: no line is named, and none is to be mended."""
+    file = tmp_path / "flow.py"
+    told = raised_by(PermissionError(13, "Permission denied", str(file)), root=tmp_path, file=file)
+    assert str(told) == f"{file}: cannot be read: permission denied"
+    assert told.hint == "let this user read it"

@@ -28,6 +28,7 @@ def test_the_first_page_tells_what_wants_a_look() -> None:
         WorkflowRow("flow", [run(2, "failed"), run(1)], due=NOW.replace(hour=18), schedule="daily"),
         WorkflowRow("bad<>", broken="line 1: <b>\nmore"),
         WorkflowRow("old", [run(3)], gone=True),
+        WorkflowRow("flow.backfill", [run(4)], gone=True),
     ]
     on = [run(4, "running", duration_s=None)]
     alerts = [Undelivered(2, "slack", 3, "no & answer")]
@@ -41,10 +42,12 @@ def test_the_first_page_tells_what_wants_a_look() -> None:
         "line 1: &lt;b&gt;",
         'href="/workflows/bad%3C%3E"',
         "no file defines it any more",
+        "the backfills of flow",
         'title="daily"',
         "no run yet",
     ):
         assert told in text, told
+    assert text.count("no file defines it") == 1
     assert "more" not in text.partition("line 1")[2].partition("</td>")[0]
     assert "There is none yet" in overview.body(Overview((), (), (), 0, NOW))
 
@@ -53,7 +56,9 @@ def test_the_usual_is_of_good_runs() -> None:
     """The median of the last ten that went well; of none, nothing."""
     runs = [run(2, "failed", duration_s=900.0), *(run(1, duration_s=float(at)) for at in range(30))]
     assert overview.usual(runs) == 4.5
-    assert overview.usual([run(1, "failed")]) is None
+    parts = [run(3, cached=1, duration_s=0.1), run(4, only_steps='["a"]', duration_s=0.1)]
+    assert overview.usual([*parts, *runs]) == 4.5
+    assert overview.usual([run(1, "failed"), *parts]) is None
 
 
 def test_a_page_of_runs_leads_to_the_next() -> None:
@@ -96,6 +101,16 @@ def test_a_workflow_without_runs_has_a_page() -> None:
     assert "How long the last 2 runs took" in text
     assert 'href="/workflows/flow/steps/a"' in text
     assert "699 more are not shown" in text
+    assert "the dashed line is" in text
+
+
+def test_a_line_that_is_not_drawn_is_not_told() -> None:
+    """Where nothing went well yet there is no median, of a workflow and of a step."""
+    facts = WorkflowFacts(WorkflowRow("flow"), [run(1, "failed")], {}, ["a"], 1, {}, NOW)
+    step = StepFacts("flow", "a", [StepPast(1, "failed", AT_US, 1.0, 1, "", "bad")], NOW)
+    for text in (workflow_page.body(facts), step_page.body(step)):
+        assert "A cross is" in text
+        assert "dashed" not in text
 
 
 def test_a_step_tells_how_it_fared() -> None:

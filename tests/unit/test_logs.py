@@ -16,7 +16,17 @@ import pytest
 
 from engine import logs
 from engine.clock import SystemClock
-from engine.logs import AttemptScope, LogLine, RunLogs, attempt_scope, escape, step_logger, tail
+from engine.logs import (
+    AttemptScope,
+    LogLine,
+    RunLogs,
+    attempt_of,
+    attempt_scope,
+    escape,
+    log_name,
+    step_logger,
+    tail,
+)
 
 AT = datetime(2011, 11, 14, 8, 0, 1, tzinfo=UTC)
 TIME = f"{AT.astimezone():%H:%M:%S}"
@@ -347,3 +357,19 @@ def test_a_record_that_cannot_be_formatted_fails_nothing(
     step_logger(scope).info("%d rows", "three")
     (line,) = lines_of(run_logs.path("fetch", 2))
     assert line.startswith(f"{TIME} INFO    '%d rows' (cannot be formatted: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "attempt"),
+    [
+        ("a.1.log", ("a", 1)),
+        ("a.1.log.2.log", ("a.1.log", 2)),
+        ("a\n.10.log", ("a\n", 10)),
+        *((name, None) for name in ("a.log", ".1.log", "a.0.log", "a.01.log", "a.1", "a.1.log\n")),
+        *((name, None) for name in ("a.\u0661.log", "a.-1.log", f"a.{'1' * 10}.log", "log", "")),
+    ],
+)
+def test_a_log_is_known_by_its_name(name: str, attempt: tuple[str, int] | None) -> None:
+    """That of a step's attempt and no other file's, whatever lies in the folder."""
+    assert attempt_of(name) == attempt
+    assert attempt is None or log_name(*attempt) == name

@@ -200,3 +200,26 @@ def test_logs_are_found_by_their_files(
         "error: run 1 has no step 'gone'",
         f"hint: its steps: {', '.join(f's{at}' for at in range(12))}",
     ]
+
+
+def test_what_became_a_secret_is_shown_by_none(
+    tmp_path: Path, big: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In errors, parameters and logs that were written before it was one."""
+    folder = tmp_path / "logs" / "flow" / "1"
+    folder.mkdir(parents=True)
+    (folder / "s9.1.log").write_text("08:00:00 out     no luck\n")
+    looks = [
+        *(["show"], ["show", "--json"], ["report"], ["history", "--json"]),
+        *(["logs"], ["logs", "--json"], ["logs", "--follow"]),
+    ]
+    database = open_writer(tmp_path / "runs.db")
+    with database.write() as cursor:
+        cursor.execute("UPDATE run_rows SET note = 'no luck'")
+    database.close()
+    told = ["\n".join(big(*words, capsys=capsys)) for words in looks]
+    assert all("no luck" in text for text in told)
+    (tmp_path / "env").write_text("TOKEN=no luck\n")
+    (tmp_path / "env").chmod(0o600)
+    for words, before in zip(looks, told, strict=True):
+        assert big(*words, capsys=capsys) == before.replace("no luck", "***").splitlines(), words

@@ -91,6 +91,8 @@ def test_a_command_in_a_hint_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> N
     )
     monkeypatch.setattr(sys, "argv", ["/opt/x/kahnban", "--pipelines=p", "list"])
     assert pasteable("see `--help`") == "see `/opt/x/kahnban --pipelines=p --help`"
+    for command in ("completion", "diff", "serve", "sql", "why"):
+        assert pasteable(f"`{command} --help`").endswith(f"=p {command} --help`"), command
 
 
 def test_a_sign_that_the_terminal_lacks_is_as_wide(monkeypatch: pytest.MonkeyPatch) -> None:

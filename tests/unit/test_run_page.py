@@ -7,8 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from engine.reports.html.facts import PageFacts, RunUsual, Value
+from engine.reports.html.facts import PageFacts, Value
 from engine.reports.html.run_page import body, document_of
+from engine.usual import Spread
 from tests.pages import attempt, facts_of, iso, step
 
 
@@ -75,11 +76,11 @@ TRIES = [
 
 def test_what_failed_comes_first() -> None:
     """The first failure, its error, its log and the command stand before all else."""
-    usual = RunUsual(4.0, 3.0, 5.0, 8)
+    usual = Spread(3.0, 4.0, 5.0, 8)
     text = shown(facts_of("fetch load>fetch tell>load", TROUBLE, TRIES, usual=usual))
     parts = [
         "Run 7 flow ✗ failed started 2011-11-14 08:00:00 UTC · took 10.0s · usually 4.0s",
-        "(3.0s to 5.0s in the last 8 good runs)",
+        "(mostly 3.0s to 5.0s in the last 8 good runs)",
         "3 steps 1 ok 1 failed 1 skipped",
         "load failed after 2 attempts, 5.0s ValueError: no luck",
         "Last line of its log 08:00:05 out row 17 log: /home/logs/load.2.log",
@@ -114,9 +115,18 @@ def test_outcomes_differ_by_shape() -> None:
     ]
 
 
+def test_a_retried_step_is_not_told_as_slow() -> None:
+    """What is usual is so of one attempt; the waits between several are none of it."""
+    slow = step("a", expected_s=1.0, duration_s=30.0)
+    assert "30.0s 30 × 1.0s" in shown(facts_of("a", [slow], [attempt(0, 0, 10)]))
+    retried = shown(facts_of("a", [{**slow, "attempts": 2}], [attempt(0, 0, 10)]))
+    assert "30.0s 1.0s" in retried
+    assert "×" not in retried
+
+
 def test_a_good_run_is_told_against_its_usual() -> None:
     """A run that went well says how it compares, and nothing of failures."""
-    usual = RunUsual(4.0, 4.0, 4.0, 1)
+    usual = Spread(4.0, 4.0, 4.0, 1)
     text = shown(facts_of("a", [step("a")], [attempt(0, 0, 10)], usual=usual))
     assert "took 10.0s · 2.5 × its usual 4.0s 1 step 1 ok" in text
     assert "To go on" not in text
@@ -127,9 +137,11 @@ def test_a_run_that_is_on_tells_how_it_stands() -> None:
     steps = [step("a", "running", duration_s=None, finished=None), step("b", "backing_off")]
     tries = [attempt(0, 1, None), attempt(1, 0, 2, "failed", retry=20)]
     on = {"status": "running", "finished": None, "duration_s": None, "resume_command": "again"}
-    facts = facts_of("a b", steps, tries, report=on, usual=RunUsual(30.0, 29.0, 31.0, 5))
+    facts = facts_of("a b", steps, tries, report=on, usual=Spread(29.0, 30.0, 31.0, 5))
     text = shown(facts)
-    assert "running for 12.0s · usually 30.0s (29.0s to 31.0s in the last 5 good runs)" in text
+    assert (
+        "running for 12.0s · usually 30.0s (mostly 29.0s to 31.0s in the last 5 good runs)" in text
+    )
     assert "attempt 1 running for 11.0s (at +1.0s)" in text
     assert "attempt 1 failed after 2.0s (at +0ms); waited 18.0s to retry" in text
     assert "again" not in text
@@ -218,6 +230,22 @@ def test_of_very_many_steps_those_worth_a_look_are_listed() -> None:
     assert '<tbody id="s1499"' in page  # ended last
     assert "1,001 of 1,500: first what did not go well, then what took longest" in page
     assert "s1 … ×1,498" in page
+
+
+def test_where_very_many_fail_not_every_error_is_told_in_full() -> None:
+    """The page of a thousand failures that say much would be of no use to a browser or a mail."""
+    long = f"ValueError: {'<&' * 1_500}"
+    steps = [step(f"s{at}", "failed", error=long, note=long) for at in range(1_000)]
+    facts = facts_of(None, steps, [], report={"first_failure": "s0"})
+    text = shown(facts)
+    told = text.count(long) - 1  # beside the first, which stands above all
+    assert 0 < told < 20
+    left_out = f"Errors and log lines of {999 - told} more steps are not told here: see the logs."
+    assert left_out in text
+    assert len(document_of(facts)) < 2_000_000
+    few = shown(facts_of(None, steps[:5], [], report={"first_failure": "s0"}))
+    assert few.count(long) == 5
+    assert "are not told here" not in few
 
 
 def test_notes_of_several_lines_keep_them() -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from engine.errors import SecretError
-from engine.secrets import Secrets
+from engine.secrets import Secrets, masked
 
 HOOK = "https://hooks.slack.com/services/T000/B000/abcdefghijklmnopqrstuvwx"
 SMTP = "smtp://me:pa%2Fss-word@mail.example:587"
@@ -265,3 +265,10 @@ def test_a_home_that_may_not_be_entered_is_a_fault_and_no_crash(tmp_path: Path) 
     assert caught.value.hint == (
         f"run this as the user '{home}' belongs to, or name another with --home"
     )
+
+
+def test_all_texts_of_a_value_are_masked(tmp_path: Path) -> None:
+    """However deep they lie; what is no text stays as it is."""
+    secrets = Secrets(tmp_path, {"SMTP_URL": "hush-hush"})
+    value = {"a": ["hush-hush", ("y", 1)], "b": {"c": None, "x": ""}}
+    assert masked(value, secrets) == {"a": ["***", ["y", 1]], "b": {"c": None, "x": ""}}

@@ -94,6 +94,7 @@ def failed_report() -> dict[str, Any]:
         user="ann",
         host="box",
         report="/h/reports/run-12-daily.json",
+        page="/h/reports/run-12-daily.html",
     )
 
 
@@ -225,6 +226,7 @@ def test_show_tells_all_about_a_run() -> None:
         "  parameters date=2026-11-23, evil=a\\x0ab\n"
         "  continues  run 11\n"
         "  report     /h/reports/run-12-daily.json\n"
+        "  page       /h/reports/run-12-daily.html\n"
         f"\n{table(failed_report())}\n\n{failure(failed_report())}"
     )
 
@@ -356,10 +358,10 @@ def test_workflows_are_a_table() -> None:
         *BROKEN,
     ]
     assert workflow_table(WORKFLOWS, now=NOW, width=60).splitlines() == [
-        "WORKFLOW  STEPS  SCHEDULE          LAST RUN          USUALLY",
-        "daily         3  Mon..Fri *-*-*…   ✓ ok, 1h 00m ago   1m 35s",
-        "new           3                    never",
-        "日報          3                    ▶ running (only…     0.4s",
+        "WORKFLOW  STEPS  SCHEDULE         LAST RUN           USUALLY",
+        "daily         3  Mon..Fri *-*-*…  ✓ ok, 1h 00m ago    1m 35s",
+        "new           3                   never",
+        "日報          3                   ▶ running (only…      0.4s",
         *BROKEN,
     ]
     assert workflow_table(WORKFLOWS, now=NOW, width=40).splitlines()[:4] == [
@@ -373,6 +375,17 @@ def test_workflows_are_a_table() -> None:
     assert workflow_table(described, now=NOW, width=52).splitlines() == [
         "WORKFLOW  STEPS  LAST RUN  DESCRIPTION",
         "new           3  never     what it is\\x09for, told…",
+    ]
+
+
+def test_the_last_run_stays_whole_before_a_description() -> None:
+    """When it was is told at 80 columns, beside a workflow with a schedule of the usual length."""
+    last = {"status": "failed", "started_at": "2026-11-24T08:59:35Z", "only_steps": ""}
+    row = {"schedule": "*-*-* 08:00:00", "description": "what it is for, told at some length"}
+    rows = [WORKFLOWS[0] | row, WORKFLOWS[2] | {"name": "housekeeping", "last_run": last}]
+    assert workflow_table(rows, now=NOW).splitlines()[1:] == [
+        "daily             3  *-*-* 08:00:00  ✓ ok, 1h 00m ago    1m 35s  what it is for…",
+        "housekeeping      3                  ✗ failed, 25s ago",
     ]
 
 

@@ -92,6 +92,33 @@ FAILED = step(
 OTHER = step("other", "ok", tried(1, "ok", 0.0, 9.0))
 
 
+def test_of_a_dead_run_nothing_is_told_that_is_not_known() -> None:
+    """No moment for what its engine's death ended, no retry that never was, no end of a step."""
+    lost: dict[str, Any] = {"status": "interrupted", "note": "its engine died"}
+    died = {"note": "its engine died before the retry", "finished_at": None}
+    retry = after_failure("retry", 1, delay_s=2.0, policy="")
+    failed = tried(1, "failed", 0.0, 1.0, retry_at=us(3.0))
+    backs_off = step("s", "interrupted", failed, told=died, decisions=[retry])
+    after = step("after", "cancelled", upstreams=("s",), told={"note": "not started"})
+    assert lines(answer("s", backs_off, after, **lost))[2:] == [
+        (0.0, "attempt 1: failed after 1.0s: ValueError: no luck"),
+        (1.0, "ValueError, failure 1 of 3: to be retried after 2.0s"),
+        (None, "it was interrupted: its engine died before the retry"),
+    ]
+    assert lines(answer("after", backs_off, after, **lost)) == [
+        (0.0, "run 5 began anew: first run"),
+        (None, "it was not started"),
+    ]
+
+
+def test_what_tidies_up_after_a_stop_tells_what_it_waited_for() -> None:
+    """Its dependency has ended by the stop, and so it began."""
+    stopped = step("s", "interrupted", tried(1, "interrupted", 0.0, 1.0))
+    tidy = step("tidy", "ok", tried(1, "ok", 1.0, 2.0), upstreams=("s",))
+    found = lines(answer("tidy", stopped, tidy, status="cancelled"))
+    assert found[1] == (1.0, "'s' had ended, interrupted")
+
+
 def test_a_failure_tells_its_attempts_waits_and_what_came_of_it() -> None:
     """Each wait for a worker names what held it."""
     note = {"note": "dependency failed: fetch"}
@@ -253,7 +280,7 @@ SIMPLE: dict[str, tuple[StepFacts, dict[str, Any], str, str]] = {
         step("s", "cancelled", told={"note": "not started"}),
         {"status": "interrupted", "note": "stopped by SIGTERM"},
         "was not started: the run was interrupted: stopped by SIGTERM",
-        "it was not started: not started",
+        "it was not started",
     ),
     "dead": (
         step("s", "interrupted", tried(1, None, 1.0, None), told={"note": "its engine died"}),

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from engine.graph import Graph
 from engine.records import record
+from engine.usual import Spread
 
 
 class Attempt(NamedTuple):
@@ -33,15 +34,6 @@ class Value(NamedTuple):
     preview: str
 
 
-class RunUsual(NamedTuple):
-    """What the last good whole runs took: the middle one, the shortest, the longest; how many."""
-
-    median_s: float
-    least_s: float
-    most_s: float
-    runs: int
-
-
 @record
 class PageFacts:
     """A run as its page tells it.
@@ -57,7 +49,7 @@ class PageFacts:
     graph: Graph | None
     now: datetime
     workers: int = 0
-    usual: RunUsual | None = None
+    usual: Spread | None = None
     values: Sequence[Value] = ()
     values_in_all: int = 0
     good_run: int | None = None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from engine.naming import BACKFILL_SUFFIX
 from engine.records import record
 from engine.reports.html.bars import strip
 from engine.reports.html.markup import EMPTY, Html, joined
@@ -13,13 +14,12 @@ from engine.reports.html.shell import link, near, when
 from engine.reports.html.tables import cell, run_bars, runs_table, table
 from engine.reports.html.words import badge, count, duration
 from engine.text import cut, human_time
-from engine.usual import median
+from engine.usual import MEDIAN_OF, median
 
 if TYPE_CHECKING:
     from store.trends import RunRow
 
 STRIP_RUNS = 30
-MEDIAN_OF = 10
 
 
 @record
@@ -101,9 +101,7 @@ def _workflow(row: WorkflowRow, now: datetime) -> Html:
             Html('<a class="plain" href="/runs/{}">{}</a>').format(run.run_id, badge(run.status)),
             Html('<span class="soft">{}</span>').format(near(run.started_us, now)),
         )
-    about = row.description
-    if row.gone:
-        about = "no file defines it any more"
+    about = without_file(row.name) if row.gone else row.description
     name = Html("{}{}").format(
         link(row.name, "workflows", row.name), when(cut(about, 120), "<small>{}</small>")
     )
@@ -133,9 +131,19 @@ def due(broken: str, schedule: str, at: datetime | None, now: datetime) -> Html:
     return Html("{}").format(schedule) if schedule else EMPTY
 
 
+def without_file(name: str) -> str:
+    """Say what a workflow is that no file defines: a backfill's own runs are of such a one."""
+    of = name.removesuffix(BACKFILL_SUFFIX)
+    return "no file defines it any more" if of == name else f"the backfills of {of}"
+
+
 def usual(runs: Sequence[RunRow]) -> float | None:
-    """Give what a workflow usually takes: the median of the last runs that went well."""
-    good = [run.duration_s for run in runs if run.status == "ok" and run.duration_s is not None]
+    """Give what a workflow usually takes: the median of the last whole runs, ok."""
+    good = [
+        run.duration_s
+        for run in runs
+        if (run.status, run.cached, run.only_steps) == ("ok", 0, "") and run.duration_s is not None
+    ]
     return median(good[:MEDIAN_OF]) if good else None
 
 

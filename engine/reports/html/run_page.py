@@ -110,11 +110,11 @@ def _when(facts: PageFacts) -> Html:
     if took is not None:
         parts.append(Html("{} <strong>{}</strong>").format(how, duration(took)))
     if usual is not None and report["status"] != "skipped":
-        text = against(took, usual.median_s) if report["status"] == "ok" else ""
-        text = text or f"usually {duration(usual.median_s)}"
-        if usual.runs >= _STEADY_RUNS:
-            text += f" ({duration(usual.least_s)} to {duration(usual.most_s)}"
-            text += f" in the last {usual.runs} good runs)"
+        text = against(took, usual.usual_s) if report["status"] == "ok" else ""
+        text = text or f"usually {duration(usual.usual_s)}"
+        if usual.of >= _STEADY_RUNS:
+            text += f" (mostly {duration(usual.low_s)} to {duration(usual.high_s)}"
+            text += f" in the last {usual.of} good runs)"
         parts.append(Html.escape(text))
     return joined(parts, " · ")
 

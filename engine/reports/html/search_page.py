@@ -79,11 +79,13 @@ def _found(facts: SearchFacts) -> list[Html]:
                 cell(link(f"#{hit.run_id}", "runs", hit.run_id)),
                 cell(link(hit.workflow, "workflows", hit.workflow)),
                 cell(link(hit.step, "runs", hit.run_id, "logs", hit.step, hit.number)),
+                cell(f"{hit.number:,}", "num", "attempt"),
                 cell(cut(hit.error, 240), "text soft"),
             )
             for hit in hits.errors
         ]
-        parts.append(_part("Errors", table("Errors", ["Run", "Workflow", "Step", "Error"], rows)))
+        heads = ["Run", "Workflow", "Step", "#Attempt", "Error"]
+        parts.append(_part("Errors", table("Errors", heads, rows)))
     return parts
 
 

@@ -51,9 +51,11 @@ def body(facts: StepFacts) -> Html:
             ),
             Html(
                 '<section><h2>How long its last attempt took</h2><div class="scroll late">{}</div>'
-                '<p class="soft">A cross is a failure; the dashed line is the median of what went'
-                " well.</p></section>"
-            ).format(plot(bars, median(took) if took else None, (ends[0], ends[1]))),
+                '<p class="soft">A cross is a failure{}.</p></section>'
+            ).format(
+                plot(bars, median(took) if took else None, (ends[0], ends[1])),
+                "; the dashed line is the median of what went well" if took else "",
+            ),
             _runs(facts),
         ]
     )

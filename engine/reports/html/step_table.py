@@ -8,12 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from engine.reports.html.markup import EMPTY, Html, broken, joined, lines
-from engine.reports.html.words import badge, duration, times, word
+from engine.reports.html.words import badge, count, duration, times, word
 from engine.reports.terminal import interesting
+from engine.text import cut
 
 FILTER_FROM = 12  # steps: fewer are seen at a glance
 ROWS_MAX = 1_000
 ERROR_LINES_MAX = 40
+NOTE_CHARS_MAX = 150
+DETAILS_CHARS_MAX = 150_000  # of all errors and logs: where a thousand steps fail, one tells most
 _SLOW = 1.5  # times its usual: marked, if it is worth a thought
 _SLOW_S = 0.5
 
@@ -29,6 +32,7 @@ _ROW = Html(
     '<td class="num">{began}<td class="note">{note}{more}</tbody>\n'
 )
 _MORE = Html('<tr class="more"><td colspan="7">{}')
+_LEFT_OUT = Html('<p class="soft">Errors and log lines of {} are not told here: see the logs.</p>')
 _DETAILS = Html("<details{}><summary>{}</summary><pre>{}</pre></details>")
 
 
@@ -45,8 +49,16 @@ def chosen(report: Mapping[str, Any], path: Iterable[int]) -> list[int]:
 def step_table(report: Mapping[str, Any], shown: Sequence[int]) -> Html:
     """Give the table; the first failure, which is told in full above it, is not told again."""
     begun, steps, first = _moment(report["started"]), report["steps"], report["first_failure"]
-    rows = [_row(at, steps[at], begun, first) for at in shown]
-    return Html('<div class="scroll">{}</div>').format(_TABLE.format(joined(rows)))
+    rows, left, left_out = [], DETAILS_CHARS_MAX, 0
+    for at in shown:
+        step, more = steps[at], EMPTY
+        if step["name"] != first and (step.get("error") or step.get("last_lines")):
+            more = _more(step) if left > 0 else EMPTY
+            left -= len(more)
+            left_out += not more
+        rows.append(_row(at, step, begun, more))
+    table = Html('<div class="scroll">{}</div>').format(_TABLE.format(joined(rows)))
+    return table + (_LEFT_OUT.format(count(left_out, "more step")) if left_out else EMPTY)
 
 
 def filter_form(steps: Sequence[Mapping[str, Any]]) -> Html:
@@ -64,9 +76,7 @@ def filter_form(steps: Sequence[Mapping[str, Any]]) -> Html:
     ).format(joined(options), f"{len(steps):,}")
 
 
-def _row(
-    at: int, step: Mapping[str, Any], begun: datetime | None, first_failure: str | None
-) -> Html:
+def _row(at: int, step: Mapping[str, Any], begun: datetime | None, more: Html) -> Html:
     made = step.get("attempts") or 0
     took, usual = step.get("duration_s"), step.get("expected_s")
     took = took if made else None
@@ -76,11 +86,11 @@ def _row(
         name=_name(step),
         badge=badge(step["status"]),
         attempts=made or "",
-        took=_took(took, usual),
+        took=_took(took, usual if made == 1 else None),  # what is usual is so of one attempt
         usual=duration(usual) if usual else "",
         began=_began(step.get("started"), begun),
         note=_note(step),
-        more=EMPTY if step["name"] == first_failure else _more(step),
+        more=more,
     )
 
 
@@ -121,7 +131,7 @@ def _note(step: Mapping[str, Any]) -> Html:
     for fact in (step.get("source_run") and f"run {step['source_run']}", step.get("marked_by")):
         if fact and fact not in note:
             note += f"{'; ' if note else ''}from {fact}"
-    return broken(note)
+    return broken(cut(note, NOTE_CHARS_MAX))
 
 
 def _more(step: Mapping[str, Any]) -> Html:

@@ -66,7 +66,7 @@ def _facts(facts: WorkflowFacts) -> Html:
         fact("Schedule", row.schedule if row.due else ""),
         fact("Usually takes", duration(took_s) if took_s is not None else ""),
         fact("Steps", f"{facts.steps_in_all:,}" if facts.steps_in_all else ""),
-        fact("Its file", "no file defines it any more" if row.gone else ""),
+        fact("What it is", overview.without_file(row.name) if row.gone else ""),
     ]
     found = joined(lines)
     return (
@@ -79,11 +79,13 @@ def _durations(facts: WorkflowFacts) -> Html:
         return Html('<section><p class="empty">No run yet.</p></section>')
     ends = (facts.runs[-1].started_us, facts.runs[0].started_us)
     told = tuple(human_time(iso(us), facts.now) for us in ends)
-    drawn = plot(run_bars(facts.runs, facts.now), overview.usual(facts.runs), (told[0], told[1]))
+    usual_s = overview.usual(facts.runs)
+    drawn = plot(run_bars(facts.runs, facts.now), usual_s, (told[0], told[1]))
+    line = "; the dashed line is the median of the last good ones" if usual_s is not None else ""
     return Html(
         '<section><h2>{}</h2><div class="scroll late">{}</div><p class="soft">A cross is a run that'
-        " did not go well; the dashed line is the median of the last good ones.</p></section>"
-    ).format(_how_long(len(facts.runs)), drawn)
+        " did not go well{}.</p></section>"
+    ).format(_how_long(len(facts.runs)), drawn, line)
 
 
 def _how_long(runs: int) -> str:
