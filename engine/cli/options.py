@@ -16,8 +16,7 @@ from engine.cli.option_forms import RUN, Add, json, where
 from engine.errors import UsageError
 
 _EPILOG = """\
-exit codes: 0 ok or nothing to do · 1 failed or cancelled · 2 usage, definition
-  · 3 machine, store or engine failed · 75 already running · 130/143 interrupted"""
+exit codes: 0 ok · 1 failed · 2 usage · 3 machine · 75 is on · 130/143 stopped"""
 
 
 def _adder(commands: Any) -> Add:
