@@ -75,10 +75,10 @@ def test_who_ends_a_backfill_ends_its_runs(database: Database) -> None:
 
 @pytest.mark.parametrize("asking", ["flow", "flow.backfill"])
 @pytest.mark.parametrize("dead", ["flow", "flow.backfill"])
-def test_a_dead_run_is_compared_with_the_last_of_its_kind(
+def test_a_dead_run_opens_an_incident_of_its_kind(
     database: Database, asking: str, dead: str
 ) -> None:
-    """By the workflow's rule, whichever of its commands finds it: with `change`, only a change."""
+    """Whichever of its commands finds it; an open one of the other kind is not its."""
     settings = {"SLACK_WEBHOOK_URL": "https://example.org/hook"}
     environment = Environment(
         paths=Paths(database.path.parent, database.path.parent, f"sqlite:///{database.path}"),
@@ -92,8 +92,10 @@ def test_a_dead_run_is_compared_with_the_last_of_its_kind(
         a_run(database, status, workflow=name, backfill=ITSELF if "." in name else None)
     begun(database, "a", workflow=dead, backfill=ITSELF if "." in dead else None)
     reconcile_all(database, environment, definition=definition)
-    queued = [alert["run_id"] for alert in History(database).alerts()]
-    assert queued == ([3] if dead == "flow.backfill" else [])
+    history = History(database)
+    assert [(alert["run_id"], alert["kind"]) for alert in history.alerts()] == [(3, "opened")]
+    opened = [one["workflow"] for one in history.incidents() if one["opened_run"] == 3]
+    assert opened == [dead]
 
 
 def test_its_runs_push_no_other_out_of_the_store(database: Database) -> None:
