@@ -53,6 +53,7 @@ _CHAPTERS = {
     "alerts": "schedule.md#alerts-and-secrets",
     "incidents": "schedule.md#incidents",
     "schedule": "schedule.md#schedule",
+    "watch": "schedule.md#late-and-missing",
     "db": "operations.md",
 }
 # One session: what is done, in its order, and on which command's page it is shown.
@@ -78,6 +79,7 @@ _STORY = (
     ("cancel", "python -m engine cancel notes"),
     ("alerts", "python -m engine alerts"),
     ("incidents", "python -m engine incidents"),
+    ("watch", "python -m engine watch"),
     ("db", "python -m engine db verify"),
     ("db", "python -m engine db prune --dry-run"),
 )

@@ -10,6 +10,7 @@ from engine.errors import DefinitionError
 _DURATION = re.compile(
     r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?\Z", re.ASCII
 )
+_TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d\Z", re.ASCII)
 DURATION_S_MAX = 366 * 86_400.0
 
 Duration = float | int | str | timedelta
@@ -46,3 +47,14 @@ def _seconds(value: object) -> float | None:
         hours, minutes, seconds = (float(part or 0) for part in match.groups())
         return hours * 3600 + minutes * 60 + seconds
     return None
+
+
+def checked_deadline(workflow: str, value: object) -> float | str | None:
+    """Give a time of day, `HH:MM`, as it is, or a duration as seconds; raises `DefinitionError`."""
+    if value is None or (isinstance(value, str) and _TIME_OF_DAY.match(value)):
+        return value
+    try:
+        return parse_duration(f"workflow '{workflow}': deadline", value)
+    except DefinitionError as error:
+        error.hint = 'give a time of day, "09:30", or a duration after the slot, "2h"'
+        raise

@@ -179,6 +179,16 @@ class LeaveBehind(NamedTuple):
     number: int
 
 
+class TellLate(NamedTuple):
+    """Record an alert: an attempt that is on, or without `step` the run, is late. No more."""
+
+    step: int | None
+    number: int
+    at: float
+    headline: str
+    body: str
+
+
 class EndRun(NamedTuple):
     """Record the run's outcome; nothing follows."""
 
@@ -196,6 +206,7 @@ Action = (
     | Decide
     | StopAttempt
     | LeaveBehind
+    | TellLate
     | EndRun
 )
 

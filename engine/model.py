@@ -118,9 +118,8 @@ def shell(
 ) -> Shell:
     """Make a step's body of a command.
 
-    Text runs as `bash -euo pipefail -c TEXT` (without bash as `sh -eu -c`, where a pipe is
-    refused at load); a list of words runs as it is. `env` is set over what it inherits, `cwd` is
-    where it runs, `ok_codes` are the exit codes that mean success.
+    Text runs as `bash -euo pipefail -c TEXT` (without bash as `sh -eu -c`, where a pipe is refused
+    at load); words run as they are. `env` is set over what it inherits, `cwd` is where it runs.
     """
     options = (checked_env(env or {}), checked_cwd(cwd), checked_codes(ok_codes))
     if isinstance(command, str):
@@ -129,15 +128,13 @@ def shell(
         return Shell(command, *options)
     words = tuple(command)
     if not words or not all(isinstance(word, str) for word in words) or not words[0]:
-        raise DefinitionError(
-            f"shell command {words!r} is not a list of words", hint="give at least the program"
-        )
+        what = f"shell command {words!r} is not a list of words"
+        raise DefinitionError(what, hint="give at least the program")
     return Shell(words, *options)
 
 
 RETRIES_MAX = 1_000
-BACKOFF_S = 1.0
-BACKOFF_S_MAX = 300.0
+BACKOFF_S, BACKOFF_S_MAX = 1.0, 300.0
 GRACE_S = 5.0
 
 
@@ -145,8 +142,7 @@ GRACE_S = 5.0
 def _open(kind: type[Step]) -> type[Step]:
     """Give a class whose instances lie as those of `kind`, and may be changed.
 
-    A step is one while it is made: its fields are then set in 0.7 µs; as `dataclass` sets those of
-    what is frozen, in 2.3.
+    A step is one while it is made: its fields are set in 0.7 µs, not the 2.3 of what is frozen.
     """
     plain = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
     return type(kind.__name__, (kind,), {"__slots__": (), **plain})
@@ -158,10 +154,10 @@ class Step:
 
     `run` is called as `run(ctx)`, or is what `shell(…)` gives. `retries` counts further attempts
     after the first. `backoff` is the upper bound of the first wait in seconds; it doubles from
-    retry to retry up to `backoff_max`, and the wait is drawn evenly from zero to the bound (full
-    jitter). `wait` and `retry` take tenacity strategies in its place; `retry_on` names the
-    exception types worth a retry. `timeout` bounds one attempt. `when`, a function of ctx or text,
-    decides whether to run. `output` is a shell step's one declared file. `on_overrun` says what a
+    retry to retry up to `backoff_max`, and the wait is drawn evenly from zero to the bound.
+    `wait` and `retry` take tenacity strategies in its place; `retry_on` names the exceptions worth
+    a retry. `timeout` bounds one attempt; one past `max_duration` is told of. `when`, a function of
+    ctx or text, decides whether to run. `output` is a shell step's file. `on_overrun` says what a
     retry does while the timed-out attempt's thread still runs. A changed `version` makes a resumed
     run do the step again. `isolate` makes a process; it, or a command, has `grace` after SIGTERM.
 
@@ -185,7 +181,9 @@ class Step:
     on_overrun: OnOverrun | str
     isolate: bool
     grace: Duration
+    max_duration: Duration | None
     timeout_s: float | None = field(init=False)
+    max_duration_s: float | None = field(init=False)
     backoff_s: float = field(init=False)
     backoff_s_max: float = field(init=False)
     grace_s: float = field(init=False)
@@ -209,6 +207,7 @@ class Step:
         on_overrun: OnOverrun | str = OnOverrun.FAIL,
         isolate: bool = False,  # noqa: FBT001, FBT002 - most give it by its name
         grace: Duration = GRACE_S,
+        max_duration: Duration | None = None,
     ) -> None:
         """Check everything that can be checked without the other steps."""
         step: Any = self
@@ -219,8 +218,8 @@ class Step:
         step.when, step.backoff, step.backoff_max = when, backoff, backoff_max
         step.retry_on, step.wait, step.retry = retry_on, wait, retry
         step.output, step.version, step.on_overrun = output, version, on_overrun
-        step.isolate, step.grace = isolate, grace
-        step.timeout_s, step.grace_s = None, GRACE_S
+        step.isolate, step.grace, step.max_duration = isolate, grace, max_duration
+        step.timeout_s, step.grace_s, step.max_duration_s = None, GRACE_S, None
         step.backoff_s, step.backoff_s_max = BACKOFF_S, BACKOFF_S_MAX
         step.__class__ = kind
         self._check()
@@ -280,8 +279,8 @@ class Step:
         try:
             return TriggerRule(self.trigger_rule)
         except ValueError:
-            hint = f"choose one of {', '.join(TriggerRule)}"
-            raise self._fault(f"unknown trigger rule {self.trigger_rule!r}", hint) from None
+            what, hint = f"unknown trigger rule {self.trigger_rule!r}", ", ".join(TriggerRule)
+            raise self._fault(what, f"choose one of {hint}") from None
 
     def _check_process(self) -> None:
         if self.on_overrun is not OnOverrun.FAIL:
@@ -304,11 +303,12 @@ class Step:
             raise self._fault("output= goes with shell(…)", "in a function use ctx.output(path)")
         if self.retry_on != (Exception,):
             kinds = self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
-            if not all(
-                isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds
-            ):
+            types = (isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds)
+            if not all(types):
                 raise self._fault(f"retry_on is {self.retry_on!r}", "give exception types")
             object.__setattr__(self, "retry_on", kinds)
+        if self.max_duration is not None:
+            object.__setattr__(self, "max_duration_s", self._duration("max_duration"))
         if not isinstance(self.version, str):
             raise self._fault(f"version is {self.version!r}", "give text")
 
@@ -321,7 +321,6 @@ class _Required:
 
 
 REQUIRED: Any = _Required()
-
 ParamType = type[Any] | str
 
 
@@ -329,8 +328,8 @@ ParamType = type[Any] | str
 class Param:
     """A parameter of a workflow: its type (such as `date`, or "date"), default, choices, help.
 
-    A date's default may be "today": the day on which the run starts, in the workflow's zone.
-    `choices` bounds the values. See `engine.params` for the types and the accepted texts.
+    A date's default may be "today": the day on which the run starts, in the workflow's zone. See
+    `engine.params` for the types and the accepted texts.
     """
 
     type: ParamType
@@ -360,6 +359,9 @@ class Definition:
     tz: str | None = None
     catchup: str = Catchup.LATEST
     pause_after: int | None = None
+    deadline: float | str | None = None
+    max_duration_s: float | None = None
+    ping: str | None = None
     hardening: str = ""
     overlap: str = "workflow"
     resume_within_s: float = RESUME_WITHIN_S

@@ -15,6 +15,7 @@ GUESSED_AMONG_MAX = 100_000  # names, of which each takes 6 µs to be compared
 
 BACKFILL_SUFFIX = ".backfill"  # ends what a backfill's own run is a run of; no workflow's name
 
+_SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}\Z")
 
 
@@ -54,6 +55,19 @@ def check_name(kind: str, name: object) -> str:
         )
     assert isinstance(name, str)
     return name
+
+
+def checked_ping(workflow: str, name: object) -> str | None:
+    """Give the name of a setting that holds a URL; a URL itself is refused, as it is a secret."""
+    if name is None:
+        return None
+    if isinstance(name, str) and _SETTING_NAME.match(name):
+        return name
+    shown = "a URL" if isinstance(name, str) and "://" in name else repr(name)
+    raise DefinitionError(
+        f"workflow '{workflow}': ping is {shown}, not the name of a secret",
+        hint='put PING_URL=https://… into var/env, and write ping="PING_URL"',
+    )
 
 
 def did_you_mean(wanted: str, names: Iterable[str]) -> str:

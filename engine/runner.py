@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from engine import backoff
 from engine.context import ContextIndex
@@ -19,12 +20,16 @@ from engine.events import (
     LeaveBehind,
     StopAttempt,
     StopRequested,
+    TellLate,
 )
 from engine.failpoints import failpoint
 from engine.model import OutputFile, Step
 from engine.ports import Clock, Store, Workers, new_job
 from engine.records import record
 from engine.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from engine.lateness import Lateness
 
 COMMIT_TRIES = 3  # each waits up to the store's busy timeout
 # How much may lie queued: so many commits' worth, up to a bound. Half of either takes twice the
@@ -81,7 +86,8 @@ class Ports:
 
     `observe` sees each tick's actions once they are committed; `settle_in` is called once, while
     the first attempts run, to import what the run's end needs. Every `look_s` the store is asked
-    whether the run is to end.
+    whether the run is to end. `lateness` is asked for once the run has been on for `late_s`;
+    `told_late` is told what was recorded as late.
     """
 
     clock: Clock
@@ -92,6 +98,9 @@ class Ports:
     observe: Callable[[Sequence[Action], float], None]
     settle_in: Callable[[], None] = lambda: None
     look_s: float = LOOK_S
+    lateness: Callable[[], Lateness | None] = lambda: None
+    late_s: float = math.inf
+    told_late: Callable[[Sequence[TellLate]], None] = lambda _late: None
 
 
 class Runner:
@@ -105,6 +114,8 @@ class Runner:
         ports.index.follow(scheduler.ended_as)
         self._pace = Pace(scheduler.workers)
         self._next_look = 0.0  # for a request to cancel
+        self._lateness: Lateness | None = None
+        self._next_late = math.inf  # when something may be late that was not told
         self._cancelled = False
         self.interrupted = False  # by a KeyboardInterrupt, which the caller is to raise again
 
@@ -117,14 +128,19 @@ class Runner:
         ports, scheduler, pace = self._ports, self._scheduler, self._pace
         events = ports.workers.wait(0.0)  # a stop may have come before the first claim
         self._next_look = ports.clock.now() + ports.look_s
+        self._next_late = ports.clock.now() + ports.late_s
         settled = False
         while True:
             now = ports.clock.now()
             events.extend(self._overran(now))
             actions = scheduler.tick(now, events, ahead=pace.ahead())
-            if actions:
+            late = self._late(now) if now >= self._next_late else []
+            if actions or late:
+                actions = [*late, *actions] if late else actions
                 self._commit(actions)
                 self._carry_out(actions)
+                if late:
+                    ports.told_late(late)
                 last = actions[-1]
                 if isinstance(last, EndRun):
                     return last
@@ -139,7 +155,7 @@ class Runner:
     def _wait(self, now: float) -> list[Event]:
         wakeup = self._scheduler.next_wakeup(now)
         clock, workers = self._ports.clock, self._ports.workers
-        due = math.inf if wakeup is None else wakeup
+        due = self._next_late if wakeup is None else min(wakeup, self._next_late)
         while True:
             at = clock.now()
             if at >= self._next_look and (asked := self._asked_to_stop(at)) is not None:
@@ -163,6 +179,17 @@ class Runner:
             return None
         self._cancelled = True
         return StopRequested(by, cancel=True)
+
+    def _late(self, now: float) -> list[TellLate]:
+        """Tell what is late by now, of what is on after this tick."""
+        if self._lateness is None:
+            self._lateness = self._ports.lateness()
+        if self._lateness is None:
+            self._next_late = math.inf
+            return []
+        told = self._lateness.due(now, self._scheduler.running())
+        self._next_late = self._lateness.next_at
+        return told
 
     def _overran(self, now: float) -> list[AttemptOverran]:
         """Put the retry's delay, drawn here, to each attempt that would not stop in time."""

@@ -11,7 +11,7 @@ All times are monotonic seconds given by the caller. A step is a position in the
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, assert_never
 
 from engine import decisions, notes, retry
@@ -94,6 +94,11 @@ class Scheduler:
     def live(self) -> int:
         """Attempts that are claimed and have no verdict; those left behind do not count."""
         return len(self._live.by_step)
+
+    def running(self) -> Iterator[tuple[int, int, float | None]]:
+        """Give (step, number, when it began, if that is known) of each that is live."""
+        for step, live in self._live.by_step.items():
+            yield step, live.number, live.started_at
 
     def ended_as(self, step: int) -> StepStatus:
         """Give the status that the steps after an ended one see; safe to ask from any thread."""

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from engine.records import record
 
 MEDIAN_OF = 10  # the last successes that tell what is usual
+LATE_FROM = 5  # successes; fewer do not tell what is slow
+LATE_BY_S = 10.0  # past the usual: less is not worth a message
 
 Usual = tuple[float, int]
 """The median in seconds of a step's last successes, and how many they are."""
@@ -36,3 +38,13 @@ def spread(values: Iterable[float]) -> Spread | None:
         return None
     odd = len(ordered) // 10  # on either side
     return Spread(ordered[odd], median(ordered), ordered[~odd], len(ordered))
+
+
+def late_after_s(usual: Spread) -> float | None:
+    """Give after how many seconds something is slower than usual; None if too little is known.
+
+    That is twice the usual, beyond most of the times, and later by some seconds at least.
+    """
+    if usual.of < LATE_FROM:
+        return None
+    return max(2 * usual.usual_s, usual.high_s, usual.usual_s + LATE_BY_S)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 from engine.conditions import Condition
-from engine.durations import Duration, parse_duration
+from engine.durations import Duration, checked_deadline, parse_duration
 from engine.errors import DefinitionError
 from engine.graph import Graph
 from engine.model import (
@@ -22,7 +22,7 @@ from engine.model import (
     Step,
     graph_of,
 )
-from engine.naming import BACKFILL_SUFFIX, check_name
+from engine.naming import BACKFILL_SUFFIX, check_name, checked_ping
 from engine.params import check_param
 from engine.slots import PAUSE_AFTER_MAX, Catchup
 
@@ -34,7 +34,9 @@ class Workflow:
 
     `schedule` is a systemd calendar expression or cron's five fields, `tz` an IANA name (default:
     the machine's zone). Of slots missed while the machine was off the newest is caught up, with
-    `catchup` all or none; after `pause_after` failed runs in a row the schedule is paused.
+    `catchup` all or none; after `pause_after` failed runs in a row the schedule is paused. Told of
+    is a run that is on for longer than `max_duration`, or at its `deadline`: "09:30", or so long
+    after its slot. `ping` names the secret that holds the URL which a timer's runs are told to.
     `hardening` names what systemd is to keep the steps from. `params` maps names to `Param`, or to
     a plain default. `overlap="params"` lets runs with other parameters run beside each other. A
     failed run is continued by a later `run` if its chain began less than `resume_within` ago.
@@ -53,6 +55,9 @@ class Workflow:
         tz: str | None = None,
         catchup: str = Catchup.LATEST,
         pause_after: int | None = None,
+        deadline: Duration | None = None,
+        max_duration: Duration | None = None,
+        ping: str | None = None,
         hardening: str = "",
         params: Mapping[str, Any] | None = None,
         overlap: str = "workflow",
@@ -68,6 +73,10 @@ class Workflow:
         _check_schedule(name, schedule, self.tz)
         self.catchup = _one_of(name, "catchup", catchup, tuple(Catchup))
         self.pause_after = _checked_pause_after(name, pause_after)
+        self.deadline = checked_deadline(name, deadline)
+        what = f"workflow '{name}': max_duration"
+        self.max_duration_s = None if max_duration is None else parse_duration(what, max_duration)
+        self.ping = checked_ping(name, ping)
         self.hardening = _checked_hardening(name, hardening)
         self.overlap = _one_of(name, "overlap", overlap, OVERLAP)
         what = f"workflow '{name}': resume_within"
@@ -129,6 +138,9 @@ class Workflow:
             tz=self.tz,
             catchup=self.catchup,
             pause_after=self.pause_after,
+            deadline=self.deadline,
+            max_duration_s=self.max_duration_s,
+            ping=self.ping,
             hardening=self.hardening,
             overlap=self.overlap,
             resume_within_s=self.resume_within_s,

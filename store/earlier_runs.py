@@ -58,6 +58,11 @@ class EarlierRuns:
             run["note"] = f"{run['note']}; {_PRUNED}" if run["note"] else _PRUNED
         return run
 
+    def begun(self) -> list[Row]:
+        """Give the runs that are recorded as running, oldest first, as they truly are."""
+        rows = self._rows("SELECT id FROM run_rows WHERE status = 'running' ORDER BY id", [])
+        return [self.run(row["id"]) for row in rows]
+
     def find(self, name: str, *, on: bool = False) -> int:
         """Number of the run meant by a number, `latest`, or a workflow's name (its latest).
 

@@ -8,9 +8,9 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from engine.alert import AlertStatus, Telling
+from engine.alert import AlertKind, AlertStatus, Telling
 from engine.errors import SupersededError
-from engine.events import Action
+from engine.events import Action, TellLate
 from engine.failpoints import failpoint
 from engine.model import RunStatus, StepStatus
 from store import admission, prepared, slots
@@ -23,6 +23,9 @@ from store.tick import ENDED_HINT, Tick, encoded, standing_of
 
 _REUSE = """INSERT INTO step_rows (run_id, position, status, ended_at, note, source_run, seq)
     SELECT ?1, value, 'cached', NULL, ?2, ?3, ?4 + key FROM json_each(?5)"""
+_QUEUE_LATE = """INSERT INTO alert_rows
+    (run_id, channel, status, created_at, kind, facts, tries, error)
+    VALUES (?, ?, ?, ?, ?, ?, 0, '')"""
 SILENT = Telling()
 INITIAL = -1  # the position under which a run's initial context is kept
 
@@ -257,9 +260,20 @@ class Journal:
             raise SupersededError(f"a step of run {self.run_id} is not ours: {error}") from error
         insert_each(cursor, prepared.WRITE_OUTPUT, tick.outputs)
         insert_each(cursor, prepared.WRITE_FILE, tick.files)
+        if tick.late:
+            self._tell_late(cursor, tick.late)
         if tick.end is not None:
             end, at_us = tick.end, self._stamp(tick.end.at)
             row = (end.status, at_us, end.note, tick.standing.events, self.run_id)
             cursor.execute(prepared.END_RUN, row)
             if not settle(cursor, self.run_id, at_us, self._telling):
                 queue_alerts(cursor, self.run_id, self._channels(end.status), at_us)
+
+    def _tell_late(self, cursor: sqlite3.Cursor, late: Iterable[TellLate]) -> None:
+        for _, _, at, headline, body in late:
+            facts = json.dumps({"headline": headline, "body": body}, ensure_ascii=False)
+            row = (AlertStatus.PENDING, self._stamp(at), AlertKind.LATE, facts)
+            cursor.executemany(
+                _QUEUE_LATE,
+                [(self.run_id, channel, *row) for channel in self._telling.channels],
+            )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from store.connection import Database
@@ -19,6 +20,15 @@ class ScheduleReads:
         from store import pauses
 
         return pauses.all_current(self._database, now_us)
+
+    def noted(self) -> dict[str, tuple[str, str, dict[str, Any]]]:
+        """The schedules as they were noted last, by workflow: calendar, zone, facts."""
+        with self._database.read() as cursor:
+            cursor.execute("SELECT workflow, calendar, zone, facts FROM schedule_rows")
+            return {
+                name: (calendar, zone, json.loads(facts))
+                for name, calendar, zone, facts in cursor.fetchall()
+            }
 
     def zones(self) -> dict[str, str]:
         """The time zones that schedules name, by workflow, as they were noted last."""

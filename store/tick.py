@@ -18,6 +18,7 @@ from engine.events import (
     EndStep,
     Facts,
     RecordStart,
+    TellLate,
 )
 from engine.model import AttemptOutcome, Encoded, StepStatus
 from store.connection import Database
@@ -103,6 +104,7 @@ class Tick:
         self.decisions: list[Row] = []
         self.outputs: list[Row] = []
         self.files: list[Row] = []
+        self.late: list[TellLate] = []
         self.end: EndRun | None = None
         self._ok = _NONE  # (step, event, end) of the attempt that has just been ok
 
@@ -123,6 +125,8 @@ class Tick:
                 self.decisions.append(row)
             elif type(action) is RecordStart:
                 self._start(action)
+            elif type(action) is TellLate:
+                self.late.append(action)
             elif type(action) is EndRun:
                 self.standing.events += 1
                 self.end = action

@@ -22,6 +22,7 @@ NAMED_MAX = 20  # of the steps that still run
 
 def cancel(parsed: argparse.Namespace) -> int:
     """Ask a run's engine to end it, wait a while, and say how it stands."""
+    from engine.session import missing
     from engine.session.reconciling import reconcile_all
     from store import cancels
     from store.database import must_exist, open_writer, path_of
@@ -39,6 +40,7 @@ def cancel(parsed: argparse.Namespace) -> int:
         run = history.run(run_id)
         if run["status"] == "running":
             cancels.ask(database, run_id, at_us=clock.stamp(clock.now()), by=environment.user)
+        missing.notice(database, environment)
     finally:
         database.close()
     if run["status"] != "running":

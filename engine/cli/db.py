@@ -34,8 +34,9 @@ def upgrade(parsed: argparse.Namespace) -> int:
 
 @contextmanager
 def _writer(environment: Environment) -> Iterator[Database]:
-    """Open the store for writing, and record first what died since it was open last."""
+    """Open the store for writing; record first what died meanwhile, and last what is missing."""
     from engine.paths import make_home
+    from engine.session import missing
     from engine.session.reconciling import reconcile_all
     from engine.session.run_files import highest_run
     from store.database import open_writer, path_of
@@ -47,6 +48,7 @@ def _writer(environment: Environment) -> Iterator[Database]:
     try:
         reconcile_all(store, environment)
         yield store
+        missing.notice(store, environment)
     finally:
         store.close()
 

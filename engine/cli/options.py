@@ -48,8 +48,8 @@ class _Overview(argparse.RawDescriptionHelpFormatter):
         return text.partition("\n")[2] if isinstance(action.choices, dict) else text
 
     def format_help(self) -> str:
-        """Give the overview; the exit codes follow at once: it must fit a small terminal."""
-        return super().format_help().replace("\n\nexit codes", "\nexit codes")
+        """Give the overview without empty lines: it must fit a small terminal."""
+        return super().format_help().replace("\n\n", "\n")
 
 
 def build(only: str = "") -> Parser:
@@ -142,6 +142,13 @@ def _incidents(add: Add) -> None:
     json(incidents)
 
 
+def _watch(add: Add) -> None:
+    text = "say which runs are missing, late or dead, alerts undelivered"
+    watch = add("watch", "watching:watch", text, epilog="ends with 1 if there is any, for monitors")
+    watch.add_argument("--alert", action="store_true", help="record what is missing, and send it")
+    json(watch)
+
+
 def _schedule(add: Add) -> None:
     schedule = add("schedule", "schedule:schedule", "systemd units for a workflow's schedule")
     what = ["show", "install", "verify", "remove", "pause", "unpause"]
@@ -183,6 +190,7 @@ _COMMANDS: dict[str, Callable[[Add], None]] = {  # as the overview lists them, b
     "alerts": _alerts,
     "incidents": _incidents,
     "schedule": _schedule,
+    "watch": _watch,
     "completion": add_completion,
     "complete": add_complete,
 }

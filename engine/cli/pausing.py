@@ -96,8 +96,9 @@ def _until(definition: Definition, text: str, now: datetime) -> int:
 
 @contextmanager
 def writing(environment: Environment) -> Iterator[Database]:
-    """Open the store for writing, and record first what died since it was open last."""
+    """Open the store for writing; record first what died meanwhile, and last what is missing."""
     from engine.paths import make_home
+    from engine.session import missing
     from engine.session.reconciling import reconcile_all
     from engine.session.run_files import highest_run
     from store.database import open_writer, path_of
@@ -109,5 +110,6 @@ def writing(environment: Environment) -> Iterator[Database]:
     try:
         reconcile_all(database, environment)
         yield database
+        missing.notice(database, environment)
     finally:
         database.close()

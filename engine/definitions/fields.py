@@ -116,6 +116,9 @@ WORKFLOW = Table.of(
         forms.integer(1, PAUSE_AFTER_MAX),
         "after so many failed runs in a row the schedule is paused",
     ),
+    Field("deadline", time_forms.DEADLINE, "when a timer's run is to have ended: `09:30`, `2h`"),
+    Field("max_duration", forms.DURATION, "a run that is on for longer is told of"),
+    Field("ping", time_forms.PING, "the secret with the URL that a timer's runs are told to"),
     Field("hardening", time_forms.HARDENING, "what a timer keeps the steps from: `strict`"),
     Field("params", _PARAMS, "names to a plain default, or to what is told below"),
     Field("overlap", forms.one_of(OVERLAP), "`params`: runs with other parameters may overlap"),
@@ -147,6 +150,7 @@ STEP = Table.of(
     Field("depends_on", collection_forms.NAMES, "the steps that come before"),
     Field("retries", forms.integer(0, RETRIES_MAX), "further attempts after the first"),
     Field("timeout", forms.DURATION, "the limit of one attempt"),
+    Field("max_duration", forms.DURATION, "an attempt that runs for longer is told of"),
     Field("trigger_rule", forms.one_of(TriggerRule, _RULES), "what it asks of its upstreams"),
     Field(
         "when",

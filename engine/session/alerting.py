@@ -100,9 +100,15 @@ def deliver_due(
 ) -> DeliveryResult | None:
     """Send every undelivered alert, within the time that alerts may hold a run's end up.
 
-    With no channel configured, `hint` says so. Never raises: an alert that could not be sent stays
-    in the outbox, and the log says so.
+    What is missing by now is one of them. With no channel configured, `hint` says so. Never raises:
+    an alert that could not be sent stays in the outbox, and the log says so.
     """
+    from engine.session import missing
+
+    try:
+        missing.notice(database, environment)
+    except EngineError as error:
+        logger.warning("whether a run is missing is not known: %s", error.message)
     configured = channels(environment.secrets.setting)
     if not configured and hint:
         logger.info(

@@ -25,4 +25,9 @@ def noted(definition: Definition) -> tuple[str, str]:
 
 def facts(definition: Definition) -> dict[str, Any]:
     """Give what is noted beside the schedule, as the slots are judged by it without the file."""
-    return {"catchup": definition.catchup, "pause_after": definition.pause_after}
+    return {
+        "catchup": definition.catchup,
+        "pause_after": definition.pause_after,
+        "deadline": definition.deadline,
+        "max_duration_s": definition.max_duration_s,
+    }

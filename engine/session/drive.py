@@ -15,9 +15,10 @@ from engine import garbage, outputs
 from engine.clock import SystemClock
 from engine.conditions import Condition
 from engine.context import ContextIndex, RunScope
-from engine.events import Action, EndRun
+from engine.errors import EngineError
+from engine.events import Action, EndRun, TellLate
 from engine.logs import RunLogs
-from engine.model import Shell, StepStatus
+from engine.model import RunStatus, Shell, StepStatus
 from engine.plan import Plan, StepState
 from engine.ports import Job
 from engine.resume import Choice, alike
@@ -32,6 +33,7 @@ from engine.session.environment import Environment, Watched
 from engine.session.observe import Progress, run_order
 from engine.session.record import Going, slot_in
 from engine.session.stored_values import StoredValues
+from engine.usual import LATE_BY_S
 from engine.workers.halts import HaltWatch
 from engine.workers.threads import BeginMark, ThreadWorkers
 from engine.workers.toolbox import Toolbox, codec_for
@@ -42,7 +44,12 @@ from store.history import History
 from store.usual import last_durations
 
 if TYPE_CHECKING:
+    from engine.lateness import Lateness
+    from engine.session.pinging import Pings
+    from engine.session.sending import Sender
     from engine.workers.keeper import Keeper
+
+LATE_S_MIN = 0.05  # not before the first dispatch: what it takes is loaded after that
 
 logger = logging.getLogger("engine.run")
 
@@ -63,6 +70,9 @@ class Drive:
         self._database, self._lock, self._run_id = database, lock, run_id
         self._history = History(database)
         self._halts: HaltWatch | None = None
+        self._sender: Sender | None = None
+        self._pings: Pings | None = None
+        self._begun_at = 0.0
         self.interrupted = False
         self._stored = StoredValues(database.path, going.compiled.graph.names, run_id)
 
@@ -84,11 +94,17 @@ class Drive:
             index = self._index()
             return self._run(channels, index, self._workers(index, budgets, keeper))
 
+    def wait_for_pings(self) -> None:
+        """Wait a while for what is not sent of the run's end."""
+        if self._pings is not None:
+            self._pings.wait()
+
     def _run(
         self, channels: alerting.ChannelsFor, index: ContextIndex, workers: ThreadWorkers
     ) -> tuple[EndRun, int]:
         env, compiled, run_id = self._going.environment, self._going.compiled, self._run_id
         clock = env.clock
+        self._begun_at = clock.now()
         if _has_limits(compiled.plan):
             import ctypes  # noqa: F401 - wanted to stop a thread, when a busy one slows imports
         scheduler = self._scheduler()
@@ -108,12 +124,19 @@ class Drive:
             publish=outputs.publish,
             observe=self._observed(progress),
             settle_in=self._settle_in,
+            lateness=self._lateness,
+            late_s=_late_s(compiled),
+            told_late=self._tell_late,
         )
         runner = Runner(scheduler, compiled.definition.steps, ports)
         garbage.as_well()
         try:
             end = runner.run()
+            if self._pings is not None:
+                self._pings.end(well=end.status is RunStatus.OK)
         except BaseException:
+            if self._pings is not None:
+                self._pings.end(well=False)
             for step, number in workers.left_running():
                 workers.stop(step, number, "the engine failed", withdraw=False)
             raise
@@ -123,6 +146,8 @@ class Drive:
             self.interrupted = runner.interrupted
             left = len(workers.left_running())
             workers.close()
+            if self._sender is not None:
+                self._sender.end()
             self._stored.close()
         return end, left
 
@@ -139,6 +164,28 @@ class Drive:
         graph, run_id = self._going.compiled.graph, self._run_id
         logger.info(run_order(graph.names, graph.order), extra={"run": run_id})
         return Progress(graph.names, run_id)
+
+    def _lateness(self) -> Lateness | None:
+        """Give by when the run and its steps are late."""
+        from engine.session import limits
+
+        slot = slot_in(self._going.asked, self._decision)
+        begun = limits.Begun(self._run_id, self._begun_at, slot)
+        try:
+            return limits.lateness_of(self._going, self._history, begun)
+        except EngineError as error:  # what is only told ends no run
+            logger.warning("whether this run is late is not known: %s", error.message)
+            return None
+
+    def _tell_late(self, late: Sequence[TellLate]) -> None:
+        """Say what is late, and send it while the run goes on."""
+        for one in late:
+            logger.warning("%s", one.headline, extra={"run": self._run_id})
+        from engine.session.sending import Sender
+
+        if self._sender is None:
+            self._sender = Sender(self._database.path, self._going.environment)
+        self._sender.wake()
 
     def _observed(self, progress: Progress) -> Callable[[Sequence[Action], float], None]:
         watcher = self._going.environment.watcher
@@ -168,6 +215,13 @@ class Drive:
             )
             env.watcher.begin(watched)
         _import_the_rest(env, compiled)
+        import_module("engine.session.missing").preload(self._database, env)
+        if going.asked.request.started_by == "timer":
+            from engine.session.pinging import pings_of
+
+            self._pings = pings_of(compiled.definition, env.secrets)
+            if self._pings is not None:
+                self._pings.start()
 
     def _index(self) -> ContextIndex:
         decision, graph = self._decision, self._going.compiled.graph
@@ -251,10 +305,23 @@ def _has_limits(plan: Plan) -> bool:
     return plan.timeout_s.count(None) < len(plan.timeout_s)
 
 
+def _late_s(compiled: Compiled) -> float:
+    """Give how long a run is on before it is looked whether something is late."""
+    definition = compiled.definition
+    own = [step.max_duration_s for step in definition.steps] + [definition.max_duration_s]
+    if definition.deadline is not None:
+        own.append(LATE_S_MIN)
+    return max(LATE_S_MIN, min([LATE_BY_S, *(each for each in own if each is not None)]) / 2)
+
+
 def _import_the_rest(env: Environment, compiled: Compiled) -> None:
     """Import what the run and its end may need: an upgrade under it then mixes no versions."""
     steps = compiled.definition.steps
     import_module("engine.session.pruning")
+    import_module("engine.session.limits")
+    if compiled.definition.deadline is not None:
+        import_module("engine.schedule.deadline")
+    import_module("engine.session.sending")
     import_module("store.incidents")
     if env.pages:
         import_module("engine.session.pages")

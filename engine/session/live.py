@@ -135,11 +135,7 @@ class LiveRun:
             raise
         with no_collections():
             report = reporting.build_report(history, run_id, env, threads_left=left)
-        if env.pages:
-            from engine.session import pages
-
-            pages.write_page(report, history, env)
-        reporting.write_report(report, env)
+        self._write(report, history)
         failpoint("report-written")
         logger.log(
             logging.INFO if end.status is RunStatus.OK else logging.ERROR,
@@ -150,9 +146,17 @@ class LiveRun:
             extra={"run": run_id},
         )
         self._finish(database, history, interrupted=drive.interrupted)
+        drive.wait_for_pings()
         if drive.interrupted:
             raise KeyboardInterrupt
         return report
+
+    def _write(self, report: dict[str, Any], history: History) -> None:
+        if self._env.pages:
+            from engine.session import pages
+
+            pages.write_page(report, history, self._env)
+        reporting.write_report(report, self._env)
 
     def _reconcile(self, database: Database, lock: locks.RunLock) -> None:
         reconcile_all(database, self._env, definition=self._compiled.definition, mine=lock)

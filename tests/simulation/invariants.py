@@ -25,6 +25,7 @@ from engine.events import (
     RecordStart,
     StopAttempt,
     StopRequested,
+    TellLate,
 )
 from engine.live import LEFT_MAX
 from engine.model import AttemptOutcome, OnOverrun, RunStatus, StepStatus, TriggerRule
@@ -79,6 +80,7 @@ class RunSeen:
     cancel_at: float | None = None
     marked: frozenset[int] = frozenset()
     halts: list[EngineHalted] = field(default_factory=list)
+    late_s: Sequence[float] = ()  # by step, after how long an attempt is late
 
     def actions(self) -> Iterator[tuple[float, Action]]:
         """Give each action with its tick's time, in order."""
@@ -620,11 +622,36 @@ def effects_follow_their_commit(seen: RunSeen) -> Violations:
 def what_is_decided_is_committed_once(seen: RunSeen) -> Violations:
     """The commits hold each tick's actions once, in order; a death cuts off the end alone."""
     decided = [action for _, action in seen.actions()]
-    committed = [a for kind, _, *what in seen.happened if kind == "commit" for a in what[0]]  # type: ignore[attr-defined]
+    written = [a for kind, _, *what in seen.happened if kind == "commit" for a in what[0]]  # type: ignore[attr-defined]
+    committed = [action for action in written if type(action) is not TellLate]
     if committed != decided[: len(committed)]:
         yield "what was committed is not what was decided"
     elif len(committed) < len(decided) and not seen.died:
         yield f"{len(decided) - len(committed)} actions were never committed"
+
+
+def what_is_late_is_told_once_while_it_runs(seen: RunSeen) -> Violations:
+    """Of an attempt that has begun, is past its limit, and has no verdict yet."""
+    begun: dict[object, float] = {}
+    ended: set[object] = set()
+    told: set[object] = set()
+    for kind, at, *what in seen.happened:
+        if kind == "begin":
+            begun[tuple(what)] = at  # type: ignore[assignment]
+        if kind != "commit":
+            continue
+        actions: Sequence[Action] = what[0]  # type: ignore[assignment]
+        ended |= {action[:2] for action in actions if type(action) is EndAttempt}
+        for action in actions:
+            if type(action) is not TellLate or action.step is None:
+                continue
+            attempt = action[:2]
+            if attempt in told or attempt in ended:
+                yield f"{at}: attempt {attempt} is told of again, or has ended"
+            told.add(attempt)
+            due = begun.get(attempt, math.inf) + seen.late_s[action.step] - seen.slack_s
+            if action.at < due:
+                yield f"{at}: attempt {attempt} is told of before {due}"
 
 
 def no_step_runs_twice_at_once(seen: RunSeen) -> Violations:
@@ -738,6 +765,7 @@ OF_A_RUN: tuple[Callable[[RunSeen], Violations], ...] = (
     no_step_runs_twice_at_once,
     what_is_left_behind_would_not_stop,
     what_is_decided_is_committed_once,
+    what_is_late_is_told_once_while_it_runs,
     a_cancel_is_heard_in_time,
     a_cancel_ends_what_runs_in_time,
     a_cancel_leaves_cleanup_its_turn,

@@ -17,6 +17,7 @@ from engine.ancestry import ContextIndex
 from engine.errors import StoreBusy, StoreError, SupersededError
 from engine.events import Action, Claim, EngineHalted, Event, StopRequested
 from engine.graph import build
+from engine.lateness import Lateness, Limit, Whose
 from engine.live import HEAR_S, LEFT_MAX
 from engine.model import (
     AttemptOutcome,
@@ -226,6 +227,10 @@ class _Engine:
         if not self._calm and world.luck.random() < world.troubles.cancels:
             seen.cancel_at = world.clock.now() + world.luck.random() * self._scale_s
         graph = world.plan.graph
+        seen.late_s = [
+            max(self._scale_s, 0.4) * (1 + step % 3) / 8 for step in range(len(graph.names))
+        ]
+        limits = {step: (Limit(after_s, ""),) for step, after_s in enumerate(seen.late_s)}
         ports = Ports(
             clock=world.clock,
             workers=_Telling(self._workers, self),
@@ -233,6 +238,8 @@ class _Engine:
             index=ContextIndex(graph.upstreams, graph.names, graph.generations, _NoValues()),
             publish=lambda _files: None,
             observe=lambda _actions, _now: None,
+            lateness=lambda: Lateness(Whose("flow", 1, graph.names), limits),
+            late_s=min(seen.late_s, default=0.0) / 2,
         )
         try:
             Runner(self._scheduler, world.steps, ports).run()

@@ -14,6 +14,7 @@ from engine.board import Board
 from engine.errors import StoreBusy, StoreError
 from engine.events import Action, BackOff, EndRun
 from engine.frontier import Frontier
+from engine.lateness import Lateness
 from engine.live import Live, LiveAttempts
 from engine.model import OnOverrun, RunStatus, Step, StepStatus, TriggerRule
 from engine.runner import Ports, Runner
@@ -390,6 +391,17 @@ def commits_twice(patch: Patch) -> None:
     patch.setattr(Runner, "_carry_out", wrong)
 
 
+def repeats_itself(patch: Patch) -> None:
+    """What was told as late is told again, for as long as it is."""
+    due = Lateness.due
+
+    def wrong(self: Lateness, now: float, live: Any) -> Any:
+        self._told.clear()
+        return due(self, now, live)
+
+    patch.setattr(Lateness, "due", wrong)
+
+
 PLANTED: dict[Plant, str] = {
     impatient: "no_step_starts_before_its_rule_allows",
     lenient: "no_step_starts_before_its_rule_allows",
@@ -425,6 +437,7 @@ PLANTED: dict[Plant, str] = {
     unbounded: "what_is_left_behind_is_bounded",
     gives_up_busy: "what_is_decided_is_committed_once",
     commits_twice: "what_is_decided_is_committed_once",
+    repeats_itself: "what_is_late_is_told_once_while_it_runs",
 }
 
 

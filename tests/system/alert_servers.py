@@ -45,6 +45,7 @@ class Hook:
         self.url = url
         self.bodies: list[dict[str, Any]] = []
         self.methods: list[str] = []
+        self.paths: list[str] = []
         self.release = threading.Event()
 
 
@@ -79,6 +80,7 @@ def hook(behave: Behaviour = OK) -> Iterator[Hook]:
         def handle_any(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
             served.methods.append(self.command)
+            served.paths.append(self.path)
             served.bodies.append(json.loads(self.rfile.read(length) or b"{}"))
             with contextlib.suppress(OSError):
                 behave(self, len(served.bodies) - 1)

@@ -94,6 +94,7 @@ STEP_VALUES: dict[str, tuple[dict[str, str], list[Any], list[Any]]] = {
     "depends_on": (COMMAND, [[]], ["b", [1], {}, None]),
     "retries": (COMMAND, [0, 1000], [-1, 1001, 1.5, "2", True, None]),
     "timeout": (COMMAND, [1, 0.5, "90s", "1h30m", "1.5m"], [0, -1, "5 minutes", "", "-1s", True]),
+    "max_duration": (COMMAND, [1, "90s"], [0, "5 minutes", True]),
     "trigger_rule": (COMMAND, ["all_done", "none_failed"], ["always", 1, None]),
     "backoff": (COMMAND, [0, "0s", 5], [-1, "x", [], None]),
     "backoff_max": (COMMAND, [0, "1h"], [-1, "1 h"]),
@@ -114,6 +115,9 @@ WORKFLOW_VALUES: dict[str, tuple[list[Any], list[Any]]] = {
     "tz": (["UTC", "Europe/Berlin"], ["", 1]),
     "catchup": (["latest", "all", "none"], ["newest", True, 1]),
     "pause_after": ([1, 1000], [0, 1001, True, "3"]),
+    "deadline": (["09:30", "23:59", "2h", 60], ["24:00", "9:30", "", 0, True]),
+    "max_duration": ([1, "2h"], [0, "x", None]),
+    "ping": (["PING_DAILY", "_p1"], ["", "https://example.org/x", "1a", 1]),
     "hardening": (["strict", "kernel private-tmp"], ["", "lax", 1]),
     "params": (
         [{}, {"a": 1, "b": "x", "c": True, "d": 1.5}, {"a": {"type": "str"}}],

@@ -10,7 +10,8 @@ import pytest
 
 from engine.ancestry import ContextIndex
 from engine.errors import StoreBusy
-from engine.events import Action, Claim, EndRun, EndStep, Event, StopRequested
+from engine.events import Action, Claim, EndRun, EndStep, Event, StopRequested, TellLate
+from engine.lateness import Lateness, Limit, Whose
 from engine.model import AttemptOutcome, Encoded, OutputFile, RunStatus, Step, StepStatus
 from engine.plan import StepState
 from engine.runner import COMMIT_TRIES, LOOK_S, Ports, Runner
@@ -57,6 +58,9 @@ class Wired:
             observe=lambda _actions, _now: None,
             settle_in=lambda: self.told.append("settle in"),
             look_s=made.get("look_s", LOOK_S),
+            lateness=lambda: made.get("lateness"),
+            late_s=made.get("late_s", math.inf),
+            told_late=lambda late: self.told.append(f"told {len(late)}"),
         )
         self.names = graph.names
         scheduler = Scheduler(core, made.get("states", ()), workers=2)
@@ -69,6 +73,8 @@ class Wired:
                     self.told.append(f"claim {self.names[step]}")
                 case EndStep(step=step):
                     self.told.append(f"ok {self.names[step]}")
+                case TellLate():
+                    self.told.append(f"{action.headline} at {action.at}")
                 case EndRun():
                     self.told.append("end of run")
                 case _:
@@ -85,6 +91,18 @@ def test_commit_before_effect() -> None:
     assert wired.told == [
         *("claim a", "begin a", "settle in", "end a"),
         *("ok a", "claim b", "begin b", "end b", "ok b", "end of run"),
+    ]
+
+
+def test_what_is_late_is_told_while_it_runs() -> None:
+    """Committed in a tick of its own time, once; the step goes on and ends as it would."""
+    late = Lateness(Whose("flow", 1, ["a", "b"]), {0: (Limit(20.0, "usually 4.0s"),)})
+    wired = Wired("a b>a", {0: Body(50.0)}, lateness=late, late_s=5.0, look_s=math.inf)
+    assert wired.runner.run() == EndRun(RunStatus.OK, 51.0)
+    assert wired.told == [
+        *("claim a", "begin a", "settle in"),
+        *("flow: a is late: it has run for 20.0s, usually 4.0s at 20.0", "told 1"),
+        *("end a", "ok a", "claim b", "begin b", "end b", "ok b", "end of run"),
     ]
 
 

@@ -58,6 +58,9 @@ def test_options() -> None:
             params={"n": 3, "day": Param(str, "mon", choices=("mon", "tue"))},
             catchup="all",
             pause_after=3,
+            deadline="09:30",
+            max_duration="2h",
+            ping="PING_W",
             overlap="params",
             resume_within="1h30m",
             alert_on="change",
@@ -73,6 +76,9 @@ def test_options() -> None:
     assert definition.params["n"] == Param(int, 3)
     assert definition.resume_within_s == 5400
     assert (definition.catchup, definition.pause_after) == ("all", 3)
+    assert (definition.ping, Workflow("w").ping) == ("PING_W", None)
+    assert (definition.deadline, definition.max_duration_s) == ("09:30", 7200)
+    assert (Workflow("w", deadline="1h").deadline, Workflow("w").deadline) == (3600, None)
     assert (Workflow("w").catchup, Workflow("w").pause_after) == ("latest", None)
     assert (definition.overlap, definition.alert_on) == ("params", "change")
     assert (definition.order, Workflow("w").order) == ("fifo", "longest_path")
@@ -97,6 +103,16 @@ def test_options() -> None:
             {"pause_after": True},
             "workflow 'w': pause_after is True",
             "give a number of failed runs, 1 to 1000, or leave it out",
+        ),
+        (
+            {"deadline": "9 o'clock"},
+            "workflow 'w': deadline is \"9 o'clock\", not a duration",
+            'give a time of day, "09:30", or a duration after the slot, "2h"',
+        ),
+        (
+            {"ping": "https://example.org/secret"},
+            "workflow 'w': ping is a URL, not the name of a secret",
+            'put PING_URL=https://… into var/env, and write ping="PING_URL"',
         ),
         (
             {"order": "priority"},

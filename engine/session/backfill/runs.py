@@ -135,6 +135,9 @@ class _ValueDrive(Drive):
         super().__init__(*wiring)
         self._part = part
 
+    def _lateness(self) -> None:
+        """Tell nobody: the backfill does, of its values."""
+
     def _pool(self, tools: Toolbox, mark: BeginMark) -> ThreadWorkers:
         pool = super()._pool(tools, mark)
         self._part.pools.append(pool)

@@ -1,0 +1,112 @@
+"""What is wrong with the schedules and runs of a store, as of now: for a person, or a monitor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from engine.model import Definition
+from engine.schedule.catchup import instant, microseconds
+from engine.session import missing
+from engine.session.limits import Begun, moments_of
+from engine.text import human_duration
+from engine.usual import late_after_s
+
+if TYPE_CHECKING:
+    from engine.ports import Clock
+    from engine.session.environment import Environment
+    from store.connection import Database
+    from store.history import History
+
+STEPS_LOOKED_AT = 200  # of a run that is on: those that run come first
+
+
+def look(database: Database, history: History, environment: Environment) -> dict[str, Any]:
+    """Give what is missing, late, dead and undelivered; `ok` if nothing is. Changes nothing.
+
+    Each but the last is a list of what was found, with a `text` for people.
+    """
+    found: dict[str, Any] = {
+        "missing": [_missing(one) for one in missing.look(database, environment)],
+        "late": [],
+        "dead": [],
+        "undelivered": history.undelivered(),
+    }
+    noted = history.noted()
+    for run in history.begun():
+        if run.get("dead"):
+            found["dead"].append(_dead(run))
+        else:
+            found["late"] += _late_run(run, noted.get(run["workflow"]), environment.clock)
+            found["late"] += _late_steps(history, run, environment.clock.utc())
+    mask = environment.secrets.mask
+    for kind in ("missing", "late", "dead"):
+        for one in found[kind]:
+            one["text"] = mask(one["text"])
+    return {"ok": not any(found.values()), **found}
+
+
+def _missing(one: missing.Missing) -> dict[str, Any]:
+    return {
+        "workflow": one.workflow,
+        "slot": f"{instant(one.first):%FT%TZ}",
+        "until": f"{instant(one.last):%FT%TZ}",
+        "slots": one.count,
+        "text": missing.sentence(one),
+    }
+
+
+def _dead(run: dict[str, Any]) -> dict[str, Any]:
+    name, number = run["workflow"], run["run_id"]
+    text = f"run {number} of {name} is not on: {run['note']}"
+    return {"run_id": number, "workflow": name, "text": text}
+
+
+def _late_run(
+    run: dict[str, Any], noted: tuple[str, str, dict[str, Any]] | None, clock: Clock
+) -> Iterator[dict[str, Any]]:
+    """Give the limits of a run that have passed, as its workflow's schedule was noted with them."""
+    if noted is None:
+        return
+    number, name = run["run_id"], run["workflow"]
+    calendar, zone, facts = noted
+    known = Definition(
+        *(name, ()),
+        schedule=calendar,
+        tz=zone or None,
+        deadline=facts.get("deadline"),
+        max_duration_s=facts.get("max_duration_s"),
+    )
+    slot = None if run["slot"] is None else _microseconds(run["slot"])
+    begun = Begun(number, clock.instant(_microseconds(run["started_at"])), slot)
+    for moment in moments_of(known, begun, clock):
+        if moment.at <= clock.now():
+            text = f"run {number} of {name}: {moment.said}"
+            yield {"run_id": number, "workflow": name, "step": None, "text": text}
+
+
+def _microseconds(text: str) -> int:
+    return microseconds(datetime.fromisoformat(text))
+
+
+def _late_steps(history: History, run: dict[str, Any], now: datetime) -> Iterator[dict[str, Any]]:
+    number, name = run["run_id"], run["workflow"]
+    spreads = history.spreads(name, number)
+    for step in history.page(number, STEPS_LOOKED_AT).steps:
+        usual = spreads.get(step.step)
+        after_s = None if usual is None else late_after_s(usual)
+        if step.status != "running" or step.started_at is None or after_s is None:
+            continue
+        took_s = (now - datetime.fromisoformat(step.started_at)).total_seconds()
+        if usual is None or took_s <= after_s:
+            continue
+        on, usually = human_duration(took_s), human_duration(usual.usual_s)
+        yield {
+            "run_id": number,
+            "workflow": name,
+            "step": step.step,
+            "running_s": round(took_s, 3),
+            "usual_s": usual.usual_s,
+            "text": f"{step.step} of run {number} of {name} has run for {on}, usually {usually}",
+        }

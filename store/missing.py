@@ -1,0 +1,72 @@
+"""Scheduled runs that never came: slots that are past and have no row, each told of once."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from engine.alert import AlertKind, AlertStatus
+from engine.records import record
+
+if TYPE_CHECKING:
+    from store.connection import Database
+
+
+@record
+class Waited:
+    """A workflow whose slots after `since` are waited for, by the schedule noted last."""
+
+    workflow: str
+    calendar: str
+    zone: str
+    since: int
+
+
+_WAITED = """
+SELECT workflow, calendar, zone,
+       max(noted_at, coalesce((SELECT max(slot) FROM slot_rows
+                               WHERE workflow = s.workflow AND slot <= ?1), 0))
+FROM schedule_rows AS s
+WHERE NOT EXISTS (SELECT 1 FROM pause_rows WHERE workflow = s.workflow AND ended_at IS NULL
+                  AND coalesce(until, ?1 + 1) > ?1)
+  AND NOT EXISTS (SELECT 1 FROM run_rows WHERE workflow = s.workflow AND status = 'running')
+ORDER BY workflow"""
+_TOLD = """SELECT max(json_extract(facts, '$.until')) FROM alert_rows
+WHERE kind = 'missing' AND workflow = ?"""
+
+
+def waited(cursor: sqlite3.Cursor, now_us: int) -> list[Waited]:
+    """Give what is waited for: of no schedule that is paused, nor while a run is on.
+
+    A run that is on may be catching up, or be what a slot waits for.
+    """
+    return [Waited(*row) for row in cursor.execute(_WAITED, (now_us,))]
+
+
+def told_until(cursor: sqlite3.Cursor, workflow: str) -> int:
+    """Give the newest slot of a workflow that was told of as missing; 0 if none was."""
+    return int(cursor.execute(_TOLD, (workflow,)).fetchone()[0] or 0)
+
+
+def tell(
+    database: Database,
+    workflow: str,
+    facts: Mapping[str, Any],
+    channels: Iterable[str],
+    at_us: int,
+) -> bool:
+    """Queue an alert of slots up to `facts["until"]`; not of what another process just told."""
+    with database.write() as cursor:
+        if told_until(cursor, workflow) >= facts["until"]:
+            return False
+        text = json.dumps(facts, ensure_ascii=False)
+        whose = (AlertStatus.PENDING, at_us, AlertKind.MISSING, workflow, text)
+        cursor.executemany(
+            """INSERT INTO alert_rows
+                 (channel, status, created_at, kind, workflow, facts, tries, error)
+               VALUES (?, ?, ?, ?, ?, ?, 0, '')""",
+            [(channel, *whose) for channel in channels],
+        )
+    return True

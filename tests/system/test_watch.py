@@ -1,0 +1,121 @@
+"""Runs that never came, and those that are late, told by real commands through a real server."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+
+from tests.system.alert_servers import answer
+from tests.system.alert_servers import hook as webhook
+from tests.system.project import Project, wait_for
+
+FLOWS = """
+workflow = Workflow("NAME"OPTIONS, alert_on="failure").add(Step("work", does("NAME"), retries=0))
+"""
+DAY = 86_400_000_000
+WELL = "all is well: nothing is missing, late, dead or undelivered\n"
+
+
+def flow(project: Project, name: str, options: str = "") -> None:
+    """Write a workflow of one step."""
+    project.write(name, FLOWS.replace("NAME", name).replace("OPTIONS", options))
+
+
+def test_a_disabled_timer_is_told_of_by_another_workflow(project: Project) -> None:
+    """By its next run, with the slot that was missed; `watch` shows it until a run has come."""
+    flow(project, "nightly", ', schedule="*-*-* 00:00:00", tz="UTC"')
+    flow(project, "other")
+    assert project.run("watch").out == WELL
+    assert project.run("run", "nightly", "--scheduled").code == 0
+    assert (project.run("watch").code, project.run("watch").out) == (0, WELL)
+    with closing(sqlite3.connect(project.store)) as store, store:
+        store.execute("UPDATE slot_rows SET slot = slot - ?", (DAY,))
+        store.execute("UPDATE schedule_rows SET noted_at = noted_at - ?", (DAY,))
+    ((slot,),) = project.rows("SELECT max(slot) + 86400000000 FROM slot_rows")
+    ((day,),) = project.rows(f"SELECT strftime('%Y-%m-%d', {slot} / 1000000, 'unixepoch')")
+    said = f"nightly did not run: that of {day} 00:00 UTC never came"
+    with webhook(answer(200, "ok")) as hook:
+        for _ in range(2):
+            assert project.run("run", "other", SLACK_WEBHOOK_URL=hook.url).code == 0
+        assert [body["text"] for body in hook.bodies] == [said]
+    assert project.rows("SELECT kind, status, workflow, run_id FROM alerts") == [
+        ("missing", "sent", "nightly", None)
+    ]
+    watched = project.run("watch")
+    assert (watched.code, watched.out) == (1, f"missing: {said}\n")
+    found = json.loads(project.run("watch", "--json").out)
+    assert found == {
+        "ok": False,
+        "missing": [
+            {
+                "workflow": "nightly",
+                "slot": f"{day}T00:00:00Z",
+                "until": f"{day}T00:00:00Z",
+                "slots": 1,
+                "text": said,
+            }
+        ],
+        "late": [],
+        "dead": [],
+        "undelivered": 0,
+    }
+    assert project.run("run", "nightly", "--scheduled").code == 0
+    assert project.run("watch").code == 0
+
+
+SLOW = """
+def slow(ctx):
+    while not times("go"):
+        time.sleep(0.02)
+
+workflow = (
+    Workflow("slow", schedule="yearly", tz="UTC", deadline="01:00", max_duration="0.3s",
+             alert_on="failure")
+    .add(Step("slow", slow, max_duration="0.2s"))
+)
+"""
+
+
+def test_what_is_late_is_sent_while_it_runs(project: Project) -> None:
+    """A step and its run, each past what it may take; `watch` shows it; the run ends well."""
+    project.write("slow", SLOW)
+    with webhook(answer(200, "ok")) as hook:
+        process = project.start("run", "slow", "--scheduled", SLACK_WEBHOOK_URL=hook.url)
+        wait_for(lambda: len(hook.bodies) == 3)
+        sent = "SELECT count(*) FROM alerts WHERE status = 'sent'"
+        wait_for(lambda: project.rows(sent) == [(3,)])
+        watched = project.run("watch")
+        (project.root / "effects.txt").write_text("go\n")
+        assert project.end(process, 0.0).code == 0
+    year = project.rows("SELECT substr(slot, 1, 4) FROM runs")[0][0]
+    most = "it has run for 0.3s, its max_duration"
+    deadline = f"its deadline was {year}-01-01 01:00 UTC"
+    assert watched.code == 1
+    assert watched.out == f"late: run 1 of slow: {most}\nlate: run 1 of slow: {deadline}\n"
+    *first, second = sorted(body["text"] for body in hook.bodies)
+    assert first == [f"slow is late: {most}", f"slow is late: {deadline}"]
+    assert second.startswith("slow: slow is late: it has run for 0.")
+    assert second.endswith("s, its max_duration is 0.2s")
+    assert project.rows("SELECT kind, status, run_id FROM alerts") == [("late", "sent", 1)] * 3
+
+
+def test_a_timers_run_is_told_to_a_dead_man_service(project: Project) -> None:
+    """That it has begun and how it ended, by a secret URL; a service that fails changes nothing."""
+    flow(project, "daily", ', schedule="daily", ping="PING_DAILY"')
+    bad = 'workflow = Workflow("bad", schedule="daily").add(Step("no", broken, retries=0))'
+    project.write("bad", bad)
+    with webhook(answer(200, "OK")) as hook:
+        env = {"PING_DAILY": hook.url, "ENGINE_PING_URL": f"{hook.url}/all/?a=b"}
+        assert project.run("run", "daily", **env).code == 0
+        assert hook.paths == []
+        assert project.run("run", "daily", "--scheduled", **env).code == 0
+        assert project.run("run", "bad", "--scheduled", **env).code == 1
+        path = hook.url.partition("127.0.0.1")[2].partition("/")[2]
+        told = [f"/{path}/start", f"/{path}", f"/{path}/all/start?a=b", f"/{path}/all/fail?a=b"]
+        assert hook.paths == told
+    flow(project, "gone", ', schedule="daily", ping="PING_GONE"')
+    gone = project.run("run", "gone", "--scheduled", PING_GONE="http://127.0.0.1:9/s3cr3t")
+    assert gone.code == 0
+    assert "the ping /start was not sent: URLError" in gone.err
+    assert "s3cr3t" not in gone.err
