@@ -9,6 +9,7 @@ from engine.records import record
 
 HEADLINE_MAX = 150
 ERROR_MAX = 2_400
+REPEATED = " (may be a repeat)"  # of an alert whose first sending has an unknown result
 
 GLYPHS = {
     "ok": "✓",

@@ -10,7 +10,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine.alerts.content import ERROR_MAX, Content, Facts, Part, Section, StepLine, Steps
+from engine.alerts.content import (
+    ERROR_MAX,
+    REPEATED,
+    Content,
+    Facts,
+    Part,
+    Section,
+    StepLine,
+    Steps,
+)
 from engine.alerts.text import duration, head, last_line, moment, one_line, tail, visible
 from engine.text import only
 
@@ -31,7 +40,7 @@ def of_report(report: Report, *, repeat: bool = False) -> Content:
     first = _first_failure(report, steps) or _stopped(report, steps)
     failed = dict(counts).get("failed", 0)
     mark = f" (+{failed - 1:,} more failed)" if failed > 1 else ""
-    mark += " (repeated)" if repeat else ""
+    mark += REPEATED if repeat else ""
     parts: list[Part] = [*_failure(report, first)]
     if pairs := _facts(report, counts):
         parts.append(Facts(pairs))

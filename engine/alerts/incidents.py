@@ -8,12 +8,19 @@ from typing import Any
 
 from engine.alert import AlertKind, AlertRow
 from engine.alerts import digest
-from engine.alerts.content import ERROR_MAX, Content, Facts, Part, Section, of_notice
+from engine.alerts.content import (
+    ERROR_MAX,
+    REPEATED,
+    Content,
+    Facts,
+    Part,
+    Section,
+    of_notice,
+)
 from engine.alerts.text import duration, moment, one_line, visible
 
 ERROR_SHOWN = 160
 LINES_MAX = 40
-REPEATED = " (repeated)"
 
 _DONE = {AlertKind.OPENED: "opened", AlertKind.REMINDER: "go on", AlertKind.CLOSED: "recovered"}
 _WORDS = {"opened": "opened", "reminder": "goes on", "closed": "recovered"}

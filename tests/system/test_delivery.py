@@ -99,7 +99,7 @@ def test_alerts_are_sent_and_recorded() -> None:
     assert outbox.failures == []
     assert [body["text"] for body in served.bodies] == [
         "daily ok in 2.1s",
-        "daily ok in 2.1s (repeated)",
+        "daily ok in 2.1s (may be a repeat)",
     ]
     assert inbox.message()["Subject"] == "daily ok in 2.1s"
     assert inbox.message()["From"].startswith("kahnban@")

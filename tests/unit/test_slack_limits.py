@@ -210,7 +210,7 @@ def test_any_report_gives_a_message_within_all_limits(report: dict[str, Any]) ->
     text, blocks = render_slack(of_report(report, repeat=True))
     assert faults(text, blocks) == []
     assert blocks[0]["type"] == "header"
-    assert text.endswith(" (repeated)")
+    assert text.endswith(" (may be a repeat)")
     assert not set(text) & set(string.whitespace) - {" "}
 
 
