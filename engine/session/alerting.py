@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("engine.alerts")
 
+DELIVERY_S_MIN = 0.5
 DELIVERY_S = 4.0  # of the 5 s that alerts may hold a run's end up, recording included
 
 ATTACHED_STEPS_MAX = 2_500  # the page of more takes a second to make, and is too big to attach
@@ -96,12 +97,18 @@ def preload(environment: Environment) -> None:
 
 
 def deliver_due(
-    database: Database, history: History, environment: Environment, *, hint: bool = True
+    database: Database,
+    history: History,
+    environment: Environment,
+    *,
+    hint: bool = True,
+    held_s: float = 0.0,
 ) -> DeliveryResult | None:
     """Send every undelivered alert, within the time that alerts may hold a run's end up.
 
-    What is missing by now is one of them. With no channel configured, `hint` says so. Never raises:
-    an alert that could not be sent stays in the outbox, and the log says so.
+    That is less what they have `held_s` it up before. What is missing by now is one of them. With no
+    channel configured, `hint` says so. Never raises: an alert that could not be sent stays in the
+    outbox, and the log says so.
     """
     from engine.session import missing
 
@@ -133,9 +140,8 @@ def deliver_due(
 
     clock = environment.clock
     outbox = StoredOutbox(database, now_us=lambda: clock.stamp(clock.now()), payload=payload)
-    result = deliver(
-        outbox, environment.secrets.setting, deadline_s=DELIVERY_S, clock=clock, page=page
-    )
+    left_s = max(DELIVERY_S - held_s, DELIVERY_S_MIN)
+    result = deliver(outbox, environment.secrets.setting, deadline_s=left_s, clock=clock, page=page)
     for warning in result.warnings:
         logger.warning("%s", environment.secrets.mask(warning))
     return result

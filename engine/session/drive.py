@@ -71,6 +71,7 @@ class Drive:
         self._history = History(database)
         self._halts: HaltWatch | None = None
         self._sender: Sender | None = None
+        self.held_s = 0.0  # by an alert that was being sent as the run ended
         self._pings: Pings | None = None
         self._begun_at = 0.0
         self.interrupted = False
@@ -147,7 +148,9 @@ class Drive:
             left = len(workers.left_running())
             workers.close()
             if self._sender is not None:
+                before = clock.now()
                 self._sender.end()
+                self.held_s = clock.now() - before
             self._stored.close()
         return end, left
 

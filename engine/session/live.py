@@ -46,6 +46,7 @@ class LiveRun:
         self._asked = going.asked
         self._env = going.environment
         self._name = going.compiled.definition.name
+        self._held_s = 0.0
 
     def go(self) -> dict[str, Any]:
         """Do it; gives the report (see `engine.session.run_workflow` for what it raises)."""
@@ -145,6 +146,7 @@ class LiveRun:
             end.status,
             extra={"run": run_id},
         )
+        self._held_s = drive.held_s
         self._finish(database, history, interrupted=drive.interrupted)
         drive.wait_for_pings()
         if drive.interrupted:
@@ -186,7 +188,7 @@ class LiveRun:
 
             most = self._compiled.definition.pause_after
             pausing.after_failures(database, self._env, self._name, most)
-        alerting.deliver_due(database, history, self._env)
+        alerting.deliver_due(database, history, self._env, held_s=self._held_s)
         if not interrupted:
             from engine.session import pruning
 
