@@ -33,6 +33,7 @@ LOOKS = (
     ["show", "big"],
     ["report", "flow"],
     ["report", "big"],
+    ["metrics"],
 )
 BEYOND = Bar("beyond s", 0.2)
 SIZE = Bar("bytes a step", 600)

@@ -46,6 +46,7 @@ _CHAPTERS = {
     "logs": "seeing.md",
     "why": "seeing.md",
     "diff": "seeing.md",
+    "metrics": "operations.md#metrics",
     "serve": "dashboard.md",
     "completion": "seeing.md#completion",
     "sql": "sql.md",

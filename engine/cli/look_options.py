@@ -85,3 +85,12 @@ def add_sql(add: Add) -> None:
     how = sql.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print JSON")
     how.add_argument("--csv", action="store_true", help="print CSV")
+
+
+def add_metrics(add: Add) -> None:
+    """Add `metrics`; the overview has no room for it."""
+    text = "how all workflows stand, as text for Prometheus"
+    metrics = add("metrics", "metrics:metrics", text, listed=False)
+    metrics.add_argument(
+        "--output", metavar="FILE", help="write it, whole or not at all; without: print it"
+    )

@@ -185,6 +185,7 @@ _COMMANDS: dict[str, Callable[[Add], None]] = {  # as the overview lists them, b
     "why": look_options.add_why,
     "diff": look_options.add_diff,
     "sql": look_options.add_sql,
+    "metrics": look_options.add_metrics,
     "serve": serve_options.add,
     "cancel": _cancel,
     "alerts": _alerts,

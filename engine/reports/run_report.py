@@ -250,8 +250,8 @@ def _entry_text(entry: Row, encode: Callable[[Any], str]) -> str:
     )
 
 
-def write_whole(texts: Iterable[str], path: Path) -> None:
-    """Write a report's texts to `path`, whole or not at all, readable by its owner only.
+def write_whole(texts: Iterable[str], path: Path, *, mode: int = 0o600) -> None:
+    """Write texts to `path`, whole or not at all; but for `mode`, readable by its owner only.
 
     The folder is made (0700) if it is missing. Raises `OSError`; then nothing is left behind.
     """
@@ -261,6 +261,7 @@ def write_whole(texts: Iterable[str], path: Path) -> None:
         with os.fdopen(handle, "wb") as file:
             for text in texts:
                 file.write(text.encode())
+            os.fchmod(file.fileno(), mode)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)

@@ -106,9 +106,9 @@ def deliver_due(
 ) -> DeliveryResult | None:
     """Send every undelivered alert, within the time that alerts may hold a run's end up.
 
-    That is less what they have `held_s` it up before. What is missing by now is one of them. With no
-    channel configured, `hint` says so. Never raises: an alert that could not be sent stays in the
-    outbox, and the log says so.
+    That is less what they have `held_s` it up before. What is missing by now is one of them. With
+    no channel configured, `hint` says so. Never raises: an alert that could not be sent stays in
+    the outbox, and the log says so.
     """
     from engine.session import missing
 

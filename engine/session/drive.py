@@ -24,7 +24,7 @@ from engine.ports import Job
 from engine.resume import Choice, alike
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
-from engine.session import alerting
+from engine.session import alerting, tracing
 from engine.session.asked import slot_of
 from engine.session.budgets import Budgets, budgets_of
 from engine.session.compiled import Compiled
@@ -337,6 +337,7 @@ def _import_the_rest(env: Environment, compiled: Compiled) -> None:
     if any(isinstance(step.when, Condition) for step in steps):
         import_module("engine.conditions.evaluation")
     alerting.preload(env)
+    tracing.preload(env)
 
 
 def _recent(path: Path, workflow: str, before: int) -> Mapping[str, Sequence[int]]:

@@ -11,7 +11,7 @@ from engine.failpoints import failpoint
 from engine.garbage import no_collections
 from engine.model import RunStatus
 from engine.paths import make_home
-from engine.session import alerting, reporting
+from engine.session import alerting, reporting, tracing
 from engine.session.again import resume_command
 from engine.session.decide import decide
 from engine.session.decision import Decision
@@ -134,10 +134,7 @@ class LiveRun:
             if isinstance(error, Exception):
                 self._tell(database, error, channels, recorded=recorded)
             raise
-        with no_collections():
-            report = reporting.build_report(history, run_id, env, threads_left=left)
-        self._write(report, history)
-        failpoint("report-written")
+        report = self._reported(history, run_id, left)
         logger.log(
             logging.INFO if end.status is RunStatus.OK else logging.ERROR,
             "run %d of %s %s",
@@ -149,16 +146,23 @@ class LiveRun:
         self._held_s = drive.held_s
         self._finish(database, history, interrupted=drive.interrupted)
         drive.wait_for_pings()
+        tracing.send(database, run_id, env)
         if drive.interrupted:
             raise KeyboardInterrupt
         return report
 
-    def _write(self, report: dict[str, Any], history: History) -> None:
-        if self._env.pages:
+    def _reported(self, history: History, run_id: int, left: int) -> dict[str, Any]:
+        """Write the report of the run that has ended, and its page; gives the report."""
+        env = self._env
+        with no_collections():
+            report = reporting.build_report(history, run_id, env, threads_left=left)
+        if env.pages:
             from engine.session import pages
 
-            pages.write_page(report, history, self._env)
-        reporting.write_report(report, self._env)
+            pages.write_page(report, history, env)
+        reporting.write_report(report, env)
+        failpoint("report-written")
+        return report
 
     def _reconcile(self, database: Database, lock: locks.RunLock) -> None:
         reconcile_all(database, self._env, definition=self._compiled.definition, mine=lock)

@@ -24,6 +24,7 @@ from engine.context import StepContext
 from engine.definitions.loader import load_file
 from engine.errors import UsageError
 from engine.model import ALERT_ON, AttemptOutcome, Param, RunStatus, Step, StepStatus, TriggerRule
+from engine.reports import prometheus
 from engine.workers import command_env
 from engine.workflow import Workflow
 
@@ -299,6 +300,11 @@ def test_settings_are_told_in_full() -> None:
     assert told - {params.VARIABLE_PREFIX + "name"} == (
         read_in - command_env._OURS - {failpoints.VARIABLE}
     )
+
+
+def test_metrics_are_told_in_full() -> None:
+    """The table has every metric, in the order in which they are printed."""
+    assert names(block("docs/operations.md", "## Metrics")) == list(prometheus.HELP)
 
 
 def test_options_of_a_run_in_a_test_are_told_in_full() -> None:
