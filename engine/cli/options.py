@@ -75,7 +75,7 @@ def build(only: str = "") -> Parser:
             add_to(add)
     if only in ("", _DATABASE):
         _database(
-            commands.add_parser(_DATABASE, help="the store itself", description="the store itself")
+            commands.add_parser(_DATABASE, help=_DATABASE_HELP, description="the store itself")
         )
     return parser
 
@@ -171,6 +171,7 @@ def _database(database: argparse.ArgumentParser) -> None:
 
 
 _DATABASE = "db"
+_DATABASE_HELP = "the store itself; not listed for want of room: completion, metrics"
 _COMMANDS: dict[str, Callable[[Add], None]] = {  # as the overview lists them, before `db`
     "run": run_options.add_run,
     "list": _list,
