@@ -171,7 +171,7 @@ def _database(database: argparse.ArgumentParser) -> None:
 
 
 _DATABASE = "db"
-_DATABASE_HELP = "the store itself; not listed for want of room: completion, metrics"
+_DATABASE_HELP = "the store itself (not listed here: completion, metrics)"
 _COMMANDS: dict[str, Callable[[Add], None]] = {  # as the overview lists them, before `db`
     "run": run_options.add_run,
     "list": _list,

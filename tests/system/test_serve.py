@@ -197,7 +197,7 @@ def test_style_and_script_are_its_own(site: Site) -> None:
 
 
 def test_two_hundred_readers_are_answered(site: Site) -> None:
-    """All at once, each the same page."""
+    """All at once, each the same page, whenever it was made."""
     links = []
     try:
         for _ in range(200):
@@ -206,7 +206,8 @@ def test_two_hundred_readers_are_answered(site: Site) -> None:
             links.append(link)
         answers = [link.getresponse() for link in links]
         assert {answer.status for answer in answers} == {200}
-        assert len({answer.read() for answer in answers}) == 1
+        pages = {answer.read().partition(b"<footer>")[0] for answer in answers}
+        assert len(pages) == 1
     finally:
         for link in links:
             link.close()
