@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from engine.errors import ContextKeyError
 from engine.graph import Edges
-from engine.model import Encoded, StepStatus
+from engine.model import StepStatus
 from engine.naming import did_you_mean
+from engine.produced import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import os
     from datetime import datetime
 
-    from engine.model import Encoded, OutputFile
     from engine.ports import Paths, Readable
+    from engine.produced import Encoded, OutputFile
     from engine.secrets import Secrets
 
 __all__ = ["INITIAL", "Codec", "ContextIndex", "RunScope", "StepContext", "check_key"]

@@ -11,7 +11,8 @@ from functools import partial
 from typing import NamedTuple
 
 from engine.conditions import Asked
-from engine.model import AttemptOutcome, Encoded, OutputFile, RunStatus, StepStatus
+from engine.model import AttemptOutcome, RunStatus, StepStatus
+from engine.produced import Encoded, OutputFile
 
 _Writes = tuple[tuple[str, Encoded], ...]
 _Files = tuple[OutputFile, ...]

@@ -15,7 +15,6 @@ from engine.durations import Duration, parse_duration
 from engine.errors import DefinitionError
 from engine.graph import Graph, build
 from engine.naming import check_name
-from engine.records import record
 from engine.slots import Catchup
 
 # -- statuses -------------------------------------------------------------------------------------
@@ -376,25 +375,3 @@ class Definition:
         """Compile the graph, once for all that asks for it."""
         if self.graph is REQUIRED:
             object.__setattr__(self, "graph", graph_of(self.steps))
-
-
-# -- what an attempt produces ---------------------------------------------------------------------
-
-
-@record
-class Encoded:
-    """A context value as it is stored: `codec` names how `data` reads, `sha256` guards it."""
-
-    codec: str
-    data: bytes
-    sha256: str
-
-
-@record
-class OutputFile:
-    """A file a step wrote: `temporary` is renamed to `target` once the success is committed."""
-
-    temporary: str
-    target: str
-    sha256: str
-    size: int

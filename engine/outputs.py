@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from engine.errors import StoreError, SupersededError, UsageError
-from engine.model import OutputFile
+from engine.produced import OutputFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

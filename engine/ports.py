@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from engine.alert import AlertRow
 from engine.errors import ContextKeyError
 from engine.events import Action, Event
-from engine.model import Encoded, OutputFile
+from engine.produced import Encoded, OutputFile
 from engine.records import record
 
 

@@ -23,8 +23,9 @@ from engine.events import (
     TellLate,
 )
 from engine.failpoints import failpoint
-from engine.model import OutputFile, Step
+from engine.model import Step
 from engine.ports import Clock, Store, Workers, new_job
+from engine.produced import OutputFile
 from engine.records import record
 from engine.scheduler import Scheduler
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from engine.errors import StoreError
-from engine.model import Encoded
+from engine.produced import Encoded
 from engine.usual import Spread, Usual
 from store.earlier_runs import ID_MAX, EarlierRuns, Row, bindable
 from store.page import Page, page

@@ -7,7 +7,8 @@ from dataclasses import field
 from typing import NamedTuple
 
 from engine.graph import NO_EDGES, Edges
-from engine.model import Encoded, StepStatus
+from engine.model import StepStatus
+from engine.produced import Encoded
 from engine.records import record
 
 ITSELF = -1  # as `backfill`: the number of the run that is being begun

@@ -12,7 +12,8 @@ from itertools import groupby
 
 from engine.alert import Telling
 from engine.errors import StoreError
-from engine.model import AttemptOutcome, OutputFile, RunStatus
+from engine.model import AttemptOutcome, RunStatus
+from engine.produced import OutputFile
 from engine.records import record
 from store import locks, prepared
 from store.connection import Database

@@ -20,7 +20,8 @@ from engine.events import (
     RecordStart,
     TellLate,
 )
-from engine.model import AttemptOutcome, Encoded, StepStatus
+from engine.model import AttemptOutcome, StepStatus
+from engine.produced import Encoded
 from store.connection import Database
 
 COUNTERS = ("ok", "failed", "skipped", "attempts", "retries")  # of a run's row

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Any
 
 from engine.errors import StoreError, ValueNotStorable
-from engine.model import Encoded
+from engine.produced import Encoded
 from store import tables_arrow
 from store.storable import (
     BYTES_MAX,

@@ -27,9 +27,10 @@ from engine.events import (
     Facts,
     RecordStart,
 )
-from engine.model import AttemptOutcome, Encoded, OutputFile, RunStatus, StepStatus
+from engine.model import AttemptOutcome, RunStatus, StepStatus
 from engine.past import PastStep
 from engine.ports import Job
+from engine.produced import Encoded, OutputFile
 
 EPOCH = datetime(2011, 11, 14, tzinfo=UTC)
 Key = tuple[int, int]

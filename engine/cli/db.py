@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.cli import project
 from engine.cli.console import print_json, print_result, say_lost
 from engine.cli.pasted import pasteable
+from engine.cli.writing import writing
 from engine.text import human_size, printable
 
 if TYPE_CHECKING:
-    from engine.session import Environment
     from engine.session.pruning import Pruned
-    from store.connection import Database
 
 
 EXIT_DAMAGED = 3
@@ -27,30 +24,9 @@ DAMAGED_SHOWN_MAX = 20
 def upgrade(parsed: argparse.Namespace) -> int:
     """Bring the store's tables up to date, after taking a copy; makes a missing one."""
     environment = project.environment_of(parsed)
-    with _writer(environment) as database:
+    with writing(environment) as database:
         print_result(f"the store '{_path(database.path)}' is up to date")
     return 0
-
-
-@contextmanager
-def _writer(environment: Environment) -> Iterator[Database]:
-    """Open the store for writing; record first what died meanwhile, and last what is missing."""
-    from engine.paths import make_home
-    from engine.session import missing
-    from engine.session.reconciling import reconcile_all
-    from engine.session.run_files import highest_run
-    from store.database import open_writer, path_of
-
-    home = environment.paths.home
-    make_home(home)
-    path = path_of(environment.paths.store_url)
-    store = open_writer(path, beyond=lambda: highest_run(home))
-    try:
-        reconcile_all(store, environment)
-        yield store
-        missing.notice(store, environment)
-    finally:
-        store.close()
 
 
 # -- backup and restore ---------------------------------------------------------------------------
@@ -146,7 +122,7 @@ def prune(parsed: argparse.Namespace) -> int:
             finally:
                 database.close()
         else:
-            with _writer(environment) as database:
+            with writing(environment) as database:
                 found = pruning.prune_all(database, environment, within)
                 database.checkpoint()
     if parsed.json:

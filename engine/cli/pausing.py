@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from engine.cli import project
 from engine.cli.console import print_result
+from engine.cli.writing import writing
 from engine.definitions import file_of, load
 from engine.errors import UsageError
 from engine.text import printable
 
 if TYPE_CHECKING:
     from engine.model import Definition
-    from engine.session import Environment
-    from store.connection import Database
 
 REASON_MAX = 500
 
@@ -92,24 +89,3 @@ def _until(definition: Definition, text: str, now: datetime) -> int:
     if at <= now:
         raise UsageError(f"--until {text} is past", hint="give a date to come")
     return microseconds(at)
-
-
-@contextmanager
-def writing(environment: Environment) -> Iterator[Database]:
-    """Open the store for writing; record first what died meanwhile, and last what is missing."""
-    from engine.paths import make_home
-    from engine.session import missing
-    from engine.session.reconciling import reconcile_all
-    from engine.session.run_files import highest_run
-    from store.database import open_writer, path_of
-
-    home = environment.paths.home
-    make_home(home)
-    path = path_of(environment.paths.store_url)
-    database = open_writer(path, beyond=lambda: highest_run(home))
-    try:
-        reconcile_all(database, environment)
-        yield database
-        missing.notice(database, environment)
-    finally:
-        database.close()

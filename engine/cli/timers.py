@@ -11,7 +11,7 @@ from itertools import islice
 
 from engine.cli import project
 from engine.cli.console import print_result, shown
-from engine.cli.pausing import writing
+from engine.cli.writing import writing
 from engine.clock import SystemClock
 from engine.definitions import find_all, load
 from engine.definitions.loader import file_of

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from engine import params as parameters
 from engine.errors import UsageError
-from engine.model import Definition, Encoded
+from engine.model import Definition
 from engine.ports import Clock
+from engine.produced import Encoded
 from engine.records import record
 from engine.secrets import Secrets
 from engine.session.request import RunRequest

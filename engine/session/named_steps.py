@@ -12,7 +12,8 @@ from engine.naming import did_you_mean
 from engine.records import record
 
 if TYPE_CHECKING:
-    from engine.model import Definition, Encoded
+    from engine.model import Definition
+    from engine.produced import Encoded
     from engine.secrets import Secrets
     from engine.session.request import RunRequest
 

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from engine import params as parameters
-from engine.model import Encoded, StepStatus
+from engine.model import StepStatus
+from engine.produced import Encoded
 from engine.records import record
 from engine.resume import MARKED, Choice, alike
 from engine.session import installed

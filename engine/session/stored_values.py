@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.model import Encoded
+from engine.produced import Encoded
 from store import journal
 from store.connection import Database
 from store.database import open_reader

@@ -13,9 +13,9 @@ from typing import IO, Any
 from engine.ancestry import INITIAL
 from engine.events import Action, EndStep
 from engine.logs import FileLog, LogLine, RunLogs
-from engine.model import Encoded, OutputFile
 from engine.outputs import Outputs, Pending, check_mode
 from engine.ports import Clock, Paths
+from engine.produced import Encoded, OutputFile
 from engine.secrets import Secrets
 
 Content = str | bytes

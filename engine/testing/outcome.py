@@ -9,7 +9,7 @@ from typing import Any
 from engine.context import INITIAL, ContextIndex
 from engine.errors import ContextKeyError
 from engine.graph import Graph
-from engine.model import Encoded
+from engine.produced import Encoded
 from engine.records import record
 from engine.reports.terminal import table
 from engine.testing.in_memory import HeldValues

@@ -12,8 +12,9 @@ from types import MappingProxyType
 from typing import Any
 
 from engine.context import INITIAL, ContextIndex, RunScope
-from engine.model import Definition, Encoded
+from engine.model import Definition
 from engine.ports import Paths
+from engine.produced import Encoded
 from engine.records import record
 from engine.reports import Surroundings, build
 from engine.runner import Ports, Runner

@@ -15,7 +15,8 @@ from engine.context import StepContext
 from engine.errors import EngineError, RetryAfter, Skip, StepTimeout
 from engine.events import AttemptFinished, new_finished
 from engine.logs import AttemptScope, current, step_logger
-from engine.model import AttemptOutcome, Encoded, Shell
+from engine.model import AttemptOutcome, Shell
+from engine.produced import Encoded
 from engine.workers.guard import AttemptStopped, Guard
 from engine.workers.toolbox import Toolbox
 from store.storable import NOTE_BYTES

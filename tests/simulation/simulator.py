@@ -19,17 +19,10 @@ from engine.events import Action, Claim, EngineHalted, Event, StopRequested
 from engine.graph import build
 from engine.lateness import Lateness, Limit, Whose
 from engine.live import HEAR_S, LEFT_MAX
-from engine.model import (
-    AttemptOutcome,
-    OnOverrun,
-    OutputFile,
-    RunStatus,
-    Step,
-    StepStatus,
-    TriggerRule,
-)
+from engine.model import AttemptOutcome, OnOverrun, RunStatus, Step, StepStatus, TriggerRule
 from engine.past import PastStep
 from engine.plan import Plan, StepState
+from engine.produced import OutputFile
 from engine.runner import LOOK_S, Ports, Runner
 from engine.scheduler import Scheduler
 from tests.builders import COMMAND_STOP_S, STOP_S, nothing

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.events import BackOff, Claim, EndAttempt, EndRun, EndStep
-from engine.model import AttemptOutcome, Encoded, OutputFile, RunStatus, StepStatus
+from engine.model import AttemptOutcome, RunStatus, StepStatus
+from engine.produced import Encoded, OutputFile
 from store import locks
 from store.connection import Database
 from store.journal import Journal, begin_run

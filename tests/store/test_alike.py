@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.graph import Edges
-from engine.model import OutputFile, StepStatus
+from engine.model import StepStatus
+from engine.produced import OutputFile
 from store.connection import Database
 from store.history import History
 from store.new_run import OWN_KEY, Marked, NewSteps, TakenOver

@@ -8,8 +8,9 @@ import pytest
 
 from engine.errors import UsageError
 from engine.events import BackOff, Claim, EndAttempt
-from engine.model import AttemptOutcome, OutputFile, StepStatus
+from engine.model import AttemptOutcome, StepStatus
 from engine.past import PastStep
+from engine.produced import OutputFile
 from store import locks
 from store.connection import Database
 from store.history import History

@@ -23,8 +23,9 @@ from engine.events import (
     RecordStart,
     StopAttempt,
 )
-from engine.model import AttemptOutcome, OutputFile, RunStatus, StepStatus
+from engine.model import AttemptOutcome, RunStatus, StepStatus
 from engine.ports import Store
+from engine.produced import OutputFile
 from store import cancels
 from store.connection import Database
 from store.database import open_writer

@@ -8,8 +8,8 @@ import pytest
 
 from engine.clock import SystemClock
 from engine.errors import StoreError
-from engine.model import Encoded
 from engine.ports import Paths
+from engine.produced import Encoded
 from engine.reports.html.facts import Attempt, Value
 from engine.secrets import Secrets
 from engine.session import Environment, pages, reporting

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from engine.errors import SupersededError
 from engine.events import Decide, EndStep
-from engine.model import OutputFile, RunStatus, StepStatus
+from engine.model import RunStatus, StepStatus
+from engine.produced import OutputFile
 from store import prune, retention
 from store.connection import Database
 from store.database import open_writer

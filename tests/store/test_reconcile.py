@@ -11,7 +11,8 @@ import pytest
 
 from engine.errors import StoreError
 from engine.events import BackOff, Claim, EndAttempt
-from engine.model import AttemptOutcome, OutputFile, StepStatus
+from engine.model import AttemptOutcome, StepStatus
+from engine.produced import OutputFile
 from store import locks
 from store.connection import Database
 from store.database import open_writer

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from engine.events import BackOff, Claim, Decide, EndAttempt, EndRun, EndStep
-from engine.model import AttemptOutcome, OutputFile, RunStatus, StepStatus
+from engine.model import AttemptOutcome, RunStatus, StepStatus
+from engine.produced import OutputFile
 from engine.session.changes import changes_since_last_good
 from store.connection import Database
 from store.history import History

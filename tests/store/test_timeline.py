@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from engine.events import BackOff, Claim, EndAttempt
-from engine.model import AttemptOutcome, Encoded
+from engine.model import AttemptOutcome
+from engine.produced import Encoded
 from store.connection import Database
 from store.history import History
 from store.timeline import HEAD_BYTES, VALUES_MAX, Head, Tried

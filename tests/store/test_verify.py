@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.model import OutputFile
+from engine.produced import OutputFile
 from store import locks, verify
 from store.connection import Database
 from store.database import open_reader

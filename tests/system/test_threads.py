@@ -19,8 +19,9 @@ from engine.clock import SystemClock
 from engine.context import Codec, RunScope
 from engine.events import AttemptFinished, AttemptStarted, AttemptWithdrawn, Event
 from engine.logs import RunLogs
-from engine.model import AttemptOutcome, Encoded, Step
+from engine.model import AttemptOutcome, Step
 from engine.ports import Job, Paths
+from engine.produced import Encoded
 from engine.secrets import Secrets
 from engine.workers.threads import ThreadWorkers
 from engine.workers.toolbox import Toolbox

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from engine.context import INITIAL, Codec, ContextIndex, RunScope, StepContext
 from engine.errors import ContextKeyError, SecretError, SupersededError, ValueNotStorable
-from engine.model import Encoded, StepStatus
+from engine.model import StepStatus
 from engine.ports import Paths
+from engine.produced import Encoded
 from engine.secrets import Secrets
 
 

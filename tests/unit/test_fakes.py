@@ -22,8 +22,9 @@ from engine.events import (
     RecordStart,
     StopRequested,
 )
-from engine.model import AttemptOutcome, Encoded, RunStatus, StepStatus
+from engine.model import AttemptOutcome, RunStatus, StepStatus
 from engine.ports import Job
+from engine.produced import Encoded
 from tests.fakes import AttemptRow, Body, FakeClock, FakeStore, FakeWorkers
 
 OK = AttemptOutcome.OK

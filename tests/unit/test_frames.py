@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from engine.conditions import Asked
 from engine.events import AttemptFinished
-from engine.model import AttemptOutcome, Encoded, OutputFile
+from engine.model import AttemptOutcome
 from engine.ports import Job
+from engine.produced import Encoded, OutputFile
 from engine.workers.isolation import frames
 from engine.workers.isolation.frames import Frame, FrameFault, Frames, pack
 from engine.workers.isolation.orders import read_result, result_frame

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import StoreError, SupersededError, UsageError
-from engine.model import OutputFile
 from engine.outputs import Outputs, discard, file_sha256, matches, publish, store_file
+from engine.produced import OutputFile
 
 
 def make(root: Path, store_url: str = "") -> Outputs:

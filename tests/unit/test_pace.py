@@ -9,7 +9,8 @@ import pytest
 
 from engine.ancestry import ContextIndex
 from engine.events import Action
-from engine.model import Encoded, RunStatus
+from engine.model import RunStatus
+from engine.produced import Encoded
 from engine.runner import AHEAD_MAX, Pace, Ports, Runner
 from engine.scheduler import Scheduler
 from tests.builders import plan, steps

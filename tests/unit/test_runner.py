@@ -12,8 +12,9 @@ from engine.ancestry import ContextIndex
 from engine.errors import StoreBusy
 from engine.events import Action, Claim, EndRun, EndStep, Event, StopRequested, TellLate
 from engine.lateness import Lateness, Limit, Whose
-from engine.model import AttemptOutcome, Encoded, OutputFile, RunStatus, Step, StepStatus
+from engine.model import AttemptOutcome, RunStatus, Step, StepStatus
 from engine.plan import StepState
+from engine.produced import Encoded, OutputFile
 from engine.runner import COMMIT_TRIES, LOOK_S, Ports, Runner
 from engine.scheduler import Scheduler
 from tests.builders import nothing, plan, steps

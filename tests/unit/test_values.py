@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import StoreError, ValueNotStorable
-from engine.model import Encoded
+from engine.produced import Encoded
 from store.values import canonical, decode, encode
 
 FILE_HINT = "write it to a file with ctx.output(path) and store what names it"

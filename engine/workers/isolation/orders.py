@@ -13,8 +13,9 @@ from typing import Any
 
 from engine.conditions import Asked
 from engine.events import AttemptFinished
-from engine.model import AttemptOutcome, Encoded, OutputFile
+from engine.model import AttemptOutcome
 from engine.ports import Job, Paths
+from engine.produced import Encoded, OutputFile
 from engine.records import record
 from engine.workers.isolation.frames import Frame, FrameFault
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine import errors
 from engine.errors import ContextKeyError, EngineError
-from engine.model import Encoded
+from engine.produced import Encoded
 from engine.secrets import Secrets, check_setting
 from engine.workers.isolation.frames import Frame, Frames, pack
 
