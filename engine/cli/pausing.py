@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engine.model import Definition
 
 REASON_MAX = 500
+YEAR_MAX = 9998  # what is later may be no time in another zone
 
 
 def pause(parsed: argparse.Namespace) -> int:
@@ -32,7 +33,7 @@ def pause(parsed: argparse.Namespace) -> int:
         paused_at=clock.stamp(clock.now()),
         paused_by=environment.user,
         until=None if parsed.until is None else _until(definition, parsed.until, clock.utc()),
-        reason=environment.secrets.mask(printable(parsed.reason or "")[:REASON_MAX]),
+        reason=printable(environment.secrets.mask(parsed.reason or ""))[:REASON_MAX],
         ended_at=None,
     )
     with writing(environment) as database:
@@ -83,9 +84,14 @@ def _until(definition: Definition, text: str, now: datetime) -> int:
         raise UsageError(
             f"--until {text!r} is no date", hint="write --until 2026-12-24, or '2026-12-24 18:00'"
         ) from None
-    if at.tzinfo is None:
+    if at.year > YEAR_MAX:
+        raise UsageError(
+            f"--until {text} is too far away", hint="leave it out: `schedule unpause` ends a pause"
+        )
+    past = at.year < now.year - 1  # the first years have no local time
+    if at.tzinfo is None and not past:
         zone = zone_of(definition)
         at = at.astimezone() if zone is None else at.replace(tzinfo=zone)
-    if at <= now:
+    if past or at <= now:
         raise UsageError(f"--until {text} is past", hint="give a date to come")
     return microseconds(at)
