@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @record
 class Waited:
-    """A workflow whose slots after `since` are waited for, by the schedule noted last."""
+    """A workflow whose slots after `since` are waited for, by the schedule noted last.
+
+    Since when is not known, and 0, if that was noted by a clock that was ahead.
+    """
 
     workflow: str
     calendar: str
@@ -26,15 +29,15 @@ class Waited:
 
 _WAITED = """
 SELECT workflow, calendar, zone,
-       max(noted_at, coalesce((SELECT max(slot) FROM slot_rows
-                               WHERE workflow = s.workflow AND slot <= ?1), 0))
+       max(CASE WHEN noted_at <= ?1 THEN noted_at ELSE 0 END,
+           coalesce((SELECT max(slot) FROM slot_rows WHERE workflow = s.workflow AND slot <= ?1), 0))
 FROM schedule_rows AS s
 WHERE NOT EXISTS (SELECT 1 FROM pause_rows WHERE workflow = s.workflow AND ended_at IS NULL
                   AND coalesce(until, ?1 + 1) > ?1)
   AND NOT EXISTS (SELECT 1 FROM run_rows WHERE workflow = s.workflow AND status = 'running')
 ORDER BY workflow"""
 _TOLD = """SELECT max(json_extract(facts, '$.until')) FROM alert_rows
-WHERE kind = 'missing' AND workflow = ?"""
+WHERE kind = 'missing' AND workflow = ? AND json_extract(facts, '$.until') <= ?"""
 
 
 def waited(cursor: sqlite3.Cursor, now_us: int) -> list[Waited]:
@@ -45,9 +48,12 @@ def waited(cursor: sqlite3.Cursor, now_us: int) -> list[Waited]:
     return [Waited(*row) for row in cursor.execute(_WAITED, (now_us,))]
 
 
-def told_until(cursor: sqlite3.Cursor, workflow: str) -> int:
-    """Give the newest slot of a workflow that was told of as missing; 0 if none was."""
-    return int(cursor.execute(_TOLD, (workflow,)).fetchone()[0] or 0)
+def told_until(cursor: sqlite3.Cursor, workflow: str, now_us: int) -> int:
+    """Give the newest slot of a workflow that was told of as missing; 0 if none was.
+
+    What a clock that was ahead has told of counts again when it comes.
+    """
+    return int(cursor.execute(_TOLD, (workflow, now_us)).fetchone()[0] or 0)
 
 
 def tell(
@@ -59,7 +65,7 @@ def tell(
 ) -> bool:
     """Queue an alert of slots up to `facts["until"]`; not of what another process just told."""
     with database.write() as cursor:
-        if told_until(cursor, workflow) >= facts["until"]:
+        if told_until(cursor, workflow, at_us) >= facts["until"]:
             return False
         text = json.dumps(facts, ensure_ascii=False)
         whose = (AlertStatus.PENDING, at_us, AlertKind.MISSING, workflow, text)

@@ -63,7 +63,7 @@ def look(database: Database, environment: Environment, *, told_too: bool = True)
     if up_s < GRACE_S:  # timers that catch up are on their way
         return []
     with database.read() as cursor:
-        waited = [one for one in missing.waited(cursor, now_us) if one.since < until]
+        waited = [one for one in missing.waited(cursor, now_us) if 0 < one.since < until]
         if not waited:
             return []
         from engine.schedule.calendar import ScheduleRefused
@@ -155,7 +155,7 @@ class _Slots:
         name = self._one.workflow
         after = self._one.since
         if not told_too:
-            after = max(after, missing.told_until(self._cursor, name))
+            after = max(after, missing.told_until(self._cursor, name, self._until))
         past = pauses.since(self._cursor, name, after)
         found = islice(
             (

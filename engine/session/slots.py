@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import SlotTaken
+from engine.errors import SlotTaken, UsageError
 from engine.model import Definition
 from engine.paths import make_home
 from engine.records import record
@@ -110,13 +110,17 @@ def settle(database: Database, definition: Definition, now: int) -> tuple[Due, s
     standing = _standing(database, name, now)
     known = standing.known
     same = known is not None and (known.calendar, known.zone) == schedule
-    after = max(known.newest or 0, known.noted_at) if known is not None and same else None
+    ahead = known is not None and known.noted_at > now  # by a clock that was ahead
+    after = None
+    if known is not None and same:
+        after = max(known.newest or 0, 0 if ahead else known.noted_at) or None
     rule = Rule(definition.catchup, lambda slot: _paused(standing, slot))
     due = decide(firings_of(definition), after, now, rule)
     if not same and known is not None and known.newest is not None:  # under another schedule
         due = _after(due, known.newest)
-    if not same or known is None or known.facts != facts(definition) or due.passed:
-        _record(database, definition, due, now, since=now if same else _first(due, now))
+    if not same or ahead or known is None or known.facts != facts(definition) or due.passed:
+        since = now if same and not ahead else _first(due, now)
+        _record(database, definition, due, now, since=since)
     if standing.pause is not None:
         return due, pausing.told(standing.pause, definition)
     if due.passed:
@@ -154,7 +158,11 @@ def settle_unloaded(database: Database, name: str, now: int) -> Unloaded:
     )
     if told.catchup == Catchup.ALL and not paused:
         return Unloaded(pause_after=told.pause_after)
-    return Unloaded(settle(database, told, now)[0].slot, paused, told.pause_after)
+    try:
+        slot = settle(database, told, now)[0].slot
+    except UsageError:  # noted by a version that knew more, or this machine lost the zone
+        slot = None
+    return Unloaded(slot, paused, told.pause_after)
 
 
 def _standing(database: Database, name: str, now: int) -> _Standing:

@@ -81,6 +81,18 @@ def test_each_slot_is_told_of_once(memory: Database) -> None:
     )
 
 
+def test_what_a_clock_that_was_ahead_told_silences_nothing(memory: Database) -> None:
+    """What is missing by the right clock is told of, though a slot far ahead was, too."""
+    hourly(memory)
+    missing.notice(memory, at(100 * HOUR))
+    missing.notice(memory, at(1.5 * HOUR))
+    missing.notice(memory, at(1.6 * HOUR))
+    assert [count for _, count in told(memory)] == [99, 1]
+    with memory.write() as cursor:
+        slots.note(cursor, "flow", ("*-*-* *:30:00", "UTC"), {}, us(1000 * HOUR))
+    assert [one.count for one in missing.look(memory, at(2.7 * HOUR))] == [3]
+
+
 def test_what_is_paused_is_not_missing(memory: Database) -> None:
     """Not while it is, nor are the slots of a pause that is over."""
     hourly(memory)
