@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ from engine.schedule.installed import difference, folder_of_units, installed, wr
 from engine.schedule.reading import schedule_of
 from engine.schedule.units import Installation, cron_line, unit_stem, units
 from engine.schedule.verify import NOT_VERIFIED, verify
+from engine.session.environment import this_user
 from engine.text import printable
 
 NEXT_SHOWN = 3
@@ -44,7 +44,7 @@ class Place:
             "store_url": self.paths.store_url
             if parsed.store or os.environ.get("ENGINE_STORE")
             else None,
-            "user": getpass.getuser() if self.system else None,
+            "user": this_user() if self.system else None,
             "system": self.system,
         }
         if parsed.pipelines or os.environ.get("ENGINE_PIPELINES"):
@@ -179,7 +179,7 @@ def _check_systemd(place: Place, definition: Definition | None = None) -> None:
         line = cron_line(definition, **place.where) if definition else ""
         hint = f"without systemd, put this into a crontab: {line}" if line else ""
         raise systemctl.NoSystemd(f"systemd does not answer: {why}", hint=hint)
-    user = getpass.getuser()
+    user = this_user()
     if not place.system and not systemctl.lingers(user):
         raise UsageError(
             f"units of the user '{user}' would end as '{user}' logs out",
