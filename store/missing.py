@@ -30,7 +30,8 @@ class Waited:
 _WAITED = """
 SELECT workflow, calendar, zone,
        max(CASE WHEN noted_at <= ?1 THEN noted_at ELSE 0 END,
-           coalesce((SELECT max(slot) FROM slot_rows WHERE workflow = s.workflow AND slot <= ?1), 0))
+           coalesce((SELECT max(slot) FROM slot_rows
+                     WHERE workflow = s.workflow AND slot <= ?1), 0))
 FROM schedule_rows AS s
 WHERE NOT EXISTS (SELECT 1 FROM pause_rows WHERE workflow = s.workflow AND ended_at IS NULL
                   AND coalesce(until, ?1 + 1) > ?1)
