@@ -93,6 +93,14 @@ def test_what_a_clock_that_was_ahead_told_silences_nothing(memory: Database) -> 
     assert [one.count for one in missing.look(memory, at(2.7 * HOUR))] == [3]
 
 
+def test_a_timers_run_of_no_schedule_forgets_the_one_there_was(memory: Database) -> None:
+    """The file names none any more: nothing is due, and nothing missing."""
+    hourly(memory)
+    assert [one.count for one in missing.look(memory, at(2.5 * HOUR))] == [2]
+    a_run(memory, started_by="timer", at=2.5 * HOUR)
+    assert missing.look(memory, at(9 * HOUR)) == []
+
+
 def test_what_is_paused_is_not_missing(memory: Database) -> None:
     """Not while it is, nor are the slots of a pause that is over."""
     hourly(memory)
