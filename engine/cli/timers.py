@@ -18,7 +18,7 @@ from engine.errors import EngineError, UsageError
 from engine.model import Definition
 from engine.schedule import systemctl
 from engine.schedule.firings import firings, zone_of
-from engine.schedule.installed import difference, folder_of_units, installed, write
+from engine.schedule.installed import added_to, difference, folder_of_units, installed, write
 from engine.schedule.reading import schedule_of
 from engine.schedule.units import Installation, cron_line, unit_stem, units
 from engine.schedule.verify import NOT_VERIFIED, verify
@@ -204,9 +204,15 @@ def verify_units(parsed: argparse.Namespace) -> int:
         return 0
     problems = 0
     for name in names:
-        for problem in _problems(place, name, there.get(name)):
-            problems += problem != NOT_VERIFIED
-            print_result(problem)
+        try:
+            for problem in _problems(place, name, there.get(name)):
+                problems += problem != NOT_VERIFIED
+                print_result(problem)
+        except UsageError as error:
+            if parsed.name:
+                raise
+            problems += 1  # of the others it can be told
+            print_result(printable(f"'{name}' is broken: {error.message}".splitlines()[0]))
     return 1 if problems else 0
 
 
@@ -219,6 +225,10 @@ def _problems(place: Place, name: str, there: Mapping[str, str] | None) -> Itera
         return
     files = units(definition, **place.where)
     found = verify(files)
+    found += [
+        f"'{printable(str(file))}' changes the unit beside it"
+        for file in added_to(place.folder, there or ())
+    ]
     yield from found
     if there is not None and there != files:
         yield f"the units of '{printable(name)}' are not those of its file"
