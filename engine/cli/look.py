@@ -26,7 +26,7 @@ from engine.params import described
 from engine.reports import json_text, terminal
 from engine.reports.lists import history_table, workflow_table
 from engine.schedule.zones import known_zones
-from engine.secrets import masked
+from engine.secrets import Secrets, masked
 from engine.text import printable
 
 if TYPE_CHECKING:
@@ -54,10 +54,10 @@ def list_workflows(parsed: argparse.Namespace) -> int:
     """List the workflows of the project; a broken one is shown as broken."""
     paths = project.paths_of(parsed)
     folder = project.folder_of(parsed)
-    mask = project.secrets_of(paths).mask
+    secrets = project.secrets_of(paths)
     has_store = _has_store(paths)
-    rows = [_listed(found, mask) for found in find_all(folder)]
-    _add_runs(rows, paths if has_store else None)
+    rows = [_listed(found, secrets.mask) for found in find_all(folder)]
+    _add_runs(rows, paths if has_store else None, secrets)
     if parsed.json:
         print_json(rows)
         return 0
@@ -96,7 +96,7 @@ def _next(definition: Definition) -> str | None:
     return f"{slot:%FT%TZ}" if slot else None
 
 
-def _add_runs(rows: list[dict[str, Any]], paths: Paths | None) -> None:
+def _add_runs(rows: list[dict[str, Any]], paths: Paths | None, secrets: Secrets) -> None:
     """Add each workflow's last run, what a run of it usually takes, and its pause."""
     for row in rows:
         row |= {"last_run": None, "usual_s": None, "paused": None}
@@ -106,7 +106,7 @@ def _add_runs(rows: list[dict[str, Any]], paths: Paths | None) -> None:
     with reading_history(paths) as history:
         paused = history.pauses(clock.stamp(clock.now()))
         for row in rows:
-            row["paused"] = _pause(paused.get(row["name"]))
+            row["paused"] = masked(_pause(paused.get(row["name"])), secrets)
             runs = history.runs(workflow=row["name"], limit=1)
             if runs:
                 shown = ("run_id", "status", "started_at", "only_steps")

@@ -56,7 +56,8 @@ def unpause(parsed: argparse.Namespace) -> int:
     if was is None:
         print_result(f"'{definition.name}' is not paused")
         return 0
-    print_result(f"'{definition.name}' is no longer {printable(pausing.reason(was))}")
+    reason = printable(environment.secrets.mask(pausing.reason(was)))
+    print_result(f"'{definition.name}' is no longer {reason}")
     return 0
 
 

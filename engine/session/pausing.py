@@ -52,16 +52,16 @@ def run_unless_paused(
     if pause is None:
         yield run_workflow(definition, request, environment)
     else:
-        yield nothing_to_do(definition, told(pause, definition))
+        yield nothing_to_do(definition, told(pause, definition), environment)
 
 
-def nothing_to_do(definition: Definition, why: str) -> dict[str, Any]:
-    """Give the report of a timer that starts no run."""
+def nothing_to_do(definition: Definition, why: str, environment: Environment) -> dict[str, Any]:
+    """Give the report of a timer that starts no run; who gave a reason may not know all secrets."""
     return {
         "workflow": definition.name,
         "run_id": None,
         "dry_run": False,
-        "nothing_to_do": why,
+        "nothing_to_do": environment.secrets.mask(why),
     }
 
 

@@ -50,7 +50,7 @@ def run_scheduled(
         due, why_none = look(definition, environment)
         if due.slot is None:
             if not ran:
-                yield pausing.nothing_to_do(definition, why_none)
+                yield pausing.nothing_to_do(definition, why_none, environment)
             return
         if due.left:
             logger.info("of the slots that are due, %d come after this one", due.left)

@@ -129,7 +129,9 @@ def test_what_changes_a_unit_beside_it_is_told_of(machine: Machine) -> None:
     edited = machine.units / f"{TIMER}.d" / "override.conf"
     edited.parent.mkdir()
     edited.write_text("[Timer]\nOnCalendar=yearly\n")
-    assert machine.schedule("verify", code=1).startswith(f"'{edited}' changes the unit beside it\nnext: ")
+    assert machine.schedule("verify", code=1).startswith(
+        f"'{edited}' changes the unit beside it\nnext: "
+    )
 
 
 @pytest.mark.parametrize(

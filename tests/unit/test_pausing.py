@@ -51,3 +51,18 @@ def test_a_reason_is_masked_before_it_is_cut(flow: Project) -> None:
     """A secret across the limit leaves none of its beginning."""
     assert run_command(["schedule", "pause", "flow", "--reason", "x" * 490 + SECRET]) == 0
     assert flow.rows("SELECT reason FROM pauses") == [("x" * 490 + "***",)]
+
+
+def test_a_reason_is_masked_by_secrets_that_came_later(
+    flow: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The store has it as it was given; who is shown it sees none of it."""
+    later = "lateral-9876543210"
+    assert run_command(["schedule", "pause", "flow", "--reason", f"by {later}"]) == 0
+    (flow.home / "env").write_text(f"TOKEN={later}\n")
+    capsys.readouterr()
+    for words in (["list"], ["list", "--json"], ["schedule", "unpause", "flow"]):
+        assert run_command(words) == 0
+        told = capsys.readouterr().out
+        assert "by ***" in told
+        assert later not in told
