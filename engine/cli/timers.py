@@ -17,11 +17,12 @@ from engine.definitions.loader import file_of
 from engine.errors import EngineError, UsageError
 from engine.model import Definition
 from engine.schedule import systemctl
-from engine.schedule.firings import firings, zone_of
+from engine.schedule.firings import firings
 from engine.schedule.installed import added_to, difference, folder_of_units, installed, write
 from engine.schedule.reading import schedule_of
 from engine.schedule.units import Installation, cron_line, unit_stem, units
 from engine.schedule.verify import NOT_VERIFIED, verify
+from engine.schedule.zones import timers_zone, zone_named
 from engine.session.environment import this_user
 from engine.text import printable
 
@@ -245,7 +246,7 @@ def _problems(place: Place, name: str, there: Mapping[str, str] | None) -> Itera
 
 def _print_next(definition: Definition) -> None:
     schedule = schedule_of(definition)
-    zone = zone_of(schedule)
+    zone = zone_named(schedule.zone) if schedule.zone else timers_zone()
     slots = list(islice(firings(schedule, zone, SystemClock().utc()), NEXT_SHOWN))
     for slot in slots:
         print_result(f"next: {slot.astimezone(zone):%a %Y-%m-%d %H:%M:%S %Z} ({slot:%F %TZ})")

@@ -13,7 +13,7 @@ from engine.records import record
 from engine.schedule.calendar import DAYS, Calendar, runs
 from engine.schedule.firings import change_between, due_at_gaps_end, repeats, seconds_of
 from engine.schedule.reading import Schedule
-from engine.schedule.zones import machine_zone, zone_named
+from engine.schedule.zones import timers_zone, zone_named
 
 # All ways in which a rule such as "the last Sunday" falls on dates; fixed, so that the same
 # schedule always gives the same unit.
@@ -32,7 +32,7 @@ class _Change:
 
 def wakeups(schedule: Schedule) -> list[str]:
     """Give the calendars, in UTC, at which a timer of the schedule has to fire beside its own."""
-    zone = zone_named(schedule.zone) if schedule.zone else machine_zone()
+    zone = zone_named(schedule.zone) if schedule.zone else timers_zone()
     changes = list(_changes(zone))
     moments: dict[datetime, None] = {}
     for calendar in schedule.calendars:

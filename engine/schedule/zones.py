@@ -31,12 +31,19 @@ def known_zones(names: Mapping[str, str]) -> dict[str, tzinfo]:
 
 
 def machine_zone() -> tzinfo:
-    """Give the machine's zone, with its changes of the clock."""
+    """Give the machine's zone, or the one that TZ names for this process."""
     from zoneinfo import ZoneInfo
 
     if name := os.environ.get("TZ", "").removeprefix(":"):
         with suppress(Exception):  # a rule, or a path: the machine's own then
             return ZoneInfo(name)
+    return timers_zone()
+
+
+def timers_zone() -> tzinfo:
+    """Give the machine's own zone, with its changes of the clock: systemd knows no user's TZ."""
+    from zoneinfo import ZoneInfo
+
     try:
         with open(LOCAL, "rb") as file:  # noqa: PTH123 - no need of pathlib
             return ZoneInfo.from_file(file)

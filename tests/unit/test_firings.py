@@ -8,11 +8,13 @@ import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from engine.model import Definition
+from engine.schedule import zones
 from engine.schedule.calendar import ScheduleRefused, calendar_text, read_calendar
 from engine.schedule.firings import firings, newest, next_firing
 from engine.schedule.reading import cron_of, read_schedule
@@ -82,6 +84,16 @@ def test_changes_of_the_clock(zone: str, season: str, schedule: str, due: list[s
 def test_the_timer_is_woken_where_systemd_passes_over(schedule: str, extra: list[str]) -> None:
     """At the gap's end, and through the hour that comes twice; elsewhere nothing is added."""
     assert wakeups(read_schedule(schedule)) == extra
+
+
+def test_a_timer_does_not_go_by_the_zone_of_who_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd knows nothing of a TZ: from another shell `verify` would find another unit."""
+    monkeypatch.setattr(zones, "LOCAL", str(tmp_path / "none"))  # and so UTC
+    monkeypatch.setenv("TZ", "America/Chicago")
+    assert wakeups(read_schedule("02:30")) == []
+    assert zones.machine_zone() == ZoneInfo("America/Chicago")
 
 
 @pytest.mark.parametrize(
