@@ -163,7 +163,7 @@ def settle_unloaded(database: Database, name: str, now: int) -> Unloaded:
 def _standing(database: Database, name: str, now: int) -> _Standing:
     with database.read() as cursor:
         known = slots.known(cursor, name, now)
-        since = now if known is None else min(known.newest or known.noted_at, now)
+        since = 0 if known is None else min(known.newest or known.noted_at, now)
         return _Standing(
             known, pauses.current(cursor, name, now), pauses.since(cursor, name, since)
         )

@@ -185,6 +185,14 @@ def test_a_pause_may_end_by_itself(memory: Database) -> None:
     assert ends == [("2011-11-14T00:00:00.000Z", "ann"), ("2011-11-14T02:00:00.000Z", "ann")]
 
 
+def test_a_pause_holds_the_first_slot_of_a_new_schedule(memory: Database) -> None:
+    """Though it is over when that is looked for."""
+    flow = Definition("flow", (), schedule="*-*-* 00:00:00", tz="UTC")
+    pauses.pause(memory, pause(SLOT - HOUR, until=SLOT + HOUR))
+    due, _ = settle(memory, flow, SLOT + 2 * HOUR)
+    assert (due.slot, due.passed) == (None, ((SLOT, "paused by ann: moving"),))
+
+
 def test_failures_in_a_row_pause(memory: Database) -> None:
     """Failed runs of the timer count since a run went well, or a pause was ended; told once."""
 

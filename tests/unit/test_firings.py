@@ -89,7 +89,7 @@ def test_the_timer_is_woken_where_systemd_passes_over(schedule: str, extra: list
 def test_a_timer_does_not_go_by_the_zone_of_who_installs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """systemd knows nothing of a TZ: from another shell `verify` would find another unit."""
+    """A TZ is nothing to systemd: from another shell `verify` would find another unit."""
     monkeypatch.setattr(zones, "LOCAL", str(tmp_path / "none"))  # and so UTC
     monkeypatch.setenv("TZ", "America/Chicago")
     assert wakeups(read_schedule("02:30")) == []
