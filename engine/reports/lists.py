@@ -76,9 +76,15 @@ def _cells(row: Row, now: datetime, zone: tzinfo | None) -> list[str | Cell]:
 
 def _schedule(row: Row, now: datetime, zone: tzinfo | None) -> str:
     """Give the schedule with its zone, and its next slot if it is not paused."""
-    said = " ".join(filter(None, (row["schedule"], row.get("tz"))))
+    said = _zoned(row)
     due = None if row.get("paused") else row.get("next")
     return f"{said}, next {human_time(due, now, zone)}" if due else said
+
+
+def _zoned(row: Row) -> str:
+    """Give the schedule with its zone, which it may name itself."""
+    schedule, zone = row["schedule"] or "", row.get("tz") or ""
+    return schedule if zone in schedule else f"{schedule} {zone}".strip()
 
 
 def _paused(row: Row, now: datetime, zone: tzinfo | None) -> str:

@@ -176,6 +176,19 @@ def test_workflows_are_listed(
     ]
 
 
+@pytest.mark.parametrize("zone", ["tz: Etc/UCT", ""])
+def test_a_zone_is_listed_once(
+    tmp_path: Path, big: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], zone: str
+) -> None:
+    """The schedule may name it in the place of `tz`."""
+    named = "08:00" if zone else "08:00 Etc/UCT"
+    steps = "steps: [{name: a, command: 'true'}]"
+    (tmp_path / "one.yaml").write_text(f"schedule: '{named}'\n{zone}\n{steps}\n")
+    _, line = big("list", capsys=capsys)
+    assert "  08:00 Etc/UCT" in line
+    assert line.count("Etc/UCT") == 1
+
+
 def test_logs_are_found_by_their_files(
     tmp_path: Path, big: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
