@@ -82,6 +82,7 @@ def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: U
             workers=parsed.workers,
             note=secrets.mask(error.message),
             slot=found.slot,
+            zone=history.zone_name(parsed.name) or None,
         )
         telling = alerting.telling(environment)
         journal.record_ended_run(database, new, RunStatus.FAILED, telling=telling)
