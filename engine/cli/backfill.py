@@ -13,6 +13,7 @@ from engine.definitions import load
 from engine.naming import BACKFILL_SUFFIX
 from engine.session.backfill.launch import run_backfill
 from engine.session.backfill.resolved import BackfillRequest
+from engine.zones import zone_named
 
 
 def backfill(parsed: argparse.Namespace) -> int:
@@ -22,16 +23,17 @@ def backfill(parsed: argparse.Namespace) -> int:
     params = given(parsed.set)
     definition = load(parsed.name, project.folder_of(parsed))
     dry = parsed.dry_run or definition.dry_run
-    logs = paths.home / "logs"
+    logs, zone = paths.home / "logs", zone_named(definition.tz)
     console = setup(
         log_file=None if dry else logs / f"{definition.name}{BACKFILL_SUFFIX}.log",
         quiet=parsed.quiet or dry,
         json_lines=False,
         journald=under_journald(sys.stderr, os.environ),
         mask=secrets.mask,
+        zone=zone,
     )
     if not dry:
-        console.follow_values(logs / f"{definition.name}.log", secrets.mask)
+        console.follow_values(logs / f"{definition.name}.log", secrets.mask, zone)
     request = BackfillRequest(
         param=parsed.param,
         first=parsed.first,

@@ -1,8 +1,8 @@
 """What the command shows: log lines on stderr and in the rotating file, results on stdout.
 
-Text lines read `HH:MM:SS LEVEL message`, what a step says `HH:MM:SS LEVEL [STEP] text`. Under
-journald a priority prefix takes the place of the time. Showing never fails the command: a full
-disk or a closed pipe costs lines, not the run.
+Text lines read `HH:MM:SS LEVEL message`, what a step says `HH:MM:SS LEVEL [STEP] text`; in the file
+date and offset stand with the time. Under journald a priority prefix takes the place of the time.
+Showing never fails the command: a full disk or a closed pipe costs lines, not the run.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import tzinfo
 from pathlib import Path
 from typing import IO, Any, TextIO, cast
 
@@ -94,13 +95,15 @@ class Console:
             if level >= handler.level:
                 handler.handle(record)
 
-    def follow_values(self, log_file: Path, mask: Callable[[str], str]) -> None:
+    def follow_values(
+        self, log_file: Path, mask: Callable[[str], str], zone: tzinfo | None
+    ) -> None:
         """Keep the lines of a backfill's runs in a file of their own; show their warnings only."""
         for handler in self._handlers:
             handler.addFilter(is_worth_showing)
         kept = RotatingFile(log_file, complain=lambda text: _complain(self.shown, text))
         kept.setLevel(logging.INFO)
-        kept.setFormatter(LineFormatter(mask))
+        kept.setFormatter(LineFormatter(mask, zone=zone, kept=True))
         kept.addFilter(is_of_a_value)
         kept.addFilter(is_wanted)
         self._handlers.append(kept)
@@ -123,9 +126,13 @@ def setup(
     json_lines: bool,
     journald: bool,
     mask: Callable[[str], str],
+    zone: tzinfo | None = None,
     stream: TextIO | None = None,
 ) -> Console:
-    """Set up logging: to stderr (only errors if `quiet`) and to `log_file`, all of it masked."""
+    """Set up logging: to stderr (only errors if `quiet`) and to `log_file`, all of it masked.
+
+    Times in text lines are in `zone`, without one in the machine's.
+    """
     stream = stream or _original(sys.stderr)
     shown = ConsoleHandler(stream)
     shown.setLevel(logging.ERROR if quiet else logging.INFO)
@@ -133,12 +140,13 @@ def setup(
         shown.setFormatter(JsonFormatter(mask))
     else:
         colour = not journald and wants_colour(stream, os.environ)
-        shown.setFormatter(LineFormatter(mask, journald=journald, colour=colour))
+        shown.setFormatter(LineFormatter(mask, zone=zone, journald=journald, colour=colour))
     handlers: list[logging.Handler] = [shown]
     if log_file is not None:
         kept = RotatingFile(log_file, complain=lambda text: _complain(shown, text))
         kept.setLevel(logging.INFO)
-        kept.setFormatter(JsonFormatter(mask) if json_lines else LineFormatter(mask))
+        text = LineFormatter(mask, zone=zone, kept=True)
+        kept.setFormatter(JsonFormatter(mask) if json_lines else text)
         handlers.append(kept)
     return Console(shown, handlers)
 

@@ -7,11 +7,12 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any, TextIO
 
 from engine.logs import escape, make_private_folder, value_of_backfill
+from engine.zones import mark
 
 FILE_BYTES_MAX = 5_000_000
 FILES_KEPT = 3
@@ -24,13 +25,24 @@ _FIELDS = ("run", "step", "attempt")
 
 
 class LineFormatter(logging.Formatter):
-    """Gives a record as safe text lines, each with its own prefix, so that none can be forged."""
+    """Gives a record as safe text lines, each with its own prefix, so that none can be forged.
+
+    Times are in `zone`, without one in the machine's; those that are kept have date and offset.
+    """
 
     def __init__(
-        self, mask: Callable[[str], str], *, journald: bool = False, colour: bool = False
+        self,
+        mask: Callable[[str], str],
+        *,
+        zone: tzinfo | None = None,
+        kept: bool = False,
+        journald: bool = False,
+        colour: bool = False,
     ) -> None:
         super().__init__()
         self._mask = mask
+        self._zone = zone
+        self._kept = kept
         self._journald = journald
         self._colour = colour
 
@@ -51,8 +63,11 @@ class LineFormatter(logging.Formatter):
     def _head(self, record: logging.LogRecord) -> str:
         if self._journald:
             return f"<{_first_at_least(_PRIORITIES, record.levelno, '7')}>"
-        at = datetime.fromtimestamp(record.created, UTC).astimezone()
-        return f"{at:%H:%M:%S} {record.levelname:<7} "
+        at = datetime.fromtimestamp(record.created, UTC)
+        here = at.astimezone(self._zone)
+        if self._kept:
+            return f"{here.isoformat(' ', 'seconds')} {record.levelname:<7} "
+        return f"{here:%H:%M:%S}{mark(at, self._zone)} {record.levelname:<7} "
 
 
 class JsonFormatter(logging.Formatter):

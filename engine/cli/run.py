@@ -36,6 +36,7 @@ from engine.secrets import Secrets
 from engine.session import Environment, RunRequest, run_workflow
 from engine.session.decision import Decision
 from engine.text import printable
+from engine.zones import zone_named
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -72,6 +73,7 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
         json_lines=parsed.json_logs,
         journald=under_journald(sys.stderr, os.environ),
         mask=secrets.mask,
+        zone=zone_named(definition.tz),
     )
     request = RunRequest(
         workers=parsed.workers,
