@@ -23,17 +23,17 @@ def backfill(parsed: argparse.Namespace) -> int:
     params = given(parsed.set)
     definition = load(parsed.name, project.folder_of(parsed))
     dry = parsed.dry_run or definition.dry_run
-    logs, zone = paths.home / "logs", zone_named(definition.tz)
+    logs = paths.home / "logs"
     console = setup(
         log_file=None if dry else logs / f"{definition.name}{BACKFILL_SUFFIX}.log",
         quiet=parsed.quiet or dry,
         json_lines=False,
         journald=under_journald(sys.stderr, os.environ),
         mask=secrets.mask,
-        zone=zone,
     )
     if not dry:
-        console.follow_values(logs / f"{definition.name}.log", secrets.mask, zone)
+        console.follow_values(logs / f"{definition.name}.log", secrets.mask)
+    console.tell_times_in(zone_named(definition.tz))
     request = BackfillRequest(
         param=parsed.param,
         first=parsed.first,

@@ -95,15 +95,19 @@ class Console:
             if level >= handler.level:
                 handler.handle(record)
 
-    def follow_values(
-        self, log_file: Path, mask: Callable[[str], str], zone: tzinfo | None
-    ) -> None:
+    def tell_times_in(self, zone: tzinfo | None) -> None:
+        """Give times in a zone from now on; without one, in the machine's."""
+        for handler in self._handlers:
+            if isinstance(handler.formatter, LineFormatter):
+                handler.formatter.zone = zone
+
+    def follow_values(self, log_file: Path, mask: Callable[[str], str]) -> None:
         """Keep the lines of a backfill's runs in a file of their own; show their warnings only."""
         for handler in self._handlers:
             handler.addFilter(is_worth_showing)
         kept = RotatingFile(log_file, complain=lambda text: _complain(self.shown, text))
         kept.setLevel(logging.INFO)
-        kept.setFormatter(LineFormatter(mask, zone=zone, kept=True))
+        kept.setFormatter(LineFormatter(mask, kept=True))
         kept.addFilter(is_of_a_value)
         kept.addFilter(is_wanted)
         self._handlers.append(kept)
@@ -126,13 +130,9 @@ def setup(
     json_lines: bool,
     journald: bool,
     mask: Callable[[str], str],
-    zone: tzinfo | None = None,
     stream: TextIO | None = None,
 ) -> Console:
-    """Set up logging: to stderr (only errors if `quiet`) and to `log_file`, all of it masked.
-
-    Times in text lines are in `zone`, without one in the machine's.
-    """
+    """Set up logging: to stderr (only errors if `quiet`) and to `log_file`, all of it masked."""
     stream = stream or _original(sys.stderr)
     shown = ConsoleHandler(stream)
     shown.setLevel(logging.ERROR if quiet else logging.INFO)
@@ -140,13 +140,12 @@ def setup(
         shown.setFormatter(JsonFormatter(mask))
     else:
         colour = not journald and wants_colour(stream, os.environ)
-        shown.setFormatter(LineFormatter(mask, zone=zone, journald=journald, colour=colour))
+        shown.setFormatter(LineFormatter(mask, journald=journald, colour=colour))
     handlers: list[logging.Handler] = [shown]
     if log_file is not None:
         kept = RotatingFile(log_file, complain=lambda text: _complain(shown, text))
         kept.setLevel(logging.INFO)
-        text = LineFormatter(mask, zone=zone, kept=True)
-        kept.setFormatter(JsonFormatter(mask) if json_lines else text)
+        kept.setFormatter(JsonFormatter(mask) if json_lines else LineFormatter(mask, kept=True))
         handlers.append(kept)
     return Console(shown, handlers)
 

@@ -34,14 +34,13 @@ class LineFormatter(logging.Formatter):
         self,
         mask: Callable[[str], str],
         *,
-        zone: tzinfo | None = None,
         kept: bool = False,
         journald: bool = False,
         colour: bool = False,
     ) -> None:
         super().__init__()
         self._mask = mask
-        self._zone = zone
+        self.zone: tzinfo | None = None
         self._kept = kept
         self._journald = journald
         self._colour = colour
@@ -64,10 +63,10 @@ class LineFormatter(logging.Formatter):
         if self._journald:
             return f"<{_first_at_least(_PRIORITIES, record.levelno, '7')}>"
         at = datetime.fromtimestamp(record.created, UTC)
-        here = at.astimezone(self._zone)
+        here = at.astimezone(self.zone)
         if self._kept:
             return f"{here.isoformat(' ', 'seconds')} {record.levelname:<7} "
-        return f"{here:%H:%M:%S}{mark(at, self._zone)} {record.levelname:<7} "
+        return f"{here:%H:%M:%S}{mark(at, self.zone)} {record.levelname:<7} "
 
 
 class JsonFormatter(logging.Formatter):

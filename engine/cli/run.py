@@ -73,8 +73,8 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
         json_lines=parsed.json_logs,
         journald=under_journald(sys.stderr, os.environ),
         mask=secrets.mask,
-        zone=zone_named(definition.tz),
     )
+    console.tell_times_in(zone_named(definition.tz))
     request = RunRequest(
         workers=parsed.workers,
         params=params,
