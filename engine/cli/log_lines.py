@@ -41,6 +41,7 @@ class LineFormatter(logging.Formatter):
         super().__init__()
         self._mask = mask
         self.zone: tzinfo | None = None
+        self._said: tuple[int, tzinfo | None, str] = -1, None, ""
         self._kept = kept
         self._journald = journald
         self._colour = colour
@@ -62,11 +63,18 @@ class LineFormatter(logging.Formatter):
     def _head(self, record: logging.LogRecord) -> str:
         if self._journald:
             return f"<{_first_at_least(_PRIORITIES, record.levelno, '7')}>"
-        at = datetime.fromtimestamp(record.created, UTC)
-        here = at.astimezone(self.zone)
-        if self._kept:
-            return f"{here.isoformat(' ', 'seconds')} {record.levelname:<7} "
-        return f"{here:%H:%M:%S}{mark(at, self.zone)} {record.levelname:<7} "
+        return f"{self._time(int(record.created))} {record.levelname:<7} "
+
+    def _time(self, second: int) -> str:
+        """Say a second; mostly it is that of the line before, which saves two thirds of a line."""
+        if self._said[:2] != (second, self.zone):
+            at = datetime.fromtimestamp(second, UTC)
+            here = at.astimezone(self.zone)
+            text = f"{here:%H:%M:%S}{mark(at, self.zone)}"
+            if self._kept:
+                text = here.isoformat(" ", "seconds")
+            self._said = second, self.zone, text
+        return self._said[2]
 
 
 class JsonFormatter(logging.Formatter):

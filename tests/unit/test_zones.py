@@ -7,23 +7,28 @@ import sys
 import time  # noqa: TID251 - its `tzset`
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from engine import Step, Workflow
 from engine.alert import AlertKind, AlertRow, Due
 from engine.alerts.blocks import render_slack
 from engine.alerts.incidents import of_alert
 from engine.alerts.letter import render_html, render_plain
+from engine.cli import pausing
 from engine.cli.log_lines import LineFormatter
 from engine.cli.main import run_command
+from engine.errors import UsageError
 from engine.logs import RunLogs
+from engine.model import Definition
 from engine.ports import Paths
 from engine.serve.answers import Answers, Page
 from engine.session.alert_facts import told_of
+from engine.session.asked import today_of
 from engine.text import human_time
 from store.database import open_reader, open_writer
 from store.history import History
@@ -214,3 +219,29 @@ def test_an_hour_that_comes_twice(clock_of: Callable[[str], None], zone: tzinfo 
         "2026-03-29 01:59",
         "2026-03-29 03:00",
     ]
+
+
+def test_a_pause_ends_by_the_clock_of_the_workflow(clock_of: Callable[[str], None]) -> None:
+    """A date alone is the midnight of its zone, else of the machine; too far a date is refused."""
+    clock_of("America/Chicago")
+    now = datetime(2011, 11, 14, 20, tzinfo=UTC)
+    far, plain = Definition("far", (), tz=FAR), Definition("plain", ())
+    assert pausing._until(far, "2011-11-16", now) == us(34 * 3_600.0)
+    assert pausing._until(plain, "2011-11-16", now) == us(54 * 3_600.0)
+    for text, told in (
+        ("2011-11-15 09:59", "is past"),
+        ("0001-01-01", "is past"),
+        ("9999-12-31", "is too far ahead"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            pausing._until(far, text, now)
+        assert caught.value.message == f"--until {text} {told}"
+
+
+def test_a_schedules_zone_is_its_workflows() -> None:
+    """It may be named at either place, and decides the same: `today`, too."""
+    for schedule, tz in (("08:00", FAR), (f"0 8 * * * {FAR}", None), (f"08:00 {FAR}", FAR)):
+        workflow = Workflow("far", schedule=schedule, tz=tz).add(Step("a", print))
+        clock: Any = FakeClock(AT)
+        assert today_of(workflow.definition(), clock) == date(2011, 11, 15), schedule
+    assert Workflow("near", schedule="08:00").tz is None
