@@ -30,8 +30,10 @@ from engine.serve.answers import Answers, Page
 from engine.session.alert_facts import told_of
 from engine.session.asked import today_of
 from engine.text import human_time
+from store import slots
 from store.database import open_reader, open_writer
 from store.history import History
+from store.memory import memory_store
 from tests.fakes import FakeClock
 from tests.store.filled import a_run, begun, did, end, us
 
@@ -219,6 +221,7 @@ def test_an_hour_that_comes_twice(clock_of: Callable[[str], None], zone: tzinfo 
         "2026-03-29 01:59",
         "2026-03-29 03:00",
     ]
+    assert human_time("9999-12-31T23:59:59Z", now, zone) == "9999-12-31T23:59:59Z"
 
 
 def test_a_pause_ends_by_the_clock_of_the_workflow(clock_of: Callable[[str], None]) -> None:
@@ -245,3 +248,16 @@ def test_a_schedules_zone_is_its_workflows() -> None:
         clock: Any = FakeClock(AT)
         assert today_of(workflow.definition(), clock) == date(2011, 11, 15), schedule
     assert Workflow("near", schedule="08:00").tz is None
+
+
+def test_what_is_no_runs_goes_by_the_schedule() -> None:
+    """As it was noted last, be it the machine's; without a schedule by the newest run."""
+    with closing(memory_store(Path("/proc/none/runs.db"))) as database:
+        for workflow in ("noted", "here", "never noted"):
+            a_run(database, workflow=workflow, zone="Asia/Tokyo")
+            a_run(database, workflow=workflow, zone=FAR)
+        with database.write() as cursor:
+            slots.note(cursor, "noted", ("08:00", "Europe/Berlin"), {}, 0)
+            slots.note(cursor, "here", ("08:00", ""), {}, 0)
+        names = map(History(database).zone_name, ("noted", "here", "never noted", "unknown"))
+        assert list(names) == ["Europe/Berlin", "", FAR, ""]
