@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from engine.model import Definition
 from engine.schedule.catchup import instant, microseconds
 from engine.session import missing
+from engine.session.calendars import as_noted
 from engine.session.limits import Begun, moments_of
 from engine.text import human_duration
 from engine.usual import late_after_s
@@ -71,13 +71,7 @@ def _late_run(
         return
     number, name = run["run_id"], run["workflow"]
     calendar, zone, facts = noted
-    known = Definition(
-        *(name, ()),
-        schedule=calendar,
-        tz=zone or None,
-        deadline=facts.get("deadline"),
-        max_duration_s=facts.get("max_duration_s"),
-    )
+    known = as_noted(name, (calendar, zone), facts)
     slot = None if run["slot"] is None else _microseconds(run["slot"])
     begun = Begun(number, clock.instant(_microseconds(run["started_at"])), slot)
     for moment in moments_of(known, begun, clock):
