@@ -149,6 +149,7 @@ def _insert_run(
             run.choices,
             _environment(cursor, run.versions),
             run.slot,
+            run.zone,
         ),
     )
     run_id = cursor.lastrowid

@@ -149,6 +149,7 @@ RUN_COLUMNS = (
     "choices",
     "environment_id",
     "slot",
+    "zone",
 )
 
 

@@ -128,6 +128,7 @@ def _record(
             workers=parsed.workers,
             note=secrets.mask(error.message),
             slot=found.slot,
+            zone=history.zone_name(parsed.name) or None,
         )
         telling = alerting.telling(environment)
         journal.record_ended_run(database, new, RunStatus.FAILED, telling=telling)

@@ -62,6 +62,7 @@ def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> 
         choices=_choices(decision),
         versions=installed.versions(),
         slot=slot_in(asked, decision),
+        zone=compiled.definition.tz,
     )
 
 
