@@ -24,7 +24,7 @@ def noted(definition: Definition) -> tuple[str, str]:
     return schedule.text, schedule.zone or ""
 
 
-FACTS = ("catchup", "pause_after", "deadline", "max_duration_s", "ping")
+FACTS = ("catchup", "pause_after", "deadline", "ping")
 
 
 def facts(definition: Definition) -> dict[str, Any]:

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from engine.events import Claim
 from engine.ports import Paths
 from engine.secrets import Secrets
-from engine.session import Environment, missing
+from engine.session import Environment, missing, watching
 from store import pauses, slots
 from store.connection import Database
+from store.history import History
 from store.memory import memory_store
 from tests.fakes import FakeClock
 from tests.store.filled import a_run, begun, us
@@ -137,3 +139,21 @@ def test_a_schedule_that_is_forgotten_is_not_waited_for(memory: Database) -> Non
     with memory.write() as cursor:
         slots.forget(cursor, "flow")
     assert missing.look(memory, at(1.5 * HOUR)) == []
+
+
+def test_what_is_late_is_shown_by_the_limits_of_its_run(
+    memory: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a schedule, too; a run of a backfill is never late."""
+    monkeypatch.setattr("store.locks.alive", lambda *_: True)
+    limits = "[60.0,[[0,0,30.0]]]"
+    for name, backfill in (("flow", None), ("part", 1)):
+        journal = begun(memory, "a", workflow=name, backfill=backfill, limits=limits)
+        journal.commit_tick([Claim(0, 1, 0.0, report=False)])
+    history = History(memory)
+    assert watching.look(memory, history, at(29.0))["late"] == []
+    texts = [one["text"] for one in watching.look(memory, history, at(61.0))["late"]]
+    assert texts == [
+        "run 1 of flow: it has run for 1m 00s, its max_duration",
+        "a of run 1 of flow has run for 1m 01s, its max_duration is 30.0s",
+    ]

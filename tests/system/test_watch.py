@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import threading
 import time
@@ -85,7 +86,11 @@ def test_what_is_late_is_sent_while_it_runs(project: Project) -> None:
     most = "it has run for 0.3s, its max_duration"
     deadline = f"its deadline was {year}-01-01 01:00 UTC"
     assert watched.code == 1
-    assert watched.out == f"late: run 1 of slow: {most}\nlate: run 1 of slow: {deadline}\n"
+    run, late, step = watched.out.splitlines()
+    assert [run, late] == [f"late: run 1 of slow: {most}", f"late: run 1 of slow: {deadline}"]
+    assert re.fullmatch(
+        r"late: slow of run 1 of slow has run for [\d.]+s, its max_duration is 0.2s", step
+    )
     *first, second = sorted(body["text"] for body in hook.bodies)
     assert first == [f"slow is late: {most}", f"slow is late: {deadline}"]
     assert second.startswith("slow: slow is late: it has run for 0.")
