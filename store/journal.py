@@ -150,6 +150,7 @@ def _insert_run(
             _environment(cursor, run.versions),
             run.slot,
             run.zone,
+            run.limits,
         ),
     )
     run_id = cursor.lastrowid

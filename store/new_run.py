@@ -83,6 +83,7 @@ class NewRun:
     it did, `choices`, as JSON, what becomes of its steps by that; `versions` are those of what the
     engine runs on. `slot` is the moment at which its schedule had it due, or that of the run it
     goes on from, `zone` the name of that in which its times are shown, if it is not the machine's.
+    `limits` says, as JSON, after how long it and its steps are late.
     """
 
     workflow: str
@@ -112,3 +113,4 @@ class NewRun:
     versions: Mapping[str, str] = field(default_factory=dict)
     slot: int | None = None
     zone: str | None = None
+    limits: str | None = None

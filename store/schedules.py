@@ -35,6 +35,12 @@ class ScheduleReads:
                 for name, calendar, zone, facts in cursor.fetchall()
             }
 
+    def limits(self, run_id: int) -> str | None:
+        """After how long a run and its steps are late, as it was recorded."""
+        with self._database.read() as cursor:
+            cursor.execute("SELECT limits FROM run_rows WHERE id = ?", (run_id,))
+            return str(text) if (text := cursor.fetchone()[0]) is not None else None
+
     def zone_name(self, workflow: str) -> str:
         """The zone of a workflow's times that are no run's; empty for the machine's.
 

@@ -150,6 +150,7 @@ RUN_COLUMNS = (
     "environment_id",
     "slot",
     "zone",
+    "limits",
 )
 
 

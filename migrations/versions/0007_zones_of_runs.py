@@ -1,6 +1,7 @@
 """The zone of each run: the one in which its times are shown to people.
 
 A run of before has that which its workflow's schedule named last; without one it is the machine's.
+And the limits of each run: those of before have none.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ DROP VIEW runs
 """,
     """
 ALTER TABLE run_rows ADD COLUMN zone TEXT
+""",
+    """
+ALTER TABLE run_rows ADD COLUMN limits TEXT
 """,
     """
 UPDATE run_rows SET zone = (
