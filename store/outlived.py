@@ -11,11 +11,12 @@ _OLDEST = """SELECT id, opened_at, coalesce(closed_at, last_at), closed_at IS NU
   EXISTS (SELECT 1 FROM alert_rows WHERE incident_id = i.id)
 FROM incident_rows i ORDER BY id"""
 
-# The newest that told what is missing tells what was told; the newest pause that has ended, which
-# failures in a row count.
+# The newest alert of each kind tells what was told, and when; the newest pause that has ended,
+# which failures in a row count.
 _ALERTS = """FROM alert_rows AS a WHERE run_id IS NULL AND status IN ('sent', 'given_up')
   AND created_at < ?1
-  AND id < (SELECT max(id) FROM alert_rows WHERE run_id IS NULL AND workflow = a.workflow)"""
+  AND id < (SELECT max(id) FROM alert_rows
+            WHERE run_id IS NULL AND workflow = a.workflow AND kind = a.kind)"""
 # A slot that is still to be decided may have come due in a pause.
 _PAUSES = """FROM pause_rows AS p WHERE ended_at < ?1
   AND ended_at < (SELECT max(ended_at) FROM pause_rows WHERE workflow = p.workflow)

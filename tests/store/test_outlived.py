@@ -77,7 +77,7 @@ def test_an_open_incident_goes_with_the_run_that_failed_last(memory: Database) -
 
 
 def test_alerts_of_no_run(memory: Database) -> None:
-    """The newest of a workflow tells what was told; what is to be sent stays."""
+    """The newest of a workflow and kind tells what was told; what is to be sent stays."""
     for at, status in enumerate(("sent", "given_up", "pending", "sent", "sent")):
         memory.raw.execute(
             """INSERT INTO alert_rows
