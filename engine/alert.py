@@ -12,7 +12,7 @@ class AlertStatus(StrEnum):
     """How an alert stands."""
 
     PENDING = "pending"
-    SENDING = "sending"  # claimed by a process; due again if that process has died
+    SENDING = "sending"  # claimed, or what came of it is unknown: due again unless a process has it
     SENT = "sent"
     GIVEN_UP = "given_up"
 
@@ -36,6 +36,16 @@ class Telling:
 
     channels: tuple[str, ...] = ()
     remind_after_us: int = 86_400_000_000
+
+
+@record
+class Failure:
+    """Why an alert was not sent, or not known to be: what is `unknown` may have arrived."""
+
+    error: str
+    tried: bool = True
+    unknown: bool = False
+    give_up: bool = False
 
 
 @record

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from engine.alert import AlertKind, AlertRow, AlertStatus, Due
+from engine.alert import AlertKind, AlertRow, AlertStatus, Due, Failure
 from store import incidents, locks
 from store.connection import Database
 
@@ -112,14 +112,18 @@ class StoredOutbox:
             told = incidents_of(json.loads(facts))
             incidents.keep_thread(cursor, told, channel, dict(thread))
 
-    def failed(self, alert_id: int, error: str, *, give_up: bool, tried: bool = True) -> None:
-        """Record a failed try, or that none was made; the alert stays due unless given up."""
-        status = AlertStatus.GIVEN_UP if give_up else AlertStatus.PENDING
+    def failed(self, alert_id: int, failure: Failure) -> None:
+        """Record a failed try, or that none was made; the alert stays due unless given up.
+
+        One that may have arrived stays as one that nobody sends any more: so it is a repeat.
+        """
+        due = AlertStatus.SENDING if failure.unknown else AlertStatus.PENDING
+        status = AlertStatus.GIVEN_UP if failure.give_up else due
         with self._database.write() as cursor:
             cursor.execute(
                 "UPDATE alert_rows SET status = ?, tries = tries + ?, error = ?, owner = NULL"
                 " WHERE id = ?",
-                (status, int(tried), error, alert_id),
+                (status, int(failure.tried), failure.error, alert_id),
             )
 
 

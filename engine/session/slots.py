@@ -98,7 +98,11 @@ def look(definition: Definition, environment: Environment) -> tuple[Due, str]:
         due, why_none = settle(database, definition, now_us(environment))
         if due.slot is None:  # no run will see to what is left of others
             reconcile_all(database, environment, definition=definition)
+            pausing.remind(database, environment, definition.name)
             alerting.deliver_due(database, History(database), environment, hint=False)
+            from engine.session import pruning
+
+            pruning.after_run(database, environment, definition.name)
         return due, why_none
     finally:
         database.close()

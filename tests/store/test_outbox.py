@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.alert import AlertRow, Due
+from engine.alert import AlertRow, Due, Failure
 from store.connection import Database
 from store.history import History
 from store.outbox import StoredOutbox
@@ -79,8 +79,8 @@ def test_sent_failed_and_given_up(database: Database, outbox: StoredOutbox) -> N
     """Sent and given up are done with; failed is due again, with its tries."""
     outbox.claim()
     outbox.sent(1)
-    outbox.failed(2, "refused", give_up=False)
-    outbox.failed(3, "no such channel", give_up=True)
+    outbox.failed(2, Failure("refused"))
+    outbox.failed(3, Failure("no such channel", give_up=True))
     assert rows(database) == [
         (1, "sent", 1, us(9.0), "", 0),
         (2, "pending", 1, None, "refused", 0),
@@ -91,6 +91,20 @@ def test_sent_failed_and_given_up(database: Database, outbox: StoredOutbox) -> N
     assert rows(database)[1] == (2, "sent", 2, us(9.0), "", 0)
     assert outbox.claim() == []
     assert History(database).alerts() == []
+
+
+def test_what_may_have_arrived_is_a_repeat(database: Database, outbox: StoredOutbox) -> None:
+    """However often it is tried, or claimed and not tried, until it is sent."""
+    outbox.claim()
+    outbox.failed(1, Failure("no answer", unknown=True))
+    assert rows(database)[0] == (1, "sending", 1, None, "no answer", 0)
+    assert History(database).undelivered() == 3
+    (row,) = [row for row in outbox.claim() if row.id == 1]
+    assert (row.repeat, row.tries) == (True, 1)
+    outbox.failed(1, Failure("not tried", tried=False, unknown=row.repeat))
+    assert [row.repeat for row in outbox.claim() if row.id == 1] == [True]
+    outbox.failed(1, Failure("no answer", unknown=True, give_up=True))
+    assert [row.id for row in outbox.claim()] == [2, 3]
 
 
 def test_what_a_dead_process_was_sending_is_due_again(

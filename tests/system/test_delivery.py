@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from engine.alert import AlertRow
-from engine.alerts import channels, delivery
+from engine.alert import AlertRow, Failure
+from engine.alerts import channels, delivery, lanes
 from engine.alerts.delivery import DeliveryResult
 from engine.clock import SystemClock
 from engine.errors import StoreBusy
@@ -44,6 +44,7 @@ class FakeOutbox:
         self.claims = 0
         self.delivered: list[int] = []
         self.failures: list[tuple[int, str, bool]] = []
+        self.unknown: list[int] = []
 
     def claim(self, limit: int = 20) -> list[AlertRow]:
         """Give what is due."""
@@ -56,10 +57,11 @@ class FakeOutbox:
         del thread
         self.delivered.append(alert_id)
 
-    def failed(self, alert_id: int, error: str, *, give_up: bool, tried: bool = True) -> None:
+    def failed(self, alert_id: int, failure: Failure) -> None:
         """Note a failure; one that was not tried is never the last."""
-        assert tried or not give_up
-        self.failures.append((alert_id, error, give_up))
+        assert failure.tried or not failure.give_up
+        self.failures.append((alert_id, failure.error, failure.give_up))
+        self.unknown += [alert_id] if failure.unknown else []
 
 
 def a_row(number: int, channel: str = "slack", **more: Any) -> AlertRow:
@@ -193,12 +195,13 @@ def test_what_the_deadline_cuts_off_is_recorded() -> None:
     """Where even the sender cannot speak up in time, its alert is recorded as timed out."""
     outbox = FakeOutbox(a_row(1), a_row(2))
     with hook(hang) as served, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delivery, "MARGIN_S", -1.0)
+        patch.setattr(lanes, "MARGIN_S", -1.0)
         began = time.monotonic()
         result = delivery.deliver(outbox, slack_at(served.url), deadline_s=0.4, clock=CLOCK)
         assert time.monotonic() - began < 0.7
     assert (result.sent, result.failed) == (0, 2)
     assert outbox.failures == [(1, "timed out", False), (2, "timed out", False)]
+    assert outbox.unknown == [1]
 
 
 def test_no_time_left_is_no_try() -> None:
