@@ -174,6 +174,12 @@ class Counting(tzinfo):
         self.asked += 1
         return at.replace(tzinfo=self.zone).utcoffset() if at else None
 
+    def dst(self, at: datetime | None) -> timedelta | None:
+        """Nobody asks."""
+
+    def tzname(self, at: datetime | None) -> str | None:
+        """Nobody asks."""
+
     def fromutc(self, at: datetime) -> datetime:
         """As the zone has it."""
         return self.zone.fromutc(at.replace(tzinfo=self.zone)).replace(tzinfo=self)
