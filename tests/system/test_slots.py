@@ -55,7 +55,13 @@ def test_missed_slots_are_caught_up_in_order(project: Project) -> None:
     assert again.out.startswith("nothing to do: no slot is due: that of 20")
     assert again.out.endswith("is that of run 1\n")
     missed(project, 2)
+    plan = project.run("run", "flow", "--scheduled", "--dry-run").out.splitlines()
     assert project.run("run", "flow", "--scheduled").code == 0
+    days = [word[:10] for word in project.effects() if not word.startswith("sh:")]
+    assert plan[0].startswith(f"dry run of flow: nothing is changed (scheduled for {days[1]} 00:00")
+    last = f"2 slots would be run, one after the other, the last is {days[2]} 00:00 C"
+    assert plan[1].startswith(last)
+    assert plan[2] == f"with day = {days[1]}"
     slots = [slot for (slot,) in project.rows("SELECT slot FROM runs ORDER BY id")]
     assert slots[1] < slots[2] == slots[0]
     told = project.effects()
