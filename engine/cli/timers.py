@@ -177,7 +177,7 @@ def _check_systemd(place: Place, definition: Definition | None = None) -> None:
         raise UsageError("the machine's units are root's to change", hint="use sudo, or --user")
     if why := systemctl.reachable(system=place.system):
         line = cron_line(definition, **place.where) if definition else ""
-        hint = f"without systemd, put this into a crontab: {line}" if line else ""
+        hint = f"without systemd, put this into a crontab:\n{line}" if line else ""
         raise systemctl.NoSystemd(f"systemd does not answer: {why}", hint=hint)
     user = getpass.getuser()
     if not place.system and not systemctl.lingers(user):

@@ -135,7 +135,7 @@ def _through_change(
     With each hour's comes the moment before which no later hour has any.
     """
     begin = datetime.combine(day, time())
-    offsets = [_offset(midnight(day + DAY * each, zone), zone) for each in range(-1, 3)]
+    offsets = [offset(midnight(day + DAY * each, zone), zone) for each in range(-1, 3)]
     floor = after.replace(tzinfo=None) + min(offsets) - begin
     seconds = seconds_of(calendar, floor // timedelta(seconds=1))
     for hour, of_hour in groupby(seconds, lambda second: second // HOUR_S):
@@ -145,7 +145,8 @@ def _through_change(
         yield {slot for slot in found if slot > after}, next_hour.replace(tzinfo=UTC)
 
 
-def _offset(at: datetime, zone: tzinfo) -> timedelta:
+def offset(at: datetime, zone: tzinfo) -> timedelta:
+    """Give by how much the clock of a zone is ahead of UTC."""
     return at.astimezone(zone).utcoffset() or timedelta()
 
 

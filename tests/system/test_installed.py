@@ -126,7 +126,7 @@ def test_a_broken_workflow_keeps_its_units(machine: Machine) -> None:
     ("spoiled", "code", "told"),
     [
         ("linger", 2, "hint: run: loginctl enable-linger "),
-        ("dead", 3, "hint: without systemd, put this into a crontab: 0 8 * * * cd "),
+        ("dead", 3, "hint: without systemd, put this into a crontab:\n0 8 * * * cd "),
     ],
 )
 def test_what_could_not_work_is_refused(

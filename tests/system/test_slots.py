@@ -12,7 +12,7 @@ import pytest
 
 from engine.slots import Catchup
 from store import locks
-from tests.system.project import Project, wait_for
+from tests.system.project import CHECKOUT, Project, wait_for
 
 FLOW = """
 def told(ctx):
@@ -98,6 +98,23 @@ def test_a_paused_schedule_runs_nothing(project: Project) -> None:
     assert project.rows("SELECT paused_by, reason FROM pauses WHERE ended_at IS NULL") == [
         ("pause_after", told)
     ]
+
+
+def test_the_line_for_a_crontab_works_as_cron_runs_it(tmp_path: Path) -> None:
+    """By sh, in another folder, with hardly any environment, at a path that cron would break."""
+    project = Project(tmp_path / "50% off, ü")
+    workflow = 'Workflow("flow", schedule="0 0 * * *").add(Step("a", shell("echo $HOME")))'
+    project.write("flow", f"workflow = {workflow}\n")
+    line = project.run("schedule", "show", "flow").out.splitlines()[-2]
+    fields, command = line[:10], line[10:].replace("\\%", "%")
+    assert fields == "0 0 * * * "
+    given = {"HOME": str(tmp_path), "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], env=given, cwd="/", capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert project.rows("SELECT status, slot IS NULL FROM runs") == [("ok", 0)]
+    assert str(tmp_path) in (project.home / "logs/flow/1/a.1.log").read_text()
 
 
 ON = """
