@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @record
 class Waited:
-    """A workflow whose slots after `since` are waited for, by the schedule noted last."""
+    """A workflow whose slots after `since` are waited for, by the schedule noted last.
+
+    Since when is not known, and 0, if that was noted by a clock that was ahead.
+    """
 
     workflow: str
     calendar: str
@@ -28,15 +31,16 @@ class Waited:
 
 _WAITED = """
 SELECT workflow, calendar, zone,
-       max(noted_at, coalesce((SELECT max(slot) FROM slot_rows
-                               WHERE workflow = s.workflow AND slot <= ?1), 0))
+       max(CASE WHEN noted_at <= ?1 THEN noted_at ELSE 0 END,
+           coalesce((SELECT max(slot) FROM slot_rows
+                     WHERE workflow = s.workflow AND slot <= ?1), 0))
 FROM schedule_rows AS s
 WHERE NOT EXISTS (SELECT 1 FROM pause_rows WHERE workflow = s.workflow AND ended_at IS NULL
                   AND coalesce(until, ?1 + 1) > ?1)
 ORDER BY workflow"""
 _ON = "SELECT workflow, id, owner FROM run_rows WHERE status = 'running'"
 _TOLD = """SELECT max(json_extract(facts, '$.until')) FROM alert_rows
-WHERE kind = 'missing' AND workflow = ?"""
+WHERE kind = 'missing' AND workflow = ? AND json_extract(facts, '$.until') <= ?"""
 
 
 def waited(cursor: sqlite3.Cursor, store: Path, now_us: int) -> list[Waited]:
@@ -51,9 +55,12 @@ def waited(cursor: sqlite3.Cursor, store: Path, now_us: int) -> list[Waited]:
     return [one for one in found if one.workflow not in on]
 
 
-def told_until(cursor: sqlite3.Cursor, workflow: str) -> int:
-    """Give the newest slot of a workflow that was told of as missing; 0 if none was."""
-    return int(cursor.execute(_TOLD, (workflow,)).fetchone()[0] or 0)
+def told_until(cursor: sqlite3.Cursor, workflow: str, now_us: int) -> int:
+    """Give the newest slot of a workflow that was told of as missing; 0 if none was.
+
+    What a clock that was ahead has told of counts again when it comes.
+    """
+    return int(cursor.execute(_TOLD, (workflow, now_us)).fetchone()[0] or 0)
 
 
 class Told(NamedTuple):
@@ -73,7 +80,7 @@ def tell(
     """Queue an alert; not if another process has just told of some of the slots: the rest waits."""
     workflow, before, facts = told
     with database.write() as cursor:
-        if told_until(cursor, workflow) != before:
+        if told_until(cursor, workflow, at_us) != before:
             return False
         text = json.dumps(facts, ensure_ascii=False)
         whose = (AlertStatus.PENDING, at_us, AlertKind.MISSING, workflow, text)

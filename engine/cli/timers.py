@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import os
 import shlex
 import sys
@@ -35,6 +34,7 @@ from engine.schedule.reading import schedule_of
 from engine.schedule.units import Installation, cron_line, units
 from engine.schedule.verify import NOT_VERIFIED, verify
 from engine.schedule.watch_units import WATCH, watch_cron_line, watch_units
+from engine.session.environment import this_user
 from engine.text import printable
 
 NEXT_SHOWN = 3
@@ -56,7 +56,7 @@ class Place:
             "store_url": self.paths.store_url
             if parsed.store or os.environ.get("ENGINE_STORE")
             else None,
-            "user": getpass.getuser() if self.system else None,
+            "user": this_user() if self.system else None,
             "system": self.system,
         }
         if parsed.pipelines or os.environ.get("ENGINE_PIPELINES"):
@@ -269,7 +269,7 @@ def _check_systemd(place: Place, cron: str = "") -> None:
     if why := systemctl.reachable(system=place.system):
         hint = f"without systemd, put this into a crontab:\n{cron}" if cron else ""
         raise systemctl.NoSystemd(f"systemd does not answer: {why}", hint=hint)
-    user = getpass.getuser()
+    user = this_user()
     if not place.system and not systemctl.lingers(user):
         raise UsageError(
             f"units of the user '{user}' would end as '{user}' logs out",

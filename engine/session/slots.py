@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import SlotTaken
+from engine.errors import SlotTaken, UsageError
 from engine.model import Definition
 from engine.paths import make_home
 from engine.records import record
@@ -90,10 +90,14 @@ class _Standing:
 
 @record
 class Judged:
-    """What is to be done about a schedule's slots; `same`: it is the one that was noted last."""
+    """What is to be done about a schedule's slots.
+
+    `same`: it is the one that was noted last; `ahead`: that was by a clock that was ahead.
+    """
 
     standing: _Standing
     same: bool
+    ahead: bool
     rule: Rule
     due: Due
 
@@ -121,9 +125,11 @@ def look(definition: Definition, environment: Environment) -> tuple[Due, str]:
 def settle(database: Database, definition: Definition, now: int) -> tuple[Due, str]:
     """As `look`, in an open store, at a given time."""
     judged = judge(database, definition, now)
-    known, due, same = judged.standing.known, judged.due, judged.same
-    if not same or known is None or known.facts != facts(definition) or due.passed:
-        _record(database, definition, due, now, since=now if same else _first(due, now))
+    known, due = judged.standing.known, judged.due
+    same, ahead = judged.same, judged.ahead
+    if not same or ahead or known is None or known.facts != facts(definition) or due.passed:
+        since = now if same and not ahead else _first(due, now)
+        _record(database, definition, due, now, since=since)
     if due.passed and judged.standing.pause is None:
         logger.warning("%s", told(definition, due.passed))
     return due, why_none(database, definition, judged, now)
@@ -135,12 +141,15 @@ def judge(database: Database | None, definition: Definition, now: int) -> Judged
     standing = _Standing() if database is None else _standing(database, name, now)
     known = standing.known
     same = known is not None and (known.calendar, known.zone) == schedule
-    after = max(known.newest or 0, known.noted_at) if known is not None and same else None
+    ahead = known is not None and known.noted_at > now  # by a clock that was ahead
+    after = None
+    if known is not None and same:
+        after = max(known.newest or 0, 0 if ahead else known.noted_at) or None
     rule = Rule(definition.catchup, lambda slot: _paused(standing, slot))
     due = decide(firings_of(definition), after, now, rule)
     if not same and known is not None and known.newest is not None:  # under another schedule
         due = _after(due, known.newest)
-    return Judged(standing, same, rule, due)
+    return Judged(standing, same, ahead, rule, due)
 
 
 def why_none(database: Database | None, definition: Definition, judged: Judged, now: int) -> str:
@@ -175,7 +184,10 @@ def settle_unloaded(database: Database, name: str, now: int) -> Unloaded:
     told = as_noted(name, (known.calendar, known.zone), known.facts)
     if told.catchup == Catchup.ALL and not paused:
         return Unloaded(pause_after=told.pause_after, ping=told.ping)
-    slot = settle(database, told, now)[0].slot
+    try:
+        slot = settle(database, told, now)[0].slot
+    except UsageError:  # noted by a version that knew more, or this machine lost the zone
+        slot = None
     return Unloaded(slot, paused, told.pause_after, told.ping)
 
 

@@ -104,6 +104,23 @@ def test_another_schedule_counts_from_when_it_is_noted(memory: Database) -> None
     assert (due.slot, due.left, due.passed) == (SLOT + 5 * HOUR, 1, ())
 
 
+def test_a_clock_that_was_ahead_holds_up_nothing(memory: Database) -> None:
+    """A schedule noted by it, with its slot, counts as if it were new once the clock is right."""
+    flow = Definition("flow", (), schedule="*-*-* *:00:00", tz="UTC", catchup=Catchup.ALL)
+    a_run(memory, slot=settle(memory, flow, SLOT + 10_000 * HOUR)[0].slot)
+    due, _ = settle(memory, flow, SLOT + 3 * HOUR)
+    assert (due.slot, due.left) == (SLOT + 3 * HOUR, 0)
+    due, _ = settle(memory, flow, SLOT + 5 * HOUR)  # the run was not begun
+    assert (due.slot, due.left) == (SLOT + 3 * HOUR, 2)
+
+
+def test_a_schedule_that_this_machine_cannot_read_has_no_slot(memory: Database) -> None:
+    """Of a workflow that cannot be loaded, so that its failure is recorded all the same."""
+    with memory.write() as cursor:
+        slots.note(cursor, "flow", ("08:00", "Mars/Base"), {"pause_after": 2}, SLOT)
+    assert settle_unloaded(memory, "flow", SLOT + 99 * HOUR) == Unloaded(pause_after=2)
+
+
 def test_what_nothing_is_due_for_is_said(memory: Database) -> None:
     """By what became of the newest slot; a clock that was set back is told of."""
     flow = Definition("flow", (), schedule="*-*-* *:00:00", tz="UTC")

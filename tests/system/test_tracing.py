@@ -182,6 +182,7 @@ def a_failed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environ: dict[
     ("status", "limit_s", "why"),
     [
         (403, 3.0, "the collector answered 403 Forbidden"),
+        (302, 3.0, "the collector answered 302 Found"),
         (200, 0.3, "it took more than 0.3 s"),
         (None, 0.7, "[Errno 111] Connection refused"),
     ],
