@@ -19,13 +19,14 @@ from engine.alert import AlertKind, AlertRow, Due
 from engine.alerts.blocks import render_slack
 from engine.alerts.incidents import of_alert
 from engine.alerts.letter import render_html, render_plain
-from engine.cli import pausing
+from engine.cli import compare, pausing
 from engine.cli.log_lines import LineFormatter
 from engine.cli.main import run_command
 from engine.errors import UsageError
 from engine.logs import RunLogs
 from engine.model import Definition
 from engine.ports import Paths
+from engine.schedule.catchup import microseconds
 from engine.serve.answers import Answers, Page
 from engine.session.alert_facts import told_of
 from engine.session.asked import today_of
@@ -221,6 +222,10 @@ def test_an_hour_that_comes_twice(clock_of: Callable[[str], None], zone: tzinfo 
         "2026-03-29 01:59",
         "2026-03-29 03:00",
     ]
+    told = [
+        compare._moment(microseconds(datetime.fromisoformat(at)), now, zone) for at in autumn[1:]
+    ]
+    assert told == ["02:30:00 CEST", "02:30:00 CET", "03:00:00"]
     assert human_time("9999-12-31T23:59:59Z", now, zone) == "9999-12-31T23:59:59Z"
 
 
