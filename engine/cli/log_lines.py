@@ -16,7 +16,8 @@ from engine.zones import mark
 
 FILE_BYTES_MAX = 5_000_000
 FILES_KEPT = 3
-HELD_LOGGERS = ("slack_sdk", "urllib3", "sqlalchemy.engine")  # they log webhooks and parameters
+# They log webhooks and parameters, or, as a store is upgraded, what they are made of.
+HELD_LOGGERS = ("slack_sdk", "urllib3", "sqlalchemy.engine", "alembic.runtime.plugins")
 
 _HELD_PREFIXES = tuple(f"{name}." for name in HELD_LOGGERS)
 _PRIORITIES = ((logging.ERROR, "3"), (logging.WARNING, "4"), (logging.INFO, "6"))

@@ -234,6 +234,7 @@ def test_chatty_loggers_are_held_back_and_all_is_taken_back(
     held.setLevel(logging.DEBUG)
     try:
         held.info("https://hooks.slack.com/services/T/B/x")
+        logging.getLogger("alembic.runtime.plugins").info("setup plugin alembic.ext")
         held.warning("careful")
         logging.getLogger("slack_sdk_like").info("mine")
     finally:

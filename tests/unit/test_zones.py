@@ -19,14 +19,16 @@ from engine.alert import AlertKind, AlertRow, Due
 from engine.alerts.blocks import render_slack
 from engine.alerts.incidents import of_alert
 from engine.alerts.letter import render_html, render_plain
-from engine.cli import pausing
+from engine.cli import compare, pausing
 from engine.cli.log_lines import LineFormatter
 from engine.cli.main import run_command
 from engine.errors import UsageError
 from engine.logs import RunLogs
 from engine.model import Definition
 from engine.ports import Paths
+from engine.schedule.catchup import microseconds
 from engine.serve.answers import Answers, Page
+from engine.session import missing
 from engine.session.alert_facts import told_of
 from engine.session.asked import today_of
 from engine.text import human_time
@@ -83,6 +85,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(made: Path, clock_of: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give that project, on a machine in Chicago."""
     monkeypatch.setattr(sys, "path", [*sys.path])  # commands add the project's root
+    monkeypatch.setattr(missing, "GRACE_S", 0)  # the machine may have started just now
     monkeypatch.setenv("COLUMNS", "200")
     clock_of("America/Chicago")
     return made
@@ -221,6 +224,9 @@ def test_an_hour_that_comes_twice(clock_of: Callable[[str], None], zone: tzinfo 
         "2026-03-29 01:59",
         "2026-03-29 03:00",
     ]
+    moments = [microseconds(datetime.fromisoformat(at)) for at in autumn[1:]]
+    told = [compare._moment(at, now, zone) for at in moments]
+    assert told == ["02:30:00 CEST", "02:30:00 CET", "03:00:00"]
     assert human_time("9999-12-31T23:59:59Z", now, zone) == "9999-12-31T23:59:59Z"
 
 
