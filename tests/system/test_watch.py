@@ -138,7 +138,11 @@ def test_a_timers_run_that_cannot_begin_is_told_as_failed(project: Project) -> N
         project.write("daily", "workflow = None +\n")
         project.write("new", "workflow = None +\n")
         assert told("daily", code=2) == ["/fail"]
-        assert told("new", code=2) == ["/all/fail"]
+        gone = {"ENGINE_PING_URL": "http://127.0.0.1:9/s3cr3t"}
+        new = project.run("run", "new", "--scheduled", **gone)
+        assert new.code == 2
+        assert "the ping /fail was not sent: URLError" in new.err
+        assert "s3cr3t" not in new.err
         assert project.run("schedule", "pause", "daily").code == 0
         assert told("daily", code=0) == []
         flow(project, "daily", ', schedule="daily", ping="PING_DAILY"')
