@@ -50,8 +50,9 @@ def waited(cursor: sqlite3.Cursor, store: Path, now_us: int) -> list[Waited]:
     neither, recorded or not.
     """
     found = [Waited(*row) for row in cursor.execute(_WAITED, (now_us,))]
+    names = {one.workflow for one in found}
     recorded = cursor.execute(_ON).fetchall() if found else []
-    on = {workflow for workflow, *run in recorded if locks.alive(store, *run)}
+    on = {name for name, *run in recorded if name in names and locks.alive(store, *run)}
     return [one for one in found if one.workflow not in on]
 
 
