@@ -115,6 +115,12 @@ def _run(
 
         slots = run_scheduled(definition, request, environment)
         return carry_out(parsed, console, environment, slots)
+    if parsed.scheduled and not dry:
+        from engine.session.pausing import run_unless_paused
+
+        return carry_out(
+            parsed, console, environment, run_unless_paused(definition, request, environment)
+        )
     one = once(lambda: run_workflow(definition, request, environment))
     return carry_out(parsed, console, environment, one)
 

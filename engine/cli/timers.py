@@ -23,6 +23,7 @@ from engine.model import Definition
 from engine.schedule import systemctl
 from engine.schedule.firings import firings, zone_of
 from engine.schedule.installed import (
+    added_to,
     difference,
     folder_of_units,
     installed,
@@ -294,9 +295,15 @@ def verify_units(parsed: argparse.Namespace) -> int:
         return 0
     problems = 0
     for name in names:
-        for problem in _problems(place, name, there.get(name)):
-            problems += problem != NOT_VERIFIED
-            print_result(problem)
+        try:
+            for problem in _problems(place, name, there.get(name)):
+                problems += problem != NOT_VERIFIED
+                print_result(problem)
+        except UsageError as error:
+            if parsed.name:
+                raise
+            problems += 1  # of the others it can be told
+            print_result(printable(f"'{name}' is broken: {error.message}".splitlines()[0]))
     return 1 if problems else 0
 
 
@@ -311,6 +318,10 @@ def _problems(place: Place, name: str, there: Mapping[str, str] | None) -> Itera
         yield difference(there or {}, {})
         return
     found = verify(made.files)
+    found += [
+        f"'{printable(str(file))}' changes the unit beside it"
+        for file in added_to(place.folder, there or ())
+    ]
     yield from found
     if there is not None and there != made.files:
         yield f"the units of '{printable(name)}' are not {made.whose}"

@@ -228,7 +228,7 @@ class LiveRun:
 
     def _finish(self, database: Database, history: History, *, interrupted: bool) -> None:
         """Send what is due and clean up, once the run's end and report are there."""
-        if self._asked.request.slot is not None:
+        if self._asked.request.started_by == "timer":
             from engine.session import pausing
 
             most = self._compiled.definition.pause_after

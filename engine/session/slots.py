@@ -50,12 +50,7 @@ def run_scheduled(
         due, why = look(definition, environment)
         if due.slot is None:
             if not ran:
-                yield {
-                    "workflow": definition.name,
-                    "run_id": None,
-                    "dry_run": False,
-                    "nothing_to_do": why,
-                }
+                yield pausing.nothing_to_do(definition, why)
             return
         if due.left:
             logger.info("of the slots that are due, %d come after this one", due.left)

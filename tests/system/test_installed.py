@@ -223,6 +223,18 @@ def test_a_broken_workflow_keeps_its_units(machine: Machine) -> None:
     out = machine.schedule("install", code=1)
     assert out.startswith("'flow' is broken, and its units stay as they are: ")
     assert machine.files() == ALL
+    assert machine.schedule("verify", code=1).startswith("'flow' is broken: ")
+
+
+def test_what_changes_a_unit_beside_it_is_told_of(machine: Machine) -> None:
+    """As `systemctl edit` does it: the timer is not what its workflow says."""
+    machine.schedule("install", "flow")
+    edited = machine.units / f"{TIMER}.d" / "override.conf"
+    edited.parent.mkdir()
+    edited.write_text("[Timer]\nOnCalendar=yearly\n")
+    assert machine.schedule("verify", code=1).startswith(
+        f"'{edited}' changes the unit beside it\nnext: "
+    )
 
 
 @pytest.mark.parametrize(
