@@ -28,7 +28,10 @@ _VALUE = rf"\d+(?:[.,:/_-]\d+)*(?:[eE][+-]?\d+)?(?:\s?%|\s?(?:{_UNITS})(?!{_WORD
 _VALUES = rf"(?:(?<![^\s(=:\[])[+-])?{_VALUE}(?:(?:,?\s(?:and\s)?|(?<=[a-zµ])){_VALUE})*"
 # In this order: what is quoted may hold a path, a path a number.
 _CHANGING = (
-    (re.compile(r"(?<!\w)(['\"`])(?:(?!\1).)*\1(?!\w)|‘[^’]*’|“[^”]*”|«[^»]*»"), _QUOTED),
+    (
+        re.compile(r"(?<!\w)(['\"`])(?:(?!\1).)*\1(?!\w)|\u2018[^\u2019]*\u2019|“[^”]*”|«[^»]*»"),
+        _QUOTED,
+    ),
     (re.compile(rf"{_QUOTED}(?:,\s?{_QUOTED})+"), _QUOTED),
     (re.compile(r"(?<![\w.])(?:[a-z][a-z0-9+.-]*://|~?/|\.{1,2}/)[^\s:,;()\[\]{}'\"<>]*"), _PATH),
     (re.compile(r"(?<![\w./@-])[\w.-]+(?:/[\w.-]+)*/[\w-]*\.\w+"), _PATH),

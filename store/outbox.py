@@ -81,9 +81,8 @@ class StoredOutbox:
 
     def _mark(self, cursor: sqlite3.Cursor, row: AlertRow) -> bool:
         """Claim a row, if nobody else has meanwhile."""
-        status, owner = cursor.execute(
-            "SELECT status, owner FROM alert_rows WHERE id = ?", (row.id,)
-        ).fetchone()
+        found = cursor.execute("SELECT status, owner FROM alert_rows WHERE id = ?", (row.id,))
+        status, owner = found.fetchone() or ("", None)  # another may have folded it into a digest
         still = AlertStatus.SENDING if row.repeat else AlertStatus.PENDING
         if status != still or (row.repeat and self._is_sent_by_the_living(owner)):
             return False

@@ -134,6 +134,18 @@ def test_what_a_living_process_is_sending_is_left_alone(
     assert [row.id for row in outbox.claim()] == [2, 3]
 
 
+def test_what_another_took_meanwhile_is_left_alone(database: Database) -> None:
+    """Also where it has gone into a digest, as the reports for its claim are made."""
+    end(journal_of(database, begun(database).run_id, ["slack", "email"]), "failed")
+
+    def payload(due: Due) -> dict[str, Any]:
+        database.raw.execute("DELETE FROM alert_rows WHERE id = 1")
+        return {"run_id": due.run_id}
+
+    outbox = StoredOutbox(database, now_us=lambda: us(9.0), payload=payload)
+    assert [row.id for row in outbox.claim()] == [2]
+
+
 def test_what_this_process_left_is_due_again(database: Database, outbox: StoredOutbox) -> None:
     """A delivery that ran out of time is taken up by the next one of the same process."""
     outbox.claim()
