@@ -106,6 +106,19 @@ def test_message_arrives_whole() -> None:
     assert html.get_content().splitlines() == ["<p>html – text</p>"]
 
 
+def test_what_is_sent_is_of_seven_bits() -> None:
+    """Not every server takes eight; a domain in other letters is sent in its plain form."""
+    letter = mail.Letter("k@bücher.example", "Jürg <a@x.com>", "Ähm", "grün", "<p>grün</p>")
+    with smtp() as (inbox, port):
+        assert mail.send(f"smtp://localhost:{port}", letter, deadline_s=3) == ()
+    (envelope,) = inbox.envelopes
+    assert envelope.mail_from == "k@xn--bcher-kva.example"
+    assert isinstance(envelope.content, bytes)
+    assert envelope.content.isascii()
+    plain, _ = inbox.message().iter_parts()
+    assert plain.get_content().splitlines() == ["grün"]
+
+
 def test_page_is_attached() -> None:
     """Beside both bodies, as a file of its own name, byte for byte."""
     page = "<!DOCTYPE html>\n<p>ü&#x202e;</p>\r\n" + "x" * 2_000 + "\n"
@@ -223,6 +236,8 @@ def test_smtps(server_tls: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
         (mail.Letter("k@x.com", "a@x.com\nBcc: e@x.com", "s", "p", "h"), "MAIL_TO is not an"),
         (mail.Letter("k@x.com\r\nBcc: e@x.com", "a@x.com", "s", "p", "h"), "MAIL_FROM is not an"),
         (mail.Letter("", "a@x.com", "s", "p", "h"), "MAIL_FROM is not an email address"),
+        (mail.Letter("k@x.com", "käthe@x.com", "s", "p", "h"), "MAIL_TO is not an email address"),
+        (mail.Letter("k@x.com", "a@ü..de", "s", "p", "h"), "MAIL_TO is not an email address"),
     ],
 )
 def test_addresses_are_checked(letter: mail.Letter, expected: str) -> None:
