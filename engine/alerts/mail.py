@@ -246,9 +246,8 @@ def _explained(host: str, error: Exception, *, may_be_out: bool) -> AlertError:
     import smtplib
 
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        codes = [code for code, _ in error.recipients.values()]
         listed = "; ".join(_refusal(to, answer) for to, answer in error.recipients.items())
-        return AlertError(f"{host}: {listed}", permanent=all(code >= 500 for code in codes))
+        return AlertError(f"{host}: {listed}", hint="check MAIL_TO")
     if isinstance(error, smtplib.SMTPAuthenticationError):
         return AlertError(
             f"{host}: the login was refused ({error.smtp_code})",
