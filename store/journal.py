@@ -149,6 +149,8 @@ def _insert_run(
             run.choices,
             _environment(cursor, run.versions),
             run.slot,
+            run.zone,
+            run.limits,
         ),
     )
     run_id = cursor.lastrowid

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.alert import AlertKind, AlertStatus
 from engine.records import record
+from store import locks
 
 if TYPE_CHECKING:
     from store.connection import Database
@@ -31,18 +33,22 @@ SELECT workflow, calendar, zone,
 FROM schedule_rows AS s
 WHERE NOT EXISTS (SELECT 1 FROM pause_rows WHERE workflow = s.workflow AND ended_at IS NULL
                   AND coalesce(until, ?1 + 1) > ?1)
-  AND NOT EXISTS (SELECT 1 FROM run_rows WHERE workflow = s.workflow AND status = 'running')
 ORDER BY workflow"""
+_ON = "SELECT workflow, id, owner FROM run_rows WHERE status = 'running'"
 _TOLD = """SELECT max(json_extract(facts, '$.until')) FROM alert_rows
 WHERE kind = 'missing' AND workflow = ?"""
 
 
-def waited(cursor: sqlite3.Cursor, now_us: int) -> list[Waited]:
+def waited(cursor: sqlite3.Cursor, store: Path, now_us: int) -> list[Waited]:
     """Give what is waited for: of no schedule that is paused, nor while a run is on.
 
-    A run that is on may be catching up, or be what a slot waits for.
+    A run that is on may be catching up, or be what a slot waits for; one whose engine is dead does
+    neither, recorded or not.
     """
-    return [Waited(*row) for row in cursor.execute(_WAITED, (now_us,))]
+    found = [Waited(*row) for row in cursor.execute(_WAITED, (now_us,))]
+    recorded = cursor.execute(_ON).fetchall() if found else []
+    on = {workflow for workflow, *run in recorded if locks.alive(store, *run)}
+    return [one for one in found if one.workflow not in on]
 
 
 def told_until(cursor: sqlite3.Cursor, workflow: str) -> int:
@@ -50,16 +56,24 @@ def told_until(cursor: sqlite3.Cursor, workflow: str) -> int:
     return int(cursor.execute(_TOLD, (workflow,)).fetchone()[0] or 0)
 
 
+class Told(NamedTuple):
+    """What is to be told of a workflow, of which slots up to `before` have been told."""
+
+    workflow: str
+    before: int
+    facts: Mapping[str, Any]
+
+
 def tell(
     database: Database,
-    workflow: str,
-    facts: Mapping[str, Any],
+    told: Told,
     channels: Iterable[str],
     at_us: int,
 ) -> bool:
-    """Queue an alert of slots up to `facts["until"]`; not of what another process just told."""
+    """Queue an alert; not if another process has just told of some of the slots: the rest waits."""
+    workflow, before, facts = told
     with database.write() as cursor:
-        if told_until(cursor, workflow) >= facts["until"]:
+        if told_until(cursor, workflow) != before:
             return False
         text = json.dumps(facts, ensure_ascii=False)
         whose = (AlertStatus.PENDING, at_us, AlertKind.MISSING, workflow, text)

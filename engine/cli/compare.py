@@ -30,7 +30,7 @@ def why(parsed: argparse.Namespace) -> int:
     """Say why a step of a run stands as it does."""
     from engine.reports.why import Around, as_row
     from engine.reports.why import why as answer_for
-    from engine.session.zones import shown_zone
+    from engine.session.zones import zone_of_run
 
     load_reading()
     paths = project.paths_of(parsed)
@@ -39,7 +39,7 @@ def why(parsed: argparse.Namespace) -> int:
     with reading_history(paths) as history:
         run = history.facts(history.find(parsed.run))
         _check_step(run, parsed.step)
-        zone = shown_zone(history, run.run["workflow"])
+        zone = zone_of_run(run.run)
         usual = history.usual(run.run["workflow"], before=run.run["run_id"])
         around = Around(
             now=(now - _EPOCH) // timedelta(microseconds=1),

@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,6 @@ from engine.errors import EngineError, UsageError
 from engine.params import described
 from engine.reports import json_text, terminal
 from engine.reports.lists import history_table, workflow_table
-from engine.schedule.zones import known_zones
 from engine.secrets import masked
 from engine.text import printable
 
@@ -65,8 +64,7 @@ def list_workflows(parsed: argparse.Namespace) -> int:
         print_result(f"no workflow in {folder}")
         return 0
     now = SystemClock().utc()
-    zones = known_zones({row["name"]: row["tz"] for row in rows if row["tz"]})
-    print_result(workflow_table(rows, now=now, zones=zones, width=width(), colour=colour()))
+    print_result(workflow_table(rows, now=now, width=width(), colour=colour()))
     return 0
 
 
@@ -131,10 +129,8 @@ def history(parsed: argparse.Namespace) -> int:
     now = SystemClock().utc()
     since = None if parsed.since is None else _since(parsed.since, now)
     rows: list[dict[str, Any]] = []
-    zones: dict[str, tzinfo] = {}
     if _has_store(paths):
         with reading_history(paths) as past:
-            zones = known_zones(past.zones())
             rows = past.runs(
                 workflow=parsed.name,
                 since=since,
@@ -148,8 +144,7 @@ def history(parsed: argparse.Namespace) -> int:
     if parsed.json:
         print_json(rows)
     elif rows:
-        table = history_table(rows, now=now, zones=zones, width=width(), colour=colour())
-        print_result(table)
+        print_result(history_table(rows, now=now, width=width(), colour=colour()))
     else:
         of = f" of '{printable(parsed.name)}'" if parsed.name else ""
         print_result(f"no runs{of} to show")
@@ -183,7 +178,7 @@ def show(parsed: argparse.Namespace) -> int:
     now = SystemClock().utc()
     return _reported(
         parsed,
-        lambda report, tz: terminal.show(report, now=now, tz=tz, width=width(), colour=colour()),
+        lambda report: terminal.show(report, now=now, width=width(), colour=colour()),
     )
 
 
@@ -192,7 +187,7 @@ def report(parsed: argparse.Namespace) -> int:
     if parsed.html is not None:
         return _write_page(parsed, parsed.html)
 
-    def text(found: dict[str, Any], _: tzinfo | None) -> str:
+    def text(found: dict[str, Any]) -> str:
         table = terminal.table(found, width=width(), colour=colour())
         failure = terminal.failure(found, colour=colour())
         return f"{table}\n{failure}" if failure else table
@@ -221,11 +216,8 @@ def _write_page(parsed: argparse.Namespace, file: str) -> int:
     return 0
 
 
-def _reported(
-    parsed: argparse.Namespace, text: Callable[[dict[str, Any], tzinfo | None], str]
-) -> int:
+def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str]) -> int:
     from engine.session.reporting import build_page, build_report
-    from engine.session.zones import shown_zone
 
     load_reading()
     paths = project.paths_of(parsed)
@@ -237,10 +229,9 @@ def _reported(
         else:
             most = min(parsed.limit or terminal.ROWS_MAX, sys.maxsize)
             found = build_page(past, run_id, environment, most)
-        zone = shown_zone(past, found["workflow"])
     found = masked(found, environment.secrets)
     if parsed.json:
         print_parts(json_text(found))
     else:
-        print_result(text(found, zone))
+        print_result(text(found))
     return 0

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.cli import project
 from engine.cli.console import (
@@ -37,6 +37,9 @@ from engine.session import Environment, RunRequest, run_workflow
 from engine.session.decision import Decision
 from engine.text import printable
 
+if TYPE_CHECKING:
+    from engine.cli.scheduled import Loaded
+
 
 def run(parsed: argparse.Namespace) -> int:
     """Run a workflow; gives the exit code."""
@@ -52,12 +55,14 @@ def run(parsed: argparse.Namespace) -> int:
         return _run(parsed, paths, secrets)
     from engine.cli import scheduled
 
-    with scheduled.failures_recorded(parsed, paths, secrets):
-        return _run(parsed, paths, secrets)
+    with scheduled.failures_recorded(parsed, paths, secrets) as loaded:
+        return _run(parsed, paths, secrets, loaded)
     return 0  # paused
 
 
-def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
+def _run(
+    parsed: argparse.Namespace, paths: Paths, secrets: Secrets, loaded: Loaded | None = None
+) -> int:
     params = given(parsed.set)
     folder = project.folder_of(parsed)
     _mind_dry_definition(parsed.name, folder)
@@ -65,6 +70,8 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
         load_for_good("engine.session.live", "sqlalchemy.dialects.sqlite")
     with no_collections():
         definition = load(parsed.name, folder)
+    if loaded is not None:
+        loaded.definition = definition
     dry = parsed.dry_run or definition.dry_run
     console = setup(
         log_file=None if dry else paths.home / "logs" / f"{definition.name}.log",

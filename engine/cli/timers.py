@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from typing import NamedTuple
 
 from engine.cli import project
 from engine.cli.console import print_result, shown
@@ -21,8 +22,9 @@ from engine.schedule import systemctl
 from engine.schedule.firings import firings, zone_of
 from engine.schedule.installed import difference, folder_of_units, installed, write
 from engine.schedule.reading import schedule_of
-from engine.schedule.units import Installation, cron_line, unit_stem, units
+from engine.schedule.units import Installation, cron_line, units
 from engine.schedule.verify import NOT_VERIFIED, verify
+from engine.schedule.watch_units import WATCH, watch_cron_line, watch_units
 from engine.text import printable
 
 NEXT_SHOWN = 3
@@ -61,15 +63,45 @@ class Place:
         definition = load(name, self.pipelines)
         return definition if definition.schedule else None
 
+    def made(self, name: str) -> Made | None:
+        """Give what is to be installed of a workflow, or of the watch; none as `wanted`."""
+        if name == WATCH:
+            return Made(watch_units(**self.where), watch_cron_line(**self.where))
+        definition = self.wanted(name)
+        return None if definition is None else self.made_of(definition)
+
+    def made_of(self, definition: Definition) -> Made:
+        """Give what is to be installed of a workflow that must have a schedule."""
+        files = units(definition, **self.where)
+        return Made(files, cron_line(definition, **self.where), definition)
+
+
+class Made(NamedTuple):
+    """Unit files by name, what does the same without systemd, and the workflow if they run one."""
+
+    files: Mapping[str, str]
+    cron: str
+    definition: Definition | None = None
+
+    @property
+    def timer(self) -> str:
+        """Name the timer."""
+        return next(name for name in self.files if name.endswith(".timer"))
+
+    @property
+    def whose(self) -> str:
+        """Say what they are held against."""
+        return "those of its file" if self.definition is not None else "as they would be made now"
+
 
 def install(parsed: argparse.Namespace) -> int:
     """Install a workflow's units, or bring all that are installed in step with the files."""
     place = Place(parsed)
-    if parsed.name:
-        definition = load(parsed.name, place.pipelines)
-        files = units(definition, **place.where)
-        _check_systemd(place, definition)
-        _put(place, definition, files, place.installed().get(parsed.name, {}))
+    if name := parsed.name:
+        made = place.made(name) if name == WATCH else place.made_of(load(name, place.pipelines))
+        assert made is not None
+        _check_systemd(place, made.cron)
+        _put(place, name, made, place.installed().get(name, {}))
         return 0
     there = place.installed()
     if not there:
@@ -85,28 +117,24 @@ def install(parsed: argparse.Namespace) -> int:
 def _step(place: Place, name: str, there: Mapping[str, str]) -> int:
     """Bring one workflow's units in step; one that cannot be loaded keeps what it has."""
     try:
-        definition = place.wanted(name)
-        files = units(definition, **place.where) if definition else {}
+        made = place.made(name)
     except UsageError as error:
         told = f"'{name}' is broken, and its units stay as they are: {error.message}"
         print_result(printable(told.splitlines()[0]))
         return 1
-    if definition is None:
+    if made is None:
         _take_away(place, name, there)
-    elif files == there and systemctl.is_enabled(f"{unit_stem(name)}.timer", system=place.system):
+    elif made.files == there and systemctl.is_enabled(made.timer, system=place.system):
         print_result(f"the units of '{printable(name)}' are in step")
     else:
-        _put(place, definition, files, there)
+        _put(place, name, made, there)
     return 0
 
 
-def _put(
-    place: Place, definition: Definition, files: Mapping[str, str], there: Mapping[str, str]
-) -> None:
-    name, timer = definition.name, f"{unit_stem(definition.name)}.timer"
-    _refuse_foreign(place, files, there)
+def _put(place: Place, name: str, made: Made, there: Mapping[str, str]) -> None:
+    _refuse_foreign(place, made.files, there)
     try:
-        for file, text in files.items():
+        for file, text in made.files.items():
             if there.get(file) != text:
                 write(place.folder, file, text)
     except OSError as error:
@@ -115,11 +143,12 @@ def _put(
             hint="install them as root, or with --user",
         ) from error
     systemctl.systemctl("daemon-reload", system=place.system)
-    systemctl.systemctl("enable", "--now", "--", timer, system=place.system)
-    _note(place, definition)
+    systemctl.systemctl("enable", "--now", "--", made.timer, system=place.system)
+    if made.definition is not None:
+        _note(place, made.definition)
     what = "changed and started" if there else "installed and started"
-    print_result(f"{what}: {place.folder / timer}")
-    _print_next(definition)
+    print_result(f"{what}: {place.folder / made.timer}")
+    _print_next(made.definition)
 
 
 def _refuse_foreign(place: Place, files: Mapping[str, str], there: Mapping[str, str]) -> None:
@@ -153,7 +182,8 @@ def _take_away(place: Place, name: str, files: Mapping[str, str]) -> None:
     for file in files:
         (place.folder / file).unlink(missing_ok=True)
     systemctl.systemctl("daemon-reload", system=place.system)
-    _note(place, name)
+    if name != WATCH:
+        _note(place, name)
     print_result(f"stopped and removed: the units of '{printable(name)}'")
 
 
@@ -171,13 +201,12 @@ def _note(place: Place, of: Definition | str) -> None:
             slots.note(cursor, of.name, noted(of), facts(of), at_us)
 
 
-def _check_systemd(place: Place, definition: Definition | None = None) -> None:
+def _check_systemd(place: Place, cron: str = "") -> None:
     """Refuse what could not work: no systemd, not root, or units that end with the session."""
     if place.system and os.geteuid() != 0:
         raise UsageError("the machine's units are root's to change", hint="use sudo, or --user")
     if why := systemctl.reachable(system=place.system):
-        line = cron_line(definition, **place.where) if definition else ""
-        hint = f"without systemd, put this into a crontab: {line}" if line else ""
+        hint = f"without systemd, put this into a crontab: {cron}" if cron else ""
         raise systemctl.NoSystemd(f"systemd does not answer: {why}", hint=hint)
     user = getpass.getuser()
     if not place.system and not systemctl.lingers(user):
@@ -212,28 +241,30 @@ def verify_units(parsed: argparse.Namespace) -> int:
 
 def _problems(place: Place, name: str, there: Mapping[str, str] | None) -> Iterator[str]:
     """Give what is wrong with a workflow's units; what is right is said."""
-    definition = place.wanted(name) if there else load(name, place.pipelines)
-    if definition is None:
+    if there or name == WATCH:
+        made = place.made(name)
+    else:
+        made = place.made_of(load(name, place.pipelines))
+    if made is None:
         yield f"the units of '{printable(name)}' are installed, and it has no schedule any more"
         yield difference(there or {}, {})
         return
-    files = units(definition, **place.where)
-    found = verify(files)
+    found = verify(made.files)
     yield from found
-    if there is not None and there != files:
-        yield f"the units of '{printable(name)}' are not those of its file"
-        yield difference(there, files)
-    elif there is not None and not systemctl.is_enabled(
-        timer := f"{unit_stem(name)}.timer", system=place.system
-    ):
-        yield f"'{timer}' is not enabled, or not started: `schedule install` does both"
+    if there is not None and there != made.files:
+        yield f"the units of '{printable(name)}' are not {made.whose}"
+        yield difference(there, made.files)
+    elif there is not None and not systemctl.is_enabled(made.timer, system=place.system):
+        yield f"'{made.timer}' is not enabled, or not started: `schedule install` does both"
     elif not found:
         state = "" if there else "; they are not installed"
         print_result(f"the units of '{printable(name)}' are right{state}")
-    _print_next(definition)
+    _print_next(made.definition)
 
 
-def _print_next(definition: Definition) -> None:
+def _print_next(definition: Definition | None) -> None:
+    if definition is None:
+        return
     schedule = schedule_of(definition)
     zone = zone_of(schedule)
     slots = list(islice(firings(schedule, zone, SystemClock().utc()), NEXT_SHOWN))

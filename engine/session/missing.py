@@ -33,7 +33,8 @@ logger = logging.getLogger("engine.run")
 class Missing:
     """Slots of a workflow that came and went: the first and the last, and how many they are.
 
-    They are counted up to one more than `COUNTED_MAX`; `shown` gives one for people.
+    They are counted up to one more than `COUNTED_MAX`; `shown` gives one for people. Those up to
+    `told` have been told of.
     """
 
     workflow: str
@@ -41,6 +42,7 @@ class Missing:
     last: int
     count: int
     shown: Callable[[int], str]
+    told: int
 
     @property
     def counted(self) -> str:
@@ -51,7 +53,7 @@ class Missing:
 def preload(database: Database, environment: Environment) -> None:
     """Import what it takes to know the slots, if there is a schedule to be held to."""
     with database.read() as cursor:
-        if missing.waited(cursor, _now_us(environment)):
+        if missing.waited(cursor, database.path, _now_us(environment)):
             from engine.schedule import catchup, firings  # noqa: F401 - imported for later
             from engine.session import asked  # noqa: F401 - imported for later
 
@@ -63,7 +65,8 @@ def look(database: Database, environment: Environment, *, told_too: bool = True)
     if up_s < GRACE_S:  # timers that catch up are on their way
         return []
     with database.read() as cursor:
-        waited = [one for one in missing.waited(cursor, now_us) if one.since < until]
+        waited = missing.waited(cursor, database.path, now_us)
+        waited = [one for one in waited if one.since < until]
         if not waited:
             return []
         from engine.schedule.calendar import ScheduleRefused
@@ -86,14 +89,19 @@ def look(database: Database, environment: Environment, *, told_too: bool = True)
 def notice(database: Database, environment: Environment) -> None:
     """Say what is missing that was not told of before, and queue an alert of it.
 
-    Where no channel is configured nothing is recorded: each command says it until a run comes.
+    Where no channel is configured nothing is recorded: each command says it, once of a workflow,
+    until a run comes.
     """
     configured = channels(environment.secrets.setting)
     for one in look(database, environment, told_too=False):
-        told = facts(one, environment)
-        at_us = _now_us(environment)
-        if not configured or missing.tell(database, one.workflow, told, configured, at_us):
-            logger.warning("%s; see `watch`", told["headline"])
+        told = missing.Told(one.workflow, one.told, facts(one, environment))
+        if configured:
+            is_new = missing.tell(database, told, configured, _now_us(environment))
+        else:
+            is_new = one.workflow not in environment.said_missing
+            environment.said_missing.add(one.workflow)
+        if is_new:
+            logger.warning("%s; see `watch`", told.facts["headline"])
 
 
 def facts(one: Missing, environment: Environment) -> dict[str, Any]:
@@ -153,9 +161,8 @@ class _Slots:
         from engine.schedule.firings import newest
 
         name = self._one.workflow
-        after = self._one.since
-        if not told_too:
-            after = max(after, missing.told_until(self._cursor, name))
+        told = missing.told_until(self._cursor, name)
+        after = self._one.since if told_too else max(self._one.since, told)
         past = pauses.since(self._cursor, name, after)
         found = islice(
             (
@@ -172,7 +179,7 @@ class _Slots:
         if len(slots) > COUNTED_MAX:
             at: datetime | None = newest(self._schedule, self._zone, instant(self._until))
             last = last if at is None else microseconds(at)
-        return Missing(name, slots[0], last, len(slots), self._shown)
+        return Missing(name, slots[0], last, len(slots), self._shown, told)
 
     def _shown(self, slot: int) -> str:
         from engine.schedule.catchup import instant

@@ -18,7 +18,7 @@ from engine.records import record
 from engine.schedule.catchup import Due, Rule, decide
 from engine.session import alerting, pausing
 from engine.session.asked import clock_time, slot_of
-from engine.session.calendars import facts, firings_of, noted
+from engine.session.calendars import as_noted, facts, firings_of, noted
 from engine.session.environment import Environment
 from engine.session.launch import run_workflow
 from engine.session.reconciling import reconcile_all
@@ -130,12 +130,13 @@ def settle(database: Database, definition: Definition, now: int) -> tuple[Due, s
 class Unloaded:
     """How a workflow stands that cannot be loaded: by the schedule that it had.
 
-    `slot` is what its failure is to have.
+    `slot` is what its failure is to have, `ping` the setting with the URL that is told of it.
     """
 
     slot: int | None = None
     paused: bool = False
     pause_after: int | None = None
+    ping: str | None = None
 
 
 def settle_unloaded(database: Database, name: str, now: int) -> Unloaded:
@@ -145,16 +146,11 @@ def settle_unloaded(database: Database, name: str, now: int) -> Unloaded:
         paused = pauses.current(cursor, name, now) is not None
     if known is None:
         return Unloaded(paused=paused)
-    told = Definition(
-        *(name, ()),
-        schedule=known.calendar,
-        tz=known.zone or None,
-        catchup=known.facts.get("catchup", Catchup.LATEST),
-        pause_after=known.facts.get("pause_after"),
-    )
+    told = as_noted(name, (known.calendar, known.zone), known.facts)
     if told.catchup == Catchup.ALL and not paused:
-        return Unloaded(pause_after=told.pause_after)
-    return Unloaded(settle(database, told, now)[0].slot, paused, told.pause_after)
+        return Unloaded(pause_after=told.pause_after, ping=told.ping)
+    slot = settle(database, told, now)[0].slot
+    return Unloaded(slot, paused, told.pause_after, told.ping)
 
 
 def _standing(database: Database, name: str, now: int) -> _Standing:

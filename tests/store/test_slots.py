@@ -15,7 +15,7 @@ from engine.errors import SlotTaken
 from engine.model import Definition, RunStatus
 from engine.schedule.catchup import instant
 from engine.session.calendars import firings_of
-from engine.session.slots import settle
+from engine.session.slots import Unloaded, settle, settle_unloaded
 from engine.slots import Catchup
 from store import pauses, slots
 from store.connection import Database
@@ -121,6 +121,21 @@ def test_what_nothing_is_due_for_is_said(memory: Database) -> None:
     assert settle(memory, flow, SLOT + 2 * HOUR)[0].slot == SLOT + 2 * HOUR  # never had one
     _, why = settle(memory, flow, SLOT + 3 * HOUR)
     assert why == "no slot is due: that of 2011-11-14 03:00 UTC was passed over (missed)"
+
+
+def test_a_workflow_that_cannot_be_loaded_stays_noted_as_it_was(memory: Database) -> None:
+    """Its failure takes the slot; deadline and ping are as in the file that was right."""
+    definition = Definition(
+        *("flow", ()), schedule="hourly", tz="UTC", deadline="09:30", ping="PING", pause_after=3
+    )
+    assert settle(memory, definition, SLOT)[0].slot == SLOT
+    noted = History(memory).noted()
+    a_run(memory, slot=SLOT)
+    assert settle_unloaded(memory, "flow", SLOT + 2 * HOUR) == Unloaded(
+        SLOT + 2 * HOUR, pause_after=3, ping="PING"
+    )
+    assert rows(memory)[1:] == [(1.0, None, "missed: only the newest is caught up")]
+    assert History(memory).noted() == noted
 
 
 # -- pauses ---------------------------------------------------------------------------------------
