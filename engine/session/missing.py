@@ -11,8 +11,8 @@ from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from engine.alerts.channels import channels
 from engine.records import record
+from engine.session import alerting
 from engine.text import shell_line
 from store import missing, pauses
 
@@ -89,14 +89,19 @@ def look(database: Database, environment: Environment, *, told_too: bool = True)
 def notice(database: Database, environment: Environment) -> None:
     """Say what is missing that was not told of before, and queue an alert of it.
 
+    What goes on missing is told again as an incident that goes on: not before a while has passed.
     Where no channel is configured nothing is recorded: each command says it, once of a workflow,
     until a run comes.
     """
-    configured = channels(environment.secrets.setting)
+    how = alerting.telling(environment)
+    now_us = _now_us(environment)
     for one in look(database, environment, told_too=False):
+        quiet_since = now_us - how.remind_after_us
+        if how.channels and missing.is_quiet(database, one.workflow, quiet_since, now_us):
+            continue
         told = missing.Told(one.workflow, one.told, facts(one, environment))
-        if configured:
-            is_new = missing.tell(database, told, configured, _now_us(environment))
+        if how.channels:
+            is_new = missing.tell(database, told, how.channels, now_us)
         else:
             is_new = one.workflow not in environment.said_missing
             environment.said_missing.add(one.workflow)
