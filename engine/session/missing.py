@@ -7,7 +7,7 @@ and about which nothing was decided, had nobody who looked: a timer that is off,
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -169,15 +169,7 @@ class _Slots:
         told = missing.told_until(self._cursor, name)
         after = self._one.since if told_too else max(self._one.since, told)
         past = pauses.since(self._cursor, name, after)
-        found = islice(
-            (
-                slot
-                for slot in map(microseconds, self._firings(after))
-                if not any(pause.holds(slot) for pause in past)
-            ),
-            COUNTED_MAX + 1,
-        )
-        slots = list(found)
+        slots = list(islice(self._open(after, past), COUNTED_MAX + 1))
         if not slots:
             return None
         last = slots[-1]
@@ -185,6 +177,19 @@ class _Slots:
             at: datetime | None = newest(self._schedule, self._zone, instant(self._until))
             last = last if at is None else microseconds(at)
         return Missing(name, slots[0], last, len(slots), self._shown, told)
+
+    def _open(self, after: int | None, past: Sequence[pauses.Pause]) -> Iterator[int]:
+        """Give the slots that no pause holds; those of a pause are leapt over, they may be many."""
+        from engine.schedule.catchup import microseconds
+
+        while after is not None:
+            since, after = after, None
+            for slot in map(microseconds, self._firings(since)):
+                held = next((pause for pause in past if pause.holds(slot)), None)
+                if held is not None:
+                    after = None if held.end is None else held.end - 1
+                    break
+                yield slot
 
     def _shown(self, slot: int) -> str:
         from engine.schedule.catchup import instant
