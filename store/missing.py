@@ -42,6 +42,12 @@ _ON = "SELECT workflow, id, owner FROM run_rows WHERE status = 'running'"
 _TOLD = """SELECT max(json_extract(facts, '$.until')) FROM alert_rows
 WHERE kind = 'missing' AND workflow = ? AND json_extract(facts, '$.until') <= ?"""
 
+# Told of lately, with nothing decided and the schedule the same since then.
+_IS_QUIET = """SELECT 1 FROM alert_rows AS a
+WHERE kind = 'missing' AND workflow = ?1 AND created_at > ?2 AND created_at <= ?3
+  AND NOT EXISTS (SELECT 1 FROM slot_rows WHERE workflow = ?1 AND decided_at > a.created_at)
+  AND NOT EXISTS (SELECT 1 FROM schedule_rows WHERE workflow = ?1 AND noted_at > a.created_at)"""
+
 
 def waited(cursor: sqlite3.Cursor, store: Path, now_us: int) -> list[Waited]:
     """Give what is waited for: of no schedule that is paused, nor while a run is on.
@@ -62,6 +68,12 @@ def told_until(cursor: sqlite3.Cursor, workflow: str, now_us: int) -> int:
     What a clock that was ahead has told of counts again when it comes.
     """
     return int(cursor.execute(_TOLD, (workflow, now_us)).fetchone()[0] or 0)
+
+
+def is_quiet(database: Database, workflow: str, after_us: int, now_us: int) -> bool:
+    """Whether a workflow that goes on missing was told of later than `after_us`."""
+    with database.read() as cursor:
+        return cursor.execute(_IS_QUIET, (workflow, after_us, now_us)).fetchone() is not None
 
 
 class Told(NamedTuple):
