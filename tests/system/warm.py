@@ -2,7 +2,7 @@
 
 An interpreter that has loaded it, and nothing of ours, waits for commands and forks for each. So a
 command is a process of its own, with its own folder, environment, output and end, and loads all of
-ours itself; only the packages beneath it are there already. There are two such interpreters, each
+ours itself; only the heaviest packages beneath it are there. There are two such interpreters, each
 with a hash seed of its own, and they take turns: what depends on the order of a set shows.
 """
 
@@ -24,6 +24,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+_LOADED = ("sqlalchemy", "sqlalchemy.dialects.sqlite", "slack_sdk.webhook")
 
 # What an interpreter, or the loader of programs, reads at its start.
 _EARLY = ("LANG", "LC_", "LD_", "MALLOC_", "PYTHON")
@@ -190,7 +192,7 @@ def _become(command: Asked) -> None:
 
 
 def _wait_and_run(control: socket.socket) -> None:
-    for name in ("sqlalchemy", "sqlalchemy.dialects.sqlite"):
+    for name in _LOADED:
         importlib.import_module(name)
     command = _next_command(control)
     control.detach()
