@@ -125,6 +125,7 @@ def booted(project: Project) -> Iterator[Booted]:
             nspawn.wait(timeout=20)
 
 
+@pytest.mark.slow
 def test_timers_under_a_real_systemd(booted: Booted) -> None:
     """Installed, fired, paused, killed and told once, made up for after a stale stamp, removed."""
     project = booted.project
