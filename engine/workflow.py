@@ -69,7 +69,7 @@ class Workflow:
         self.name = _checked_name(name)
         self.dry_run = bool(dry_run)
         self.schedule = schedule
-        self.tz = _zone_with(name, schedule, _checked_zone(name, tz))
+        self.tz = _zone_beside(name, schedule, _checked_zone(name, tz))
         self.catchup = _one_of(name, "catchup", catchup, tuple(Catchup))
         self.pause_after = _checked_pause_after(name, pause_after)
         self.deadline = checked_deadline(name, deadline)
@@ -255,8 +255,8 @@ def _checked_hardening(workflow: str, words: str) -> str:
         ) from refused
 
 
-def _zone_with(workflow: str, schedule: str | None, zone: str | None) -> str | None:
-    """Check a schedule; gives the zone, which it may name in the place of `tz`."""
+def _zone_beside(workflow: str, schedule: str | None, zone: str | None) -> str | None:
+    """Check the schedule; gives the zone that it names or that is named beside it."""
     if schedule is None:
         return zone
     from engine.schedule.calendar import ScheduleRefused

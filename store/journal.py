@@ -151,6 +151,8 @@ def _insert_run(
             run.choices,
             _environment(cursor, run.versions),
             run.slot,
+            run.zone,
+            run.limits,
         ),
     )
     run_id = cursor.lastrowid

@@ -111,15 +111,30 @@ def decided(database: Database, workflow: str, slot: int) -> tuple[int | None, s
     return None if row is None else (row[0], str(row[1]))
 
 
+def workflows(cursor: sqlite3.Cursor) -> list[str]:
+    """Every workflow that has a slot, by name; one look at the key for each."""
+    found: list[str] = []
+    sql = "SELECT min(workflow) FROM slot_rows WHERE workflow > ?"
+    while (name := cursor.execute(sql, (found[-1] if found else "",)).fetchone()[0]) is not None:
+        found.append(name)
+    return found
+
+
+ROWS_MAX = 1_000  # in one transaction
 _OLD = """FROM slot_rows AS s WHERE workflow = ?1 AND slot < ?2
   AND slot < (SELECT max(slot) FROM slot_rows WHERE workflow = ?1)
   AND NOT EXISTS (SELECT 1 FROM run_rows WHERE id = s.run_id)"""
 
 
-def let_go(database: Database, workflow: str, before_us: int) -> None:
-    """Let go of old slots whose runs are gone or never were; the newest one tells what is due."""
+def let_go(database: Database, workflow: str, before_us: int) -> bool:
+    """Let go of old slots whose runs are gone or never were; the newest one tells what is due.
+
+    Of 1,000 at most; whether there may be more.
+    """
     with database.read() as cursor:
         if cursor.execute(f"SELECT 1 {_OLD} LIMIT 1", (workflow, before_us)).fetchone() is None:
-            return
+            return False
+    chosen = f"SELECT slot {_OLD} LIMIT {ROWS_MAX}"
     with database.write() as cursor:
-        cursor.execute(f"DELETE {_OLD}", (workflow, before_us))
+        sql = f"DELETE FROM slot_rows WHERE workflow = ?1 AND slot IN ({chosen})"
+        return cursor.execute(sql, (workflow, before_us)).rowcount == ROWS_MAX

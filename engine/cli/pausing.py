@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from engine.cli import project
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.model import Definition
 
 REASON_MAX = 500
-YEAR_MAX = 9998  # what is later may be no time in another zone
+YEAR_MAX = 9998  # else not all zones have that time
 
 
 def pause(parsed: argparse.Namespace) -> int:
@@ -86,13 +86,10 @@ def _until(definition: Definition, text: str, now: datetime) -> int:
             f"--until {text!r} is no date", hint="write --until 2026-12-24, or '2026-12-24 18:00'"
         ) from None
     if at.year > YEAR_MAX:
-        raise UsageError(
-            f"--until {text} is too far away", hint="leave it out: `schedule unpause` ends a pause"
-        )
-    past = at.year < now.year - 1  # the first years have no local time
-    if at.tzinfo is None and not past:
-        zone = zone_of(definition)
-        at = at.astimezone() if zone is None else at.replace(tzinfo=zone)
-    if past or at <= now:
+        hint = "leave --until out to pause it for good"
+        raise UsageError(f"--until {text} is too far ahead", hint=hint)
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=zone_of(definition))
+    if at.year == 1 or at.astimezone(UTC) <= now:  # of that year not all are moments in UTC
         raise UsageError(f"--until {text} is past", hint="give a date to come")
-    return microseconds(at)
+    return microseconds(at.astimezone(UTC))

@@ -67,7 +67,8 @@ class Environment:
     `inbox` takes a `StopRequested` from outside; `forward` gets every line of an attempt's log;
     `command` is the complete program with its global options, for the commands we print; `show`
     gets the preview of a run that is not simply all steps, before it begins; `watcher` looks on;
-    with `pages` a run's end writes its page beside its JSON report.
+    with `pages` a run's end writes its page beside its JSON report; `said_missing` are workflows
+    whose missing runs were spoken of.
     """
 
     paths: Paths
@@ -80,6 +81,7 @@ class Environment:
     show: Callable[[Decision, list[dict[str, Any]]], None] | None = None
     watcher: Watcher | None = None
     pages: bool = False
+    said_missing: set[str] = field(default_factory=set)
 
     @property
     def user(self) -> str:

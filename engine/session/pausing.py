@@ -94,9 +94,32 @@ def after_failures(
         reason=why,
         ended_at=None,
     )
-    headline = f"the schedule of {name} is paused: {why}"
-    body = f"No slot gets a run until `schedule unpause {name}`."
-    facts = {"headline": headline, "body": body}
+    facts = _facts(name, f"is paused: {why}")
     configured = channels(environment.secrets.setting)
     if pauses.pause_if_failing(database, new, most, facts, configured):
-        logger.warning("%s; `schedule unpause %s` ends that", headline, name)
+        logger.warning("%s; `schedule unpause %s` ends that", facts["headline"], name)
+
+
+def remind(database: Database, environment: Environment, name: str) -> None:
+    """Tell again of a schedule that has paused itself: nobody wanted that.
+
+    As often as incidents are reminded of; without runs these are silent.
+    """
+    from engine.session.alerting import telling
+
+    now_us = environment.clock.stamp(environment.clock.now())
+    with database.read() as cursor:
+        pause = pauses.current(cursor, name, now_us)
+    if pause is None or pause.paused_by != BY_ITSELF:
+        return
+    told = telling(environment)
+    if told.channels:
+        facts = _facts(name, f"is still paused: {pause.reason}")
+        pauses.remind(database, pause, facts, told.channels, (now_us, told.remind_after_us))
+
+
+def _facts(name: str, what: str) -> dict[str, str]:
+    return {
+        "headline": f"the schedule of {name} {what}",
+        "body": f"No slot gets a run until `schedule unpause {name}`.",
+    }
