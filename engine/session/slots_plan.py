@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.model import Definition
 from engine.schedule.catchup import decide, instant
+from engine.secrets import masked
 from engine.session import slots
 from engine.session.calendars import firings_of
 from engine.session.environment import Environment
@@ -50,13 +51,15 @@ def plan_scheduled(
         report["note"] = f"scheduled for {slots.shown(definition, runs[0])}"
     rows = [(slot, "would run", "") for slot in runs]
     rows += [(slot, "passed over", reason) for slot, reason in passed]
-    return report | {
+    told: dict[str, Any] = {
         "slots": [
             {"slot": f"{instant(slot):%FT%TZ}", "what": what, "why": reason}
             for slot, what, reason in sorted(rows)
         ],
         "slots_told": list(_told(definition, runs, passed)),
+        "note": report["note"],
     }
+    return {**report, **masked(told, environment.secrets)}  # a pause's reason may hold one
 
 
 def _all(

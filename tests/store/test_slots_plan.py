@@ -34,7 +34,7 @@ def plan(home: Path, catchup: str, hours: float) -> Told:
     flow.add(Step("a", str))
     clock: Any = FakeClock(hours * HOUR)
     paths = Paths(home, home, f"sqlite:///{home}/runs.db")
-    environment = Environment(paths, Secrets.given({}), clock, {})
+    environment = Environment(paths, Secrets.given({"TOKEN": "s3cr3t!"}), clock, {})
     request = RunRequest(dry_run=True, started_by="timer")
     report = plan_scheduled(flow.definition(), request, environment)
     slots = [(row["slot"][11:16], row["what"], row["why"]) for row in report["slots"]]
@@ -86,9 +86,9 @@ def test_what_would_become_of_each_slot(
     done = "no slot is due: that of 2011-11-14 00:00 UTC is that of run 1"
     assert plan(tmp_path, catchup, 0.5) == ([], [], done)
     with closing(open_writer(tmp_path / "runs.db")) as database:
-        pauses.pause(database, pauses.Pause("flow", us(HOUR / 2), "ann", None, "", None))
+        pauses.pause(database, pauses.Pause("flow", us(HOUR / 2), "ann", None, "s3cr3t!", None))
     assert plan(tmp_path, catchup, 1.5) == (
-        [("01:00", "passed over", "paused by ann")],
-        ["the slot of 2011-11-14 01:00 UTC would be passed over: paused by ann"],
-        "paused by ann (until `schedule unpause flow`)",
+        [("01:00", "passed over", "paused by ann: ***")],
+        ["the slot of 2011-11-14 01:00 UTC would be passed over: paused by ann: ***"],
+        "paused by ann: *** (until `schedule unpause flow`)",
     )
