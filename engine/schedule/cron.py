@@ -105,7 +105,7 @@ def _field(text: str, what: str, low: int, high: int) -> frozenset[int]:
             )
         first = low if match[1] == "*" else _number(match[1], what)
         last = high if match[1] == "*" else _number(match[2] or match[1], what)
-        if what == "day of the week" and match[2] == "sun":
+        if what == "day of the week" and match[2] == "sun" and first:
             last = 7
         if not low <= first <= last <= high:
             raise ScheduleRefused(f"'{part}' is no {what}: not in {low} to {high}, upwards", HINT)
