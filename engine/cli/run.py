@@ -40,6 +40,7 @@ from engine.zones import zone_named
 
 if TYPE_CHECKING:
     from engine.cli.scheduled import Loaded
+    from engine.model import Definition
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -105,24 +106,26 @@ def _run(
         watcher=watcher,
         pages=True,
     )
-    if parsed.scheduled and definition.schedule and dry:
+    return carry_out(parsed, console, environment, _reports(definition, request, environment))
+
+
+def _reports(
+    definition: Definition, request: RunRequest, environment: Environment
+) -> Iterator[dict[str, Any]]:
+    """Give what runs, or plans them, as it is asked for: one report each."""
+    if request.started_by == "timer" and definition.schedule and request.dry_run:
         from engine.session.slots_plan import plan_scheduled
 
-        plan = once(lambda: plan_scheduled(definition, request, environment))
-        return carry_out(parsed, console, environment, plan)
-    if parsed.scheduled and definition.schedule:
+        return once(lambda: plan_scheduled(definition, request, environment))
+    if request.started_by == "timer" and definition.schedule:
         from engine.session.slots import run_scheduled
 
-        slots = run_scheduled(definition, request, environment)
-        return carry_out(parsed, console, environment, slots)
-    if parsed.scheduled and not dry:
+        return run_scheduled(definition, request, environment)
+    if request.started_by == "timer" and not request.dry_run:
         from engine.session.pausing import run_unless_paused
 
-        return carry_out(
-            parsed, console, environment, run_unless_paused(definition, request, environment)
-        )
-    one = once(lambda: run_workflow(definition, request, environment))
-    return carry_out(parsed, console, environment, one)
+        return run_unless_paused(definition, request, environment)
+    return once(lambda: run_workflow(definition, request, environment))
 
 
 def once(run_all: Callable[[], dict[str, Any]]) -> Iterator[dict[str, Any]]:
