@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from engine.text import printable
+
 MARK = "# kahnban "  # begins the first line of each of our files; whose it is follows, as JSON
 SYSTEM_FOLDER = Path("/etc/systemd/system")
 _KINDS = (".service", ".timer")
@@ -32,10 +34,10 @@ def installed(folder: Path, root: Path, home: Path) -> dict[str, dict[str, str]]
     """Give this project's unit files by workflow: name and text of each."""
     found: dict[str, dict[str, str]] = {}
     for file in sorted(folder.glob("kahnban*")):
-        if file.suffix not in _KINDS or file.is_symlink():
+        if file.suffix not in _KINDS or file.is_symlink() or not file.is_file():
             continue
         with suppress(OSError, UnicodeDecodeError):
-            text = file.read_text(encoding="utf-8")
+            text = file.read_bytes().decode()  # the ends of its lines as they are
             workflow = _workflow_of(text, root, home)
             if workflow is not None:
                 found.setdefault(workflow, {})[file.name] = text
@@ -51,14 +53,15 @@ def _workflow_of(text: str, root: Path, home: Path) -> str | None:
 def project_of(file: Path) -> str:
     """Give the project of a unit file that is ours in kind; nothing for any other file."""
     try:
-        return str(_whose(file.read_text(encoding="utf-8")).get("root", ""))
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        return str(_whose(text).get("root", ""))
     except (OSError, UnicodeDecodeError):
         return ""
 
 
 def _whose(text: str) -> dict[str, object]:
     first = text.partition("\n")[0]
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         whose = json.loads(first.removeprefix(MARK)) if first.startswith(MARK) else {}
         return whose if isinstance(whose, dict) else {}
     return {}
@@ -116,10 +119,15 @@ def difference(there: Mapping[str, str], wanted: Mapping[str, str]) -> str:
     lines: list[str] = []
     for name in sorted({*there, *wanted}):
         lines += difflib.unified_diff(
-            there.get(name, "").splitlines(),
-            wanted.get(name, "").splitlines(),
+            _lines(there.get(name, "")),
+            _lines(wanted.get(name, "")),
             f"installed/{name}" if name in there else "/dev/null",
             f"wanted/{name}" if name in wanted else "/dev/null",
             lineterm="",
         )
     return "\n".join(lines)
+
+
+def _lines(text: str) -> list[str]:
+    """Part a text into lines for people, ends other than systemd's visible in them."""
+    return [printable(line.removesuffix("\n")) for line in text.splitlines(keepends=True)]

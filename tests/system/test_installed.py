@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -214,6 +215,17 @@ def test_nothing_is_installed_where_something_cannot_be_written(
     told = f"cannot be written to '{machine.units}': Not a directory; nothing is installed\n"
     assert told in machine.schedule("install", "flow", code=3)
     assert machine.project.rows("SELECT * FROM schedules") == []
+
+
+def test_what_is_no_unit_of_ours_holds_up_nothing(machine: Machine) -> None:
+    """A pipe, and a first line that nobody can read; an end of a line is a difference."""
+    machine.schedule("install", "flow")
+    os.mkfifo(machine.units / "kahnban-pipe.timer")
+    (machine.units / "kahnban-deep.timer").write_text("# kahnban " + "[" * 100_000)
+    timer = machine.units / TIMER
+    timer.write_bytes(timer.read_bytes().replace(b"=true\n", b"=true\r\n"))
+    out = machine.schedule("verify", code=1)
+    assert "\n-Persistent=true\\x0d\n+Persistent=true\n" in out
 
 
 def test_a_broken_workflow_keeps_its_units(machine: Machine) -> None:
