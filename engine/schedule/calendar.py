@@ -228,6 +228,27 @@ def step_of(ordered: list[int], high: int) -> int:
     return step if step > 1 and ordered == list(range(ordered[0], high + 1, step)) else 0
 
 
+def timer_text(calendar: Calendar) -> str:
+    """Give the text as a timer has to say it: steps of minutes and seconds say where they end.
+
+    Measured (systemd 252): after 23:56 `*:0/7` goes on at 00:07, `*:0..59/7` at midnight.
+    """
+    day, space, clock = calendar.text.rpartition(" ")
+    if ":" not in clock:
+        return calendar.text
+    hours, *finer = clock.split(":")
+    return f"{day}{space}{':'.join((hours, *map(_ended, finer)))}"
+
+
+def _ended(field: str) -> str:
+    parts = []
+    for part in field.split(","):
+        first, _, step = part.partition("/")
+        endless = first.isdigit() and step and (60 - int(first)) % int(step)
+        parts.append(f"{first}..59/{step}" if endless else part)
+    return ",".join(parts)
+
+
 def calendar_text(made: Calendar) -> str:
     """Write a calendar of every year, its days counted from the 1st, as OnCalendar= takes it."""
     days = "" if made.weekdays == every(0, 6) else weekdays_text(made.weekdays) + " "

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NotRequired, TypedDict, Unpack
 
 from engine.errors import UsageError
-from engine.schedule.calendar import ScheduleRefused
+from engine.schedule.calendar import ScheduleRefused, timer_text
 from engine.schedule.cron import hourly_fields
 from engine.schedule.firings import offset
 from engine.schedule.hardening import hardened, read_hardening
@@ -175,7 +175,7 @@ def _hardening(definition: Definition, where: Installation) -> str:
 
 def _calendars(schedule: Schedule) -> str:
     zone = f" {schedule.zone}" if schedule.zone else ""
-    lines = [f"OnCalendar={calendar.text}{zone}" for calendar in schedule.calendars]
+    lines = [f"OnCalendar={timer_text(calendar)}{zone}" for calendar in schedule.calendars]
     if extra := wakeups(schedule):
         lines.append("# Around changes of the clock, where systemd passes over times that are due:")
         lines += [f"OnCalendar={calendar}" for calendar in extra]

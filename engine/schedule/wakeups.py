@@ -20,6 +20,7 @@ from engine.schedule.zones import timers_zone, zone_named
 YEARS = range(2026, 2054)
 SCAN = timedelta(days=7)
 DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
 
 
 @record
@@ -63,6 +64,9 @@ def _missed(calendar: Calendar, change: _Change, zone: tzinfo) -> Iterator[datet
             calendar, change.at, zone
         ):
             yield change.at
+        if wall.minute:  # of an hour that the gap ends within, the rest is passed over, too
+            full = wall.replace(minute=0) + HOUR
+            yield from (change.at + (moment - wall) for moment in _within(calendar, wall, full))
     elif repeats(calendar):
         for moment in _within(calendar, wall, wall - change.by):
             yield change.at + (moment - wall)

@@ -15,7 +15,7 @@ import pytest
 
 from engine.model import Definition
 from engine.schedule import zones
-from engine.schedule.calendar import ScheduleRefused, calendar_text, read_calendar
+from engine.schedule.calendar import ScheduleRefused, calendar_text, read_calendar, timer_text
 from engine.schedule.firings import firings, newest, next_firing
 from engine.schedule.reading import cron_of, read_schedule
 from engine.schedule.wakeups import wakeups
@@ -69,6 +69,10 @@ def test_changes_of_the_clock(zone: str, season: str, schedule: str, due: list[s
     assert [f"{slot:%H:%M}" for slot in found] == due
 
 
+# In spring the clock goes on from 02:45 to 03:45 there: the rest of that hour is due.
+CHATHAM = ["Sat *-09-23..29 14:05:00 UTC"]
+
+
 @pytest.mark.parametrize(
     ("schedule", "extra"),
     [
@@ -76,6 +80,7 @@ def test_changes_of_the_clock(zone: str, season: str, schedule: str, due: list[s
         ("*:30 Europe/Berlin", ["Sun *-10-25..31 01:30:00 UTC"]),
         ("0 2 * * * America/Chicago", ["Sun *-03-08..14 08:00:00 UTC"]),
         ("*:0/20 America/Chicago", ["Sun *-11-01..07 07:00,20,40:00 UTC"]),
+        ("03:50 Pacific/Chatham", CHATHAM),
         ("08:00 Europe/Berlin", []),
         ("*:30 UTC", []),
         ("*:30 Australia/Sydney", ["Sat *-03-31 16:30:00 UTC", "Sat *-04-01..06 16:30:00 UTC"]),
@@ -94,6 +99,35 @@ def test_a_timer_does_not_go_by_the_zone_of_who_installs_it(
     monkeypatch.setenv("TZ", "America/Chicago")
     assert wakeups(read_schedule("02:30")) == []
     assert zones.machine_zone() == ZoneInfo("America/Chicago")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not there")
+@pytest.mark.parametrize(
+    ("schedule", "written"),
+    [
+        ("*:0/7", "*:0..59/7"),
+        ("*/7 * * * *", "*-*-* *:00..59/7:00"),
+        ("Mon..Sun 23,0:57,0/9:0/25", "Mon..Sun 23,0:57,0..59/9:0..59/25"),
+        ("*:0/20", "*:0/20"),
+        ("*:1..50/7", "*:1..50/7"),
+    ],
+)
+def test_a_timer_wakes_us_at_midnight(schedule: str, written: str) -> None:
+    """By itself systemd passes over it after a step that does not say where it ends."""
+    read = read_schedule(schedule)
+    text = timer_text(read.calendars[0])
+    assert text == written
+    begin = datetime(2026, 11, 26, 23, 57, 30, tzinfo=UTC)
+    base = f"--base-time={begin:%F %T} UTC"
+    said = subprocess.run(
+        ["systemd-analyze", "calendar", "--iterations=6", base, f"{text} UTC"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": "/usr/bin:/bin", "TZ": "UTC", "LC_ALL": "C"},
+    )
+    slots = [f"{slot:%F %T} UTC" for slot in islice(firings(read, UTC, begin), 6)]
+    assert re.findall(r"\d+-\d\d-\d\d \d\d:\d\d:\d\d UTC", said.stdout) == slots
 
 
 @pytest.mark.parametrize(
