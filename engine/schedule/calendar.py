@@ -23,6 +23,7 @@ SHORTHANDS = {
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 FIRST_YEAR, LAST_YEAR = 1970, 2199  # systemd's own limits
 HINT = "write it as systemd does: *-*-* 08:00:00, Mon..Fri *-*-* 08:00, hourly, daily, weekly"
+DAYS_MAX = 31  # of a month
 RUN_MIN = 3  # shorter runs of neighbours read better as a list
 
 _PART = re.compile(r"([0-9]{1,4})(?:\.\.([0-9]{1,4}))?(?:/([0-9]{1,4}))?\Z")
@@ -229,23 +230,36 @@ def step_of(ordered: list[int], high: int) -> int:
 
 
 def timer_text(calendar: Calendar) -> str:
-    """Give the text as a timer has to say it: steps of minutes and seconds say where they end.
+    """Give the text as a timer has to say it: steps say where they end.
 
-    Measured (systemd 252): after 23:56 `*:0/7` goes on at 00:07, `*:0..59/7` at midnight.
+    Measured (systemd 252): after 23:56 `*:0/7` goes on at 00:07, `*:0..59/7` at midnight; so it is
+    with hours at the end of a month, and with days and months at that of a year.
     """
-    day, space, clock = calendar.text.rpartition(" ")
-    if ":" not in clock:
-        return calendar.text
-    hours, *finer = clock.split(":")
-    return f"{day}{space}{':'.join((hours, *map(_ended, finer)))}"
+    return " ".join(map(_ended, calendar.text.split()))
 
 
-def _ended(field: str) -> str:
+def _ended(word: str) -> str:
+    """End the steps in a date or a time; those of days that count from the month's end go down."""
+    if ":" in word:
+        return ":".join(map(_steps_ended, word.split(":"), (23, 59, 59)))
+    head, tilde, from_end = word.partition("~")
+    if tilde or ("-" in word and not word[0].isalpha()):
+        fields = head.split("-")
+        lasts = (12,) if tilde else (12, DAYS_MAX)
+        named = len(fields) - len(lasts)  # a year
+        fields[named:] = map(_steps_ended, fields[named:], lasts)
+        return "-".join(fields) + tilde + from_end
+    return word
+
+
+def _steps_ended(field: str, last: int) -> str:
     parts = []
     for part in field.split(","):
         first, _, step = part.partition("/")
-        endless = first.isdigit() and step and (60 - int(first)) % int(step)
-        parts.append(f"{first}..59/{step}" if endless else part)
+        endless = step and first.isdigit()
+        if endless and last != DAYS_MAX and (last + 1 - int(first)) % int(step) == 0:
+            endless = False  # it comes out even, as hours and years do whose length is always so
+        parts.append(f"{first}..{last}/{step}" if endless else part)
     return ",".join(parts)
 
 

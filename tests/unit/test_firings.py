@@ -110,14 +110,19 @@ def test_a_timer_does_not_go_by_the_zone_of_who_installs_it(
         ("Mon..Sun 23,0:57,0/9:0/25", "Mon..Sun 23,0:57,0..59/9:0..59/25"),
         ("*:0/20", "*:0/20"),
         ("*:1..50/7", "*:1..50/7"),
+        ("daily", "daily"),
+        ("*-*-1/8 0/5:10", "*-*-1..31/8 0..23/5:10"),
+        ("Mon-Sun *-5/4-2/8", "Mon-Sun *-5/4-2..31/8"),
+        ("2026..2030-1/6-* 0/12:00", "2026..2030-1/6-* 0/12:00"),
+        ("*-1/5~07/1 0/9:0/9", "*-1..12/5~07/1 0..23/9:0..59/9"),
     ],
 )
-def test_a_timer_wakes_us_at_midnight(schedule: str, written: str) -> None:
-    """By itself systemd passes over it after a step that does not say where it ends."""
+def test_a_timer_says_where_steps_end(schedule: str, written: str) -> None:
+    """Where they do not, systemd passes over the beginning of the next day, month or year."""
     read = read_schedule(schedule)
     text = timer_text(read.calendars[0])
     assert text == written
-    begin = datetime(2026, 11, 26, 23, 57, 30, tzinfo=UTC)
+    begin = datetime(2026, 12, 31, 23, 57, 30, tzinfo=UTC)
     base = f"--base-time={begin:%F %T} UTC"
     said = subprocess.run(
         ["systemd-analyze", "calendar", "--iterations=6", base, f"{text} UTC"],
