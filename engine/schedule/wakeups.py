@@ -1,7 +1,8 @@
 """When else a timer has to wake us: systemd passes over slots at the changes of the clock.
 
 Measured (systemd 252): a time in the skipped hour is not fired that day, and of what repeats only
-the first pass through the repeated hour. Waking us too often does no harm: no slot is due then.
+the first pass through the repeated hour; where a day begins in a gap, its search for the next time
+may fail, and ends for good. Waking us too often does no harm: no slot is due then.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ YEARS = range(2026, 2054)
 SCAN = timedelta(days=7)
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
+PASSED_OVER = 2 * HOUR  # after a gap that is not usual
 
 
 @record
@@ -60,16 +62,30 @@ def _missed(calendar: Calendar, change: _Change, zone: tzinfo) -> Iterator[datet
     """
     wall = change.at.astimezone(zone).replace(tzinfo=None, fold=0)
     if change.by > timedelta():
-        if any(_within(calendar, wall - change.by, wall)) and due_at_gaps_end(
-            calendar, change.at, zone
-        ):
+        in_gap = any(_within(calendar, wall - change.by, wall))
+        if _at_midnight(wall, change.by) or (in_gap and due_at_gaps_end(calendar, change.at, zone)):
             yield change.at
-        if wall.minute:  # of an hour that the gap ends within, the rest is passed over, too
-            full = wall.replace(minute=0) + HOUR
-            yield from (change.at + (moment - wall) for moment in _within(calendar, wall, full))
+        if not _is_usual(change, zone):
+            for moment in _within(calendar, wall, wall + PASSED_OVER):
+                yield change.at + (moment - wall)
     elif repeats(calendar):
         for moment in _within(calendar, wall, wall - change.by):
             yield change.at + (moment - wall)
+
+
+def _at_midnight(wall: datetime, by: timedelta) -> bool:
+    """Say whether a gap that ends at `wall` has the beginning of a day: systemd stops at that."""
+    return wall.date() != (wall - by - timedelta.resolution).date()
+
+
+def _is_usual(change: _Change, zone: tzinfo) -> bool:
+    """Say whether a gap is one after which systemd goes on at once, as it does not at others.
+
+    Those end within an hour (Chatham), are of two (Troll), or into what is no summer time
+    (Casablanca).
+    """
+    after = change.at.astimezone(zone)
+    return change.by == HOUR and not after.minute and bool(after.dst())
 
 
 def _within(calendar: Calendar, low: datetime, high: datetime) -> Iterator[datetime]:

@@ -70,6 +70,8 @@ def test_changes_of_the_clock(zone: str, season: str, schedule: str, due: list[s
 
 
 # In spring the clock goes on from 02:45 to 03:45 there: the rest of that hour is due.
+# In Havana a day begins at 01:00 then, which ends what systemd looks for: it has to look anew.
+HAVANA = ["Sun *-03-08..14 05:00:00 UTC"]
 CHATHAM = ["Sat *-09-23..29 14:05:00 UTC"]
 
 
@@ -81,6 +83,7 @@ CHATHAM = ["Sat *-09-23..29 14:05:00 UTC"]
         ("0 2 * * * America/Chicago", ["Sun *-03-08..14 08:00:00 UTC"]),
         ("*:0/20 America/Chicago", ["Sun *-11-01..07 07:00,20,40:00 UTC"]),
         ("03:50 Pacific/Chatham", CHATHAM),
+        ("06:00 America/Havana", HAVANA),
         ("08:00 Europe/Berlin", []),
         ("*:30 UTC", []),
         ("*:30 Australia/Sydney", ["Sat *-03-31 16:30:00 UTC", "Sat *-04-01..06 16:30:00 UTC"]),
