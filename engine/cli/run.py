@@ -36,6 +36,7 @@ from engine.secrets import Secrets
 from engine.session import Environment, RunRequest, run_workflow
 from engine.session.decision import Decision
 from engine.text import printable
+from engine.zones import zone_named
 
 if TYPE_CHECKING:
     from engine.cli.scheduled import Loaded
@@ -80,6 +81,7 @@ def _run(
         journald=under_journald(sys.stderr, os.environ),
         mask=secrets.mask,
     )
+    console.tell_times_in(zone_named(definition.tz))
     request = RunRequest(
         workers=parsed.workers,
         params=params,
