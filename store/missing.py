@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @record
 class Waited:
-    """A workflow whose slots after `since` are waited for, by the schedule noted last."""
+    """A workflow whose slots after `since` are waited for, by the schedule noted last.
+
+    Since when is not known, and 0, if that was noted by a clock that was ahead.
+    """
 
     workflow: str
     calendar: str
@@ -28,15 +31,22 @@ class Waited:
 
 _WAITED = """
 SELECT workflow, calendar, zone,
-       max(noted_at, coalesce((SELECT max(slot) FROM slot_rows
-                               WHERE workflow = s.workflow AND slot <= ?1), 0))
+       max(CASE WHEN noted_at <= ?1 THEN noted_at ELSE 0 END,
+           coalesce((SELECT max(slot) FROM slot_rows
+                     WHERE workflow = s.workflow AND slot <= ?1), 0))
 FROM schedule_rows AS s
 WHERE NOT EXISTS (SELECT 1 FROM pause_rows WHERE workflow = s.workflow AND ended_at IS NULL
                   AND coalesce(until, ?1 + 1) > ?1)
 ORDER BY workflow"""
 _ON = "SELECT workflow, id, owner FROM run_rows WHERE status = 'running'"
 _TOLD = """SELECT max(json_extract(facts, '$.until')) FROM alert_rows
-WHERE kind = 'missing' AND workflow = ?"""
+WHERE kind = 'missing' AND workflow = ? AND json_extract(facts, '$.until') <= ?"""
+
+# Told of lately, with nothing decided and the schedule the same since then.
+_IS_QUIET = """SELECT 1 FROM alert_rows AS a
+WHERE kind = 'missing' AND workflow = ?1 AND created_at > ?2 AND created_at <= ?3
+  AND NOT EXISTS (SELECT 1 FROM slot_rows WHERE workflow = ?1 AND decided_at > a.created_at)
+  AND NOT EXISTS (SELECT 1 FROM schedule_rows WHERE workflow = ?1 AND noted_at > a.created_at)"""
 
 
 def waited(cursor: sqlite3.Cursor, store: Path, now_us: int) -> list[Waited]:
@@ -52,9 +62,18 @@ def waited(cursor: sqlite3.Cursor, store: Path, now_us: int) -> list[Waited]:
     return [one for one in found if one.workflow not in on]
 
 
-def told_until(cursor: sqlite3.Cursor, workflow: str) -> int:
-    """Give the newest slot of a workflow that was told of as missing; 0 if none was."""
-    return int(cursor.execute(_TOLD, (workflow,)).fetchone()[0] or 0)
+def told_until(cursor: sqlite3.Cursor, workflow: str, now_us: int) -> int:
+    """Give the newest slot of a workflow that was told of as missing; 0 if none was.
+
+    What a clock that was ahead has told of counts again when it comes.
+    """
+    return int(cursor.execute(_TOLD, (workflow, now_us)).fetchone()[0] or 0)
+
+
+def is_quiet(database: Database, workflow: str, after_us: int, now_us: int) -> bool:
+    """Whether a workflow that goes on missing was told of later than `after_us`."""
+    with database.read() as cursor:
+        return cursor.execute(_IS_QUIET, (workflow, after_us, now_us)).fetchone() is not None
 
 
 class Told(NamedTuple):
@@ -74,7 +93,7 @@ def tell(
     """Queue an alert; not if another process has just told of some of the slots: the rest waits."""
     workflow, before, facts = told
     with database.write() as cursor:
-        if told_until(cursor, workflow) != before:
+        if told_until(cursor, workflow, at_us) != before:
             return False
         text = json.dumps(facts, ensure_ascii=False)
         whose = (AlertStatus.PENDING, at_us, AlertKind.MISSING, workflow, text)

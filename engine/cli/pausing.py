@@ -33,7 +33,7 @@ def pause(parsed: argparse.Namespace) -> int:
         paused_at=clock.stamp(clock.now()),
         paused_by=environment.user,
         until=None if parsed.until is None else _until(definition, parsed.until, clock.utc()),
-        reason=environment.secrets.mask(printable(parsed.reason or "")[:REASON_MAX]),
+        reason=printable(environment.secrets.mask(parsed.reason or ""))[:REASON_MAX],
         ended_at=None,
     )
     with writing(environment) as database:

@@ -7,12 +7,12 @@ and about which nothing was decided, had nobody who looked: a timer that is off,
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from engine.alerts.channels import channels
 from engine.records import record
+from engine.session import alerting
 from engine.text import shell_line
 from store import missing, pauses
 
@@ -66,7 +66,7 @@ def look(database: Database, environment: Environment, *, told_too: bool = True)
         return []
     with database.read() as cursor:
         waited = missing.waited(cursor, database.path, now_us)
-        waited = [one for one in waited if one.since < until]
+        waited = [one for one in waited if 0 < one.since < until]
         if not waited:
             return []
         from engine.schedule.calendar import ScheduleRefused
@@ -80,7 +80,7 @@ def look(database: Database, environment: Environment, *, told_too: bool = True)
                 zone = zone_of(schedule)
             except ScheduleRefused:
                 continue  # noted by a version that knew more, or the zone is gone
-            slots = _Slots(cursor, one, (schedule, zone), until)
+            slots = _Slots(cursor, one, (schedule, zone), now_us)
             if slots.is_any() and (one_missing := slots.missing(told_too=told_too)) is not None:
                 found.append(one_missing)
         return found
@@ -89,14 +89,19 @@ def look(database: Database, environment: Environment, *, told_too: bool = True)
 def notice(database: Database, environment: Environment) -> None:
     """Say what is missing that was not told of before, and queue an alert of it.
 
+    What goes on missing is told again as an incident that goes on: not before a while has passed.
     Where no channel is configured nothing is recorded: each command says it, once of a workflow,
     until a run comes.
     """
-    configured = channels(environment.secrets.setting)
+    how = alerting.telling(environment)
+    now_us = _now_us(environment)
     for one in look(database, environment, told_too=False):
+        quiet_since = now_us - how.remind_after_us
+        if how.channels and missing.is_quiet(database, one.workflow, quiet_since, now_us):
+            continue
         told = missing.Told(one.workflow, one.told, facts(one, environment))
-        if configured:
-            is_new = missing.tell(database, told, configured, _now_us(environment))
+        if how.channels:
+            is_new = missing.tell(database, told, how.channels, now_us)
         else:
             is_new = one.workflow not in environment.said_missing
             environment.said_missing.add(one.workflow)
@@ -142,9 +147,10 @@ class _Slots:
     """The slots of one schedule that are past and undecided."""
 
     def __init__(
-        self, cursor: Any, one: missing.Waited, schedule: tuple[Schedule, tzinfo], until: int
+        self, cursor: Any, one: missing.Waited, schedule: tuple[Schedule, tzinfo], now: int
     ) -> None:
-        self._cursor, self._one, self._until = cursor, one, until
+        self._cursor, self._one, self._now = cursor, one, now
+        self._until = now - GRACE_S * 1_000_000
         self._schedule, self._zone = schedule
 
     def _firings(self, after: int) -> Any:
@@ -161,18 +167,10 @@ class _Slots:
         from engine.schedule.firings import newest
 
         name = self._one.workflow
-        told = missing.told_until(self._cursor, name)
+        told = missing.told_until(self._cursor, name, self._now)
         after = self._one.since if told_too else max(self._one.since, told)
         past = pauses.since(self._cursor, name, after)
-        found = islice(
-            (
-                slot
-                for slot in map(microseconds, self._firings(after))
-                if not any(pause.holds(slot) for pause in past)
-            ),
-            COUNTED_MAX + 1,
-        )
-        slots = list(found)
+        slots = list(islice(self._open(after, past), COUNTED_MAX + 1))
         if not slots:
             return None
         last = slots[-1]
@@ -180,6 +178,19 @@ class _Slots:
             at: datetime | None = newest(self._schedule, self._zone, instant(self._until))
             last = last if at is None else microseconds(at)
         return Missing(name, slots[0], last, len(slots), self._shown, told)
+
+    def _open(self, after: int | None, past: Sequence[pauses.Pause]) -> Iterator[int]:
+        """Give the slots that no pause holds; those of a pause are leapt over, they may be many."""
+        from engine.schedule.catchup import microseconds
+
+        while after is not None:
+            since, after = after, None
+            for slot in map(microseconds, self._firings(since)):
+                held = next((pause for pause in past if pause.holds(slot)), None)
+                if held is not None:
+                    after = None if held.end is None else held.end - 1
+                    break
+                yield slot
 
     def _shown(self, slot: int) -> str:
         from engine.schedule.catchup import instant

@@ -23,8 +23,6 @@ START, SUCCESS, FAIL = "/start", "", "/fail"
 WITHIN_S = 2.0  # for one ping
 ENDS_WITHIN_S = 2 * WITHIN_S  # for what was not sent by the run's end
 
-_HEADERS = {"User-Agent": "kahnban"}
-
 logger = logging.getLogger("engine.run")
 
 
@@ -68,16 +66,13 @@ class Pings:
             try:
                 self._send(what)
             except Exception as error:  # noqa: BLE001 - a ping never fails a run
-                why = self._mask(f"{type(error).__name__}: {error}")
-                logger.warning("the ping %s was not sent: %s", what or "/", why)
+                logger.warning("the ping %s was not sent: %s", what or "/", self._mask(str(error)))
 
     def _send(self, what: str) -> None:
-        from urllib.request import Request, urlopen
+        from engine.alerts.ping import ask
 
         url = self._url._replace(path=self._url.path.rstrip("/") + what).geturl()
-        request = Request(url, headers=_HEADERS)  # noqa: S310 - one of the web, see `pings_of`
-        with urlopen(request, timeout=WITHIN_S):  # noqa: S310 - as above
-            pass
+        ask(url, deadline_s=WITHIN_S)
 
 
 def pings_of(named: str | None, secrets: Secrets, now: Callable[[], float]) -> Pings | None:
@@ -95,12 +90,9 @@ def pings_of(named: str | None, secrets: Secrets, now: Callable[[], float]) -> P
         if named:
             logger.warning("no pings: %s is not set", name)
         return None
-    try:
-        parts = urlsplit(url)
-        is_web = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        is_web = False
-    if not is_web:
+    from engine.alerts.ping import is_usable
+
+    if not is_usable(url):
         logger.warning("no pings: %s is no URL of the web", name)
         return None
     return Pings(url, secrets.mask, now)

@@ -25,6 +25,7 @@ from tests.store.filled import a_run, begun, dead_owner, python, us
 HOUR = 3600.0
 SLOT = us(0.0)
 HOOK = {"SLACK_WEBHOOK_URL": "https://example.org/hook"}
+AT_ONCE = HOOK | {"ENGINE_REMIND_AFTER": "0.001s"}  # tells each slot as it is missing
 
 
 @pytest.fixture
@@ -68,6 +69,10 @@ def test_each_slot_is_told_of_once(memory: Database) -> None:
         missing.notice(memory, at(HOUR + seconds))
     first = ("flow did not run: that of 2011-11-14 01:00 UTC never came", 1)
     assert told(memory) == [first]
+    for hours in (2.5, 24.5):
+        missing.notice(memory, at(hours * HOUR))
+    assert told(memory) == [first]
+    memory.raw.execute("UPDATE alert_rows SET created_at = created_at - ?", (25 * HOUR * 1e6,))
     missing.notice(memory, at(4.5 * HOUR))
     after = "flow did not run: 3 never came, 2011-11-14 02:00 UTC to 2011-11-14 04:00 UTC"
     assert told(memory) == [first, (after, 3)]
@@ -86,7 +91,7 @@ def test_each_slot_is_told_of_once(memory: Database) -> None:
 def test_what_another_process_has_just_told_is_not_told_again(memory: Database) -> None:
     """Two that looked at once: the later may know of one more, and leaves it to the next."""
     hourly(memory)
-    early, late = at(1.5 * HOUR), at(2.5 * HOUR)
+    early, late = at(1.5 * HOUR, AT_ONCE), at(2.5 * HOUR, AT_ONCE)
     seen = {name: missing.look(memory, each) for name, each in (("one", early), ("two", late))}
     for name, each in (("one", early), ("two", late)):
         with pytest.MonkeyPatch.context() as patch:
@@ -126,6 +131,37 @@ def test_two_processes_tell_each_slot_once(database: Database) -> None:
     rows = database.raw.execute("SELECT workflow, facts FROM alert_rows").fetchall()
     assert sorted(name for name, _ in rows) == sorted(f"flow{number}" for number in range(20))
     assert {json.loads(facts)["slots"] for _, facts in rows} == {30}
+
+
+def test_what_a_clock_that_was_ahead_told_silences_nothing(memory: Database) -> None:
+    """What is missing by the right clock is told of, though a slot far ahead was, too."""
+    hourly(memory)
+    missing.notice(memory, at(100 * HOUR))
+    missing.notice(memory, at(1.5 * HOUR))
+    missing.notice(memory, at(1.6 * HOUR))
+    assert [count for _, count in told(memory)] == [99, 1]
+    with memory.write() as cursor:
+        slots.note(cursor, "flow", ("*-*-* *:30:00", "UTC"), {}, us(1000 * HOUR))
+    assert [one.count for one in missing.look(memory, at(2.7 * HOUR))] == [3]
+
+
+def test_a_timers_run_of_no_schedule_forgets_the_one_there_was(memory: Database) -> None:
+    """The file names none any more: nothing is due, and nothing missing."""
+    hourly(memory)
+    assert [one.count for one in missing.look(memory, at(2.5 * HOUR))] == [2]
+    a_run(memory, started_by="timer", at=2.5 * HOUR)
+    assert missing.look(memory, at(9 * HOUR)) == []
+
+
+def test_a_timer_that_is_off_is_told_once_a_day(memory: Database) -> None:
+    """However often it was to come; that it stays away again is told at once."""
+    hourly(memory, "*-*-* *:0/5:00")
+    for hour in range(1, 49):
+        missing.notice(memory, at(hour * HOUR))
+    assert [count for _, count in told(memory)] == [11, 288]
+    a_run(memory, at=50 * HOUR, slot=us(50 * HOUR))
+    missing.notice(memory, at(50.5 * HOUR))
+    assert [count for _, count in told(memory)] == [11, 288, 5]
 
 
 def test_what_is_paused_is_not_missing(memory: Database) -> None:

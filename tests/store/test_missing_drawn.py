@@ -22,7 +22,7 @@ from store.connection import Database
 from store.journal import Journal, begin_run
 from store.memory import memory_store
 from tests.store.filled import end, journal_of, new_run, us
-from tests.store.test_missing import HOOK, at
+from tests.store.test_missing import AT_ONCE, at
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
@@ -104,7 +104,7 @@ class World:
     def look(self) -> None:
         """Have `watch` look, then a command; neither misses anything, and nothing is told twice."""
         up_s = (self.now - self.booted) / 1e6
-        command = at(up_s, HOOK)
+        command = at(up_s, AT_ONCE)
         clock: Any = command.clock
         clock.wall_s = (self.now - us(0.0)) / 1e6 - up_s
         expected = {name: found for name in self.flows if (found := self.expected(name))}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,12 @@ except SystemExit as end:
 found = [name for name in {heavy!r} if name in sys.modules]
 print("\\n" + json.dumps(found))
 """
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Give a project whose commands load all by themselves."""
+    return Project(tmp_path, warm=False)
 
 
 def imported(project: Project, what: str, *arguments: str) -> list[str]:

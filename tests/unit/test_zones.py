@@ -43,7 +43,7 @@ FAR = "Pacific/Kiritimati"
 AT = 72_000.0  # 2011-11-14 20:00 UTC: 14:00 in Chicago, and the next day in Kiritimati
 MADE = f"""
 INSERT INTO schedule_rows VALUES ('far', '08:00', '{FAR}', 0, '{{}}');
-INSERT INTO schedule_rows VALUES ('gone', '2011-11-15 08:00', '{FAR}', 0, '{{}}');
+INSERT INTO schedule_rows VALUES ('gone', '2011-11-15 08:00', '{FAR}', 1, '{{}}');
 INSERT INTO pause_rows (workflow, paused_at, paused_by, until, reason)
 VALUES ('far', 0, 'ann', 4102394400000000, '');
 INSERT INTO incident_rows (workflow, step, fingerprint, error, opened_at, opened_run, last_at,
