@@ -79,7 +79,11 @@ def install(parsed: argparse.Namespace) -> int:
         definition = load(parsed.name, place.pipelines)
         files = units(definition, **place.where)
         _check_systemd(place, definition)
-        _put(place, definition, files, place.installed().get(parsed.name, {}))
+        there = place.installed()
+        _put(place, definition, files, there.get(parsed.name, {}))
+        for name in there:
+            if file_of(name, place.pipelines) is None:
+                print_result(f"'{printable(name)}' is gone: `schedule install` removes its units")
         return 0
     there = place.installed()
     if not there:
