@@ -21,7 +21,7 @@ def failures_recorded(parsed: argparse.Namespace, paths: Paths, secrets: Secrets
     """Record a definition, import or parameter error as a `failed` run with its alert.
 
     If the store cannot be written, the alert goes out directly. The error goes on to the caller,
-    unless the workflow's schedule is paused: then nothing is recorded but that.
+    unless the workflow's schedule is paused, or nothing is due: then there is no failure.
     """
     if parsed.dry_run:  # changes nothing, whatever is wrong
         yield
@@ -36,18 +36,18 @@ def failures_recorded(parsed: argparse.Namespace, paths: Paths, secrets: Secrets
         raise
     except UsageError as error:
         try:
-            paused = _record(parsed, paths, secrets, error)
+            nothing = _record(parsed, paths, secrets, error)
         except SlotTaken:
-            paused = False  # another timer has just told the same
+            nothing = False  # another timer has just told the same
         except EngineError as store_error:
             _tell_directly(parsed.name, secrets, store_error)
             raise error from None
-        if not paused:
+        if not nothing:
             raise
 
 
 def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: UsageError) -> bool:
-    """Record the failure with the slot that it takes; whether the schedule is paused instead."""
+    """Record the failure with the slot that it takes; whether there is nothing to fail instead."""
     from engine.paths import make_home
     from engine.session import alerting, pausing
     from engine.session.reconciling import reconcile_all
@@ -68,8 +68,10 @@ def _record(parsed: argparse.Namespace, paths: Paths, secrets: Secrets, error: U
         reconcile_all(database, environment)
         now_us = clock.stamp(clock.now())
         found = settle_unloaded(database, parsed.name, now_us)
-        if found.paused:
-            print_result("nothing to do: it is paused; and it could not begin, see `check`")
+        if found.paused or found.idle:
+            why = "it is paused" if found.paused else "no slot is due"
+            if not parsed.quiet:
+                print_result(f"nothing to do: {why}; and it could not begin, see `check`")
             return True
         new = NewRun(
             workflow=parsed.name,

@@ -134,7 +134,9 @@ def _put(
                 raise EngineError(
                     f"the units of '{definition.name}' cannot be written to '{place.folder}':"
                     f" {error.strerror}; {left}",
-                    hint="install them as root, or with --user",
+                    hint="install them as root, or with --user"
+                    if isinstance(error, PermissionError)
+                    else "mend that, then install them again",
                 ) from error
             if isinstance(error, EngineError):
                 error.message += f"; {left}"

@@ -152,11 +152,12 @@ def why_none(database: Database | None, definition: Definition, judged: Judged, 
 class Unloaded:
     """How a workflow stands that cannot be loaded: by the schedule that it had.
 
-    `slot` is what its failure is to have.
+    `slot` is what its failure is to have; `idle`: nothing is due, so that there is no failure.
     """
 
     slot: int | None = None
     paused: bool = False
+    idle: bool = False
     pause_after: int | None = None
 
 
@@ -174,9 +175,14 @@ def settle_unloaded(database: Database, name: str, now: int) -> Unloaded:
         catchup=known.facts.get("catchup", Catchup.LATEST),
         pause_after=known.facts.get("pause_after"),
     )
-    if told.catchup == Catchup.ALL and not paused:
-        return Unloaded(pause_after=told.pause_after)
-    return Unloaded(settle(database, told, now)[0].slot, paused, told.pause_after)
+    waits = told.catchup == Catchup.ALL and not paused
+    due = judge(database, told, now).due if waits else settle(database, told, now)[0]
+    return Unloaded(
+        slot=None if waits else due.slot,
+        paused=paused,
+        idle=due.slot is None,
+        pause_after=told.pause_after,
+    )
 
 
 def _standing(database: Database, name: str, now: int) -> _Standing:
