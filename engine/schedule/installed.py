@@ -6,7 +6,7 @@ import difflib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -104,6 +104,11 @@ def write(folder: Path, name: str, text: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def added_to(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Give the files by which somebody changes units beside them, as `systemctl edit` does."""
+    return [file for name in names for file in sorted((folder / f"{name}.d").glob("*.conf"))]
 
 
 def difference(there: Mapping[str, str], wanted: Mapping[str, str]) -> str:

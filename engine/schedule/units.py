@@ -115,20 +115,21 @@ def units(definition: Definition, **where: Unpack[Installation]) -> dict[str, st
     Raises `UsageError` if there is no schedule or something cannot be written into a unit.
     """
     schedule = schedule_of(definition)
-    _check(where)
+    check(where)
     stem = unit_stem(definition.name)
     service, timer = f"{stem}.service", f"{stem}.timer"
     # `kahnban-NAME-alerts` could be the service of a workflow called `NAME-alerts`.
     alerts = f"kahnban.alerts{stem.removeprefix('kahnban')}.service"
-    needs = _needs(where)
+    needs = needs_of(where)
     ours = mark(definition.name, where["root"], where["home"])
+    identifier = f"kahnban-{definition.name}"
     return {
         service: SERVICE.format(
             mark=ours,
             description=f"kahnban: run {definition.name}",
             alerts=alerts,
             needs=needs,
-            body=_body(where, ("run", definition.name, "--scheduled"), definition.name),
+            body=body_of(where, ("run", definition.name, "--scheduled"), identifier),
             hardening=_hardening(definition, where),
         ),
         timer: TIMER.format(
@@ -141,7 +142,7 @@ def units(definition: Definition, **where: Unpack[Installation]) -> dict[str, st
             mark=ours,
             description=f"kahnban: send the alerts {definition.name} left",
             needs=needs,
-            body=_body(where, ("alerts", "send"), definition.name),
+            body=body_of(where, ("alerts", "send"), identifier),
         ),
     }
 
@@ -187,8 +188,8 @@ def cron_line(definition: Definition, **where: Unpack[Installation]) -> str:
     `-q` keeps cron from mailing the output of runs that went well.
     """
     schedule = schedule_of(definition)
-    _check(where)
-    words = _words(where, ("run", definition.name, "--scheduled", "-q"))
+    check(where)
+    words = words_of(where, ("run", definition.name, "--scheduled", "-q"))
     command = f"cd {shlex.quote(str(where['root']))} && {shlex.join(words)}"
     try:
         fields = cron_of(schedule)
@@ -216,30 +217,30 @@ def show(definition: Definition, **where: Unpack[Installation]) -> str:
     """Give all units under `# NAME` headers, how to install them, and the crontab line."""
     files = units(definition, **where)
     parts = [f"# {name}\n{text}" for name, text in files.items()]
-    parts.append(_how_to_install(definition.name, where))
+    parts.append(how_to_install(f"{unit_stem(definition.name)}.timer", "schedule install", where))
     cron = cron_line(definition, **where)
     how = "# Without systemd, in a crontab (what is missed is caught up by the next start):"
     parts.append(f"{how}\n{cron}\n")
     return "\n".join(parts)
 
 
-def _how_to_install(name: str, where: Installation) -> str:
-    timer = shlex.quote(f"{unit_stem(name)}.timer")
+def how_to_install(timer: str, command: str, where: Installation) -> str:
+    """Say which command installs units with this timer, and how it is done by hand."""
     if where["system"]:
         folder, systemctl, last = "/etc/systemd/system", "systemctl", ""
     else:
         folder, systemctl = "~/.config/systemd/user", "systemctl --user"
         last = "#   loginctl enable-linger        # run while you are logged out, too\n"
     return (
-        "# `schedule install` does all of this. By hand, save each part under its name in\n"
+        f"# `{command}` does all of this. By hand, save each part under its name in\n"
         f"# {folder}, then:\n"
         f"#   {systemctl} daemon-reload\n"
-        f"#   {systemctl} enable --now {timer}\n"
+        f"#   {systemctl} enable --now {shlex.quote(timer)}\n"
         f"{last}"
     )
 
 
-def _needs(where: Installation) -> str:
+def needs_of(where: Installation) -> str:
     """Say what must be up first; the user's own systemd knows neither network nor mounts."""
     if not where["system"]:
         return ""
@@ -251,18 +252,20 @@ def _needs(where: Installation) -> str:
     )
 
 
-def _body(where: Installation, action: Sequence[str], name: str) -> str:
+def body_of(where: Installation, action: Sequence[str], identifier: str) -> str:
+    """Give the lines that run a command of ours, and what its lines in the journal are under."""
     user = f"User={where['user'].replace('%', '%%')}\n" if where["user"] else ""
     return (
         f"{user}"
         f"WorkingDirectory={str(where['root']).replace('%', '%%')}\n"
         "Environment=PYTHONUNBUFFERED=1\n"
-        f"ExecStart={exec_line(_words(where, action))}\n"
-        f"SyslogIdentifier=kahnban-{name}"
+        f"ExecStart={exec_line(words_of(where, action))}\n"
+        f"SyslogIdentifier={identifier}"
     )
 
 
-def _words(where: Installation, action: Sequence[str]) -> list[str]:
+def words_of(where: Installation, action: Sequence[str]) -> list[str]:
+    """Give the words of a command of ours, with the places that were chosen."""
     words = [*where["command"], *action, "--home", str(where["home"])]
     if where["store_url"]:
         words += ["--store", where["store_url"]]
@@ -298,7 +301,8 @@ def exec_words(line: str) -> list[str]:
     return words[len(SH) :] if tuple(words[: len(SH)]) == SH else words
 
 
-def _check(where: Installation) -> None:
+def check(where: Installation) -> None:
+    """Raise `UsageError` if something cannot be written into a unit."""
     if not where["command"]:
         raise UsageError("no program to schedule", hint="give the words of the command")
     paths = {

@@ -148,12 +148,30 @@ class LiveRun:
             run_id = self._begin(database, lock, decision, after)
         except AlreadyRunning:
             return self._overlapping(database)
+        drive = self._drive(decision, database, lock, run_id)
+        try:
+            return self._driven((drive, run_id), database, lock, channels)
+        except EngineError as error:
+            error.begun = True
+            raise
+        finally:
+            drive.wait_for_pings()
+
+    def _driven(
+        self,
+        begun: tuple[Drive, int],
+        database: Database,
+        lock: locks.RunLock,
+        channels: alerting.ChannelsFor,
+    ) -> dict[str, Any]:
+        """Drive a run that is begun, to its report."""
+        (drive, run_id), history = begun, History(database)
         try:
             failpoint("run-begun")
-            drive = self._drive(decision, database, lock, run_id)
             end, left = drive.run(channels)
             failpoint("run-ended")
         except BaseException as error:
+            drive.end_pings(well=False)
             recorded = self._fail(database, lock, error)
             if isinstance(error, Exception):
                 self._tell(database, error, channels, recorded=recorded)
@@ -169,8 +187,7 @@ class LiveRun:
         )
         self._held_s = drive.held_s
         self._finish(database, history, interrupted=drive.interrupted)
-        drive.wait_for_pings()
-        tracing.send(database, run_id, env)
+        tracing.send(database, run_id, self._env)
         if drive.interrupted:
             raise KeyboardInterrupt
         return report
@@ -211,7 +228,7 @@ class LiveRun:
 
     def _finish(self, database: Database, history: History, *, interrupted: bool) -> None:
         """Send what is due and clean up, once the run's end and report are there."""
-        if self._asked.request.slot is not None:
+        if self._asked.request.started_by == "timer":
             from engine.session import pausing
 
             most = self._compiled.definition.pause_after

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import SlotTaken
+from engine.errors import SlotTaken, UsageError
 from engine.model import Definition
 from engine.paths import make_home
 from engine.records import record
 from engine.schedule.catchup import Due, Rule, decide
 from engine.session import alerting, pausing
 from engine.session.asked import clock_time, slot_of
-from engine.session.calendars import facts, firings_of, noted
+from engine.session.calendars import as_noted, facts, firings_of, noted
 from engine.session.environment import Environment
 from engine.session.launch import run_workflow
 from engine.session.reconciling import reconcile_all
@@ -50,12 +50,7 @@ def run_scheduled(
         due, why = look(definition, environment)
         if due.slot is None:
             if not ran:
-                yield {
-                    "workflow": definition.name,
-                    "run_id": None,
-                    "dry_run": False,
-                    "nothing_to_do": why,
-                }
+                yield pausing.nothing_to_do(definition, why)
             return
         if due.left:
             logger.info("of the slots that are due, %d come after this one", due.left)
@@ -90,10 +85,14 @@ class _Standing:
 
 @record
 class Judged:
-    """What is to be done about a schedule's slots; `same`: it is the one that was noted last."""
+    """What is to be done about a schedule's slots.
+
+    `same`: it is the one that was noted last; `ahead`: that was by a clock that was ahead.
+    """
 
     standing: _Standing
     same: bool
+    ahead: bool
     rule: Rule
     due: Due
 
@@ -108,7 +107,11 @@ def look(definition: Definition, environment: Environment) -> tuple[Due, str]:
         due, why = settle(database, definition, now_us(environment))
         if due.slot is None:  # no run will see to what is left of others
             reconcile_all(database, environment, definition=definition)
+            pausing.remind(database, environment, definition.name)
             alerting.deliver_due(database, History(database), environment, hint=False)
+            from engine.session import pruning
+
+            pruning.after_run(database, environment, definition.name)
         return due, why
     finally:
         database.close()
@@ -117,9 +120,11 @@ def look(definition: Definition, environment: Environment) -> tuple[Due, str]:
 def settle(database: Database, definition: Definition, now: int) -> tuple[Due, str]:
     """As `look`, in an open store, at a given time."""
     judged = judge(database, definition, now)
-    known, due, same = judged.standing.known, judged.due, judged.same
-    if not same or known is None or known.facts != facts(definition) or due.passed:
-        _record(database, definition, due, now, since=now if same else _first(due, now))
+    known, due = judged.standing.known, judged.due
+    same, ahead = judged.same, judged.ahead
+    if not same or ahead or known is None or known.facts != facts(definition) or due.passed:
+        since = now if same and not ahead else _first(due, now)
+        _record(database, definition, due, now, since=since)
     if due.passed and judged.standing.pause is None:
         logger.warning("%s", told(definition, due.passed))
     return due, why_none(database, definition, judged, now)
@@ -131,12 +136,15 @@ def judge(database: Database | None, definition: Definition, now: int) -> Judged
     standing = _Standing() if database is None else _standing(database, name, now)
     known = standing.known
     same = known is not None and (known.calendar, known.zone) == schedule
-    after = max(known.newest or 0, known.noted_at) if known is not None and same else None
+    ahead = known is not None and known.noted_at > now  # by a clock that was ahead
+    after = None
+    if known is not None and same:
+        after = max(known.newest or 0, 0 if ahead else known.noted_at) or None
     rule = Rule(definition.catchup, lambda slot: _paused(standing, slot))
     due = decide(firings_of(definition), after, now, rule)
     if not same and known is not None and known.newest is not None:  # under another schedule
         due = _after(due, known.newest)
-    return Judged(standing, same, rule, due)
+    return Judged(standing, same, ahead, rule, due)
 
 
 def why_none(database: Database | None, definition: Definition, judged: Judged, now: int) -> str:
@@ -153,12 +161,14 @@ class Unloaded:
     """How a workflow stands that cannot be loaded: by the schedule that it had.
 
     `slot` is what its failure is to have; `idle`: nothing is due, so that there is no failure.
+    `ping` is the setting with the URL that is told of it.
     """
 
     slot: int | None = None
     paused: bool = False
     idle: bool = False
     pause_after: int | None = None
+    ping: str | None = None
 
 
 def settle_unloaded(database: Database, name: str, now: int) -> Unloaded:
@@ -168,20 +178,20 @@ def settle_unloaded(database: Database, name: str, now: int) -> Unloaded:
         paused = pauses.current(cursor, name, now) is not None
     if known is None:
         return Unloaded(paused=paused)
-    told = Definition(
-        *(name, ()),
-        schedule=known.calendar,
-        tz=known.zone or None,
-        catchup=known.facts.get("catchup", Catchup.LATEST),
-        pause_after=known.facts.get("pause_after"),
-    )
+    told = as_noted(name, (known.calendar, known.zone), known.facts)
     waits = told.catchup == Catchup.ALL and not paused
-    due = judge(database, told, now).due if waits else settle(database, told, now)[0]
+    due, idle = Due(), False
+    try:
+        due = judge(database, told, now).due if waits else settle(database, told, now)[0]
+        idle = due.slot is None
+    except UsageError:  # noted by a version that knew more, or this machine lost the zone
+        pass
     return Unloaded(
         slot=None if waits else due.slot,
         paused=paused,
-        idle=due.slot is None,
+        idle=idle,
         pause_after=told.pause_after,
+        ping=told.ping,
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from engine.errors import SlotTaken
 from engine.model import Definition, RunStatus
-from engine.session.slots import settle
+from engine.session.slots import Unloaded, settle, settle_unloaded
 from engine.slots import Catchup
 from store import pauses, slots
 from store.connection import Database
@@ -104,6 +104,23 @@ def test_another_schedule_counts_from_when_it_is_noted(memory: Database) -> None
     assert (due.slot, due.left, due.passed) == (SLOT + 5 * HOUR, 1, ())
 
 
+def test_a_clock_that_was_ahead_holds_up_nothing(memory: Database) -> None:
+    """A schedule noted by it, with its slot, counts as if it were new once the clock is right."""
+    flow = Definition("flow", (), schedule="*-*-* *:00:00", tz="UTC", catchup=Catchup.ALL)
+    a_run(memory, slot=settle(memory, flow, SLOT + 10_000 * HOUR)[0].slot)
+    due, _ = settle(memory, flow, SLOT + 3 * HOUR)
+    assert (due.slot, due.left) == (SLOT + 3 * HOUR, 0)
+    due, _ = settle(memory, flow, SLOT + 5 * HOUR)  # the run was not begun
+    assert (due.slot, due.left) == (SLOT + 3 * HOUR, 2)
+
+
+def test_a_schedule_that_this_machine_cannot_read_has_no_slot(memory: Database) -> None:
+    """Of a workflow that cannot be loaded, so that its failure is recorded all the same."""
+    with memory.write() as cursor:
+        slots.note(cursor, "flow", ("08:00", "Mars/Base"), {"pause_after": 2}, SLOT)
+    assert settle_unloaded(memory, "flow", SLOT + 99 * HOUR) == Unloaded(pause_after=2)
+
+
 def test_what_nothing_is_due_for_is_said(memory: Database) -> None:
     """By what became of the newest slot; a clock that was set back is told of."""
     flow = Definition("flow", (), schedule="*-*-* *:00:00", tz="UTC")
@@ -117,6 +134,21 @@ def test_what_nothing_is_due_for_is_said(memory: Database) -> None:
     assert settle(memory, flow, SLOT + 2 * HOUR)[0].slot == SLOT + 2 * HOUR  # never had one
     _, why = settle(memory, flow, SLOT + 3 * HOUR)
     assert why == "no slot is due: that of 2011-11-14 03:00 UTC was passed over (missed)"
+
+
+def test_a_workflow_that_cannot_be_loaded_stays_noted_as_it_was(memory: Database) -> None:
+    """Its failure takes the slot; deadline and ping are as in the file that was right."""
+    definition = Definition(
+        *("flow", ()), schedule="hourly", tz="UTC", deadline="09:30", ping="PING", pause_after=3
+    )
+    assert settle(memory, definition, SLOT)[0].slot == SLOT
+    noted = History(memory).noted()
+    a_run(memory, slot=SLOT)
+    assert settle_unloaded(memory, "flow", SLOT + 2 * HOUR) == Unloaded(
+        SLOT + 2 * HOUR, pause_after=3, ping="PING"
+    )
+    assert rows(memory)[1:] == [(1.0, None, "missed: only the newest is caught up")]
+    assert History(memory).noted() == noted
 
 
 # -- pauses ---------------------------------------------------------------------------------------

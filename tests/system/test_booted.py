@@ -125,6 +125,7 @@ def booted(project: Project) -> Iterator[Booted]:
             nspawn.wait(timeout=20)
 
 
+@pytest.mark.slow
 def test_timers_under_a_real_systemd(booted: Booted) -> None:
     """Installed, fired, paused, killed and told once, made up for after a stale stamp, removed."""
     project = booted.project
@@ -148,10 +149,11 @@ def test_timers_under_a_real_systemd(booted: Booted) -> None:
     assert "\n+OnCalendar=*:*:0/3\n" in booted.engine("schedule", "verify", code=1)
     assert "changed and started: " in booted.engine("schedule", "install")
     makes_up(booted)
+    watches(booted)
     booted.call("systemctl", "disable", "--now", TIMER)
     told = f"'{TIMER}' is not enabled, or not started: `schedule install` does both\n"
     assert told in booted.engine("schedule", "verify", "flow", code=1)
-    assert booted.engine("schedule", "remove").count("stopped and removed: ") == 2
+    assert booted.engine("schedule", "remove").count("stopped and removed: ") == 3
     assert "kahnban" not in booted.call("systemctl", "list-timers", "--all")
     assert booted.call("find", "/etc/systemd/system", "-name", "kahnban*") == ""
 
@@ -218,3 +220,13 @@ def makes_up(booted: Booted) -> None:
     assert slot == f"{time.strftime('%F', time.gmtime())}T00:00:00.000Z"
     passed = booted.rows(f"SELECT run_id FROM slots WHERE workflow = '{NIGHT}' ORDER BY slot")
     assert [run is None for (run,) in passed] == [True, False]
+
+
+def watches(booted: Booted) -> None:
+    """The watch has a timer that is right, and does its work whatever it finds."""
+    told = booted.engine("schedule", "install", "--watch")
+    timer = told.rpartition("/")[2].strip()
+    assert timer in booted.call("systemctl", "list-timers")
+    booted.engine("schedule", "verify", "--watch")
+    booted.call("systemctl", "start", timer.replace(".timer", ".service"))
+    assert booted.call("journalctl", "-t", "kahnban.watch", "-o", "cat", "--no-pager")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,39 @@ def test_units_follow_the_file(machine: Machine) -> None:
     assert project.rows("SELECT workflow FROM schedules") == [("new",)]
 
 
+def test_the_watch_has_a_timer_of_its_own(machine: Machine) -> None:
+    """Installed beside a workflow called `watch`, verified and kept in step; noted nowhere."""
+    machine.project.write("watch", FLOW.replace("SCHEDULE", "08:00").replace('"flow', '"watch'))
+    machine.schedule("install", "watch")
+    machine.calls()
+    out = machine.schedule("install", "--watch")
+    timer = Path(out.removeprefix("installed and started: ").rstrip("\n"))
+    assert timer.parent == machine.units
+    assert re.fullmatch(r"kahnban\.watch-[\w.-]+-[0-9a-f]{8}\.timer", timer.name)
+    assert machine.calls() == ["daemon-reload", f"enable --now -- {timer.name}"]
+    assert [name for name in machine.files() if not name.startswith("kahnban.watch-")] == [
+        name.replace("flow", "watch") for name in ALL
+    ]
+    assert machine.project.rows("SELECT workflow FROM schedules") == [("watch",)]
+    service = timer.with_suffix(".service")
+    whole = service.read_text()
+    assert whole.startswith('# kahnban {"workflow": "--watch", "root": "')
+    service.write_text(whole.replace("SuccessExitStatus=1\n", ""))
+    out = machine.schedule("verify", code=1)
+    assert "the units of '--watch' are not as they would be made now\n" in out
+    assert "\n+SuccessExitStatus=1\n" in out
+    assert f"changed and started: {timer}\n" in machine.schedule("install")
+    assert service.read_text() == whole
+    machine.calls()
+    assert machine.schedule("remove", "--watch") == "stopped and removed: the units of '--watch'\n"
+    assert machine.calls() == [f"disable --now -- {timer.name}", "daemon-reload"]
+    assert machine.files() == [name.replace("flow", "watch") for name in ALL]
+    out = machine.schedule("install", "watch", "--watch", code=2)
+    assert out.startswith("error: --watch is the timer of `watch`, not of a workflow")
+    (machine.bin / "linger").write_text("Linger=no\n")
+    assert "loginctl enable-linger " in machine.schedule("install", "--watch", code=2)
+
+
 def test_only_our_own_units_are_touched(machine: Machine) -> None:
     """A file that is not this project's is refused, and neither changed nor removed."""
     machine.units.mkdir(parents=True)
@@ -194,6 +228,18 @@ def test_a_broken_workflow_keeps_its_units(machine: Machine) -> None:
     out = machine.schedule("install", code=1)
     assert out.startswith("'flow' is broken, and its units stay as they are: ")
     assert machine.files() == ALL
+    assert machine.schedule("verify", code=1).startswith("'flow' is broken: ")
+
+
+def test_what_changes_a_unit_beside_it_is_told_of(machine: Machine) -> None:
+    """As `systemctl edit` does it: the timer is not what its workflow says."""
+    machine.schedule("install", "flow")
+    edited = machine.units / f"{TIMER}.d" / "override.conf"
+    edited.parent.mkdir()
+    edited.write_text("[Timer]\nOnCalendar=yearly\n")
+    assert machine.schedule("verify", code=1).startswith(
+        f"'{edited}' changes the unit beside it\nnext: "
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from engine.slots import Catchup
-from store import locks
+from store import locks, pauses
+from store.database import open_writer
 from tests.system.project import CHECKOUT, Project, wait_for
 
 FLOW = """
@@ -120,6 +121,22 @@ def test_the_line_for_a_crontab_works_as_cron_runs_it(tmp_path: Path) -> None:
     assert (again.code, again.err) == (0, "")  # nothing is due: no failure, each time it is asked
     assert again.out == "nothing to do: no slot is due; and it could not begin, see `check`\n"
     assert project.rows("SELECT count(*) FROM runs") == [(1,)]
+
+
+def test_a_workflow_without_a_schedule_is_paused_too(project: Project) -> None:
+    """Cron alone says when it runs: a pause holds it all the same, and `pause_after` makes one."""
+    text = 'workflow = Workflow("bare", pause_after=1).add(Step("a", broken, retries=0))'
+    project.write("bare", text)
+    with closing(open_writer(project.store)) as store:
+        pauses.pause(store, pauses.Pause("bare", 1, "ann", None, "moving", None))
+    told = "nothing to do: paused by ann: moving (until `schedule unpause bare`)\n"
+    result = project.run("run", "bare", "--scheduled")
+    assert (result.code, result.out) == (0, told)
+    with closing(open_writer(project.store)) as store:
+        pauses.unpause(store, "bare", at_us=2, by="ann")
+    assert project.run("run", "bare", "--scheduled").code == 1
+    assert project.rows("SELECT status FROM runs") == [("failed",)]
+    assert project.rows("SELECT paused_by FROM pauses WHERE ended_at IS NULL") == [("pause_after",)]
 
 
 ON = """

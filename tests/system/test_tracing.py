@@ -209,6 +209,7 @@ def test_the_trace_of_a_dead_engine_is_sent_by_who_records_its_end(
     ("status", "limit_s", "why"),
     [
         (403, 3.0, "the collector answered 403 Forbidden"),
+        (302, 3.0, "the collector answered 302 Found"),
         (200, 0.3, "it took more than 0.3 s"),
         (None, 0.7, "[Errno 111] Connection refused"),
     ],

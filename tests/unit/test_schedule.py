@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +23,7 @@ from engine.schedule.units import (
     unit_stem,
     units,
 )
+from engine.schedule.watch_units import show_watch, watch_stem, watch_units
 
 SERVICE = """\
 # kahnban {"workflow": "daily", "root": "/srv/flows", "home": "/srv/flows/var"}
@@ -222,6 +224,55 @@ def test_the_alerts_unit_never_takes_the_name_of_a_workflow() -> None:
     """`daily` and a workflow called `daily-alerts` have no file in common."""
     assert not set(units(definition("daily"), **place())) & set(
         units(definition("daily-alerts"), **place())
+    )
+
+
+def test_units_of_the_watch_read_exactly_so() -> None:
+    """Named after the project's folder, whatever that is called; no workflow's units are so."""
+    made = watch_units(**machine())
+    stem = "kahnban.watch-flows-dc6b2531"
+    assert made == {
+        f"{stem}.service": """\
+# kahnban {"workflow": "--watch", "root": "/srv/flows", "home": "/srv/flows/var"}
+[Unit]
+Description=kahnban: watch schedules and runs
+Wants=network-online.target
+After=network-online.target
+RequiresMountsFor=/srv/flows /srv/flows/var
+
+[Service]
+Type=oneshot
+TimeoutStartSec=300
+User=ann
+WorkingDirectory=/srv/flows
+Environment=PYTHONUNBUFFERED=1
+ExecStart=/opt/kb/bin/kahnban watch --alert --home /srv/flows/var
+SyslogIdentifier=kahnban.watch
+# 1: something is wrong, which it has told; nothing is wrong with the watch itself.
+SuccessExitStatus=1
+LimitCORE=0
+""",
+        f"{stem}.timer": f"""\
+# kahnban {{"workflow": "--watch", "root": "/srv/flows", "home": "/srv/flows/var"}}
+[Unit]
+Description=kahnban: when schedules and runs are watched
+
+[Timer]
+OnCalendar=*:6/10 UTC
+AccuracySec=30s
+Unit={stem}.service
+
+[Install]
+WantedBy=timers.target
+""",
+    }
+    assert re.fullmatch(
+        r"kahnban\.watch-my_flows_b-[0-9a-f]{8}", watch_stem(place(root="/srv/my flows@%b"))
+    )
+    assert watch_stem(place(root="/a/flows")) != watch_stem(place(root="/b/flows"))
+    assert show_watch(**place()).endswith(
+        "# Without systemd, in a crontab:\n6-56/10 * * * * cd /srv/flows && "
+        "/opt/kb/bin/kahnban watch --alert --home /srv/flows/var >/dev/null\n"
     )
 
 
