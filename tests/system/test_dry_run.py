@@ -44,7 +44,7 @@ workflow = Workflow("flow"DRY).add(Step("a", helper.body)).add(
 """
 
 
-HOW = {
+HOW: dict[str, list[list[str]]] = {
     "options": [["--dry-run"], ["-q", "--json", "--dry-run"], ["--scheduled", "--dry-run"]],
     "definition": [[]],
 }
