@@ -301,7 +301,7 @@ def cleared(ctx):
 workflow = (
     Workflow("flow")
     .add(Step("leaves", leaves, isolate=True))
-    .add(Step("cleared", cleared, isolate=True))
+    .add(Step("cleared", cleared, ["leaves"], isolate=True))  # side by side, either may end both
 )
 """,
         prelude=PRELUDE + PIDS,
