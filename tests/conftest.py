@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = ("ENGINE_", "KAHNBAN_", "SLACK_", "SMTP_", "MAIL_")
 SHARED = Path(os.environ.get("KAHNBAN_SHARED") or ROOT.parent / "shared")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C be heard, as at a terminal: what a script starts with `&` is made to ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)  # after the shuffling

@@ -86,9 +86,12 @@ def hook(behave: Behaviour = OK) -> Iterator[Hook]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def handle_any(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(length)
+            if len(body) < length:  # whoever sent it was killed: no message
+                return
             served.methods.append(self.command)
             served.paths.append(self.path)
-            served.bodies.append(json.loads(self.rfile.read(length) or b"{}"))
+            served.bodies.append(json.loads(body or b"{}"))
             with contextlib.suppress(OSError):
                 behave(self, len(served.bodies) - 1)
 

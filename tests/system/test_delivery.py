@@ -324,9 +324,9 @@ def test_direct_needs_no_store() -> None:
         )
         began = time.monotonic()
         result = delivery.direct(
-            settings, "daily not run", "the store is <full>", deadline_s=0.6, clock=CLOCK
+            settings, "daily not run", "the store is <full>", deadline_s=1.5, clock=CLOCK
         )
-        assert time.monotonic() - began < 0.8
+        assert time.monotonic() - began < 2.0
     assert (result.sent, result.failed, result.given_up) == (1, 0, 1)
     assert result.warnings[0].startswith("email: alert not sent, given up: 127.0.0.1: no answer")
     assert [block["text"]["text"] for block in served.bodies[0]["blocks"]] == [

@@ -44,35 +44,36 @@ workflow = Workflow("flow"DRY).add(Step("a", helper.body)).add(
 """
 
 
-@pytest.mark.parametrize("how", ["option", "definition", "quiet json", "scheduled"])
+HOW: dict[str, list[list[str]]] = {
+    "options": [["--dry-run"], ["-q", "--json", "--dry-run"], ["--scheduled", "--dry-run"]],
+    "definition": [[]],
+}
+
+
+@pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("store", [False, True])
 def test_changes_not_one_byte(
     project: Project, engine_copy: Path, *, how: str, store: bool
 ) -> None:
     """A dry run changes nothing in project, home and program, with a store or without."""
     dry = how == "definition"
-    when = ', schedule="daily"' if how == "scheduled" else ""
     (project.root / "helper.py").write_text("def body(ctx):\n    return 1\n")
     project.write("flow", SOURCE.replace("DRY", ""))
     if store:
         assert project.run("run", "flow", "-q").code == 1
         shutil.rmtree(project.root / "__pycache__")
         shutil.rmtree(project.root / "pipelines" / "__pycache__")
-    project.write("flow", SOURCE.replace("DRY", ", dry_run=True" if dry else when))
-    options = {
-        "option": ["--dry-run"],
-        "definition": [],
-        "quiet json": ["-q", "--json", "--dry-run"],
-        "scheduled": ["--scheduled", "--dry-run"],
-    }[how]
+    more = "dry_run=True" if dry else "schedule='daily'"
+    project.write("flow", SOURCE.replace("DRY", f", {more}"))
     # Python compiles a package's own `__init__` before any of its code can say not to.
     first = ["run", "flow"] if dry else ["--help"]  # that it is dry is known once it is loaded
     assert project.run(*first, PYTHONPATH=str(engine_copy)).code == 0
     before = snapshot(project.root, engine_copy)
-    result = project.run("run", "flow", *options, PYTHONPATH=str(engine_copy))
-    assert result.code == 0, result.err
-    assert snapshot(project.root, engine_copy) == before
-    assert "run" in result.out
+    for options in HOW[how]:
+        result = project.run("run", "flow", *options, PYTHONPATH=str(engine_copy))
+        assert result.code == 0, result.err
+        assert snapshot(project.root, engine_copy) == before, options
+        assert "run" in result.out
 
 
 def test_broken_definition_from_a_timer_is_not_recorded(project: Project) -> None:

@@ -294,13 +294,14 @@ def leaves(ctx):
     return 1
 
 def cleared(ctx):
-    daemon = "sleep 67 > /dev/null 2>&1 & echo pid:$! >> effects.txt"
+    daemon = "sleep 67 > /dev/null 2>&1 & echo pid:$! >> effects.txt;"
+    daemon += "until grep -q 67 /proc/$!/cmdline; do :; done"  # it is what it will be
     subprocess.run(["env", "-i", "setsid", "bash", "-c", daemon])
 
 workflow = (
     Workflow("flow")
     .add(Step("leaves", leaves, isolate=True))
-    .add(Step("cleared", cleared, isolate=True))
+    .add(Step("cleared", cleared, ["leaves"], isolate=True))  # side by side, either may end both
 )
 """,
         prelude=PRELUDE + PIDS,
@@ -479,7 +480,7 @@ def waits(ctx):
     finally:
         effect("tidied")
 
-workflow = Workflow("flow").add(Step("waits", waits, isolate=True))
+workflow = Workflow("flow").add(Step("waits", waits, isolate=True, grace=20))
 """,
     )
     process = project.start("run", "flow", "--json")

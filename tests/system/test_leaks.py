@@ -141,7 +141,7 @@ def test_no_secret_leaves(project: Project) -> None:
     for command in ("show", "report --json", "logs", "history --json", "alerts"):
         shown = project.run(*command.split())
         assert shown.code == 0
-        said[command] = shown.out + shown.err
+        said[command], said[f"{command}, aside"] = shown.out, shown.err
     refused = project.run("run", "flow", "--set", f"p={PIN}")
     assert refused.code == 2
     assert refused.error.startswith("error: parameter 'p' holds a secret")

@@ -189,12 +189,12 @@ workflow = (
     Workflow("flow")
     .add(Step("starts", starts))
     .add(Step("between", does("between", 0.2), ["starts"]))
-    .add(Step("hangs", hangs, ["starts", "between"], timeout=0.4, retries=0))
+    .add(Step("hangs", hangs, ["starts", "between"], timeout=1, retries=0))
 )
 """,
     )
     report = project.report("flow", "--workers", "1", code=1)
-    assert notes(report)["hangs"] == "timed out after 0.4s"
+    assert notes(report)["hangs"] == "timed out after 1s"
     service = int((project.root / "service").read_text())
     assert is_alive(service)
     os.kill(service, signal.SIGKILL)

@@ -180,6 +180,7 @@ def test_secrets_that_came_later_are_masked(flow: Project, site: Site) -> None:
         assert "<title>Log of *** 1</title>" in site.text("/runs/1/logs/load/1")
     finally:
         env.unlink()
+    wait_for(lambda: "onmouseover" in site.text("/runs/1"))  # as other tests know it
 
 
 def test_a_log_that_is_a_link_is_not_followed(flow: Project, site: Site) -> None:

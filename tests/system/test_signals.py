@@ -127,7 +127,8 @@ def test_signal_at_any_moment_of_the_start(project: Project) -> None:
         time.sleep(0.05)
         result = project.stopped(process, signal.SIGINT)
         # Before and after our own code Python dies of the signal itself: a shell says 130 too.
-        assert result.code in (130, -signal.SIGINT), (delay_s, result.err)
+        before_ours = result.err.startswith("Could not import runpy module\n")  # a slow machine
+        assert before_ours or result.code in (130, -signal.SIGINT), (delay_s, result.err)
         assert result.seconds < 1.5
     if project.store.exists():
         assert project.rows("SELECT count(*) FROM runs WHERE status <> 'interrupted'") == [(0,)]

@@ -162,8 +162,9 @@ workflow = (
     )
     report = project.report("flow", code=1)
     assert statuses(report) == {"polite": "failed", "stubborn": "failed"}
-    assert step_of(report, "polite")["duration_s"] < 1.2
-    assert 1.9 < step_of(report, "stubborn")["duration_s"] < 3
+    took_s = {name: step_of(report, name)["duration_s"] for name in ("polite", "stubborn")}
+    assert took_s["polite"] < took_s["stubborn"] - 0.5  # of a grace of 1.5
+    assert 1.9 < took_s["stubborn"] < 3
     assert dict(project.rows("SELECT step, outcome FROM attempts")) == {
         "polite": "timed_out",
         "stubborn": "timed_out",

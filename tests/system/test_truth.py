@@ -141,12 +141,20 @@ for name, error in errors.items():
 
 def test_another_overlap_does_not_let_a_second_run_in(project: Project) -> None:
     """Changing `overlap` while a run is on changes the lock, and not who may run."""
-    source = 'workflow = Workflow("flow"MORE).add(Step("a", does("a", 2.0)))'
+    source = """
+def waits(ctx):
+    effect("a")
+    while not Path("go").exists():
+        time.sleep(0.02)
+
+workflow = Workflow("flow"MORE).add(Step("a", waits))
+"""
     project.write("flow", source.replace("MORE", ""))
     process = project.start("run", "flow")
     project.wait_for_effect("a")
     project.write("flow", source.replace("MORE", ', overlap="params"'))
     assert project.run("run", "flow").code == 75
+    (project.root / "go").touch()
     assert project.end(process, time.monotonic()).code == 0
 
 
