@@ -139,6 +139,8 @@ def remove(parsed: argparse.Namespace) -> int:
     if not there or None in chosen.values():
         what = f"no units of '{printable(parsed.name)}'" if parsed.name else "no units"
         print_result(f"{what} in {place.folder} are of this project and home")
+        if parsed.name and _note(place, parsed.name):
+            print_result(f"forgotten: no slot of '{printable(parsed.name)}' is waited for any more")
         return 0
     _check_systemd(place)
     for name, files in chosen.items():
@@ -157,18 +159,24 @@ def _take_away(place: Place, name: str, files: Mapping[str, str]) -> None:
     print_result(f"stopped and removed: the units of '{printable(name)}'")
 
 
-def _note(place: Place, of: Definition | str) -> None:
-    """Note in the store a schedule that is installed; forget, by its name, one that is removed."""
+def _note(place: Place, of: Definition | str) -> bool:
+    """Note in the store a schedule that is installed; forget, by its name, one that is removed.
+
+    Gives whether there was one to forget.
+    """
     from engine.session.calendars import facts, noted
     from store import slots
+    from store.database import is_there, path_of
 
+    if isinstance(of, str) and not is_there(path_of(place.paths.store_url)):
+        return False
     environment = project.environment_of(place.parsed)
     at_us = environment.clock.stamp(environment.clock.now())
     with writing(environment) as database, database.write() as cursor:
         if isinstance(of, str):
-            slots.forget(cursor, of)
-        else:
-            slots.note(cursor, of.name, noted(of), facts(of), at_us)
+            return slots.forget(cursor, of)
+        slots.note(cursor, of.name, noted(of), facts(of), at_us)
+        return False
 
 
 def _check_systemd(place: Place, definition: Definition | None = None) -> None:

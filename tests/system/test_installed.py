@@ -113,6 +113,21 @@ def test_only_our_own_units_are_touched(machine: Machine) -> None:
     assert machine.calls() == []
 
 
+def test_a_schedule_without_units_is_forgotten(machine: Machine) -> None:
+    """Fired by cron, its workflow gone: `remove` needs no systemd to end the waiting."""
+    project = machine.project
+    Path(machine.bin / "dead").touch()
+    none = f"no units of 'flow' in {machine.units} are of this project and home\n"
+    assert machine.schedule("remove", "flow") == none
+    assert not project.store.exists()
+    assert project.run("run", "flow", "--scheduled").code == 0
+    (project.root / "pipelines" / "flow.py").unlink()
+    forgotten = "forgotten: no slot of 'flow' is waited for any more\n"
+    assert machine.schedule("remove", "flow") == none + forgotten
+    assert project.rows("SELECT * FROM schedules") == []
+    assert machine.schedule("remove", "flow") == none
+
+
 def test_a_broken_workflow_keeps_its_units(machine: Machine) -> None:
     """What cannot be read is no reason to stop a timer: said, and 1."""
     machine.schedule("install", "flow")
