@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.reports.grid import Cell, Column, grid, paint
 from engine.reports.terminal import LOOKS, UNKNOWN, elapsed_s
+from engine.slots import paused_by
 from engine.text import human_duration, human_time, only, printable, rough_duration
 
 WORKFLOW_HEAD = (
@@ -83,9 +84,8 @@ def _schedule(row: Row, now: datetime, zone: tzinfo | None) -> str:
 
 def _paused(row: Row, now: datetime, zone: tzinfo | None) -> str:
     pause = row["paused"]
-    until = f" until {human_time(pause['until'], now, zone)}" if pause["until"] else ""
-    told = f"{row['name']} is paused by {pause['by']}{until}"
-    return printable(f"{told}: {pause['reason']}" if pause["reason"] else told)
+    until = human_time(pause["until"], now, zone) if pause["until"] else ""
+    return printable(f"{row['name']} is {paused_by(pause['by'], pause['reason'], until)}")
 
 
 def _last(run: Row | None, now: datetime) -> Cell:

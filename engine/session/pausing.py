@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from engine.alerts.channels import channels
 from engine.session.asked import clock_time, slot_of
+from engine.slots import PAUSED_BY_ITSELF, paused_by
+from engine.text import shell_line
 from store import pauses
 
 if TYPE_CHECKING:
@@ -14,15 +16,12 @@ if TYPE_CHECKING:
     from engine.session.environment import Environment
     from store.connection import Database
 
-BY_ITSELF = "pause_after"  # who paused it, where nobody did
-
 logger = logging.getLogger("engine.run")
 
 
 def reason(pause: pauses.Pause) -> str:
     """Say why there is no run for a slot within a pause."""
-    why = f": {pause.reason}" if pause.reason else ""
-    return f"paused by {pause.paused_by}{why}"
+    return paused_by(pause.paused_by, pause.reason)
 
 
 def told(pause: pauses.Pause, definition: Definition) -> str:
@@ -43,13 +42,14 @@ def after_failures(
     new = pauses.Pause(
         workflow=name,
         paused_at=clock.stamp(clock.now()),
-        paused_by=BY_ITSELF,
+        paused_by=PAUSED_BY_ITSELF,
         until=None,
         reason=why,
         ended_at=None,
     )
     headline = f"the schedule of {name} is paused: {why}"
-    body = f"No slot gets a run until `schedule unpause {name}`."
+    command = shell_line([*environment.command, "schedule", "unpause", name])
+    body = f"No slot gets a run until that is ended. Once it is mended:\n{command}"
     facts = {"headline": headline, "body": body}
     configured = channels(environment.secrets.setting)
     if pauses.pause_if_failing(database, new, most, facts, configured):

@@ -12,6 +12,7 @@ from engine.reports.html.bars import strip
 from engine.reports.html.markup import EMPTY, Html, joined
 from engine.reports.html.shell import link, near, when
 from engine.reports.html.tables import cell, run_bars, runs_table, table
+from engine.reports.html.troubles import Trouble, troubles_table
 from engine.reports.html.words import badge, count, duration
 from engine.text import cut, human_time
 from engine.usual import MEDIAN_OF, median
@@ -33,16 +34,19 @@ class WorkflowRow:
     due: datetime | None = None
     broken: str = ""
     gone: bool = False
+    paused: str = ""
+    missing: str = ""
 
 
 @record
 class Undelivered:
     """An alert that is not delivered yet."""
 
-    run_id: int
+    run_id: int | None
     channel: str
     tries: int
     error: str
+    workflow: str = ""
 
 
 @record
@@ -55,6 +59,8 @@ class Overview:
     alerts_in_all: int
     now: datetime
     notices: Sequence[tuple[str, str]] = ()
+    troubles: Sequence[Trouble] = ()
+    troubles_in_all: int = 0
 
 
 def body(facts: Overview) -> Html:
@@ -64,6 +70,7 @@ def body(facts: Overview) -> Html:
             Html('<h1 class="hide">Workflows</h1>'),
             *(notice(text, hint) for text, hint in facts.notices),
             _on(facts),
+            troubles_table(facts.troubles, facts.troubles_in_all, facts.now),
             _workflows(facts),
             _alerts(facts),
         ]
@@ -111,24 +118,35 @@ def _workflow(row: WorkflowRow, now: datetime) -> Html:
         cell(last or Html('<span class="soft">no run yet</span>'), "when"),
         cell(strip(run_bars(row.runs, now), STRIP_RUNS) if row.runs else EMPTY, "full"),
         cell("" if took_s is None else duration(took_s), "num", "usually" if took_s else ""),
-        cell(due(row.broken, row.schedule, row.due, now), "", "next" if row.due else ""),
+        cell(due(row, now), "", "" if row.paused or row.missing or not row.due else "next"),
     ]
     return Html("<tr>{}</tr>").format(joined(cells))
 
 
-def due(broken: str, schedule: str, at: datetime | None, now: datetime) -> Html:
-    """Say when a workflow is due next, or what is wrong with its file."""
-    if broken:
-        told = cut(broken.splitlines()[0], 160)
-        return Html(
-            '<span class="badge s-failed"><i aria-hidden="true">✗</i>broken</span> {}'
-        ).format(Html('<small class="soft">{}</small>').format(told))
-    if at is not None:
-        text = at.isoformat(timespec="seconds")
-        return Html('<time datetime="{}" title="{}">{}</time>').format(
-            text, schedule, human_time(text, now)
-        )
-    return Html("{}").format(schedule) if schedule else EMPTY
+def due(row: WorkflowRow, now: datetime) -> Html:
+    """Say when a workflow is due next, or what keeps it from that; and what never came."""
+    parts = []
+    if row.missing:
+        parts.append(_marked("failed", "!", "missing", row.missing))
+    if row.broken:
+        parts.append(_marked("failed", "✗", "broken", row.broken.splitlines()[0]))
+    elif row.paused:
+        parts.append(_marked("skipped", "–", "paused", row.paused.removeprefix("paused ")))
+    elif row.due is not None:
+        text = row.due.isoformat(timespec="seconds")
+        shape = Html('<time datetime="{}" title="{}">{}</time>')
+        parts.append(shape.format(text, row.schedule, human_time(text, now)))
+    elif row.schedule:
+        parts.append(Html("{}").format(row.schedule))
+    return joined(parts, "<br>")
+
+
+def _marked(status: str, sign: str, word: str, told: str) -> Html:
+    """Give a badge, and beside it what is told of it."""
+    return Html(
+        '<span class="badge s-{}"><i aria-hidden="true">{}</i>{}</span>'
+        ' <small class="soft">{}</small>'
+    ).format(status, sign, word, cut(told, 160))
 
 
 def without_file(name: str) -> str:
@@ -147,15 +165,22 @@ def usual(runs: Sequence[RunRow]) -> float | None:
     return median(good[:MEDIAN_OF]) if good else None
 
 
+def _of(alert: Undelivered) -> Html:
+    """Say what an alert is of: a run, or a workflow."""
+    if alert.run_id is None:
+        return link(alert.workflow, "workflows", alert.workflow)
+    return link(f"#{alert.run_id}", "runs", alert.run_id)
+
+
 def _alerts(facts: Overview) -> Html:
     if not facts.alerts_in_all:
         return EMPTY
-    heads = ["Run", "To", "#Tries", "Why it did not go"]
+    heads = ["Of", "To", "#Tries", "Why it did not go"]
     rows = [
         Html("<tr>{}</tr>").format(
             joined(
                 [
-                    cell(link(f"#{alert.run_id}", "runs", alert.run_id)),
+                    cell(_of(alert)),
                     cell(alert.channel),
                     cell(str(alert.tries), "num"),
                     cell(cut(alert.error, 200), "text soft"),

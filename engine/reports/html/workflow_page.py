@@ -12,6 +12,7 @@ from engine.reports.html.bars import plot
 from engine.reports.html.markup import EMPTY, Html, joined
 from engine.reports.html.shell import crumbs, iso, link, when
 from engine.reports.html.tables import cell, run_bars, runs_table, table
+from engine.reports.html.troubles import Trouble, troubles_table
 from engine.reports.html.words import badge, count, duration, fact
 from engine.text import human_time
 
@@ -36,6 +37,7 @@ class WorkflowFacts:
     usual: Mapping[str, Usual]
     now: datetime
     days_cut: int = 0
+    troubles: Sequence[Trouble] = ()
 
 
 def body(facts: WorkflowFacts) -> Html:
@@ -48,6 +50,7 @@ def body(facts: WorkflowFacts) -> Html:
             Html('<header class="head"><h1>{}</h1>{}</header>').format(row.name, last),
             when(row.description, '<p class="lead">{}</p>'),
             _facts(facts),
+            troubles_table(facts.troubles, len(facts.troubles), facts.now, of=row.name),
             _durations(facts),
             runs_page.days(facts.days, facts.now, row.name, facts.days_cut)
             if facts.runs
@@ -62,8 +65,8 @@ def _facts(facts: WorkflowFacts) -> Html:
     row = facts.row
     took_s = overview.usual(facts.runs)
     lines = [
-        fact("Next by its schedule", overview.due(row.broken, row.schedule, row.due, facts.now)),
-        fact("Schedule", row.schedule if row.due else ""),
+        fact("Next by its schedule", overview.due(row, facts.now)),
+        fact("Schedule", row.schedule if row.due or row.paused else ""),
         fact("Usually takes", duration(took_s) if took_s is not None else ""),
         fact("Steps", f"{facts.steps_in_all:,}" if facts.steps_in_all else ""),
         fact("What it is", overview.without_file(row.name) if row.gone else ""),

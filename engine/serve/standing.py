@@ -1,0 +1,60 @@
+"""How schedules stand as of now: paused, or passed over by what was to run them; open incidents."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.reports.html.troubles import Trouble
+from engine.schedule.zones import known_zones
+from engine.session import missing
+from engine.slots import paused_by
+from engine.text import human_time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.serve.looking import Look
+    from engine.session.environment import Environment
+    from store.pauses import Pause
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Standing(NamedTuple):
+    """What is told of workflows, by their names: of pauses, and of runs that never came."""
+
+    paused: Mapping[str, str]
+    missing: Mapping[str, str]
+
+
+def standing_of(found: Look, environment: Environment) -> Standing:
+    """Look at the pauses, and for what is missing."""
+    clock = environment.clock
+    pauses = found.history.pauses(clock.stamp(clock.now()))
+    zones = known_zones(found.history.zones()) if pauses else {}
+
+    def told(pause: Pause) -> str:
+        until = "" if pause.until is None else str(_EPOCH + timedelta(microseconds=pause.until))
+        shown = human_time(until, clock.utc(), zones.get(pause.workflow)) if until else ""
+        return paused_by(pause.paused_by, pause.reason, shown)
+
+    return Standing(
+        {name: told(pause) for name, pause in pauses.items()},
+        {one.workflow: missing.which(one) for one in missing.look(found.database, environment)},
+    )
+
+
+def troubles_of(found: Look, workflow: str | None = None) -> list[Trouble]:
+    """Give the open incidents, the oldest first."""
+    return [
+        Trouble(
+            row["workflow"],
+            row["step"] or "",
+            row["opened_at"],
+            row["failures"],
+            row["last_run"],
+            row["error"],
+        )
+        for row in found.history.incidents(workflow)
+    ]
