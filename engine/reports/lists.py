@@ -15,11 +15,12 @@ from engine.text import human_duration, human_time, only, printable, rough_durat
 
 WORKFLOW_HEAD = (
     Column("WORKFLOW", least=8),
-    Column("STEPS", right=True, drop=3),
-    Column("SCHEDULE", least=10, drop=2),
+    Column("STEPS", right=True, drop=4),
+    Column("SCHEDULE", least=10, drop=3),
+    Column("NEXT", drop=1),
     Column("LAST RUN", least=17),
-    Column("USUALLY", right=True, drop=1),
-    Column("DESCRIPTION", least=12, drop=4),
+    Column("USUALLY", right=True, drop=2),
+    Column("DESCRIPTION", least=12, drop=5),
 )
 STARTED = Column("STARTED", drop=2)
 RUN_HEAD = (
@@ -68,18 +69,19 @@ def _cells(row: Row, now: datetime, zone: tzinfo | None) -> list[str | Cell]:
     return [
         row["name"],
         str(row["steps"]),
-        _schedule(row, now, zone),
+        " ".join(filter(None, (row["schedule"], row.get("tz")))),
+        _next(row, now, zone),
         _last(row["last_run"], now),
         "" if usual_s is None else human_duration(usual_s),
         row["description"],
     ]
 
 
-def _schedule(row: Row, now: datetime, zone: tzinfo | None) -> str:
-    """Give the schedule with its zone, and its next slot if it is not paused."""
-    said = " ".join(filter(None, (row["schedule"], row.get("tz"))))
-    due = None if row.get("paused") else row.get("next")
-    return f"{said}, next {human_time(due, now, zone)}" if due else said
+def _next(row: Row, now: datetime, zone: tzinfo | None) -> str:
+    """Give when a workflow is due next."""
+    if row.get("paused"):
+        return "paused"
+    return human_time(row["next"], now, zone) if row.get("next") else ""
 
 
 def _paused(row: Row, now: datetime, zone: tzinfo | None) -> str:

@@ -332,6 +332,7 @@ WORKFLOWS: list[dict[str, Any]] = [
 ]
 WORKFLOWS[0] |= {
     "schedule": "Mon..Fri *-*-* 08:00:00 UTC",
+    "next": "2026-11-25T08:00:00Z",
     "usual_s": 95.0,
     "last_run": {"status": "ok", "started_at": "2026-11-24T08:00:00.000Z", "only_steps": ""},
 }
@@ -350,25 +351,30 @@ BROKEN = [
 
 def test_workflows_are_a_table() -> None:
     """Schedule, last run and its age, what is usual; what is broken below, with all its error."""
-    assert workflow_table(WORKFLOWS, now=NOW, width=100).splitlines() == [
-        "WORKFLOW  STEPS  SCHEDULE                     LAST RUN                     USUALLY",
-        "daily         3  Mon..Fri *-*-* 08:00:00 UTC  ✓ ok, 1h 00m ago              1m 35s",
-        "new           3                               never",
-        "日報          3                               ▶ running (only a), for 40s     0.4s",
+    assert workflow_table(WORKFLOWS, now=NOW, width=77).splitlines() == [
+        "WORKFLOW  STEPS  SCHEDULE          NEXT            LAST RUN           USUALLY",
+        "daily         3  Mon..Fri *-*-*…   tomorrow 08:00  ✓ ok, 1h 00m ago    1m 35s",
+        "new           3                                    never",
+        "日報          3                                    ▶ running (only…      0.4s",
         *BROKEN,
     ]
     assert workflow_table(WORKFLOWS, now=NOW, width=60).splitlines() == [
-        "WORKFLOW  STEPS  SCHEDULE         LAST RUN           USUALLY",
-        "daily         3  Mon..Fri *-*-*…  ✓ ok, 1h 00m ago    1m 35s",
-        "new           3                   never",
-        "日報          3                   ▶ running (only…      0.4s",
+        "WORKFLOW  NEXT            LAST RUN                   USUALLY",
+        "daily     tomorrow 08:00  ✓ ok, 1h 00m ago            1m 35s",
+        "new                       never",
+        "日報                      ▶ running (only a), for…      0.4s",
         *BROKEN,
     ]
     assert workflow_table(WORKFLOWS, now=NOW, width=40).splitlines()[:4] == [
-        "WORKFLOW  LAST RUN               USUALLY",
-        "daily     ✓ ok, 1h 00m ago        1m 35s",
+        "WORKFLOW  LAST RUN",
+        "daily     ✓ ok, 1h 00m ago",
         "new       never",
-        "日報      ▶ running (only a),…      0.4s",
+        "日報      ▶ running (only a), for 40s",
+    ]
+    paused = WORKFLOWS[0] | {"paused": {"by": "pause_after", "until": None, "reason": "2 failed"}}
+    assert workflow_table([paused], now=NOW, width=90).splitlines()[1:] == [
+        "daily         3  Mon..Fri *-*-* 08:00:00 UTC  paused  ✓ ok, 1h 00m ago   1m 35s",
+        "daily is paused by itself: 2 failed",
     ]
     assert workflow_table(WORKFLOWS[1:2], now=NOW).splitlines() == BROKEN[1:]
     described = [WORKFLOWS[2] | {"description": "what it is\tfor, told at some length"}]
@@ -379,13 +385,13 @@ def test_workflows_are_a_table() -> None:
 
 
 def test_the_last_run_stays_whole_before_a_description() -> None:
-    """When it was is told at 80 columns, beside a workflow with a schedule of the usual length."""
+    """When it was, and comes next, is told at 80 columns, beside a schedule of the usual length."""
     last = {"status": "failed", "started_at": "2026-11-24T08:59:35Z", "only_steps": ""}
     row = {"schedule": "*-*-* 08:00:00", "description": "what it is for, told at some length"}
     rows = [WORKFLOWS[0] | row, WORKFLOWS[2] | {"name": "housekeeping", "last_run": last}]
     assert workflow_table(rows, now=NOW).splitlines()[1:] == [
-        "daily             3  *-*-* 08:00:00  ✓ ok, 1h 00m ago    1m 35s  what it is for…",
-        "housekeeping      3                  ✗ failed, 25s ago",
+        "daily             3  *-*-* 08:00:00  tomorrow 08:00  ✓ ok, 1h 00m ago    1m 35s",
+        "housekeeping      3                                  ✗ failed, 25s ago",
     ]
 
 
