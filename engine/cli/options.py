@@ -143,14 +143,16 @@ def _incidents(add: Add) -> None:
 
 
 def _watch(add: Add) -> None:
-    text = "say which runs are missing, late or dead, alerts undelivered"
+    text = "say what is missing, late, dead or undelivered, for a monitor"
     watch = add("watch", "watching:watch", text, epilog="ends with 1 if there is any, for monitors")
     watch.add_argument("--alert", action="store_true", help="record what is missing, and send it")
     json(watch)
 
 
 def _schedule(add: Add) -> None:
-    schedule = add("schedule", "schedule:schedule", "systemd units for a workflow's schedule")
+    schedule = add(
+        "schedule", "schedule:schedule", "timers: install, verify, remove them; pause a schedule"
+    )
     what = ["show", "install", "verify", "remove", "pause", "unpause"]
     schedule.add_argument("what", choices=what)
     schedule.add_argument(
@@ -171,7 +173,7 @@ def _database(database: argparse.ArgumentParser) -> None:
 
 
 _DATABASE = "db"
-_DATABASE_HELP = "the store itself (not listed here: completion, metrics)"
+_DATABASE_HELP = "the store itself; also: metrics for Prometheus, completion"
 _COMMANDS: dict[str, Callable[[Add], None]] = {  # as the overview lists them, before `db`
     "run": run_options.add_run,
     "list": _list,
