@@ -183,16 +183,16 @@ def _check_systemd(place: Place, definition: Definition | None = None) -> None:
     """Refuse what could not work: no systemd, not root, or units that end with the session."""
     if place.system and os.geteuid() != 0:
         raise UsageError("the machine's units are root's to change", hint="use sudo, or --user")
-    if why := systemctl.reachable(system=place.system):
-        line = cron_line(definition, **place.where) if definition else ""
-        hint = f"without systemd, put this into a crontab: {line}" if line else ""
-        raise systemctl.NoSystemd(f"systemd does not answer: {why}", hint=hint)
-    user = getpass.getuser()
-    if not place.system and not systemctl.lingers(user):
+    user, why = getpass.getuser(), systemctl.reachable(system=place.system)
+    if not place.system and (not why or systemctl.is_booted()) and not systemctl.lingers(user):
         raise UsageError(
             f"units of the user '{user}' would end as '{user}' logs out",
             hint=f"run: loginctl enable-linger {user}",
         )
+    if why:
+        line = cron_line(definition, **place.where) if definition else ""
+        hint = f"without systemd, put this into a crontab: {line}" if line else ""
+        raise systemctl.NoSystemd(f"systemd does not answer: {why}", hint=hint)
 
 
 def _say_none(place: Place) -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from engine.cli import timers
+from engine.errors import UsageError
+from engine.schedule import systemctl
 from tests.system.project import Project
 
 FLOW = 'workflow = Workflow("flow", schedule="SCHEDULE", tz="UTC").add(Step("a", does("a")))\n'
@@ -135,6 +142,29 @@ def test_a_broken_workflow_keeps_its_units(machine: Machine) -> None:
     out = machine.schedule("install", code=1)
     assert out.startswith("'flow' is broken, and its units stay as they are: ")
     assert machine.files() == ALL
+
+
+def test_a_user_without_a_session_is_told_to_linger(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By `su` and `sudo -u` a user's systemd is found all the same, or was never started."""
+    monkeypatch.setattr(systemctl, "SESSIONS", tmp_path)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    for name in ("systemctl", "loginctl"):
+        (tmp_path / name).write_text('#!/bin/sh\ntest -n "$XDG_RUNTIME_DIR"\n')
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert "it ended with 1" in systemctl.reachable(system=False)
+    place: Any = SimpleNamespace(system=False, where={})
+    monkeypatch.setattr(systemctl, "BOOTED", tmp_path)
+    with pytest.raises(UsageError) as caught:
+        timers._check_systemd(place)
+    assert caught.value.hint == f"run: loginctl enable-linger {getpass.getuser()}"
+    monkeypatch.setattr(systemctl, "BOOTED", tmp_path / "none")
+    with pytest.raises(systemctl.NoSystemd):
+        timers._check_systemd(place)
+    (tmp_path / str(os.geteuid())).mkdir()
+    assert systemctl.reachable(system=False) == ""
 
 
 @pytest.mark.parametrize(
