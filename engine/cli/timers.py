@@ -215,6 +215,7 @@ def verify_units(parsed: argparse.Namespace) -> int:
         for problem in _problems(place, name, there.get(name)):
             problems += problem != NOT_VERIFIED
             print_result(problem)
+        _print_pause(place, name)
     return 1 if problems else 0
 
 
@@ -239,6 +240,23 @@ def _problems(place: Place, name: str, there: Mapping[str, str] | None) -> Itera
         state = "" if there else "; they are not installed"
         print_result(f"the units of '{printable(name)}' are right{state}")
     _print_next(definition)
+
+
+def _print_pause(place: Place, name: str) -> None:
+    """Say of a paused schedule that it is: no slot of it gets a run."""
+    from store.database import is_there, path_of
+
+    if not is_there(path_of(place.paths.store_url)):
+        return
+    from engine.cli.reading import reading_history
+    from engine.session import pausing
+
+    clock = SystemClock()
+    with reading_history(place.paths) as history:
+        pause = history.pauses(clock.stamp(clock.now())).get(name)
+    if pause is not None:
+        definition = place.wanted(name) or Definition(name, ())
+        print_result(printable(f"'{name}' is {pausing.told(pause, definition)}"))
 
 
 def _print_next(definition: Definition) -> None:

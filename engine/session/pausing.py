@@ -31,6 +31,15 @@ def told(pause: pauses.Pause, definition: Definition) -> str:
     return f"{reason(pause)} ({end})"
 
 
+def remind(database: Database, environment: Environment, definition: Definition) -> None:
+    """Say after a run by hand that the schedule is paused: who has mended it may not know."""
+    with database.read() as cursor:
+        now_us = environment.clock.stamp(environment.clock.now())
+        pause = pauses.current(cursor, definition.name, now_us)
+    if pause is not None:
+        logger.warning("the schedule of %s is %s", definition.name, told(pause, definition))
+
+
 def after_failures(
     database: Database, environment: Environment, name: str, most: int | None
 ) -> None:

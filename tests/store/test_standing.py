@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from engine.model import Definition
 from engine.ports import Paths
 from engine.secrets import Secrets
 from engine.serve.looking import Look
@@ -83,3 +84,18 @@ def test_the_message_of_a_pause_has_the_whole_command(memory: Database) -> None:
         ' "No slot gets a run until that is ended. Once it is mended:\\n'
         'python -m engine schedule unpause flow"}'
     )
+
+
+def test_a_run_by_hand_reminds_of_a_pause(
+    memory: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who has mended what paused a schedule hears that it is paused still; nobody else does."""
+    flow = Definition("flow", (), schedule="08:00", tz="Asia/Tokyo")
+    pausing.remind(memory, at(1.0), flow)
+    why = pauses.Pause("flow", us(1.0), PAUSED_BY_ITSELF, us(HOUR), "2 runs failed", None)
+    pauses.pause(memory, why)
+    pausing.remind(memory, at(2.0), flow)
+    pausing.remind(memory, at(2 * HOUR), flow)
+    assert caplog.messages == [
+        "the schedule of flow is paused by itself: 2 runs failed (until 2011-11-14 10:00 JST)"
+    ]
