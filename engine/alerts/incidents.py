@@ -97,11 +97,13 @@ def _with(content: Content, pairs: tuple[tuple[str, str], ...]) -> Content:
 def _pairs(facts: Incident, *, goes_on: bool = True) -> tuple[tuple[str, str], ...]:
     since = f", {facts['since']} since the last message" if facts.get("since") else ""
     opened = moment(_text(facts, "opened"))
-    pairs = (
+    pairs: tuple[tuple[str, str], ...] = (
         ("incident", _text(facts, "incident")),
         ("failures", f"{_text(facts, 'failures')}{since}"),
         ("since" if goes_on else "opened", f"{opened}, run {_text(facts, 'opened_run')}"),
     )
+    if closed := _text(facts, "closed_run"):
+        pairs += (("closed", f"run {closed}"),)
     return tuple((label, one_line(value, digest.VALUE_MAX)) for label, value in pairs)
 
 

@@ -27,7 +27,8 @@ def incidents(parsed: argparse.Namespace) -> int:
         print_json(rows)
         return 0
     if not rows:
-        print_result("no incidents" if parsed.all else "no open incidents")
+        of = f" of '{printable(parsed.name)}'" if parsed.name else ""
+        print_result(f"no {'' if parsed.all else 'open '}incidents{of}")
         return 0
     lines = [_cells(row) for row in rows]
     wide = [max(columns(cell) for cell in column) for column in zip(*lines, strict=True)]

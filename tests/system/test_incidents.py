@@ -46,6 +46,7 @@ def test_a_trouble_from_its_first_failure_to_its_end(project: Project) -> None:
     assert re.fullmatch(r"flow still fails: work, 2 failures in [\d.]+s", texts[1][1])
     assert re.fullmatch(r"flow recovered after 2 failures, [\d.]+s: work", texts[3][1])
     assert project.run("incidents").out == "no open incidents\n"
+    assert project.run("incidents", "folw", "--all").out == "no incidents of 'folw'\n"
     (row,) = json.loads(project.run("incidents", "flow", "--all", "--json").out)
     assert (row["failures"], row["opened_run"], row["closed_run"]) == (2, 1, 3)
 
