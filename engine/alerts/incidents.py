@@ -47,7 +47,12 @@ def of_alert(row: AlertRow) -> Content:
         case AlertKind.RUN:
             return digest.of_report(payload, repeat=row.repeat)
     notice = of_notice(str(facts.get("headline", "")), str(facts.get("body", "")))
-    return replace(notice, mark=REPEATED if row.repeat else "")
+    ways = [
+        Section(str(title), visible(str(command)[:ERROR_MAX]), mono=True)
+        for title, command in facts.get("ways") or ()
+    ]
+    mark = REPEATED if row.repeat else ""
+    return replace(notice, mark=mark, parts=(*notice.parts, *ways))
 
 
 def brief(row: AlertRow, content: Content) -> Content:

@@ -108,10 +108,12 @@ def facts(one: Missing, environment: Environment) -> dict[str, Any]:
     )
     return {
         "headline": sentence(one),
-        "body": "Nothing has come to run it: its timer may be off, removed or broken.\n"
-        f"To run what is due: {run}\n"
-        f"To see its timer: {verify}\n"
-        f"If it is no longer to run: {remove}",
+        "body": "Nothing has come to run it: its timer may be off, removed or broken.",
+        "ways": [
+            ("to run what is due", run),
+            ("to see its timer", verify),
+            ("if it is no longer to run", remove),
+        ],
         "slot": one.first,
         "until": one.last,
         "slots": one.count,

@@ -58,8 +58,12 @@ def after_failures(
     )
     headline = f"the schedule of {name} is paused: {why}"
     command = shell_line([*environment.command, "schedule", "unpause", name])
-    body = f"No slot gets a run until that is ended. Once it is mended:\n{command}"
-    facts = {"headline": headline, "body": body}
+    body = "No slot gets a run until that is ended."
+    facts = {
+        "headline": headline,
+        "body": body,
+        "ways": [("to end it, once all is mended", command)],
+    }
     configured = channels(environment.secrets.setting)
     if pauses.pause_if_failing(database, new, most, facts, configured):
         logger.warning("%s; `schedule unpause %s` ends that", headline, name)

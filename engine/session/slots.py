@@ -59,7 +59,8 @@ def run_scheduled(
                 }
             return
         if due.left:
-            logger.info("of the slots that are due, %d come after this one", due.left)
+            more = "slots are" if due.left > 1 else "slot is"
+            logger.info("%d more %s due after this one", due.left, more)
         try:
             report = run_workflow(definition, replace(request, slot=due.slot), environment)
         except SlotTaken:
