@@ -27,7 +27,7 @@ from engine.reports.html.runs_page import Asked
 from engine.reports.html.shell import address, crumbs, link
 from engine.secrets import Secrets
 from engine.serve.looking import Look, Problem, is_missing, look
-from engine.serve.standing import Standing, standing_of, troubles_of
+from engine.serve.standing import Standing, passed_of, standing_of, troubles_of
 from engine.session.environment import Environment
 from engine.session.pages import facts_of
 from store.database import path_of
@@ -188,6 +188,7 @@ class Answers:
                 now=environment.clock.utc(),
                 days_cut=cut,
                 troubles=troubles_of(found, name)[:ALERTS_MAX],
+                passed=passed_of(found, name, environment.clock.utc()),
             )
         is_on = any(run.status == _ON for run in runs)
         body = workflow_page.body(masked(facts, environment.secrets.mask))

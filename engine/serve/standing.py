@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from engine.session.environment import Environment
     from store.pauses import Pause
 
+PASSED_MAX = 10
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -35,14 +37,25 @@ def standing_of(found: Look, environment: Environment) -> Standing:
     zones = known_zones(found.history.zones()) if pauses else {}
 
     def told(pause: Pause) -> str:
-        until = "" if pause.until is None else str(_EPOCH + timedelta(microseconds=pause.until))
-        shown = human_time(until, clock.utc(), zones.get(pause.workflow)) if until else ""
+        zone = zones.get(pause.workflow)
+        shown = human_time(_iso(pause.until), clock.utc(), zone) if pause.until else ""
         return paused_by(pause.paused_by, pause.reason, shown)
 
     return Standing(
         {name: told(pause) for name, pause in pauses.items()},
         {one.workflow: missing.which(one) for one in missing.look(found.database, environment)},
     )
+
+
+def passed_of(found: Look, workflow: str, now: datetime) -> list[tuple[str, str]]:
+    """Give the newest slots of a workflow that have no run, and why each has none."""
+    passed = found.history.passed_over(workflow, PASSED_MAX)
+    zone = known_zones(found.history.zones()).get(workflow) if passed else None
+    return [(human_time(_iso(slot), now, zone), why) for slot, why in passed]
+
+
+def _iso(us: int) -> str:
+    return str(_EPOCH + timedelta(microseconds=us))
 
 
 def troubles_of(found: Look, workflow: str | None = None) -> list[Trouble]:

@@ -13,7 +13,7 @@ from engine.model import Definition
 from engine.ports import Paths
 from engine.secrets import Secrets
 from engine.serve.looking import Look
-from engine.serve.standing import Standing, standing_of, troubles_of
+from engine.serve.standing import Standing, passed_of, standing_of, troubles_of
 from engine.session import Environment, pausing
 from engine.slots import PAUSED_BY_ITSELF
 from store import pauses, slots
@@ -61,6 +61,18 @@ def test_pauses_and_what_never_came_are_told(memory: Database) -> None:
         },
         {"lost": "that of 2011-11-14 10:00 JST never came"},
     )
+
+
+def test_slots_without_a_run_are_told(memory: Database) -> None:
+    """The newest first, by the clock of the workflow, with the reason; none of other workflows."""
+    with memory.write() as cursor:
+        slots.note(cursor, "flow", ("*-*-* *:00:00", "Asia/Tokyo"), {}, us(0.0) - 1)
+        passed = [(us(hour * HOUR), f"missed {hour}") for hour in range(20)]
+        slots.pass_over(cursor, "flow", passed, us(0.0))
+    look = Look(memory, History(memory), Trends(memory))
+    told = passed_of(look, "flow", at(20 * HOUR).clock.utc())
+    assert (len(told), told[0]) == (10, ("today 04:00", "missed 19"))
+    assert passed_of(look, "other", at(0.0).clock.utc()) == []
 
 
 def test_open_incidents_are_told(memory: Database) -> None:

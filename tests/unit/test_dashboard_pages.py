@@ -116,6 +116,20 @@ def test_a_workflow_without_runs_has_a_page() -> None:
     assert "the dashed line is" in text
 
 
+def test_a_workflow_tells_what_goes_on_and_what_never_ran() -> None:
+    """Its open incidents without its own name, and its last slots without a run."""
+    trouble = Trouble("flow", "", "2011-11-13T08:00:00Z", 3, 2, "its engine died")
+    row = WorkflowRow("flow", schedule="08:00", due=NOW, paused="paused by ann")
+    passed = [("today 08:00", "paused by ann: <away>")]
+    facts = WorkflowFacts(row, [], {}, [], 0, {}, NOW, troubles=[trouble], passed=passed)
+    text = workflow_page.body(facts)
+    assert "1 open incident</h2>" in text
+    assert '<span class="soft">the run</span>' in text
+    assert ">Workflow</th>" not in text
+    assert "<dt>Schedule</dt><dd>08:00</dd>" in text
+    assert '"when">today 08:00</td><td class="text soft">paused by ann: &lt;away&gt;</td>' in text
+
+
 def test_a_line_that_is_not_drawn_is_not_told() -> None:
     """Where nothing went well yet there is no median, of a workflow and of a step."""
     facts = WorkflowFacts(WorkflowRow("flow"), [run(1, "failed")], {}, ["a"], 1, {}, NOW)

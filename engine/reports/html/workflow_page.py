@@ -27,7 +27,10 @@ STEPS_MAX = 500
 
 @record
 class WorkflowFacts:
-    """A workflow; `steps` are those of its newest run, at most so many as are shown."""
+    """A workflow; `steps` are those of its newest run, at most so many as are shown.
+
+    `passed` are slots without a run, and why they have none.
+    """
 
     row: overview.WorkflowRow
     runs: Sequence[RunRow]
@@ -38,6 +41,7 @@ class WorkflowFacts:
     now: datetime
     days_cut: int = 0
     troubles: Sequence[Trouble] = ()
+    passed: Sequence[Sequence[str]] = ()
 
 
 def body(facts: WorkflowFacts) -> Html:
@@ -56,6 +60,7 @@ def body(facts: WorkflowFacts) -> Html:
             if facts.runs
             else EMPTY,
             _runs(facts),
+            _passed(facts),
             _steps(facts),
         ]
     )
@@ -102,6 +107,19 @@ def _runs(facts: WorkflowFacts) -> Html:
     more = link("all of them", "runs", workflow=facts.row.name)
     return Html('<section><div class="title"><h2>Last runs</h2>{}</div>{}</section>').format(
         more, runs_table(shown, facts.now, of=facts.row.name)
+    )
+
+
+def _passed(facts: WorkflowFacts) -> Html:
+    """Tell which slots have no run, and why: no row among the runs does."""
+    if not facts.passed:
+        return EMPTY
+    rows = [
+        Html("<tr>{}</tr>").format(joined([cell(at, "when"), cell(why, "text soft")]))
+        for at, why in facts.passed
+    ]
+    return Html("<section><h2>{}</h2>{}</section>").format(
+        "Last slots without a run", table("Slots, newest first", ["Slot", "Why it has none"], rows)
     )
 
 
