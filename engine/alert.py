@@ -12,7 +12,7 @@ class AlertStatus(StrEnum):
     """How an alert stands."""
 
     PENDING = "pending"
-    SENDING = "sending"  # claimed by a process; due again if that process has died
+    SENDING = "sending"  # claimed, or what came of it is unknown: due again unless a process has it
     SENT = "sent"
     GIVEN_UP = "given_up"
 
@@ -39,6 +39,16 @@ class Telling:
 
 
 @record
+class Failure:
+    """Why an alert was not sent, or not known to be: what is `unknown` may have arrived."""
+
+    error: str
+    tried: bool = True
+    unknown: bool = False
+    give_up: bool = False
+
+
+@record
 class Due:
     """An undelivered alert as it is kept: of a run, or of a workflow without one."""
 
@@ -52,7 +62,8 @@ class Due:
 class AlertRow:
     """One alert for one channel (`slack` or `email`); `payload` is a run's report, and more.
 
-    `incidents` are those it tells of, `thread` where the channel has the first message on them.
+    `incidents` are those it tells of, `thread` where the channel has the first message on them,
+    `age_s` how long it has waited.
     """
 
     id: int
@@ -63,3 +74,4 @@ class AlertRow:
     kind: AlertKind = AlertKind.RUN
     incidents: tuple[int, ...] = ()
     thread: dict[str, Any] | None = None
+    age_s: float = 0.0

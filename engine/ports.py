@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from engine.alert import AlertRow
+from engine.alert import AlertRow, Failure
 from engine.errors import ContextKeyError
 from engine.events import Action, Event
 from engine.produced import Encoded, OutputFile
@@ -197,11 +197,11 @@ class Outbox(Protocol):
     def claim(self, limit: int = 20) -> list[AlertRow]:
         """Mark due alerts as being sent by this process, durably, and give them, oldest first.
 
-        A row claimed by a process that has died is due again, with `repeat` true.
+        A row claimed by a process that has died, or that may have arrived, has `repeat` true.
         """
 
     def sent(self, alert_id: int, thread: Mapping[str, Any] | None = None) -> None:
         """Record the delivery, and where the first message on its incidents is now."""
 
-    def failed(self, alert_id: int, error: str, *, give_up: bool, tried: bool = True) -> None:
-        """Record a failed try, or that none was `tried`; it is due again unless given up."""
+    def failed(self, alert_id: int, failure: Failure) -> None:
+        """Record a failed try, or that none was tried; it is due again unless given up."""

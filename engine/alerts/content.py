@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from engine.alerts.text import one_line, visible
 from engine.records import record
@@ -129,6 +130,13 @@ class Content:
     def line(self, text: str) -> str:
         """Cut a text so that the mark still fits behind it."""
         return one_line(text, HEADLINE_MAX - len(self.mark)) + self.mark
+
+
+def repeated(content: Content) -> Content:
+    """Say of an alert that it may have been sent before."""
+    if content.mark.endswith(REPEATED):
+        return content
+    return replace(content, mark=content.mark + REPEATED)
 
 
 @record

@@ -12,6 +12,31 @@ GRACE_S = 1.0  # a socket's own limit is this much longer, so that the deadline 
 T = TypeVar("T")
 
 
+class AbandonedError(Exception):
+    """The caller no longer waits, so nothing more may be sent."""
+
+
+class Way:
+    """Whether a message may be on its way; nothing goes out once its sender has been abandoned."""
+
+    def __init__(self, abandoned: threading.Event) -> None:
+        self._abandoned = abandoned
+        self.may_be_out = False
+
+    def check(self) -> None:
+        """Raise `AbandonedError` if nobody waits any more."""
+        if self._abandoned.is_set():
+            raise AbandonedError
+
+    def go(self) -> None:
+        """Say that from here on the message may arrive, unless nobody waits any more.
+
+        In this order: who abandons looks at `may_be_out` after that.
+        """
+        self.may_be_out = True
+        self.check()
+
+
 class DeadlineError(Exception):
     """The work had not ended at the deadline."""
 

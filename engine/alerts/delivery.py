@@ -7,18 +7,16 @@ no other up, and nothing holds the caller longer than the deadline.
 from __future__ import annotations
 
 import contextlib
-import queue
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterable
 
-from engine.alert import AlertKind, AlertRow
+from engine.alert import AlertKind, AlertRow, Failure
 from engine.alerts import content as contents
 from engine.alerts import incidents
-from engine.alerts.channels import Settings, channels, half_configured, has_bot, setting_of
+from engine.alerts.channels import Settings, channels, half_configured, has_bot
 from engine.alerts.content import Attachment, Content
-from engine.alerts.fault import AlertError, reason
+from engine.alerts.fault import reason
+from engine.alerts.lanes import Job, Outcome, outcomes
+from engine.alerts.senders import senders_of
 from engine.errors import EngineError
 from engine.failpoints import failpoint
 from engine.ports import Clock, Outbox
@@ -26,14 +24,12 @@ from engine.records import record
 
 DEADLINE_S = 5.0
 TRIES_MAX = 10
-MARGIN_S = 0.1  # a sender's own deadline is this much earlier, so that its words are heard
-LEAST_S = 0.2  # less is not worth a try
+KEPT_S = 86_400.0  # at least: ten runs may all fall into one outage
 
 PAGE_BYTES_MAX = 1_000_000  # a bigger page is not attached; the mail says where the report lies
 _WITH_PAGE = (AlertKind.RUN, AlertKind.OPENED, AlertKind.REMINDER)
 PAGES_S = 1.0  # of the time of a delivery, to make pages in
 
-Sender = Callable[["_Job", float], "_Sent"]
 PageOf = Callable[[int], str | None]
 
 
@@ -50,42 +46,6 @@ class DeliveryResult:
     warnings: tuple[str, ...] = ()
 
 
-@record
-class _Job:
-    """`page` is the whole report as HTML, for a channel that takes files.
-
-    `brief` makes of the content what is said in a thread; `thread` is where that is.
-    """
-
-    id: int
-    channel: str
-    content: Callable[[], Content]
-    page: Attachment | None = None
-    brief: Callable[[Content], Content] = lambda content: content
-    incidents: tuple[int, ...] = ()
-    thread: Mapping[str, Any] | None = None
-
-
-@record
-class _Sent:
-    """What a channel has to say of what is sent, and where a thread begins with it."""
-
-    notes: tuple[str, ...] = ()
-    thread: Mapping[str, Any] | None = None
-
-
-@record
-class _Outcome:
-    """How a job ended; `tried` is false where the channel was found blocked before its turn."""
-
-    job: _Job
-    error: str = ""
-    hint: str = ""
-    permanent: bool = False
-    tried: bool = True
-    sent: _Sent = _Sent()
-
-
 def deliver(
     outbox: Outbox,
     settings: Settings,
@@ -97,11 +57,12 @@ def deliver(
     """Claim what is due, send it, record what came of it, all by the deadline.
 
     With nothing configured nothing is claimed. After a channel's first failure that may pass, its
-    other alerts are not tried now. An alert is given up after ten tries, or when sending it again
-    cannot help. `page` makes the page of a run, if it is to go along with an email.
+    other alerts are not tried now. An alert is given up after ten tries and a day, so that no
+    outage of hours loses it, or when sending it again cannot help. `page` makes the page of a run,
+    if it is to go along with an email.
     """
     ends_at = clock.now() + deadline_s
-    senders = _senders(settings)
+    senders = senders_of(settings)
     warnings = list(half_configured(settings))
     if not senders:
         return DeliveryResult(warnings=tuple(warnings))
@@ -113,12 +74,13 @@ def deliver(
     pages = _pages(rows.values(), page, clock) if page is not None and "email" in senders else {}
     jobs = [_job(row, pages.get(row.id)) for row in rows.values()]
     counts = {"sent": 0, "failed": 0, "given_up": 0}
-    for outcome in _outcomes(jobs, senders, ends_at, clock):
-        kind = _kind(outcome, rows[outcome.job.id])
+    for outcome in outcomes(jobs, senders, ends_at, clock):
+        row = rows[outcome.job.id]
+        kind = _kind(outcome, row, is_gone=row.channel not in senders)
         counts[kind] += 1
         warnings += _sentences(outcome, kind)
         try:
-            _record(outbox, outcome, kind)
+            _record(outbox, outcome, kind, unknown=outcome.unknown or row.repeat)
         except Exception as error:  # noqa: BLE001 - as above
             warnings.append(f"an alert could not be recorded as {kind}: {_said(error)}")
     return DeliveryResult(**counts, warnings=tuple(dict.fromkeys(warnings)))
@@ -144,7 +106,7 @@ def send_test(
     """Send a test message on every configured channel; give (channel, sent, sentence) for each."""
     content = contents.of_notice(
         f"kahnban test message from {host}",
-        f"This is a test, sent by hand at {clock.utc():%Y-%m-%d %H:%M} UTC. "
+        f"This is a test, sent by hand at {clock.utc().astimezone():%Y-%m-%d %H:%M %Z}. "
         "Alerts about runs will arrive here.",
         status="test",
     )
@@ -175,15 +137,15 @@ def preload(settings: Settings) -> None:
         import email.policy  # noqa: F401 - imported for later
         import smtplib  # noqa: F401 - imported for later
 
-        from engine.alerts import letter, mail  # noqa: F401 - imported for later
+        from engine.alerts import letter, mail, smtp  # noqa: F401 - imported for later
 
 
 def _said(error: Exception) -> str:
     return str(error) if isinstance(error, EngineError) else reason(error)
 
 
-def _job(row: AlertRow, page: Attachment | None) -> _Job:
-    return _Job(
+def _job(row: AlertRow, page: Attachment | None) -> Job:
+    return Job(
         *(row.id, row.channel, lambda: incidents.of_alert(row), page),
         *(lambda content: incidents.brief(row, content), row.incidents, row.thread),
     )
@@ -203,185 +165,33 @@ def _pages(rows: Iterable[AlertRow], page: PageOf, clock: Clock) -> dict[int, At
     return found
 
 
-def _notify(settings: Settings, content: Content, ends_at: float, clock: Clock) -> list[_Outcome]:
-    senders = _senders(settings)
-    jobs = [_Job(number, channel, lambda: content) for number, channel in enumerate(senders)]
-    return list(_outcomes(jobs, senders, ends_at, clock))
-
-
-# -- the channels ---------------------------------------------------------------------------------
-
-
-def _senders(settings: Settings) -> dict[str, Sender]:
-    makers = {"slack": _slack_bot if has_bot(settings) else _slack, "email": _email}
-    return {channel: makers[channel](settings) for channel in channels(settings)}
-
-
-def _slack(settings: Settings) -> Sender:
-    url = setting_of(settings, "SLACK_WEBHOOK_URL")
-    hosts = setting_of(settings, "KAHNBAN_WEBHOOK_HOSTS").split(",")
-    proxy = setting_of(settings, "KAHNBAN_WEBHOOK_PROXY") or None
-
-    def send(job: _Job, deadline_s: float) -> _Sent:
-        from engine.alerts import blocks, slack
-
-        text, laid_out = blocks.render_slack(job.content())
-        slack.send(url, text, laid_out, deadline_s=deadline_s, hosts=hosts, proxy=proxy)
-        return _Sent()
-
-    return send
-
-
-def _slack_bot(settings: Settings) -> Sender:
-    from engine.alerts import slack_bot
-
-    bot = slack_bot.Bot(
-        setting_of(settings, "SLACK_BOT_TOKEN"),
-        setting_of(settings, "SLACK_CHANNEL"),
-        setting_of(settings, "KAHNBAN_SLACK_API") or slack_bot.API_URL,
-        tuple(setting_of(settings, "KAHNBAN_WEBHOOK_HOSTS").split(",")),
-        setting_of(settings, "KAHNBAN_WEBHOOK_PROXY") or None,
-    )
-
-    def send(job: _Job, deadline_s: float) -> _Sent:
-        from engine.alerts import blocks
-
-        content = job.content()
-        reply = blocks.render_slack(job.brief(content)) if job.thread is not None else None
-        begun, note = slack_bot.send(
-            bot,
-            blocks.render_slack(content),
-            deadline_s=deadline_s,
-            reply=reply,
-            thread=job.thread,
-        )
-        return _Sent((note,) if note else (), begun)
-
-    return send
-
-
-def _email(settings: Settings) -> Sender:
-    url = setting_of(settings, "SMTP_URL")
-    mail_from, mail_to = setting_of(settings, "MAIL_FROM"), setting_of(settings, "MAIL_TO")
-
-    def send(job: _Job, deadline_s: float) -> _Sent:
-        from engine.alerts import letter, mail
-
-        content = job.content()
-        number, first = mail.new_id(), str((job.thread or {}).get("message_id", ""))
-        message = mail.Letter(
-            mail_from or mail.sender(url),
-            mail_to,
-            content.headline,
-            letter.render_plain(content),
-            letter.render_html(content),
-            job.page,
-            number,
-            first,
-        )
-        notes = mail.send(url, message, deadline_s=deadline_s)
-        return _Sent(notes, None if first else {"message_id": number})
-
-    return send
-
-
-# -- sending in parallel --------------------------------------------------------------------------
-
-
-def _outcomes(
-    jobs: Sequence[_Job], senders: dict[str, Sender], ends_at: float, clock: Clock
-) -> Iterator[_Outcome]:
-    """Give each job's outcome as it comes; at the deadline, the rest as timed out."""
-    pending = {job.id: job for job in jobs}
-    begun: set[int] = set()
-    results: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
-    for channel in dict.fromkeys(job.channel for job in jobs):
-        lane = _Lane([job for job in jobs if job.channel == channel], begun, results)
-        send = senders.get(channel)
-        threading.Thread(
-            target=lane.run,
-            args=(send, ends_at, clock),
-            name=f"kahnban-alerts-{channel}",
-            daemon=True,
-        ).start()
-    while pending:
-        try:
-            outcome = results.get(timeout=max(ends_at - clock.now(), 0.0))
-        except queue.Empty:
-            break
-        del pending[outcome.job.id]
-        yield outcome
-    for job in pending.values():
-        yield _Outcome(job, error="timed out", tried=job.id in begun)
-
-
-@record
-class _Lane:
-    """One channel's jobs, sent one after another in a thread of its own."""
-
-    jobs: list[_Job]
-    begun: set[int]
-    results: queue.SimpleQueue[_Outcome]
-
-    def run(self, send: Sender | None, ends_at: float, clock: Clock) -> None:
-        """Send until the time is up or the channel is found blocked."""
-        threads: dict[int, Mapping[str, Any]] = {}  # that have begun in this delivery
-        blocked = "" if send else f"{self.jobs[0].channel} is not configured"
-        for job in self.jobs:
-            left_s = ends_at - clock.now() - MARGIN_S
-            if not blocked and left_s < LEAST_S:
-                blocked = "no time was left"
-            if blocked or send is None:
-                self.results.put(_Outcome(job, error=f"not tried: {blocked}", tried=False))
-                continue
-            self.begun.add(job.id)
-            outcome = _attempt(_threaded(job, threads), send, left_s)
-            if outcome.sent.thread is not None:
-                threads |= dict.fromkeys(job.incidents, outcome.sent.thread)
-            if outcome.error and not outcome.permanent:
-                blocked = outcome.error
-            self.results.put(outcome)
-
-
-def _threaded(job: _Job, threads: Mapping[int, Mapping[str, Any]]) -> _Job:
-    found = threads.get(job.incidents[0]) if len(job.incidents) == 1 else None
-    return job if found is None else replace(job, thread=found)
-
-
-def _attempt(job: _Job, send: Sender, left_s: float) -> _Outcome:
-    try:
-        sent = send(job, left_s)
-        if sent.thread is not None and len(job.incidents) > 1:
-            sent = replace(sent, thread={**sent.thread, "many": True})  # not to be changed
-        return _Outcome(job, sent=sent)
-    except AlertError as error:
-        return _Outcome(job, error=str(error), hint=error.hint, permanent=error.permanent)
-    except Exception as error:  # noqa: BLE001 - a payload of any shape may come out of a store
-        what = f"the message could not be made ({reason(error)})"
-        return _Outcome(job, error=what, permanent=True)
+def _notify(settings: Settings, content: Content, ends_at: float, clock: Clock) -> list[Outcome]:
+    senders = senders_of(settings)
+    jobs = [Job(number, channel, lambda: content) for number, channel in enumerate(senders)]
+    return list(outcomes(jobs, senders, ends_at, clock))
 
 
 # -- recording ------------------------------------------------------------------------------------
 
 
-def _kind(outcome: _Outcome, row: AlertRow) -> str:
+def _kind(outcome: Outcome, row: AlertRow, *, is_gone: bool) -> str:
     if not outcome.error:
         return "sent"
-    spent = outcome.tried and row.tries + 1 >= TRIES_MAX
-    return "given_up" if outcome.permanent or spent else "failed"
+    spent = is_gone or (outcome.tried and row.tries + 1 >= TRIES_MAX)
+    is_last = outcome.permanent or (spent and row.age_s >= KEPT_S)
+    return "given_up" if is_last else "failed"
 
 
-def _record(outbox: Outbox, outcome: _Outcome, kind: str) -> None:
+def _record(outbox: Outbox, outcome: Outcome, kind: str, *, unknown: bool) -> None:
     if kind == "sent":
         failpoint("alert-sent")
         outbox.sent(outcome.job.id, outcome.sent.thread if outcome.job.incidents else None)
     else:
-        outbox.failed(
-            outcome.job.id, outcome.error, give_up=kind == "given_up", tried=outcome.tried
-        )
+        failure = Failure(outcome.error, outcome.tried, unknown=unknown, give_up=kind == "given_up")
+        outbox.failed(outcome.job.id, failure)
 
 
-def _sentences(outcome: _Outcome, kind: str) -> list[str]:
+def _sentences(outcome: Outcome, kind: str) -> list[str]:
     channel = outcome.job.channel
     if kind == "sent":
         return [f"{channel}: {note}" for note in outcome.sent.notes]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from engine.alerts.content import Attachment
-from engine.alerts.deadline import GRACE_S, DeadlineError, within
-from engine.alerts.fault import AlertError, reason
+from engine.alerts.deadline import GRACE_S, DeadlineError, Way, within
+from engine.alerts.fault import AlertError, is_passing, reason
 from engine.alerts.slack import is_loopback
 from engine.records import record
 
@@ -51,7 +51,7 @@ class Server:
 def send(
     smtp_url: str, letter: Letter, *, deadline_s: float, context: ssl.SSLContext | None = None
 ) -> tuple[str, ...]:
-    """Send `letter`, or raise `AlertError`; returns or raises within `deadline_s`.
+    """Send `letter` once, or raise `AlertError`; returns or raises within `deadline_s`.
 
     Gives one sentence for each recipient that the server refused while it took the others.
     `smtps` is TLS from the first byte. `smtp` must be turned to TLS (STARTTLS) before anything
@@ -60,14 +60,14 @@ def send(
     server = parse(smtp_url)
     message, recipients = compose(letter)
     taken: list[tuple[str, ...]] = []
+    ways: list[Way] = []
 
     def post(abandoned: threading.Event) -> None:
-        smtp = _connect(server, deadline_s + GRACE_S, context)
+        ways.append(Way(abandoned))
+        smtp = _connect(server, (deadline_s + GRACE_S, ways[0]), context)
         try:
             if server.user:
                 smtp.login(server.user, server.password)
-            if abandoned.is_set():
-                return
             refused = smtp.send_message(message, to_addrs=recipients)
             taken.append(tuple(_refusal(to, answer) for to, answer in refused.items()))
         finally:
@@ -77,11 +77,13 @@ def send(
         within(deadline_s, "kahnban-mail", post)
     except DeadlineError:
         if not taken:  # else only the goodbye hangs
-            raise AlertError(f"{server.host}: no answer within {deadline_s:.1f}s") from None
+            unknown = any(way.may_be_out for way in ways)
+            said = f"{server.host}: no answer within {deadline_s:.1f}s"
+            raise AlertError(said, unknown=unknown) from None
     except AlertError:
         raise
     except Exception as error:  # noqa: BLE001 - anything smtplib, ssl or a server can come up with
-        raise _explained(server.host, error) from None
+        raise _explained(server.host, error, may_be_out=ways[0].may_be_out) from None
     return taken[0]
 
 
@@ -132,12 +134,14 @@ def new_id() -> str:
 
 def compose(letter: Letter) -> tuple[EmailMessage, list[str]]:
     """Give the message and the recipients' bare addresses, or raise `AlertError`."""
+    from email import policy
     from email.message import EmailMessage
     from email.utils import formataddr, formatdate
 
     to = _addresses("MAIL_TO", letter.mail_to)
     origin = _addresses("MAIL_FROM", letter.mail_from)[:1]
-    message = EmailMessage()
+    # as 7 bits: not every server takes more, and smtplib does not ask for it
+    message = EmailMessage(policy.SMTP.clone(cte_type="7bit"))
     message["From"] = formataddr(origin[0])
     message["To"] = ", ".join(formataddr(address) for address in to)
     message["Subject"] = " ".join(letter.subject.split())
@@ -163,8 +167,9 @@ def _addresses(name: str, value: str) -> list[tuple[str, str]]:
     from email.utils import getaddresses
 
     value = value.strip().strip(",")
-    pairs = getaddresses([value]) if value.isprintable() else []
-    if not pairs or not all(address and " " not in address for _, address in pairs):
+    named = getaddresses([value]) if value.isprintable() else []
+    pairs = [(whose, _ascii_address(address)) for whose, address in named]
+    if not pairs or not all(a and a.isascii() and " " not in a for _, a in pairs):
         raise AlertError(
             f"{name} is not an email address, or several separated by commas",
             hint=f"set {name}=ops@example.com",
@@ -172,21 +177,37 @@ def _addresses(name: str, value: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def _connect(server: Server, timeout_s: float, context: ssl.SSLContext | None) -> smtplib.SMTP:
-    import smtplib
+def _ascii_address(address: str) -> str:
+    """Give an address as servers take it: its domain in ASCII; nothing if that cannot be."""
+    user, at, domain = address.rpartition("@")
+    try:
+        return address if address.isascii() else f"{user}{at}{domain.encode('idna').decode()}"
+    except UnicodeError:
+        return ""
+
+
+def _connect(
+    server: Server, limits: tuple[float, Way], context: ssl.SSLContext | None
+) -> smtplib.SMTP:
     import socket
     import ssl
 
+    from engine.alerts import smtp as connections
+
+    timeout_s, way = limits
     name = _ascii(socket.gethostname())  # smtplib's own choice may wait long for a name server
     if server.tls:
-        return smtplib.SMTP_SSL(
+        return connections.Tls(
             server.host,
             server.port,
             local_hostname=name,
             timeout=timeout_s,
             context=context or ssl.create_default_context(),
+            way=way,
         )
-    smtp = smtplib.SMTP(server.host, server.port, local_hostname=name, timeout=timeout_s)
+    smtp = connections.Plain(
+        server.host, server.port, local_hostname=name, timeout=timeout_s, way=way
+    )
     if context is None and is_loopback(server.host):
         return smtp
     try:
@@ -220,14 +241,13 @@ def _refusal(recipient: str, answer: tuple[int, bytes]) -> str:
     return f"recipient '{recipient}' was refused ({answer[0]})"
 
 
-def _explained(host: str, error: Exception) -> AlertError:
+def _explained(host: str, error: Exception, *, may_be_out: bool) -> AlertError:
     """Turn smtplib's errors into our own; the server's words stay out, they may hold the login."""
     import smtplib
 
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        codes = [code for code, _ in error.recipients.values()]
         listed = "; ".join(_refusal(to, answer) for to, answer in error.recipients.items())
-        return AlertError(f"{host}: {listed}", permanent=all(code >= 500 for code in codes))
+        return AlertError(f"{host}: {listed}", hint="check MAIL_TO")
     if isinstance(error, smtplib.SMTPAuthenticationError):
         return AlertError(
             f"{host}: the login was refused ({error.smtp_code})",
@@ -239,9 +259,12 @@ def _explained(host: str, error: Exception) -> AlertError:
             smtplib.SMTPDataError: "the message was refused",
         }.get(type(error), "it refused")
         permanent = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
-        return AlertError(f"{host}: {what} ({error.smtp_code})", permanent=permanent)
+        unknown = may_be_out and error.smtp_code < 400  # neither taken nor refused
+        return AlertError(
+            f"{host}: {what} ({error.smtp_code})", permanent=permanent, unknown=unknown
+        )
     if isinstance(error, smtplib.SMTPNotSupportedError):
         return AlertError(f"{host}: it does not offer what the message needs (login or UTF-8)")
     if isinstance(error, smtplib.SMTPServerDisconnected):
-        return AlertError(f"{host}: it hung up")
-    return AlertError(f"{host}: {reason(error)}")
+        return AlertError(f"{host}: it hung up", passing=True, unknown=may_be_out)
+    return AlertError(f"{host}: {reason(error)}", passing=is_passing(error), unknown=may_be_out)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
-from engine.alerts.deadline import DeadlineError, within
-from engine.alerts.fault import AlertError, reason
+from engine.alerts.deadline import DeadlineError, Way, within
+from engine.alerts.fault import AlertError, is_passing, reason
 
 if TYPE_CHECKING:
     import threading
@@ -39,7 +39,18 @@ CODES = frozenset(
         "user_not_found",
     }
 )
-_TRY_AGAIN = frozenset({408, 425, 429})
+# The message is at fault; what the others mean is mended by who gave the address.
+_CONTENT = frozenset(
+    {
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "invalid_payload",
+        "no_text",
+        "too_many_attachments",
+    }
+)
+_NOT_FOUND = frozenset({403, 404, 410})
+TRY_AGAIN = frozenset({408, 425, 429})
 
 
 def send(
@@ -51,7 +62,7 @@ def send(
     hosts: Iterable[str] = (),
     proxy: str | None = None,
 ) -> None:
-    """Post `text` and `blocks`, or raise `AlertError`; returns or raises within `deadline_s`.
+    """Post `text` and `blocks` once, or raise `AlertError`; returns or raises within `deadline_s`.
 
     https only, to Slack's hosts and `hosts`; plain http to this machine only. Redirects are
     refused. `proxy` is a proxy's address, `env` for the environment's, or None for none.
@@ -62,7 +73,7 @@ def send(
     def post(abandoned: threading.Event) -> tuple[int, str]:
         from engine.alerts.webhook import Webhook
 
-        client = Webhook(url.strip(), deadline_s=deadline_s, abandoned=abandoned, proxy=proxy)
+        client = Webhook(url.strip(), deadline_s=deadline_s, way=Way(abandoned), proxy=proxy)
         clients.append(client)
         answer = client.send_dict(
             {
@@ -78,12 +89,31 @@ def send(
     try:
         status, body = within(deadline_s, "kahnban-slack", post)
     except DeadlineError:
-        asked = clients[0].retry_after_s if clients else None
-        message = f"{host}: no answer within {deadline_s:.1f}s"
-        raise AlertError(message, retry_after_s=asked) from None
+        unknown = any(client.way.may_be_out for client in clients)
+        raise AlertError(f"{host}: no answer within {deadline_s:.1f}s", unknown=unknown) from None
     except Exception as error:  # noqa: BLE001 - slack_sdk raises anything; the text may hold the URL
-        raise AlertError(f"{host}: {reason(error)}") from None
+        raise broken(host, error, unknown=clients[0].way.may_be_out) from None
     _judge(host, status, body, clients[0].retry_after_s)
+
+
+def broken(host: str, error: Exception, *, unknown: bool) -> AlertError:
+    """Say what came over a request in the place of an answer."""
+    return AlertError(f"{host}: {reason(error)}", passing=is_passing(error), unknown=unknown)
+
+
+def answered(host: str, status: object, said: str, retry_after_s: float | None) -> dict[str, Any]:
+    """Say what an answer is that may be another one soon: what `AlertError` is made of.
+
+    A server that has failed may have done what it was asked.
+    """
+    asked = f", try again after {retry_after_s:g}s" if retry_after_s is not None else ""
+    failed = isinstance(status, int) and status >= 500
+    return {
+        "message": f"{host}: answered {said}{asked}",
+        "retry_after_s": retry_after_s,
+        "passing": failed or status in TRY_AGAIN,
+        "unknown": failed,
+    }
 
 
 def _judge(host: str, status: int, body: str, retry_after_s: float | None) -> None:
@@ -94,14 +124,12 @@ def _judge(host: str, status: int, body: str, retry_after_s: float | None) -> No
     if 300 <= status < 400:
         raise AlertError(
             f"{host}: answered {status}, a redirect, which is refused",
-            permanent=True,
             hint="set SLACK_WEBHOOK_URL to the address itself",
         )
-    asked = f", try again after {retry_after_s:g}s" if retry_after_s is not None else ""
-    permanent = status < 500 and status not in _TRY_AGAIN
-    raise AlertError(
-        f"{host}: answered {status}{said}{asked}", retry_after_s=retry_after_s, permanent=permanent
-    )
+    permanent = code in _CONTENT or (status in (400, 413) and not said)
+    hint = "" if permanent or status not in _NOT_FOUND else "check SLACK_WEBHOOK_URL"
+    fault = answered(host, status, f"{status}{said}", retry_after_s)
+    raise AlertError(**fault, permanent=permanent, hint=hint)
 
 
 def check_url(

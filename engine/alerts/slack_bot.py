@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
-from engine.alerts.deadline import DeadlineError, within
+from engine.alerts.deadline import DeadlineError, Way, within
 from engine.alerts.fault import AlertError, reason
-from engine.alerts.slack import check_url
+from engine.alerts.slack import answered, broken, check_url
 from engine.alerts.slack_limits import Block
 from engine.records import record
 
@@ -55,8 +55,13 @@ _HINTS = {
         "check SLACK_BOT_TOKEN; it starts with xoxb-",
     ),
 }
+# Slack has failed, and may have done before that what it was asked.
+_UNKNOWN = frozenset({"fatal_error", "internal_error"})
 # Other words of an answer are not repeated, they may hold anything.
-CODES = LOST | _PERMANENT | frozenset(_HINTS) | {"ratelimited", "restricted_action"}
+CODES = LOST | _PERMANENT | _UNKNOWN | frozenset(_HINTS) | {"ratelimited", "restricted_action"}
+
+UPDATE_AGAIN_S = 0.5
+WORD_MAX = 60
 
 Message = tuple[str, list[Block]]  # the notification's text, and the blocks
 
@@ -80,7 +85,7 @@ def send(
     reply: Message | None = None,
     thread: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any] | None, str]:
-    """Post a message, or raise `AlertError`; returns or raises within `deadline_s`.
+    """Post a message once, or raise `AlertError`; returns or raises within `deadline_s`.
 
     With a `thread`, `reply` is posted into it and its first message becomes `message`, unless that
     lists many incidents. A thread that is lost gets a new first message. Gives where a new first
@@ -93,26 +98,27 @@ def send(
     def work(abandoned: threading.Event) -> str:
         from engine.alerts.web_api import WebApi
 
-        base = bot.base_url.strip().rstrip("/") + "/"
-        client = WebApi(
-            bot.token, base, deadline_s=deadline_s, abandoned=abandoned, proxy=bot.proxy
-        )
+        base, way = bot.base_url.strip().rstrip("/") + "/", Way(abandoned)
+        client = WebApi(bot.token, base, deadline_s=deadline_s, way=way, proxy=bot.proxy)
         clients.append(client)
         posted.append(_posted(client, bot, message, reply, thread))
         if posted[0] is not None or thread is None or thread.get("many"):
             return ""
-        return _update(client, message, thread)
+        error = _update(client, message, thread)
+        if error is not None and _code(error) not in CODES and not abandoned.wait(UPDATE_AGAIN_S):
+            error = _update(client, message, thread)  # twice is as good as once
+        return _of_update(error)
 
     try:
         note = within(deadline_s, "kahnban-slack", work)
     except DeadlineError:
         if posted:  # else only the update hangs
             return posted[0], "the first message could not be brought up to date in time"
-        asked = clients[0].retry_after_s if clients else None
-        message_ = f"{host}: no answer within {deadline_s:.1f}s"
-        raise AlertError(message_, retry_after_s=asked) from None
+        unknown = any(client.way.may_be_out for client in clients)
+        said = f"{host}: no answer within {deadline_s:.1f}s"
+        raise AlertError(said, unknown=unknown) from None
     except Exception as error:  # noqa: BLE001 - slack_sdk raises anything
-        raise _explained(host, error, clients[0].retry_after_s if clients else None) from None
+        raise _explained(host, error, clients[0]) from None
     return posted[0], note
 
 
@@ -143,18 +149,25 @@ def _call(method: Callable[..., Any], message: Message, **where: str) -> Any:
     return method(text=text, blocks=blocks, **where, **off)
 
 
-def _update(client: WebApi, message: Message, thread: Mapping[str, Any]) -> str:
-    """Bring the first message up to date; that it cannot be is no reason to send again."""
+def _update(client: WebApi, message: Message, thread: Mapping[str, Any]) -> Exception | None:
+    """Bring the first message up to date; gives why it cannot be."""
     text, blocks = message
     try:
         client.chat_update(
             channel=str(thread.get("channel")), ts=str(thread.get("ts")), text=text, blocks=blocks
         )
     except Exception as error:  # noqa: BLE001 - the alert itself is out
-        code = _code(error)
-        said = code if code in CODES else reason(error)
-        return f"the first message could not be brought up to date: {said}"
-    return ""
+        return error
+    return None
+
+
+def _of_update(error: Exception | None) -> str:
+    """Say what came over an update: no reason to send again."""
+    if error is None:
+        return ""
+    code = _code(error)
+    said = code if code in CODES else reason(error)
+    return f"the first message could not be brought up to date: {said}"
 
 
 def _code(error: Exception) -> str:
@@ -165,17 +178,21 @@ def _code(error: Exception) -> str:
         return ""
 
 
-def _explained(host: str, error: Exception, retry_after_s: float | None) -> AlertError:
+def _explained(host: str, error: Exception, client: WebApi) -> AlertError:
+    answer = getattr(error, "response", None)
+    if answer is None:
+        return broken(host, error, unknown=client.way.may_be_out)
     code = _code(error)
-    if not code:
-        return AlertError(f"{host}: {reason(error)}", retry_after_s=retry_after_s)
-    if code in CODES:
-        asked = f", try again after {retry_after_s:g}s" if retry_after_s is not None else ""
-        return AlertError(
-            f"{host}: answered {code}{asked}",
-            retry_after_s=retry_after_s,
-            permanent=code in _PERMANENT,
-            hint=_HINTS.get(code, ""),
-        )
-    status = getattr(getattr(error, "response", None), "status_code", "")
-    return AlertError(f"{host}: answered {status}", retry_after_s=retry_after_s)
+    status = getattr(answer, "status_code", "")
+    found = AlertError(
+        **answered(host, status, code if code in CODES else str(status), client.retry_after_s),
+        permanent=code in _PERMANENT,
+        hint=_HINTS.get(code, ""),
+    )
+    # What is no word of Slack's, with all well by its number, is some other machine's.
+    found.unknown |= code in _UNKNOWN or (status == 200 and not _is_word(code))
+    return found
+
+
+def _is_word(code: str) -> bool:
+    return code.replace("_", "").isalnum() and len(code) <= WORD_MAX

@@ -6,14 +6,13 @@ Imports slack_sdk; import this module only when there is something to send.
 from __future__ import annotations
 
 import math
-import threading
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 
 from slack_sdk import WebClient
 
-from engine.alerts.deadline import GRACE_S
-from engine.alerts.webhook import MUTE, AbandonedError, narrowed, opener, retries
+from engine.alerts.deadline import GRACE_S, Way
+from engine.alerts.webhook import MUTE, narrowed, opener
 
 if TYPE_CHECKING:
     import urllib.request
@@ -22,7 +21,7 @@ REPLY_BYTES_MAX = 200_000  # Slack answers with the whole message
 
 
 class WebApi(WebClient):
-    """One alert's client; `retry_after_s` is what the last answer asked for."""
+    """One alert's client, which tries once; `retry_after_s` is what the last answer asked for."""
 
     def __init__(
         self,
@@ -30,7 +29,7 @@ class WebApi(WebClient):
         base_url: str,
         *,
         deadline_s: float,
-        abandoned: threading.Event,
+        way: Way,
         proxy: str | None = None,
     ) -> None:
         super().__init__(
@@ -38,20 +37,19 @@ class WebApi(WebClient):
             base_url=base_url,
             timeout=math.ceil(deadline_s),
             logger=MUTE,
-            retry_handlers=retries(deadline_s),
+            retry_handlers=[],
         )
-        self.abandoned = abandoned
+        self.way = way
         self.timeout_s = deadline_s + GRACE_S
         self.retry_after_s: float | None = None
-        self.opener = opener(proxy)
+        self.opener = opener(proxy, way)
 
     def _perform_urllib_http_request_internal(
         self, url: str, req: urllib.request.Request
     ) -> dict[str, Any]:
-        """Send once; slack_sdk calls this for the first try and for each of its retries."""
         del url
-        if self.abandoned.is_set():
-            raise AbandonedError
+        self.way.may_be_out = False
+        self.way.check()
         try:
             with self.opener.open(req, timeout=self.timeout_s) as answer:
                 body = answer.read(REPLY_BYTES_MAX).decode("utf-8", "replace")

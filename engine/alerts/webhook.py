@@ -5,86 +5,44 @@ Imports slack_sdk (130 ms); import this module only when there is something to s
 
 from __future__ import annotations
 
+import http.client
 import io
 import logging
 import math
 import ssl
-import threading
 import urllib.request
 from email.message import Message
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 from urllib.error import HTTPError
 
-from slack_sdk.http_retry.builtin_handlers import (
-    ConnectionErrorRetryHandler,
-    RateLimitErrorRetryHandler,
-    ServerErrorRetryHandler,
-)
 from slack_sdk.webhook import WebhookClient, WebhookResponse
 
-from engine.alerts.deadline import GRACE_S
-
-if TYPE_CHECKING:
-    from slack_sdk.http_retry.handler import RetryHandler
-    from slack_sdk.http_retry.request import HttpRequest
-    from slack_sdk.http_retry.response import HttpResponse
-    from slack_sdk.http_retry.state import RetryState
+from engine.alerts.deadline import GRACE_S, Way
 
 REPLY_BYTES_MAX = 1_024
-RETRY_JITTER_S = 1.0  # what slack_sdk adds to a Retry-After at most
 
 # slack_sdk's debug lines hold the address and the body: a logger of no family, and never on
 MUTE = logging.Logger("engine.alerts.mute", level=logging.CRITICAL + 1)  # noqa: LOG001 - outside the tree, so that nothing sets its level
 
 
-class AbandonedError(Exception):
-    """The caller no longer waits, so nothing more may be sent."""
-
-
-class _BoundedRateLimit(RateLimitErrorRetryHandler):
-    """Waits as it is told, unless that is longer than the caller will."""
-
-    def __init__(self, wait_s_max: float) -> None:
-        super().__init__(max_retry_count=1)
-        self.wait_s_max = wait_s_max
-
-    def _can_retry(
-        self,
-        *,
-        state: RetryState,
-        request: HttpRequest,
-        response: HttpResponse | None = None,
-        error: Exception | None = None,
-    ) -> bool:
-        if not super()._can_retry(state=state, request=request, response=response, error=error):
-            return False
-        asked = response.headers.get("Retry-After", ["0"])[0] if response else "0"
-        return float(asked) + RETRY_JITTER_S <= self.wait_s_max
-
-
 class Webhook(WebhookClient):
-    """One message's client; `retry_after_s` is what the last answer asked for."""
+    """One message's client, which tries once; `retry_after_s` is what the answer asked for.
 
-    def __init__(
-        self, url: str, *, deadline_s: float, abandoned: threading.Event, proxy: str | None = None
-    ) -> None:
-        super().__init__(
-            url,
-            timeout=math.ceil(deadline_s),
-            logger=MUTE,
-            retry_handlers=retries(deadline_s),
-        )
-        self.abandoned = abandoned
+    slack_sdk's own handlers would send again what may have arrived, and not say so.
+    """
+
+    def __init__(self, url: str, *, deadline_s: float, way: Way, proxy: str | None = None) -> None:
+        super().__init__(url, timeout=math.ceil(deadline_s), logger=MUTE, retry_handlers=[])
+        self.way = way
         self.timeout_s = deadline_s + GRACE_S
         self.retry_after_s: float | None = None
-        self.opener = opener(proxy)
+        self.opener = opener(proxy, way)
 
     def _perform_http_request_internal(
         self, url: str, req: urllib.request.Request
     ) -> WebhookResponse:
-        """Send once; slack_sdk calls this for the first try and for each of its retries."""
-        if self.abandoned.is_set():
-            raise AbandonedError
+        self.way.check()
         try:
             with self.opener.open(req, timeout=self.timeout_s) as answer:
                 body = answer.read(REPLY_BYTES_MAX).decode("utf-8", "replace")
@@ -92,15 +50,6 @@ class Webhook(WebhookClient):
         except HTTPError as error:
             narrow, self.retry_after_s = narrowed(error)
             raise narrow from None
-
-
-def retries(deadline_s: float) -> list[RetryHandler]:
-    """Give what decides about a second try; none waits for longer than the caller."""
-    return [
-        ConnectionErrorRetryHandler(),
-        _BoundedRateLimit(deadline_s),
-        ServerErrorRetryHandler(),
-    ]
 
 
 def narrowed(error: HTTPError) -> tuple[HTTPError, float | None]:
@@ -115,11 +64,53 @@ def narrowed(error: HTTPError) -> tuple[HTTPError, float | None]:
     return HTTPError("", error.code, "", headers, io.BytesIO(body)), after_s
 
 
-def opener(proxy: str | None) -> urllib.request.OpenerDirector:
+class _Plain(http.client.HTTPConnection):
+    """Says when it is connected: what follows may arrive."""
+
+    def __init__(self, *args: Any, way: Way, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.way = way
+
+    def connect(self) -> None:
+        super().connect()
+        self.way.go()
+
+
+class _Tls(http.client.HTTPSConnection):
+    """As `_Plain`, once the other side has shown its certificate."""
+
+    def __init__(self, *args: Any, way: Way, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.way = way
+
+    def connect(self) -> None:
+        super().connect()
+        self.way.go()
+
+
+class _Http(urllib.request.HTTPHandler):
+    def __init__(self, way: Way) -> None:
+        super().__init__()
+        self.way = way
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(partial(_Plain, way=self.way), req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, way: Way) -> None:
+        super().__init__()
+        self.way = way
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(partial(_Tls, way=self.way), req, context=ssl.create_default_context())
+
+
+def opener(proxy: str | None, way: Way) -> urllib.request.OpenerDirector:
     """Build by hand: what is not added (redirects, cookies, ftp, file) cannot happen."""
     handlers: list[Any] = [
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(context=ssl.create_default_context()),
+        _Http(way),
+        _Https(way),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.UnknownHandler(),

@@ -153,10 +153,14 @@ def _schedule(add: Add) -> None:
     schedule = add(
         "schedule", "schedule:schedule", "timers: install, verify, remove them; pause a schedule"
     )
+    schedule.usage = "%(prog)s WHAT [NAME] [OPTION]..."
     what = ["show", "install", "verify", "remove", "pause", "unpause"]
     schedule.add_argument("what", choices=what)
     schedule.add_argument(
         "name", metavar="NAME", nargs="?", help="the workflow; without: all that are installed"
+    )
+    schedule.add_argument(
+        "--watch", action="store_true", help="instead of a workflow: `watch`, every ten minutes"
     )
     whose = schedule.add_mutually_exclusive_group()
     whose.add_argument("--user", action="store_true", help="units of the user's own systemd")

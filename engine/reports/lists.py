@@ -12,6 +12,7 @@ from engine.reports.grid import Cell, Column, grid, paint
 from engine.reports.terminal import LOOKS, UNKNOWN, elapsed_s
 from engine.slots import paused_by
 from engine.text import human_duration, human_time, only, printable, rough_duration
+from engine.zones import head_of, zone_named
 
 WORKFLOW_HEAD = (
     Column("WORKFLOW", least=8),
@@ -41,18 +42,17 @@ def workflow_table(
     rows: Sequence[Row],
     *,
     now: datetime,
-    zones: Mapping[str, tzinfo] | None = None,
     width: int = 80,
     colour: bool = False,
 ) -> str:
     """Give a line for each workflow that can be loaded, then each that cannot, with its error.
 
-    Times are of the workflow's zone in `zones`.
+    Times are in the zone that its file names, `tz`.
     """
     whole = [row for row in rows if not row["broken"]]
     lines: list[str] = []
     if whole:
-        where = [(row, (zones or {}).get(row["name"])) for row in whole]
+        where = [(row, zone_named(row.get("tz"))) for row in whole]
         cells = [_cells(row, now, zone) for row, zone in where]
         lines += grid(WORKFLOW_HEAD, cells, width=width, colour=colour)
         lines += [_paused(row, now, zone) for row, zone in where if row.get("paused")]
@@ -69,12 +69,18 @@ def _cells(row: Row, now: datetime, zone: tzinfo | None) -> list[str | Cell]:
     return [
         row["name"],
         str(row["steps"]),
-        " ".join(filter(None, (row["schedule"], row.get("tz")))),
+        _schedule(row),
         _next(row, now, zone),
         _last(row["last_run"], now),
         "" if usual_s is None else human_duration(usual_s),
         row["description"],
     ]
+
+
+def _schedule(row: Row) -> str:
+    """Give the schedule with its zone, once."""
+    said, tz = row["schedule"] or "", row.get("tz") or ""
+    return said if tz in said else f"{said} {tz}".strip()
 
 
 def _next(row: Row, now: datetime, zone: tzinfo | None) -> str:
@@ -86,7 +92,8 @@ def _next(row: Row, now: datetime, zone: tzinfo | None) -> str:
 
 def _paused(row: Row, now: datetime, zone: tzinfo | None) -> str:
     pause = row["paused"]
-    until = human_time(pause["until"], now, zone) if pause["until"] else ""
+    end = pause["until"]
+    until = human_time(end, now, zone, says_zone=True) if end else ""
     return printable(f"{row['name']} is {paused_by(pause['by'], pause['reason'], until)}")
 
 
@@ -117,19 +124,17 @@ def history_table(
     *,
     now: datetime,
     tz: tzinfo | None = None,
-    zones: Mapping[str, tzinfo] | None = None,
     width: int = 80,
     colour: bool = False,
 ) -> str:
     """Give one line a run, in the order given; rows have the columns of the table `runs`.
 
     With `usual_s`, what a run usually takes is told of those that took much more or less. Times are
-    of the workflow's zone in `zones`, else of `tz`, and name the former: in the head if all are of
-    the same.
+    in the run's `zone`, else in `tz`, and name the former: in the head if all are in the same.
     """
     if not runs:
         return "no runs"
-    named = [(zones or {}).get(run["workflow"]) for run in runs]
+    named = [zone_named(run.get("zone")) for run in runs]
     shared = named[0] if len(set(named)) == 1 else None
     rows: list[list[str | Cell]] = []
     for run, zone in zip(runs, named, strict=True):
@@ -146,7 +151,7 @@ def history_table(
                 "; ".join(filter(None, (only(_only_steps(run)), run.get("note")))),
             ]
         )
-    here = replace(STARTED, title=f"STARTED ({shared})") if shared else STARTED
+    here = replace(STARTED, title=f"STARTED{head_of(shared)}") if shared else STARTED
     head = [here if column is STARTED else column for column in RUN_HEAD]
     return "\n".join(grid(head, rows, width=width, colour=colour))
 

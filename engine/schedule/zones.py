@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, tzinfo
 
@@ -30,15 +29,6 @@ def zone_hint(name: str) -> str:
     of_city = [zone for zone in zones if zone.casefold().rpartition("/")[2] == city]
     found = of_city[0] if of_city else near(name, zones)
     return f'did you mean "{found}"?' if found else 'give one such as "Europe/Berlin"'
-
-
-def known_zones(names: Mapping[str, str]) -> dict[str, tzinfo]:
-    """Give the zones of names that a store holds, but for those this machine does not know."""
-    found: dict[str, tzinfo] = {}
-    for key, name in names.items():
-        with suppress(ScheduleRefused):
-            found[key] = zone_named(name)
-    return found
 
 
 def machine_zone() -> tzinfo:

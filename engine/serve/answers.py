@@ -125,7 +125,7 @@ class Answers:
         lost = found.losses()
         alerts = found.history.undelivered()
         standing = standing_of(found, environment)
-        troubles = troubles_of(found)
+        troubles, in_all = troubles_of(found)
         return overview.Overview(
             workflows=[
                 self._row(
@@ -143,8 +143,8 @@ class Answers:
             alerts_in_all=alerts,
             now=environment.clock.utc(),
             notices=[lost] if lost else [],
-            troubles=troubles[:ALERTS_MAX],
-            troubles_in_all=len(troubles),
+            troubles=troubles,
+            troubles_in_all=in_all,
         )
 
     def _row(
@@ -160,7 +160,7 @@ class Answers:
         )
         if defined is None:
             return row
-        told = ("description", "schedule", "due", "broken")
+        told = ("description", "schedule", "due", "broken", "zone")
         return replace(row, **{key: getattr(defined, key) for key in told})
 
     # -- one workflow -----------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class Answers:
                 usual=found.history.usual(name) if 0 < total <= USUAL_STEPS else {},
                 now=environment.clock.utc(),
                 days_cut=cut,
-                troubles=troubles_of(found, name)[:ALERTS_MAX],
+                troubles=troubles_of(found, name)[0],
                 passed=passed_of(found, name, environment.clock.utc()),
             )
         is_on = any(run.status == _ON for run in runs)

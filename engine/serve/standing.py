@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.reports.html.troubles import Trouble
-from engine.schedule.zones import known_zones
 from engine.session import missing
+from engine.session.zones import zone_of_workflow
 from engine.slots import paused_by
 from engine.text import human_time
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from store.pauses import Pause
 
 PASSED_MAX = 10
+TROUBLES_MAX = 20
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -34,11 +35,10 @@ def standing_of(found: Look, environment: Environment) -> Standing:
     """Look at the pauses, and for what is missing."""
     clock = environment.clock
     pauses = found.history.pauses(clock.stamp(clock.now()))
-    zones = known_zones(found.history.zones()) if pauses else {}
 
     def told(pause: Pause) -> str:
-        zone = zones.get(pause.workflow)
-        shown = human_time(_iso(pause.until), clock.utc(), zone) if pause.until else ""
+        zone, until = zone_of_workflow(found.history, pause.workflow), pause.until
+        shown = human_time(_iso(until), clock.utc(), zone, says_zone=True) if until else ""
         return paused_by(pause.paused_by, pause.reason, shown)
 
     return Standing(
@@ -50,17 +50,18 @@ def standing_of(found: Look, environment: Environment) -> Standing:
 def passed_of(found: Look, workflow: str, now: datetime) -> list[tuple[str, str]]:
     """Give the newest slots of a workflow that have no run, and why each has none."""
     passed = found.history.passed_over(workflow, PASSED_MAX)
-    zone = known_zones(found.history.zones()).get(workflow) if passed else None
-    return [(human_time(_iso(slot), now, zone), why) for slot, why in passed]
+    zone = zone_of_workflow(found.history, workflow)
+    return [(human_time(_iso(slot), now, zone, says_zone=True), why) for slot, why in passed]
 
 
 def _iso(us: int) -> str:
     return str(_EPOCH + timedelta(microseconds=us))
 
 
-def troubles_of(found: Look, workflow: str | None = None) -> list[Trouble]:
-    """Give the open incidents, the oldest first."""
-    return [
+def troubles_of(found: Look, workflow: str | None = None) -> tuple[list[Trouble], int]:
+    """Give the open incidents, the oldest first, so many as are shown; and how many they are."""
+    rows = found.history.incidents(workflow)
+    shown = [
         Trouble(
             row["workflow"],
             row["step"] or "",
@@ -68,6 +69,8 @@ def troubles_of(found: Look, workflow: str | None = None) -> list[Trouble]:
             row["failures"],
             row["last_run"],
             row["error"],
+            found.history.zone_name(row["workflow"]),
         )
-        for row in found.history.incidents(workflow)
+        for row in rows[:TROUBLES_MAX]
     ]
+    return shown, len(rows)

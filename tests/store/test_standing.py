@@ -56,7 +56,7 @@ def test_pauses_and_what_never_came_are_told(memory: Database) -> None:
     look = Look(memory, History(memory), Trends(memory))
     assert standing_of(look, at(1.5 * HOUR)) == Standing(
         {
-            "away": "paused by ann until today 18:00: ski",
+            "away": "paused by ann until today 18:00 JST: ski",
             "failing": "paused by itself: 2 runs failed",
         },
         {"lost": "that of 2011-11-14 10:00 JST never came"},
@@ -71,7 +71,7 @@ def test_slots_without_a_run_are_told(memory: Database) -> None:
         slots.pass_over(cursor, "flow", passed, us(0.0))
     look = Look(memory, History(memory), Trends(memory))
     told = passed_of(look, "flow", at(20 * HOUR).clock.utc())
-    assert (len(told), told[0]) == (10, ("today 04:00", "missed 19"))
+    assert (len(told), told[0]) == (10, ("today 04:00 JST", "missed 19"))
     assert passed_of(look, "other", at(0.0).clock.utc()) == []
 
 
@@ -79,11 +79,12 @@ def test_open_incidents_are_told(memory: Database) -> None:
     """With the last of their failures; those of other workflows only on the page of all."""
     a_run(memory, "failed")
     look = Look(memory, History(memory), Trends(memory))
-    (one,) = troubles_of(look)
+    ((one,), count) = troubles_of(look)
     told = (one.workflow, one.step, one.failures, one.last_run, one.error)
     assert told == ("flow", "a", 1, 1, "ValueError: no luck")
-    assert troubles_of(look, "flow") == [one]
-    assert troubles_of(look, "other") == []
+    assert count == 1
+    assert troubles_of(look, "flow") == ([one], 1)
+    assert troubles_of(look, "other") == ([], 0)
 
 
 def test_the_message_of_a_pause_has_the_whole_command(memory: Database) -> None:
@@ -103,11 +104,11 @@ def test_a_run_by_hand_reminds_of_a_pause(
 ) -> None:
     """Who has mended what paused a schedule hears that it is paused still; nobody else does."""
     flow = Definition("flow", (), schedule="08:00", tz="Asia/Tokyo")
-    pausing.remind(memory, at(1.0), flow)
+    pausing.mention(memory, at(1.0), flow)
     why = pauses.Pause("flow", us(1.0), PAUSED_BY_ITSELF, us(HOUR), "2 runs failed", None)
     pauses.pause(memory, why)
-    pausing.remind(memory, at(2.0), flow)
-    pausing.remind(memory, at(2 * HOUR), flow)
+    pausing.mention(memory, at(2.0), flow)
+    pausing.mention(memory, at(2 * HOUR), flow)
     assert caplog.messages == [
         "the schedule of flow is paused by itself: 2 runs failed (until 2011-11-14 10:00 JST)"
     ]

@@ -6,8 +6,10 @@ import contextlib
 import email
 import email.policy
 import http.server
+import io
 import json
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from email.message import EmailMessage
@@ -15,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
-from slack_sdk.http_retry.jitter import RandomJitter
 
+from engine.alerts import lanes, slack_bot
 from engine.alerts.slack_limits import faults
 
 if TYPE_CHECKING:
@@ -29,13 +31,9 @@ Behaviour = Callable[[http.server.BaseHTTPRequestHandler, int], None]
 
 
 def retry_soon(patch: pytest.MonkeyPatch) -> None:
-    """Take the random wait before slack_sdk's retries down from about a second."""
-
-    def short(self: RandomJitter, duration: float) -> float:
-        del self
-        return duration / 10
-
-    patch.setattr(RandomJitter, "recalculate", short)
+    """Take the waits before another try down from a second, and half of one."""
+    patch.setattr(slack_bot, "UPDATE_AGAIN_S", 0.02)
+    patch.setattr(lanes, "AGAIN_S", 0.02)
 
 
 class Hook:
@@ -70,6 +68,15 @@ def answer(
 
 
 OK = answer(200, "ok")
+
+
+def reset(handler: http.server.BaseHTTPRequestHandler, number: int = 0) -> None:
+    """Take what was sent and break the connection off, without a word."""
+    del number
+    off = struct.pack("ii", 1, 0)
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, off)
+    handler.connection.close()
+    handler.wfile = io.BytesIO()
 
 
 @contextlib.contextmanager
@@ -112,6 +119,7 @@ class Slack:
         self.messages: dict[str, dict[str, Any]] = {}
         self.tokens: set[str] = set()
         self.fails: list[str] = []  # what the next calls are answered, before all else
+        self.breaks = 0  # how many of the next calls are done and get no answer
 
     def answered(self, method: str, body: dict[str, Any]) -> dict[str, Any]:
         """Do what is asked, as strictly as Slack."""
@@ -142,6 +150,10 @@ def slack_api() -> Iterator[Slack]:
             served.tokens.add(self.headers["Authorization"])
             asked = json.loads(self.rfile.read(length))
             found = served.answered(self.path.rpartition("/")[2], asked)
+            if served.breaks:
+                served.breaks -= 1
+                reset(self)
+                return
             data = json.dumps(found).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
@@ -172,18 +184,24 @@ def free_port() -> int:
 
 
 class Inbox:
-    """What the server was given; it refuses recipients that begin with `bad`."""
+    """What the server was given; it refuses recipients that begin with `bad`.
+
+    At one that begins with `off` it hangs up.
+    """
 
     def __init__(self) -> None:
         self.envelopes: list[Envelope] = []
         self.logins: list[bytes] = []
         self.data_answer = "250 taken"
+        self.breaks = 0  # how many of the next messages are taken without a word
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's contract
         self, server: Any, session: Any, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Refuse some, take the others."""
-        del server, session, options
+        del session, options
+        if address.startswith("off"):
+            server.transport.abort()
         if address.startswith("bad"):
             return "550 s3cr3t no such user"
         if address.startswith("later"):
@@ -195,8 +213,11 @@ class Inbox:
         self, server: Any, session: Any, envelope: Envelope
     ) -> str:
         """Keep the message."""
-        del server, session
+        del session
         self.envelopes.append(envelope)
+        if self.breaks:
+            self.breaks -= 1
+            server.transport.abort()
         return self.data_answer
 
     def message(self) -> EmailMessage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import re
 import signal
@@ -85,13 +86,13 @@ def test_setting_overrides_the_workflow(project: Project) -> None:
 
 
 def test_undelivered_alerts_go_out_later(project: Project) -> None:
-    """A failing server fails no run; what it missed goes with `alerts send`, word for word."""
+    """A server that refuses fails no run; what it missed goes with `alerts send`, word for word."""
     _flow(project)
     assert project.run("run", "flow").code == 0
     project.write("flow", FLOW.replace("ALERT_ON", "").replace("=0)", '=0, version="2")'))
     (project.root / "fail").touch()
     nobody = {"SMTP_URL": f"smtp://127.0.0.1:{free_port()}", "MAIL_TO": "ops@example.com"}
-    with webhook(answer(503)) as hook:
+    with webhook(answer(429, "", {"Retry-After": "60"})) as hook:
         result = project.run("run", "flow", SLACK_WEBHOOK_URL=hook.url, **nobody)
         first = hook.bodies[0]
     assert result.code == 1
@@ -171,7 +172,7 @@ def test_death_of_the_engine_is_told_once(project: Project, by: str) -> None:
 
 
 KILLED = """
-import engine.alerts.delivery, store.outbox
+import engine.alerts.lanes, store.outbox
 
 def dies(*args, **more):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -185,7 +186,7 @@ if Path("kill").exists():
     ("where", "told", "repeated"),
     [
         ("store.outbox.StoredOutbox.claim", 1, False),
-        ("engine.alerts.delivery._attempt", 1, True),
+        ("engine.alerts.lanes._attempt", 1, True),
         ("store.outbox.StoredOutbox.sent", 2, True),
     ],
     ids=["between commit and claim", "between claim and send", "between send and record"],
@@ -251,8 +252,42 @@ def test_hanging_and_dripping_servers_hold_nothing_up(project: Project) -> None:
     assert ended_at - datetime.fromisoformat(finished).timestamp() < 6  # 5 s, and the exit
     assert project.rows("SELECT channel, status, tries FROM alerts ORDER BY channel") == [
         ("email", "pending", 1),
-        ("slack", "pending", 1),
+        ("slack", "sending", 1),  # it has the message, and may yet take it
     ]
+
+
+TWO_RUNS = """
+import threading
+from engine import Step, Workflow
+
+def fails(ctx):
+    raise ValueError("no luck")
+
+flows = [Workflow(name).add(Step("no", fails, retries=0)) for name in ("one", "two")]
+threads = [threading.Thread(target=flow.run) for flow in flows]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_two_runs_of_a_process_tell_once(project: Project) -> None:
+    """What one of them is sending is not the other's to repeat."""
+    (project.root / "two.py").write_text(TWO_RUNS)
+
+    def slow(handler: http.server.BaseHTTPRequestHandler, number: int) -> None:
+        time.sleep(0.4)
+        answer(200, "ok")(handler, number)
+
+    with webhook(slow) as hook:
+        (project.home).mkdir()
+        (project.home / "env").write_text(f"SLACK_WEBHOOK_URL={hook.url}\n")
+        (project.home / "env").chmod(0o600)
+        assert project.python("two.py").code == 0
+        texts = sorted(_texts(hook))
+    assert texts == [f"{name} failed: no: ValueError: no luck" for name in ("one", "two")]
+    assert project.rows("SELECT status, tries FROM alerts") == [("sent", 1)] * 2
 
 
 def test_nothing_configured_is_said_once(project: Project) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from engine.alert import AlertRow
-from engine.alerts import channels, delivery
+from engine.alert import AlertRow, Failure
+from engine.alerts import channels, delivery, lanes
 from engine.alerts.delivery import DeliveryResult
 from engine.clock import SystemClock
 from engine.errors import StoreBusy
@@ -44,6 +44,7 @@ class FakeOutbox:
         self.claims = 0
         self.delivered: list[int] = []
         self.failures: list[tuple[int, str, bool]] = []
+        self.unknown: list[int] = []
 
     def claim(self, limit: int = 20) -> list[AlertRow]:
         """Give what is due."""
@@ -56,10 +57,10 @@ class FakeOutbox:
         del thread
         self.delivered.append(alert_id)
 
-    def failed(self, alert_id: int, error: str, *, give_up: bool, tried: bool = True) -> None:
-        """Note a failure; one that was not tried is never the last."""
-        assert tried or not give_up
-        self.failures.append((alert_id, error, give_up))
+    def failed(self, alert_id: int, failure: Failure) -> None:
+        """Note a failure."""
+        self.failures.append((alert_id, failure.error, failure.give_up))
+        self.unknown += [alert_id] if failure.unknown else []
 
 
 def a_row(number: int, channel: str = "slack", **more: Any) -> AlertRow:
@@ -149,9 +150,12 @@ def test_failure_is_recorded_and_due_again() -> None:
     ]
 
 
+DAY = 86_400.0
+
+
 def test_tenth_failure_gives_up() -> None:
-    """An alert tried ten times is given up; one not tried this time is not."""
-    outbox = FakeOutbox(a_row(1, tries=9), a_row(2, tries=9))
+    """An alert tried ten times in a day or more is given up; one not tried this time is not."""
+    outbox = FakeOutbox(a_row(1, tries=9, age_s=DAY), a_row(2, tries=9, age_s=DAY))
     with hook(answer(429, "", {"Retry-After": "3600"})) as served:
         result = delivery.deliver(outbox, slack_at(served.url), clock=CLOCK)
     assert (result.sent, result.failed, result.given_up) == (0, 1, 1)
@@ -159,6 +163,13 @@ def test_tenth_failure_gives_up() -> None:
     assert result.warnings == (
         "slack: alert not sent, given up: 127.0.0.1: answered 429, try again after 3600s",
     )
+
+
+def test_an_outage_of_hours_loses_no_alert() -> None:
+    """Where runs follow each other quickly, ten tries are soon over."""
+    outbox = FakeOutbox(a_row(1, tries=500, age_s=DAY - 1))
+    with hook(answer(429, "", {"Retry-After": "3600"})) as served:
+        assert delivery.deliver(outbox, slack_at(served.url), clock=CLOCK).given_up == 0
 
 
 def test_permanent_refusal_gives_up_and_goes_on() -> None:
@@ -193,12 +204,13 @@ def test_what_the_deadline_cuts_off_is_recorded() -> None:
     """Where even the sender cannot speak up in time, its alert is recorded as timed out."""
     outbox = FakeOutbox(a_row(1), a_row(2))
     with hook(hang) as served, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delivery, "MARGIN_S", -1.0)
+        patch.setattr(lanes, "MARGIN_S", -1.0)
         began = time.monotonic()
         result = delivery.deliver(outbox, slack_at(served.url), deadline_s=0.4, clock=CLOCK)
         assert time.monotonic() - began < 0.7
     assert (result.sent, result.failed) == (0, 2)
     assert outbox.failures == [(1, "timed out", False), (2, "timed out", False)]
+    assert outbox.unknown == [1]
 
 
 def test_no_time_left_is_no_try() -> None:
@@ -211,14 +223,14 @@ def test_no_time_left_is_no_try() -> None:
 
 
 def test_channel_that_is_gone() -> None:
-    """An alert for a channel no longer configured is kept, and says why."""
-    outbox = FakeOutbox(a_row(1, "email"), a_row(2, "pigeon"), a_row(3))
+    """An alert for a channel no longer configured is kept for a day, and says why."""
+    outbox = FakeOutbox(a_row(1, "email"), a_row(2, "pigeon", age_s=DAY), a_row(3))
     with hook() as served:
         result = delivery.deliver(outbox, slack_at(served.url), clock=CLOCK)
-    assert (result.sent, result.failed) == (1, 2)
+    assert (result.sent, result.failed, result.given_up) == (1, 1, 1)
     assert sorted(outbox.failures) == [
         (1, "not tried: email is not configured", False),
-        (2, "not tried: pigeon is not configured", False),
+        (2, "not tried: pigeon is not configured", True),
     ]
 
 

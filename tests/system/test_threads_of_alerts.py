@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.alert import AlertKind, AlertRow
+from engine.alert import AlertKind, AlertRow, Failure
 from engine.alerts import delivery, slack_bot
 from engine.alerts.delivery import DeliveryResult
 from engine.alerts.fault import AlertError
@@ -190,10 +190,8 @@ def test_every_kind_keeps_to_slacks_limits(kind: AlertKind) -> None:
             def sent(self, alert_id: int, thread: object = None) -> None:
                 del alert_id, thread
 
-            def failed(
-                self, alert_id: int, error: str, *, give_up: bool, tried: bool = True
-            ) -> None:
-                raise AssertionError((alert_id, error, give_up, tried))
+            def failed(self, alert_id: int, failure: Failure) -> None:
+                raise AssertionError((alert_id, failure))
 
         result = delivery.deliver(One(), bot(served).get, clock=CLOCK)
     assert result == DeliveryResult(sent=1)

@@ -16,6 +16,7 @@ from engine.reports.html.troubles import Trouble, troubles_table
 from engine.reports.html.words import badge, count, duration
 from engine.text import cut, human_time
 from engine.usual import MEDIAN_OF, median
+from engine.zones import zone_named
 
 if TYPE_CHECKING:
     from store.trends import RunRow
@@ -36,6 +37,7 @@ class WorkflowRow:
     gone: bool = False
     paused: str = ""
     missing: str = ""
+    zone: str = ""
 
 
 @record
@@ -106,7 +108,7 @@ def _workflow(row: WorkflowRow, now: datetime) -> Html:
         run = row.runs[0]
         last = Html("{} {}").format(
             Html('<a class="plain" href="/runs/{}">{}</a>').format(run.run_id, badge(run.status)),
-            Html('<span class="soft">{}</span>').format(near(run.started_us, now)),
+            Html('<span class="soft">{}</span>').format(near(run.started_us, now, run.zone)),
         )
     about = without_file(row.name) if row.gone else row.description
     name = Html("{}{}").format(
@@ -124,7 +126,7 @@ def _workflow(row: WorkflowRow, now: datetime) -> Html:
 
 
 def due(row: WorkflowRow, now: datetime) -> Html:
-    """Say when a workflow is due next, or what keeps it from that; and what never came."""
+    """Say when a workflow is due next, in its zone, or what keeps it from that; what never came."""
     parts = []
     if row.missing:
         parts.append(_marked("failed", "!", "missing", row.missing))
@@ -134,8 +136,9 @@ def due(row: WorkflowRow, now: datetime) -> Html:
         parts.append(_marked("skipped", "–", "paused", row.paused.removeprefix("paused ")))
     elif row.due is not None:
         text = row.due.isoformat(timespec="seconds")
+        told = human_time(text, now, zone_named(row.zone), says_zone=True)
         shape = Html('<time datetime="{}" title="{}">{}</time>')
-        parts.append(shape.format(text, row.schedule, human_time(text, now)))
+        parts.append(shape.format(text, row.schedule, told))
     elif row.schedule:
         parts.append(Html("{}").format(row.schedule))
     return joined(parts, "<br>")

@@ -11,6 +11,7 @@ from engine.reports.html.shell import link
 from engine.reports.html.tables import cell, table
 from engine.reports.html.words import count
 from engine.text import cut, human_time
+from engine.zones import zone_named
 
 
 @record
@@ -23,6 +24,7 @@ class Trouble:
     failures: int
     last_run: int
     error: str
+    zone: str | None = None
 
 
 def troubles_table(
@@ -45,11 +47,12 @@ def troubles_table(
 
 
 def _row(trouble: Trouble, now: datetime, *, of: str) -> Html:
+    since = human_time(trouble.since, now, zone_named(trouble.zone), says_zone=True)
     step = link(trouble.step, "workflows", trouble.workflow, "steps", trouble.step)
     cells = [
         EMPTY if of else cell(link(trouble.workflow, "workflows", trouble.workflow), "name"),
         cell(step if trouble.step else Html('<span class="soft">the run</span>')),
-        cell(human_time(trouble.since, now), "when", "since"),
+        cell(since, "when", "since"),
         cell(f"{trouble.failures:,}", "num", "failures"),
         cell(link(f"#{trouble.last_run}", "runs", trouble.last_run), "", "last run"),
         cell(cut(trouble.error, 200), "text soft"),
