@@ -155,7 +155,8 @@ def _schedule(add: Add) -> None:
     )
     schedule.usage = "%(prog)s WHAT [NAME] [OPTION]..."
     what = ["show", "install", "verify", "remove", "pause", "unpause"]
-    schedule.add_argument("what", choices=what)
+    told = "a timer's units; with pause no slot gets a run"
+    schedule.add_argument("what", choices=what, help=told)
     schedule.add_argument(
         "name", metavar="NAME", nargs="?", help="the workflow; without: all that are installed"
     )
