@@ -33,6 +33,14 @@ RUN_HEAD = (
     Column("USUALLY", right=True, drop=4),
     Column("NOTE", least=12, drop=1),
 )
+INCIDENT_HEAD = (
+    Column("INCIDENT", right=True, drop=4),
+    Column("OF", least=16),
+    Column("WHEN"),
+    Column("FAILURES", right=True, drop=2),
+    Column("LAST RUN", right=True, drop=3),
+    Column("ERROR", least=12, drop=1),
+)
 FAR_OFF, FAR_OFF_S = 1.5, 1.0  # times and seconds from which a run's duration is told as unusual
 
 Row = Mapping[str, Any]
@@ -114,6 +122,37 @@ def _age(iso: str, now: datetime) -> str:
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
     return rough_duration((now - at).total_seconds())
+
+
+# -- incidents -------------------------------------------------------------------------------------
+
+
+def incident_table(
+    rows: Sequence[Row],
+    *,
+    now: datetime,
+    zones: Mapping[str, tzinfo | None],
+    width: int = 80,
+    colour: bool = False,
+) -> str:
+    """Give a line for each incident, in the order given; times are in its workflow's of `zones`."""
+    cells = [_incident(row, now, zones[row["workflow"]]) for row in rows]
+    return "\n".join(grid(INCIDENT_HEAD, cells, width=width, colour=colour))
+
+
+def _incident(row: Row, now: datetime, zone: tzinfo | None) -> list[str | Cell]:
+    since = human_time(row["opened_at"], now, zone, says_zone=True)
+    when = Cell(f"open since {since}", LOOKS["failed"][1])
+    if row["closed_at"]:
+        when = Cell(f"{since} to {human_time(row['closed_at'], now, zone, says_zone=True)}")
+    return [
+        str(row["id"]),
+        " / ".join(word for word in (row["workflow"], row["step"]) if word),
+        when,
+        str(row["failures"]),
+        str(row["last_run"]),
+        row["error"],
+    ]
 
 
 # -- runs ------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.reports.grid import Column, grid
-from engine.reports.lists import history_table, workflow_table
+from engine.reports.lists import history_table, incident_table, workflow_table
 from engine.reports.terminal import failure, plan_table, preview, show, table
 from engine.text import (
     columns,
@@ -411,6 +411,24 @@ def test_the_last_run_stays_whole_before_a_description() -> None:
     assert workflow_table(rows, now=NOW).splitlines()[1:] == [
         "daily             3  *-*-* 08:00:00  tomorrow 08:00  ✓ ok, 1h 00m ago    1m 35s",
         "housekeeping      3                                  ✗ failed, 25s ago",
+    ]
+
+
+def test_incidents_are_a_table() -> None:
+    """What is of, since when, how often; in a narrow terminal the name and the error stay."""
+    row = {"id": 3, "workflow": "day", "step": "fetch", "failures": 12, "last_run": 40}
+    row |= {"opened_at": "2026-11-23T08:00:00.000Z", "closed_at": None, "error": "E: no\x1bluck"}
+    over = row | {"step": "", "closed_at": "2026-11-24T08:00:00.000Z", "error": "its engine died"}
+    table = incident_table([row, over], now=NOW, zones={"day": UTC}, width=88)
+    assert table.splitlines() == [
+        "INCIDENT  OF           WHEN                            FAILURES  LAST RUN  ERROR",
+        "       3  day / fetch  open since yesterday 08:00            12        40  E: no\\x1bluck",
+        "       3  day          yesterday 08:00 to today 08:00        12        40  its engine d…",
+    ]
+    narrow = incident_table([row], now=NOW, zones={"day": UTC}, width=60)
+    assert narrow.splitlines() == [
+        "OF           WHEN                        ERROR",
+        "day / fetch  open since yesterday 08:00  E: no\\x1bluck",
     ]
 
 
