@@ -95,7 +95,7 @@ def _next(row: Row, now: datetime, zone: tzinfo | None) -> str:
     """Give when a workflow is due next."""
     if row.get("paused"):
         return "paused"
-    return human_time(row["next"], now, zone) if row.get("next") else ""
+    return human_time(row["next"], now, zone, says_zone=True) if row.get("next") else ""
 
 
 def _paused(row: Row, now: datetime, zone: tzinfo | None) -> str:

@@ -390,6 +390,12 @@ def test_workflows_are_a_table() -> None:
         "new       never",
         "日報      ▶ running (only a), for 40s",
     ]
+    far = WORKFLOWS[0] | {"tz": "Pacific/Kiritimati", "schedule": "22:00"}
+    assert (
+        workflow_table([far], now=NOW, width=90)
+        .splitlines()[1]
+        .startswith("daily         3  22:00 Pacific/Kiritimati  tomorrow 22:00 +14  ✓ ok")
+    )
     paused = WORKFLOWS[0] | {"paused": {"by": "pause_after", "until": None, "reason": "2 failed"}}
     assert workflow_table([paused], now=NOW, width=90).splitlines()[1:] == [
         "daily         3  Mon..Fri *-*-* 08:00:00 UTC  paused  ✓ ok, 1h 00m ago   1m 35s",
