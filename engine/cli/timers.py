@@ -330,7 +330,8 @@ def _problems(place: Place, name: str, there: Mapping[str, str] | None) -> Itera
     else:
         made = place.made_of(load(name, place.pipelines))
     if made is None:
-        yield f"the units of '{printable(name)}' are installed, and it has no schedule any more"
+        told = f"the units of '{printable(name)}' are installed, and it has no schedule any more"
+        yield f"{told}: `schedule install` removes them"
         yield difference(there or {}, {})
         return
     found = verify(made.files)
@@ -340,7 +341,8 @@ def _problems(place: Place, name: str, there: Mapping[str, str] | None) -> Itera
     ]
     yield from found
     if there is not None and there != made.files:
-        yield f"the units of '{printable(name)}' are not {made.whose}"
+        mends = "`schedule install` brings them in step"
+        yield f"the units of '{printable(name)}' are not {made.whose}: {mends}"
         yield difference(there, made.files)
     elif there is not None and (why := _not_in_force(place, made)):
         yield why

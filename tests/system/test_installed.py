@@ -98,14 +98,15 @@ def test_units_follow_the_file(machine: Machine) -> None:
     write(project, "30 9 * * 1-5")
     out = machine.schedule("verify", code=1)
     assert (
-        "the units of 'flow' are not those of its file\n--- installed/kahnban-flow.timer\n" in out
+        "the units of 'flow' are not those of its file: `schedule install` brings them in step\n"
+        "--- installed/kahnban-flow.timer\n" in out
     )
     assert "\n-OnCalendar=*-*-* 08:00 UTC\n+OnCalendar=Mon..Fri *-*-* 09:30:00 UTC\n" in out
     assert machine.schedule("install").startswith("changed and started: ")
     assert machine.calls() == START
 
     (project.root / "pipelines" / "flow.py").unlink()
-    told = "the units of 'flow' are installed, and it has no schedule any more"
+    told = "the units of 'flow' are installed, and it has no schedule any more: `schedule install` "
     assert machine.schedule("verify", code=1).startswith(told)
     assert machine.schedule("install") == "stopped and removed: the units of 'flow'\n"
     assert machine.calls() == STOP
@@ -132,7 +133,7 @@ def test_the_watch_has_a_timer_of_its_own(machine: Machine) -> None:
     assert whole.startswith('# kahnban {"workflow": "--watch", "root": "')
     service.write_text(whole.replace("SuccessExitStatus=1\n", ""))
     out = machine.schedule("verify", code=1)
-    assert "the units of '--watch' are not as they would be made now\n" in out
+    assert "the units of '--watch' are not as they would be made now: `" in out
     assert "\n+SuccessExitStatus=1\n" in out
     assert f"changed and started: {timer}\n" in machine.schedule("install")
     assert service.read_text() == whole
