@@ -51,10 +51,10 @@ _CHAPTERS = {
     "completion": "seeing.md#completion",
     "sql": "sql.md",
     "cancel": "failures.md#ending-a-run-for-good",
-    "alerts": "schedule.md#alerts-and-secrets",
-    "incidents": "schedule.md#incidents",
+    "alerts": "alerts.md#where-they-go",
+    "incidents": "alerts.md#incidents",
     "schedule": "schedule.md#schedule",
-    "watch": "schedule.md#late-and-missing",
+    "watch": "alerts.md#late-and-missing",
     "db": "operations.md",
 }
 # One session: what is done, in its order, and on which command's page it is shown.

@@ -56,5 +56,6 @@ def checked_deadline(workflow: str, value: object) -> float | str | None:
     try:
         return parse_duration(f"workflow '{workflow}': deadline", value)
     except DefinitionError as error:
+        error.message = error.message.replace("not a", "not a time of day or a", 1)
         error.hint = 'give a time of day, "09:30", or a duration after the slot, "2h"'
         raise

@@ -66,7 +66,7 @@ def checked_ping(workflow: str, name: object) -> str | None:
     shown = "a URL" if isinstance(name, str) and "://" in name else repr(name)
     raise DefinitionError(
         f"workflow '{workflow}': ping is {shown}, not the name of a secret",
-        hint='put PING_URL=https://… into var/env, and write ping="PING_URL"',
+        hint="put PING_URL=https://… into var/env, and give its name, PING_URL",
     )
 
 

@@ -5,6 +5,14 @@ from __future__ import annotations
 from enum import StrEnum
 
 PAUSE_AFTER_MAX = 1_000
+PAUSED_BY_ITSELF = "pause_after"  # who paused a schedule, where nobody did
+
+
+def paused_by(who: str, reason: str, until: str = "") -> str:
+    """Say for people who paused a schedule, until when, and why."""
+    told = "by itself" if who == PAUSED_BY_ITSELF else f"by {who}"
+    told = f"paused {told}{f' until {until}' if until else ''}"
+    return f"{told}: {reason}" if reason else told
 
 
 class Catchup(StrEnum):

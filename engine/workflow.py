@@ -278,7 +278,7 @@ def _checked_zone(workflow: str, zone: str | None) -> str | None:
 
     with contextlib.suppress(Exception):
         return ZoneInfo(zone).key
-    raise DefinitionError(
-        f"workflow '{workflow}': unknown time zone {zone!r}",
-        hint='give an IANA name such as "Europe/Berlin"',
-    )
+    from engine.schedule.zones import zone_hint
+
+    what = f"workflow '{workflow}': unknown time zone {zone!r}"
+    raise DefinitionError(what, hint=zone_hint(str(zone)))

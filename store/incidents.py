@@ -156,7 +156,8 @@ def _close(cursor: sqlite3.Cursor, run: _Run, there: Iterable[_Open]) -> Iterato
             is_whole if not step else _has(cursor, _IS_OK, run.id, run.definition, step)
         ):
             cursor.execute(_CLOSED, (run.at_us, run.id, incident.id))
-            yield AlertKind.CLOSED, _facts(run, incident, incident.failures, gone=is_gone)
+            told = {"gone": is_gone, "closed_run": run.id}
+            yield AlertKind.CLOSED, _facts(run, incident, incident.failures, **told)
 
 
 def _has(cursor: sqlite3.Cursor, sql: str, *values: object) -> bool:

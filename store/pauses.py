@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from engine.alert import AlertKind, AlertStatus
 from engine.records import record
@@ -107,7 +108,7 @@ ORDER BY id DESC LIMIT ?2"""
 
 
 def pause_if_failing(
-    database: Database, new: Pause, most: int, facts: Mapping[str, str], channels: Iterable[str]
+    database: Database, new: Pause, most: int, facts: Mapping[str, Any], channels: Iterable[str]
 ) -> bool:
     """Pause a schedule whose timer's last runs failed, so many in a row; tell `facts` of it.
 

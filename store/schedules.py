@@ -26,6 +26,13 @@ class ScheduleReads:
 
         return pauses.all_current(self._database, now_us)
 
+    def passed_over(self, workflow: str, most: int) -> list[tuple[int, str]]:
+        """The newest slots that have no run, and why; newest first, in microseconds."""
+        sql = """SELECT slot, reason FROM slot_rows WHERE workflow = ? AND run_id IS NULL
+                 ORDER BY slot DESC LIMIT ?"""
+        with self._database.read() as cursor:
+            return cursor.execute(sql, (workflow, most)).fetchall()
+
     def noted(self) -> dict[str, tuple[str, str, dict[str, Any]]]:
         """The schedules as they were noted last, by workflow: calendar, zone, facts."""
         with self._database.read() as cursor:

@@ -98,9 +98,10 @@ def note(
     )
 
 
-def forget(cursor: sqlite3.Cursor, workflow: str) -> None:
-    """Forget a workflow's schedule: no slot of it is waited for any more."""
+def forget(cursor: sqlite3.Cursor, workflow: str) -> bool:
+    """Forget a workflow's schedule: no slot of it is waited for any more; whether it was known."""
     cursor.execute("DELETE FROM schedule_rows WHERE workflow = ?", (workflow,))
+    return cursor.rowcount > 0
 
 
 def decided(database: Database, workflow: str, slot: int) -> tuple[int | None, str] | None:

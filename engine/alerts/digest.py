@@ -213,6 +213,7 @@ def _facts(report: Report, counts: tuple[tuple[str, int], ...]) -> tuple[tuple[s
         ("duration", _against(report.get("duration_s"), report.get("usual")) if is_told else ""),
         ("last success", _last_success(report)),
         ("run", f"{run}, continues run {continued}" if continued else run),
+        ("slot", moment(_text(report, "slot"), report.get("zone"))),
         ("started", moment(_text(report, "started"), report.get("zone"))),
         ("threads left running", str(threads) if threads else ""),
         ("host", _text(report, "host")),

@@ -47,7 +47,12 @@ def of_alert(row: AlertRow) -> Content:
         case AlertKind.RUN:
             return digest.of_report(payload, repeat=row.repeat)
     notice = of_notice(str(facts.get("headline", "")), str(facts.get("body", "")))
-    return replace(notice, mark=REPEATED if row.repeat else "")
+    ways = [
+        Section(str(title), visible(str(command)[:ERROR_MAX]), mono=True)
+        for title, command in facts.get("ways") or ()
+    ]
+    mark = REPEATED if row.repeat else ""
+    return replace(notice, mark=mark, parts=(*notice.parts, *ways))
 
 
 def brief(row: AlertRow, content: Content) -> Content:
@@ -99,11 +104,13 @@ def _with(content: Content, pairs: tuple[tuple[str, str], ...]) -> Content:
 def _pairs(facts: Incident, zone: object, *, goes_on: bool = True) -> tuple[tuple[str, str], ...]:
     since = f", {facts['since']} since the last message" if facts.get("since") else ""
     opened = moment(_text(facts, "opened"), zone)
-    pairs = (
+    pairs: tuple[tuple[str, str], ...] = (
         ("incident", _text(facts, "incident")),
         ("failures", f"{_text(facts, 'failures')}{since}"),
         ("since" if goes_on else "opened", f"{opened}, run {_text(facts, 'opened_run')}"),
     )
+    if closed := _text(facts, "closed_run"):
+        pairs += (("closed", f"run {closed}"),)
     return tuple((label, one_line(value, digest.VALUE_MAX)) for label, value in pairs)
 
 

@@ -37,6 +37,7 @@ class Parser(argparse.ArgumentParser):
         """Say what argparse has found."""
         needed = message.removeprefix("the following arguments are required: ")
         if needed != message:
+            needed = self._one_of(needed) or needed
             usage = f"write `{self.usage.replace('%(prog)s', self.command)}`" if self.usage else ""
             raise UsageError(f"`{self.command}` needs {needed}", hint=usage or self._see_help)
         said = message.removeprefix("argument ")
@@ -44,18 +45,28 @@ class Parser(argparse.ArgumentParser):
         said = said.replace(": not allowed with argument ", " does not go with ")
         raise UsageError(said, hint=self._see_help)
 
+    def _one_of(self, needed: str) -> str:
+        """Name the choices that a missing word is one of; nothing of a word that may be any."""
+        for action in self.positional():
+            if action.dest == needed and action.choices and not isinstance(action.choices, dict):
+                return f"one of {', '.join(map(str, action.choices))}"
+        return ""
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:
             return
         known = [str(choice) for choice in action.choices]
         if isinstance(action.choices, dict):
             hint = did_you_mean(str(value), known) or f"{self._see_help};"
-            if not self.command:
+            if with_word := next(self.those_taking(str(value)), ""):
+                hint = f"write `{with_word} {value}`;"
+            elif not self.command:
                 hint += f" to run a workflow: `run {shlex.quote(str(value))}`"
             wanted = f"{self.command} {value}".strip()
             raise UsageError(f"there is no command '{wanted}'", hint=hint.rstrip(";"))
         name = "/".join(action.option_strings) or f"`{self.command}`"
-        raise UsageError(f"{name} does not take '{value}'", hint=f"give {' or '.join(known)}")
+        some = f"one of {', '.join(known)}" if len(known) > 2 else " or ".join(known)
+        raise UsageError(f"{name} does not take '{value}'", hint=f"give {some}")
 
     def refuse(self, rest: Sequence[str], arguments: Sequence[str], root: Parser) -> NoReturn:
         """Say what is wrong with words of a command line that fit nothing."""
@@ -105,6 +116,14 @@ class Parser(argparse.ArgumentParser):
                 if sub.has(option):
                     yield sub.command
                 yield from sub.those_with(option)
+
+    def those_taking(self, word: str) -> Iterator[str]:
+        """Name the commands that take a word as one of a few: `schedule` takes `pause`."""
+        for action in self._actions:
+            for sub in action.choices.values() if isinstance(action.choices, dict) else ():
+                few = [each.choices for each in sub.positional() if isinstance(each.choices, list)]
+                if any(word in choices for choices in few):
+                    yield sub.command
 
 
 def _meant(word: str, arguments: Sequence[str]) -> str:

@@ -143,17 +143,20 @@ def _incidents(add: Add) -> None:
 
 
 def _watch(add: Add) -> None:
-    text = "say which runs are missing, late or dead, alerts undelivered"
+    text = "say what is missing, late, dead or undelivered, for a monitor"
     watch = add("watch", "watching:watch", text, epilog="ends with 1 if there is any, for monitors")
     watch.add_argument("--alert", action="store_true", help="record what is missing, and send it")
     json(watch)
 
 
 def _schedule(add: Add) -> None:
-    schedule = add("schedule", "schedule:schedule", "systemd units for a workflow's schedule")
+    schedule = add(
+        "schedule", "schedule:schedule", "timers: install, verify, remove them; pause a schedule"
+    )
     schedule.usage = "%(prog)s WHAT [NAME] [OPTION]..."
     what = ["show", "install", "verify", "remove", "pause", "unpause"]
-    schedule.add_argument("what", choices=what)
+    told = "a timer's units; with pause no slot gets a run"
+    schedule.add_argument("what", choices=what, help=told)
     schedule.add_argument(
         "name", metavar="NAME", nargs="?", help="the workflow; without: all that are installed"
     )
@@ -175,7 +178,7 @@ def _database(database: argparse.ArgumentParser) -> None:
 
 
 _DATABASE = "db"
-_DATABASE_HELP = "the store itself (not listed here: completion, metrics)"
+_DATABASE_HELP = "the store itself; also: metrics for Prometheus, completion"
 _COMMANDS: dict[str, Callable[[Add], None]] = {  # as the overview lists them, before `db`
     "run": run_options.add_run,
     "list": _list,

@@ -20,8 +20,22 @@ _CALLS = {
 }
 
 
+_TAKERS = {  # which words take an option; others take no notice of it, and so refuse it
+    "until": ("pause",),
+    "reason": ("pause",),
+    "user": ("show", "install", "verify", "remove"),
+    "system": ("show", "install", "verify", "remove"),
+}
+
+
 def schedule(parsed: argparse.Namespace) -> int:
     """Do what is asked for with a workflow's schedule."""
+    for option, takers in _TAKERS.items():
+        if getattr(parsed, option) and parsed.what not in takers:
+            words = ", ".join(f"`schedule {word}`" for word in takers)
+            raise UsageError(
+                f"`schedule {parsed.what}` does not take --{option}", hint=f"it belongs to {words}"
+            )
     if parsed.watch:
         return _watch(parsed)
     if not parsed.name and parsed.what in ("show", "pause", "unpause"):

@@ -224,11 +224,23 @@ def remove(parsed: argparse.Namespace) -> int:
     if not there or None in chosen.values():
         what = f"no units of '{printable(parsed.name)}'" if parsed.name else "no units"
         print_result(f"{what} in {place.folder} are of this project and home")
+        if parsed.name and _forgotten(place, parsed.name):
+            print_result(f"forgotten: no slot of '{printable(parsed.name)}' is waited for any more")
         return 0
     _check_systemd(place)
     for name, files in chosen.items():
         _take_away(place, name, files or {})
     return 0
+
+
+def _forgotten(place: Place, name: str) -> bool:
+    """Forget the schedule of a workflow that has no units; whether there was one to forget."""
+    from store.database import is_there, path_of
+
+    if not is_there(path_of(place.paths.store_url)):
+        return False
+    with _store(place) as note:
+        return note(name, None)
 
 
 def _take_away(place: Place, name: str, files: Mapping[str, str]) -> None:
@@ -251,20 +263,23 @@ def _take_away(place: Place, name: str, files: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _store(place: Place) -> Iterator[Callable[[str, Definition | None], None]]:
-    """Open the store, which may refuse; gives what notes a workflow's schedule, or forgets it."""
+def _store(place: Place) -> Iterator[Callable[[str, Definition | None], bool]]:
+    """Open the store, which may refuse; gives what notes a workflow's schedule, or forgets it.
+
+    That tells whether there was one to forget.
+    """
     from engine.session.calendars import facts, noted
     from store import slots
 
     environment = project.environment_of(place.parsed)
 
-    def note(name: str, of: Definition | None) -> None:
+    def note(name: str, of: Definition | None) -> bool:
         at_us = environment.clock.stamp(environment.clock.now())
         with database.write() as cursor:
             if of is None:
-                slots.forget(cursor, name)
-            else:
-                slots.note(cursor, name, noted(of), facts(of), at_us)
+                return slots.forget(cursor, name)
+            slots.note(cursor, name, noted(of), facts(of), at_us)
+            return False
 
     with writing(environment) as database:
         yield note
@@ -274,15 +289,15 @@ def _check_systemd(place: Place, cron: str = "") -> None:
     """Refuse what could not work: no systemd, not root, or units that end with the session."""
     if place.system and os.geteuid() != 0:
         raise UsageError("the machine's units are root's to change", hint="use sudo, or --user")
-    if why := systemctl.reachable(system=place.system):
-        hint = f"without systemd, put this into a crontab:\n{cron}" if cron else ""
-        raise systemctl.NoSystemd(f"systemd does not answer: {why}", hint=hint)
-    user = this_user()
-    if not place.system and not systemctl.lingers(user):
+    user, why = this_user(), systemctl.reachable(system=place.system)
+    if not place.system and (not why or systemctl.is_booted()) and not systemctl.lingers(user):
         raise UsageError(
             f"units of the user '{user}' would end as '{user}' logs out",
             hint=f"run: loginctl enable-linger {user}",
         )
+    if why:
+        hint = f"without systemd, put this into a crontab:\n{cron}" if cron else ""
+        raise systemctl.NoSystemd(f"systemd does not answer: {why}", hint=hint)
 
 
 def _say_none(place: Place) -> None:
@@ -311,6 +326,7 @@ def verify_units(parsed: argparse.Namespace) -> int:
                 raise
             problems += 1  # of the others it can be told
             print_result(printable(f"'{name}' is broken: {error.message}".splitlines()[0]))
+        _print_pause(place, name)
     return 1 if problems else 0
 
 
@@ -321,7 +337,8 @@ def _problems(place: Place, name: str, there: Mapping[str, str] | None) -> Itera
     else:
         made = place.made_of(load(name, place.pipelines))
     if made is None:
-        yield f"the units of '{printable(name)}' are installed, and it has no schedule any more"
+        told = f"the units of '{printable(name)}' are installed, and it has no schedule any more"
+        yield f"{told}: `schedule install` removes them"
         yield difference(there or {}, {})
         return
     found = verify(made.files)
@@ -331,7 +348,8 @@ def _problems(place: Place, name: str, there: Mapping[str, str] | None) -> Itera
     ]
     yield from found
     if there is not None and there != made.files:
-        yield f"the units of '{printable(name)}' are not {made.whose}"
+        mends = "`schedule install` brings them in step"
+        yield f"the units of '{printable(name)}' are not {made.whose}: {mends}"
         yield difference(there, made.files)
     elif there is not None and (why := _not_in_force(place, made)):
         yield why
@@ -341,6 +359,25 @@ def _problems(place: Place, name: str, there: Mapping[str, str] | None) -> Itera
         state = "" if there else "; they are not installed"
         print_result(f"the units of '{printable(name)}' are right{state}")
     _print_next(made.definition)
+
+
+def _print_pause(place: Place, name: str) -> None:
+    """Say of a paused schedule that it is: no slot of it gets a run."""
+    from store.database import is_there, path_of
+
+    if not is_there(path_of(place.paths.store_url)):
+        return
+    from engine.cli.reading import reading_history
+    from engine.session import pausing
+
+    clock = SystemClock()
+    with reading_history(place.paths) as history:
+        pause = history.pauses(clock.stamp(clock.now())).get(name)
+        tz = history.zone_name(name) or None
+    if pause is not None:
+        told = pausing.told(pause, Definition(name, (), tz=tz))
+        mask = project.secrets_of(place.paths).mask
+        print_result(printable(mask(f"'{name}' is {told}")))
 
 
 def _not_in_force(place: Place, made: Made) -> str:

@@ -10,16 +10,18 @@ from typing import Any
 
 from engine.reports.grid import Cell, Column, grid, paint
 from engine.reports.terminal import LOOKS, UNKNOWN, elapsed_s
+from engine.slots import paused_by
 from engine.text import human_duration, human_time, only, printable, rough_duration
 from engine.zones import head_of, zone_named
 
 WORKFLOW_HEAD = (
     Column("WORKFLOW", least=8),
-    Column("STEPS", right=True, drop=3),
-    Column("SCHEDULE", least=10, drop=2),
+    Column("STEPS", right=True, drop=4),
+    Column("SCHEDULE", least=10, drop=3),
+    Column("NEXT", drop=1),
     Column("LAST RUN", least=17),
-    Column("USUALLY", right=True, drop=1),
-    Column("DESCRIPTION", least=12, drop=4),
+    Column("USUALLY", right=True, drop=2),
+    Column("DESCRIPTION", least=12, drop=5),
 )
 STARTED = Column("STARTED", drop=2)
 RUN_HEAD = (
@@ -30,6 +32,14 @@ RUN_HEAD = (
     Column("DURATION", right=True, drop=3),
     Column("USUALLY", right=True, drop=4),
     Column("NOTE", least=12, drop=1),
+)
+INCIDENT_HEAD = (
+    Column("INCIDENT", right=True, drop=4),
+    Column("OF", least=16),
+    Column("WHEN"),
+    Column("FAILURES", right=True, drop=2),
+    Column("LAST RUN", right=True, drop=3),
+    Column("ERROR", least=12, drop=1),
 )
 FAR_OFF, FAR_OFF_S = 1.5, 1.0  # times and seconds from which a run's duration is told as unusual
 
@@ -67,27 +77,32 @@ def _cells(row: Row, now: datetime, zone: tzinfo | None) -> list[str | Cell]:
     return [
         row["name"],
         str(row["steps"]),
-        _schedule(row, now, zone),
+        _schedule(row),
+        _next(row, now, zone),
         _last(row["last_run"], now),
         "" if usual_s is None else human_duration(usual_s),
         row["description"],
     ]
 
 
-def _schedule(row: Row, now: datetime, zone: tzinfo | None) -> str:
-    """Give the schedule with its zone, and its next slot if it is not paused."""
+def _schedule(row: Row) -> str:
+    """Give the schedule with its zone, once."""
     said, tz = row["schedule"] or "", row.get("tz") or ""
-    said = said if tz in said else f"{said} {tz}".strip()
-    due = None if row.get("paused") else row.get("next")
-    return f"{said}, next {human_time(due, now, zone)}" if due else said
+    return said if tz in said else f"{said} {tz}".strip()
+
+
+def _next(row: Row, now: datetime, zone: tzinfo | None) -> str:
+    """Give when a workflow is due next."""
+    if row.get("paused"):
+        return "paused"
+    return human_time(row["next"], now, zone, says_zone=True) if row.get("next") else ""
 
 
 def _paused(row: Row, now: datetime, zone: tzinfo | None) -> str:
     pause = row["paused"]
     end = pause["until"]
-    until = f" until {human_time(end, now, zone, says_zone=True)}" if end else ""
-    told = f"{row['name']} is paused by {pause['by']}{until}"
-    return printable(f"{told}: {pause['reason']}" if pause["reason"] else told)
+    until = human_time(end, now, zone, says_zone=True) if end else ""
+    return printable(f"{row['name']} is {paused_by(pause['by'], pause['reason'], until)}")
 
 
 def _last(run: Row | None, now: datetime) -> Cell:
@@ -107,6 +122,37 @@ def _age(iso: str, now: datetime) -> str:
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
     return rough_duration((now - at).total_seconds())
+
+
+# -- incidents -------------------------------------------------------------------------------------
+
+
+def incident_table(
+    rows: Sequence[Row],
+    *,
+    now: datetime,
+    zones: Mapping[str, tzinfo | None],
+    width: int = 80,
+    colour: bool = False,
+) -> str:
+    """Give a line for each incident, in the order given; times are in its workflow's of `zones`."""
+    cells = [_incident(row, now, zones[row["workflow"]]) for row in rows]
+    return "\n".join(grid(INCIDENT_HEAD, cells, width=width, colour=colour))
+
+
+def _incident(row: Row, now: datetime, zone: tzinfo | None) -> list[str | Cell]:
+    since = human_time(row["opened_at"], now, zone, says_zone=True)
+    when = Cell(f"open since {since}", LOOKS["failed"][1])
+    if row["closed_at"]:
+        when = Cell(f"{since} to {human_time(row['closed_at'], now, zone, says_zone=True)}")
+    return [
+        str(row["id"]),
+        " / ".join(word for word in (row["workflow"], row["step"]) if word),
+        when,
+        str(row["failures"]),
+        str(row["last_run"]),
+        row["error"],
+    ]
 
 
 # -- runs ------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine.errors import UsageError
 from engine.records import record
 from engine.schedule.calendar import DAYS, Calendar, ScheduleRefused, first_date, read_calendar
-from engine.schedule.cron import WORDS, cron_fields, is_cron, read_cron
+from engine.schedule.cron import HINT, WORDS, cron_fields, is_cron, read_cron
 from engine.schedule.zones import zone_named
 
 if TYPE_CHECKING:
@@ -37,9 +37,33 @@ class Schedule:
 def read_schedule(text: str, zone: str | None = None) -> Schedule:
     """Read a schedule of either form; `zone` is what the workflow names beside it.
 
-    Raises `ScheduleRefused` for what cannot be read, names two zones, or is never due.
+    Raises `ScheduleRefused` for what cannot be read, names two zones, or is never due; its hint is
+    what was meant, where that is plain.
     """
+    try:
+        return _read(text, zone)
+    except ScheduleRefused:
+        if found := _meant(text):
+            reason = "it is neither systemd's way to say that nor cron's"
+            raise ScheduleRefused(reason, f'write "{found}"') from None
+        raise
+
+
+def _meant(text: str) -> str:
+    """Give what a text was plainly meant to say; nothing if it says something as it is."""
+    from engine.schedule.meant import meant
+
+    try:
+        _read(text, None)
+    except ScheduleRefused:
+        return meant(text)
+    return ""
+
+
+def _read(text: str, zone: str | None) -> Schedule:
     if not _TEXT.match(text):
+        if "?" in text:
+            raise ScheduleRefused("it holds a '?'", "write * in its place")
         raise ScheduleRefused("it holds what no schedule holds")
     words, named = _split_zone(text)
     if not words:
@@ -52,7 +76,7 @@ def read_schedule(text: str, zone: str | None = None) -> Schedule:
         zone_named(named or zone or "")
     calendars = read_cron(words) if is_cron(words) else (_calendar(words),)
     if not any(first_date(calendar) for calendar in calendars):
-        raise ScheduleRefused("it is never due: no such day comes")
+        raise ScheduleRefused("it is never due: no such day comes", "name a day that comes")
     return Schedule(" ".join(words), calendars, named or zone)
 
 
@@ -70,7 +94,7 @@ def _calendar(words: list[str]) -> Calendar:
         return read_calendar(text)
     except ScheduleRefused as refused:
         if len(words) == 4 and ":" not in text:
-            raise ScheduleRefused("it has 4 fields, and cron takes five") from refused
+            raise ScheduleRefused("it has 4 fields, and cron takes five", HINT) from refused
         raise
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 from engine.errors import EngineError
 
 LIMIT_S = 30.0
+BOOTED = Path("/run/systemd/system")
+SESSIONS = Path("/run/user")
 
 
 class NoSystemd(EngineError):
@@ -25,6 +29,11 @@ def reachable(*, system: bool) -> str:
     except SystemdFailed as error:
         return error.message
     return ""
+
+
+def is_booted() -> bool:
+    """Whether systemd runs this machine."""
+    return BOOTED.is_dir()
 
 
 def systemctl(*words: str, system: bool) -> None:
@@ -64,6 +73,12 @@ def _systemctl(system: bool, *words: str) -> list[str]:  # noqa: FBT001 - handed
     return ["systemctl", *(() if system else ("--user",)), "--no-pager", *words]
 
 
+def _environment() -> dict[str, str]:
+    """Give the environment in which a user's systemd is found, as `su` and `sudo -u` leave it."""
+    own = SESSIONS / str(os.geteuid())
+    return ({"XDG_RUNTIME_DIR": str(own)} if own.is_dir() else {}) | os.environ
+
+
 def _call(command: Sequence[str]) -> str:
     told = " ".join(command).replace(" --no-pager", "")
     try:
@@ -73,6 +88,7 @@ def _call(command: Sequence[str]) -> str:
             capture_output=True,
             timeout=LIMIT_S,
             check=False,
+            env=_environment(),
         )
     except OSError as error:
         raise SystemdFailed(f"'{told}': {error.strerror}") from error

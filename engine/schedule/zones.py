@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from datetime import UTC, tzinfo
 
+from engine.naming import near
 from engine.schedule.calendar import ScheduleRefused
 
 LOCAL = "/etc/localtime"
@@ -17,7 +18,17 @@ def zone_named(name: str) -> tzinfo:
 
     with suppress(Exception):  # whatever text that is no file name raises
         return ZoneInfo(name)
-    raise ScheduleRefused(f"'{name}' is no time zone", 'give one such as "Europe/Berlin"')
+    raise ScheduleRefused(f"'{name}' is no time zone", zone_hint(name))
+
+
+def zone_hint(name: str) -> str:
+    """Give the zone that was meant: one of that city, or that is spelt nearly so."""
+    from zoneinfo import available_timezones
+
+    zones, city = sorted(available_timezones()), name.casefold().replace(" ", "_")
+    of_city = [zone for zone in zones if zone.casefold().rpartition("/")[2] == city]
+    found = of_city[0] if of_city else near(name, zones)
+    return f'did you mean "{found}"?' if found else 'give one such as "Europe/Berlin"'
 
 
 def machine_zone() -> tzinfo:

@@ -27,6 +27,7 @@ from engine.reports.html.runs_page import Asked
 from engine.reports.html.shell import address, crumbs, link
 from engine.secrets import Secrets
 from engine.serve.looking import Look, Problem, is_missing, look
+from engine.serve.standing import Standing, passed_of, standing_of, troubles_of
 from engine.session.environment import Environment
 from engine.session.pages import facts_of
 from store.database import path_of
@@ -104,12 +105,12 @@ class Answers:
         known = self._definitions.known()
         now = environment.clock.utc()
         if is_missing(self.store):
-            rows = [self._row(name, [], known) for name in sorted(known)]
+            rows = [self._row(name, [], known, Standing({}, {})) for name in sorted(known)]
             told = ("There is no store yet.", "It is made by the first run.")
             facts = overview.Overview(rows, (), (), 0, now, [told])
         else:
             with self.look() as found:
-                facts = self._overview(found, known, now)
+                facts = self._overview(found, known, environment)
         if not self._definitions.is_whole:
             told = ("The workflows' files are still being read.", "")
             facts = replace(facts, notices=[*facts.notices, told])
@@ -117,40 +118,50 @@ class Answers:
         return Page("Workflows", body, ON_EVERY_S if facts.on else IDLE_EVERY_S, "/")
 
     def _overview(
-        self, found: Look, known: Mapping[str, Defined], now: datetime
+        self, found: Look, known: Mapping[str, Defined], environment: Environment
     ) -> overview.Overview:
         names = found.trends.workflows(WORKFLOWS_MAX)
         names += sorted(set(known) - set(names))[: WORKFLOWS_MAX - len(names)]
         lost = found.losses()
         alerts = found.history.undelivered()
+        standing = standing_of(found, environment)
+        troubles, in_all = troubles_of(found)
         return overview.Overview(
             workflows=[
-                self._row(name, found.trends.runs(Wanted(name), overview.STRIP_RUNS), known)
+                self._row(
+                    name, found.trends.runs(Wanted(name), overview.STRIP_RUNS), known, standing
+                )
                 for name in sorted(names)
             ],
             on=found.trends.runs(Wanted(status=_ON), ALERTS_MAX),
             alerts=[
-                Undelivered(row["run_id"], row["channel"], row["tries"], row["error"] or "")
+                Undelivered(
+                    row["run_id"], row["channel"], row["tries"], row["error"] or "", row["workflow"]
+                )
                 for row in (found.history.alerts()[:ALERTS_MAX] if alerts else [])
             ],
             alerts_in_all=alerts,
-            now=now,
+            now=environment.clock.utc(),
             notices=[lost] if lost else [],
+            troubles=troubles,
+            troubles_in_all=in_all,
         )
 
-    def _row(self, name: str, runs: list[RunRow], known: Mapping[str, Defined]) -> WorkflowRow:
+    def _row(
+        self, name: str, runs: list[RunRow], known: Mapping[str, Defined], standing: Standing
+    ) -> WorkflowRow:
         defined = known.get(name)
-        if defined is None:
-            return WorkflowRow(name, runs, gone=self._definitions.is_whole)
-        return WorkflowRow(
+        row = WorkflowRow(
             name,
             runs,
-            defined.description,
-            defined.schedule,
-            defined.due,
-            defined.broken,
-            zone=defined.zone,
+            paused=standing.paused.get(name, ""),
+            missing=standing.missing.get(name, ""),
+            gone=defined is None and self._definitions.is_whole,
         )
+        if defined is None:
+            return row
+        told = ("description", "schedule", "due", "broken", "zone")
+        return replace(row, **{key: getattr(defined, key) for key in told})
 
     # -- one workflow -----------------------------------------------------------------------------
 
@@ -168,7 +179,7 @@ class Answers:
             if newest is not None:
                 steps = found.history.first_steps(newest.run_id, workflow_page.STEPS_MAX)
             facts = workflow_page.WorkflowFacts(
-                row=self._row(name, runs, known),
+                row=self._row(name, runs, known, standing_of(found, environment)),
                 runs=runs,
                 days=days,
                 steps=steps,
@@ -176,6 +187,8 @@ class Answers:
                 usual=found.history.usual(name) if 0 < total <= USUAL_STEPS else {},
                 now=environment.clock.utc(),
                 days_cut=cut,
+                troubles=troubles_of(found, name)[0],
+                passed=passed_of(found, name, environment.clock.utc()),
             )
         is_on = any(run.status == _ON for run in runs)
         body = workflow_page.body(masked(facts, environment.secrets.mask))

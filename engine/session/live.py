@@ -228,11 +228,13 @@ class LiveRun:
 
     def _finish(self, database: Database, history: History, *, interrupted: bool) -> None:
         """Send what is due and clean up, once the run's end and report are there."""
-        if self._asked.request.started_by == "timer":
-            from engine.session import pausing
+        from engine.session import pausing
 
+        if self._asked.request.started_by == "timer":
             most = self._compiled.definition.pause_after
             pausing.after_failures(database, self._env, self._name, most)
+        elif self._asked.request.started_by == "hand":
+            pausing.mention(database, self._env, self._compiled.definition)
         alerting.deliver_due(database, history, self._env, held_s=self._held_s)
         if not interrupted:
             from engine.session import pruning

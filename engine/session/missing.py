@@ -121,10 +121,12 @@ def facts(one: Missing, environment: Environment) -> dict[str, Any]:
     )
     return {
         "headline": sentence(one),
-        "body": "Nothing has come to run it: its timer may be off, removed or broken.\n"
-        f"To run what is due: {run}\n"
-        f"To see its timer: {verify}\n"
-        f"If it is no longer to run: {remove}",
+        "body": "Nothing has come to run it: its timer may be off, removed or broken.",
+        "ways": [
+            ("to run what is due", run),
+            ("to see its timer", verify),
+            ("if it is no longer to run", remove),
+        ],
         "slot": one.first,
         "until": one.last,
         "slots": one.count,
@@ -132,11 +134,16 @@ def facts(one: Missing, environment: Environment) -> dict[str, Any]:
 
 
 def sentence(one: Missing) -> str:
+    """Say of a workflow which of its runs never came."""
+    return f"{one.workflow} did not run: {which(one)}"
+
+
+def which(one: Missing) -> str:
     """Say which runs never came."""
     first, last = one.shown(one.first), one.shown(one.last)
     if one.count == 1:
-        return f"{one.workflow} did not run: that of {first} never came"
-    return f"{one.workflow} did not run: {one.counted} never came, {first} to {last}"
+        return f"that of {first} never came"
+    return f"{one.counted} never came, {first} to {last}"
 
 
 def _now_us(environment: Environment) -> int:

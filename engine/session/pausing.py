@@ -12,6 +12,8 @@ from engine.session.asked import clock_time, slot_of
 from engine.session.launch import run_workflow
 from engine.session.reconciling import reconcile_all
 from engine.session.run_files import highest_run
+from engine.slots import PAUSED_BY_ITSELF, paused_by
+from engine.text import shell_line
 from store import pauses
 from store.database import open_writer, path_of
 from store.history import History
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from engine.session.environment import Environment
     from engine.session.request import RunRequest
     from store.connection import Database
-
-BY_ITSELF = "pause_after"  # who paused it, where nobody did
 
 logger = logging.getLogger("engine.run")
 
@@ -67,8 +67,7 @@ def nothing_to_do(definition: Definition, why: str, environment: Environment) ->
 
 def reason(pause: pauses.Pause) -> str:
     """Say why there is no run for a slot within a pause."""
-    why = f": {pause.reason}" if pause.reason else ""
-    return f"paused by {pause.paused_by}{why}"
+    return paused_by(pause.paused_by, pause.reason)
 
 
 def told(pause: pauses.Pause, definition: Definition) -> str:
@@ -76,6 +75,15 @@ def told(pause: pauses.Pause, definition: Definition) -> str:
     until = slot_of(definition, pause.until)
     end = f"until {clock_time(until)}" if until else f"until `schedule unpause {pause.workflow}`"
     return f"{reason(pause)} ({end})"
+
+
+def mention(database: Database, environment: Environment, definition: Definition) -> None:
+    """Say after a run by hand that the schedule is paused: who has mended it may not know."""
+    with database.read() as cursor:
+        now_us = environment.clock.stamp(environment.clock.now())
+        pause = pauses.current(cursor, definition.name, now_us)
+    if pause is not None:
+        logger.warning("the schedule of %s is %s", definition.name, told(pause, definition))
 
 
 def after_failures(
@@ -89,12 +97,12 @@ def after_failures(
     new = pauses.Pause(
         workflow=name,
         paused_at=clock.stamp(clock.now()),
-        paused_by=BY_ITSELF,
+        paused_by=PAUSED_BY_ITSELF,
         until=None,
         reason=why,
         ended_at=None,
     )
-    facts = _facts(name, f"is paused: {why}")
+    facts = _facts(environment, name, f"is paused: {why}")
     configured = channels(environment.secrets.setting)
     if pauses.pause_if_failing(database, new, most, facts, configured):
         logger.warning("%s; `schedule unpause %s` ends that", facts["headline"], name)
@@ -110,16 +118,18 @@ def remind(database: Database, environment: Environment, name: str) -> None:
     now_us = environment.clock.stamp(environment.clock.now())
     with database.read() as cursor:
         pause = pauses.current(cursor, name, now_us)
-    if pause is None or pause.paused_by != BY_ITSELF:
+    if pause is None or pause.paused_by != PAUSED_BY_ITSELF:
         return
     told = telling(environment)
     if told.channels:
-        facts = _facts(name, f"is still paused: {pause.reason}")
+        facts = _facts(environment, name, f"is still paused: {pause.reason}")
         pauses.remind(database, pause, facts, told.channels, (now_us, told.remind_after_us))
 
 
-def _facts(name: str, what: str) -> dict[str, str]:
+def _facts(environment: Environment, name: str, what: str) -> dict[str, Any]:
+    command = shell_line([*environment.command, "schedule", "unpause", name])
     return {
         "headline": f"the schedule of {name} {what}",
-        "body": f"No slot gets a run until `schedule unpause {name}`.",
+        "body": "No slot gets a run until that is ended.",
+        "ways": [("to end it, once all is mended", command)],
     }

@@ -15,7 +15,8 @@ from engine.errors import SlotTaken, UsageError
 from engine.model import Definition
 from engine.paths import make_home
 from engine.records import record
-from engine.schedule.catchup import Due, Rule, decide
+from engine.schedule.catchup import Due, Rule, decide, instant, microseconds
+from engine.schedule.firings import next_firing
 from engine.session import alerting, pausing
 from engine.session.asked import clock_time, slot_of
 from engine.session.calendars import as_noted, facts, firings_of, noted
@@ -53,7 +54,8 @@ def run_scheduled(
                 yield pausing.nothing_to_do(definition, why, environment)
             return
         if due.left:
-            logger.info("of the slots that are due, %d come after this one", due.left)
+            more = "slots are" if due.left > 1 else "slot is"
+            logger.info("%d more %s due after this one", due.left, more)
         try:
             report = run_workflow(definition, replace(request, slot=due.slot), environment)
         except SlotTaken:
@@ -251,7 +253,10 @@ def _decided(database: Database, definition: Definition, now: int) -> str:
     with database.read() as cursor:
         known = slots.known(cursor, definition.name, now)
     if known is None or known.newest is None:
-        return "no slot is due yet"
+        first = next_firing(definition, instant(now))
+        if first is None:
+            return "no slot is due yet"
+        return f"no slot is due yet, the first is that of {shown(definition, microseconds(first))}"
     found = slots.decided(database, definition.name, known.newest)
     run, why = found or (None, "")
     what = f"is that of run {run}" if run is not None else f"was passed over ({why})"

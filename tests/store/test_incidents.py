@@ -104,6 +104,7 @@ def test_once_opened_and_once_closed(database: Database) -> None:
         "opened_run": 1,
         "failures": 4,
         "lasted_s": 4 * HOUR,
+        "closed_run": 5,
     }
 
 

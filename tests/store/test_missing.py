@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from engine.alert import AlertKind, AlertRow
+from engine.alerts.content import Section
+from engine.alerts.incidents import of_alert
 from engine.events import Claim
 from engine.ports import Paths
 from engine.secrets import Secrets
@@ -79,13 +82,15 @@ def test_each_slot_is_told_of_once(memory: Database) -> None:
     assert [one.count for one in missing.look(memory, at(4.5 * HOUR))] == [4]
     a_run(memory, slot=us(4 * HOUR))
     assert missing.look(memory, at(4.5 * HOUR)) == []
-    body = json.loads(memory.raw.execute("SELECT facts FROM alert_rows").fetchone()[0])["body"]
-    assert body == (
-        "Nothing has come to run it: its timer may be off, removed or broken.\n"
-        "To run what is due: python -m engine run flow --scheduled\n"
-        "To see its timer: python -m engine schedule verify flow\n"
-        "If it is no longer to run: python -m engine schedule remove flow"
-    )
+    facts = json.loads(memory.raw.execute("SELECT facts FROM alert_rows").fetchone()[0])
+    assert facts["body"] == "Nothing has come to run it: its timer may be off, removed or broken."
+    alert = AlertRow(1, "slack", {"facts": facts}, 0, kind=AlertKind.MISSING)
+    assert [
+        part.body for part in of_alert(alert).parts if isinstance(part, Section) and part.mono
+    ] == [
+        f"python -m engine {words}"
+        for words in ("run flow --scheduled", "schedule verify flow", "schedule remove flow")
+    ]
 
 
 def test_what_another_process_has_just_told_is_not_told_again(memory: Database) -> None:

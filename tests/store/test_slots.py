@@ -11,6 +11,7 @@ import pytest
 
 from engine.errors import SlotTaken
 from engine.model import Definition, RunStatus
+from engine.session.calendars import facts
 from engine.session.slots import Unloaded, settle, settle_unloaded
 from engine.slots import Catchup
 from store import pauses, slots
@@ -124,6 +125,10 @@ def test_a_schedule_that_this_machine_cannot_read_has_no_slot(memory: Database) 
 def test_what_nothing_is_due_for_is_said(memory: Database) -> None:
     """By what became of the newest slot; a clock that was set back is told of."""
     flow = Definition("flow", (), schedule="*-*-* *:00:00", tz="UTC")
+    with memory.write() as cursor:
+        slots.note(cursor, "new", ("*-*-* *:00:00", "UTC"), facts(flow), SLOT)
+    _, why = settle(memory, replace(flow, name="new"), SLOT + 1)
+    assert why == "no slot is due yet, the first is that of 2011-11-14 01:00 UTC"
     run_id = a_run(memory, slot=settle(memory, flow, SLOT + 1)[0].slot)
     _, why = settle(memory, flow, SLOT + 2)
     assert why == f"no slot is due: that of 2011-11-14 00:00 UTC is that of run {run_id}"

@@ -31,12 +31,14 @@ def test_a_trouble_from_its_first_failure_to_its_end(project: Project) -> None:
         assert (
             project.run("run", "flow", "--scheduled", ENGINE_REMIND_AFTER="0.1s", **env).code == 1
         )
-        (listed,) = project.run("incidents").out.splitlines()
+        head, listed = project.run("incidents").out.splitlines()
         (project.root / "fail").unlink()
         assert project.run("run", "flow", "--scheduled", **env).code == 0
         texts = [(method, body["text"]) for method, body in served.calls]
     about = r"ValueError: row \d+ of '/tmp/x'"
-    line = rf"1  flow / work  open since today \d\d:\d\d  2 failures, last run 2  {about}"
+    columns = r"INCIDENT +OF +WHEN +FAILURES +LAST RUN +ERROR"
+    assert re.fullmatch(columns, head)
+    line = rf" +1  flow / work  open since today \d\d:\d\d +2 +2  {about}"
     assert re.fullmatch(line, listed)
     assert re.fullmatch(f"flow failed: work: {about}", texts[0][1])
     assert [method for method, _ in texts] == [
@@ -46,6 +48,7 @@ def test_a_trouble_from_its_first_failure_to_its_end(project: Project) -> None:
     assert re.fullmatch(r"flow still fails: work, 2 failures in [\d.]+s", texts[1][1])
     assert re.fullmatch(r"flow recovered after 2 failures, [\d.]+s: work", texts[3][1])
     assert project.run("incidents").out == "no open incidents\n"
+    assert project.run("incidents", "folw", "--all").out == "no incidents of 'folw'\n"
     (row,) = json.loads(project.run("incidents", "flow", "--all", "--json").out)
     assert (row["failures"], row["opened_run"], row["closed_run"]) == (2, 1, 3)
 

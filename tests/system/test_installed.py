@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from engine.cli import timers
+from engine.errors import UsageError
+from engine.schedule import systemctl
 from tests.system.project import Project
 
 FLOW = 'workflow = Workflow("flow", schedule="SCHEDULE", tz="UTC").add(Step("a", does("a")))\n'
@@ -92,14 +98,15 @@ def test_units_follow_the_file(machine: Machine) -> None:
     write(project, "30 9 * * 1-5")
     out = machine.schedule("verify", code=1)
     assert (
-        "the units of 'flow' are not those of its file\n--- installed/kahnban-flow.timer\n" in out
+        "the units of 'flow' are not those of its file: `schedule install` brings them in step\n"
+        "--- installed/kahnban-flow.timer\n" in out
     )
     assert "\n-OnCalendar=*-*-* 08:00 UTC\n+OnCalendar=Mon..Fri *-*-* 09:30:00 UTC\n" in out
     assert machine.schedule("install").startswith("changed and started: ")
     assert machine.calls() == START
 
     (project.root / "pipelines" / "flow.py").unlink()
-    told = "the units of 'flow' are installed, and it has no schedule any more"
+    told = "the units of 'flow' are installed, and it has no schedule any more: `schedule install` "
     assert machine.schedule("verify", code=1).startswith(told)
     write(project, "09:30", "new")  # it has another name now
     told = "'flow' is gone: `schedule install` removes its units\n"
@@ -131,7 +138,7 @@ def test_the_watch_has_a_timer_of_its_own(machine: Machine) -> None:
     assert whole.startswith('# kahnban {"workflow": "--watch", "root": "')
     service.write_text(whole.replace("SuccessExitStatus=1\n", ""))
     out = machine.schedule("verify", code=1)
-    assert "the units of '--watch' are not as they would be made now\n" in out
+    assert "the units of '--watch' are not as they would be made now: `" in out
     assert "\n+SuccessExitStatus=1\n" in out
     assert f"changed and started: {timer}\n" in machine.schedule("install")
     assert service.read_text() == whole
@@ -155,6 +162,21 @@ def test_only_our_own_units_are_touched(machine: Machine) -> None:
     assert machine.schedule("remove", "flow") == told
     assert (machine.units / TIMER).read_text() == "[Timer]\n"
     assert machine.calls() == []
+
+
+def test_a_schedule_without_units_is_forgotten(machine: Machine) -> None:
+    """Fired by cron, its workflow gone: `remove` needs no systemd to end the waiting."""
+    project = machine.project
+    Path(machine.bin / "dead").touch()
+    none = f"no units of 'flow' in {machine.units} are of this project and home\n"
+    assert machine.schedule("remove", "flow") == none
+    assert not project.store.exists()
+    assert project.run("run", "flow", "--scheduled").code == 0
+    (project.root / "pipelines" / "flow.py").unlink()
+    forgotten = "forgotten: no slot of 'flow' is waited for any more\n"
+    assert machine.schedule("remove", "flow") == none + forgotten
+    assert project.rows("SELECT * FROM schedules") == []
+    assert machine.schedule("remove", "flow") == none
 
 
 def test_units_of_other_projects_are_told(machine: Machine) -> None:
@@ -252,6 +274,29 @@ def test_what_changes_a_unit_beside_it_is_told_of(machine: Machine) -> None:
     assert machine.schedule("verify", code=1).startswith(
         f"'{edited}' changes the unit beside it\nnext: "
     )
+
+
+def test_a_user_without_a_session_is_told_to_linger(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By `su` and `sudo -u` a user's systemd is found all the same, or was never started."""
+    monkeypatch.setattr(systemctl, "SESSIONS", tmp_path)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    for name in ("systemctl", "loginctl"):
+        (tmp_path / name).write_text('#!/bin/sh\ntest -n "$XDG_RUNTIME_DIR"\n')
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert "it ended with 1" in systemctl.reachable(system=False)
+    place: Any = SimpleNamespace(system=False, where={})
+    monkeypatch.setattr(systemctl, "BOOTED", tmp_path)
+    with pytest.raises(UsageError) as caught:
+        timers._check_systemd(place)
+    assert caught.value.hint == f"run: loginctl enable-linger {getpass.getuser()}"
+    monkeypatch.setattr(systemctl, "BOOTED", tmp_path / "none")
+    with pytest.raises(systemctl.NoSystemd):
+        timers._check_systemd(place)
+    (tmp_path / str(os.geteuid())).mkdir()
+    assert systemctl.reachable(system=False) == ""
 
 
 @pytest.mark.parametrize(

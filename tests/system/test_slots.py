@@ -84,6 +84,7 @@ def test_a_paused_schedule_runs_nothing(project: Project) -> None:
     assert paused.out == f"'flow' is {told}\n"
     result = project.run("run", "flow", "--scheduled")
     assert (result.code, result.out, result.err) == (0, f"nothing to do: {told}\n", "")
+    assert f"\n'flow' is {told}\n" in project.run("schedule", "verify", "flow").out
     assert f"paused by {user} until 2999-01-01 " in project.run("list").out
     project.write("flow", "workflow = broken(1)")
     assert project.run("run", "flow", "--scheduled").code == 0

@@ -211,6 +211,7 @@ def test_emails_of_an_incident_refer_to_its_first(database: Database) -> None:
         assert reply["In-Reply-To"] == reply["References"] == first["Message-ID"]
     assert len({message["Message-ID"] for message in (first, second, third)}) == 3
     assert third["Subject"] == "flow recovered after 2 failures, 2d 00h: a"
+    assert "closed:   run 3" in third.as_string().splitlines()
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,13 @@ def test_the_command_of_chosen_steps_goes_on_from_nothing() -> None:
     assert "to go on" not in told
 
 
+def test_a_slot_is_told_before_the_start() -> None:
+    """A run that made up for a missed slot began long after it."""
+    told = plain_text(a_report(slot="2026-11-22T08:00:00.000Z")).splitlines()
+    at = told.index("slot:     2026-11-22 08:00 UTC")
+    assert told[at + 1] == "started:  2026-11-23 08:00 UTC"
+
+
 def test_headline_is_one_line() -> None:
     """No report can put a line end into a subject."""
     report = a_report(workflow="a\r\nBcc: x@example.com\x0b\u2028y")

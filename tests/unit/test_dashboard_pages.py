@@ -9,6 +9,7 @@ from engine.reports.html.logs_page import LogFacts
 from engine.reports.html.overview import Overview, Undelivered, WorkflowRow
 from engine.reports.html.runs_page import Asked, RunsFacts
 from engine.reports.html.step_page import StepFacts
+from engine.reports.html.troubles import Trouble
 from engine.reports.html.workflow_page import WorkflowFacts
 from store.trends import RunRow, StepPast
 
@@ -29,15 +30,26 @@ def test_the_first_page_tells_what_wants_a_look() -> None:
         WorkflowRow("bad<>", broken="line 1: <b>\nmore"),
         WorkflowRow("old", [run(3)], gone=True),
         WorkflowRow("flow.backfill", [run(4)], gone=True),
+        WorkflowRow("calm", due=NOW, schedule="daily", paused="paused by ann: <away>"),
+        WorkflowRow("lost", due=NOW, missing="that of 08:00 never came"),
     ]
+    troubles = [Trouble("flow", "a/b", "2011-11-13T08:00:00Z", 3, 2, "no <luck>")]
     on = [run(4, "running", duration_s=None)]
-    alerts = [Undelivered(2, "slack", 3, "no & answer")]
-    text = overview.body(Overview(rows, on, alerts, 1, NOW, [("It has lost.", "See it.")]))
+    alerts = [Undelivered(2, "slack", 3, "no & answer"), Undelivered(None, "email", 0, "", "lost")]
+    told_first = [("It has lost.", "See it.")]
+    text = overview.body(Overview(rows, on, alerts, 2, NOW, told_first, troubles, 22))
     for told in (
         "<p>It has lost.</p><p>See it.</p>",
         "1 run on now",
         "1m 00s so far",
-        "1 alert undelivered",
+        "2 alerts undelivered",
+        '<a href="/workflows/lost">lost</a></td><td>email',
+        '–</i>paused</span> <small class="soft">by ann: &lt;away&gt;</small></td>',
+        '!</i>missing</span> <small class="soft">that of 08:00 never came</small><br><time',
+        "22 open incidents",
+        "21 more: see `incidents`.",
+        '<a href="/workflows/flow/steps/a%2Fb">a/b</a>',
+        "no &lt;luck&gt;",
         "no &amp; answer",
         "line 1: &lt;b&gt;",
         'href="/workflows/bad%3C%3E"',
@@ -102,6 +114,20 @@ def test_a_workflow_without_runs_has_a_page() -> None:
     assert 'href="/workflows/flow/steps/a"' in text
     assert "699 more are not shown" in text
     assert "the dashed line is" in text
+
+
+def test_a_workflow_tells_what_goes_on_and_what_never_ran() -> None:
+    """Its open incidents without its own name, and its last slots without a run."""
+    trouble = Trouble("flow", "", "2011-11-13T08:00:00Z", 3, 2, "its engine died")
+    row = WorkflowRow("flow", schedule="08:00", due=NOW, paused="paused by ann")
+    passed = [("today 08:00", "paused by ann: <away>")]
+    facts = WorkflowFacts(row, [], {}, [], 0, {}, NOW, troubles=[trouble], passed=passed)
+    text = workflow_page.body(facts)
+    assert "1 open incident</h2>" in text
+    assert '<span class="soft">the run</span>' in text
+    assert ">Workflow</th>" not in text
+    assert "<dt>Schedule</dt><dd>08:00</dd>" in text
+    assert '"when">today 08:00</td><td class="text soft">paused by ann: &lt;away&gt;</td>' in text
 
 
 def test_a_line_that_is_not_drawn_is_not_told() -> None:

@@ -327,8 +327,8 @@ def test_glossary_has_the_terms() -> None:
 
 def test_alert_rules_are_told_in_full() -> None:
     """The table of alert rules has all of them."""
-    rows = block("docs/schedule.md", "| `alert_on`")
-    head = block("docs/schedule.md", "## Alerts and")
+    rows = block("docs/alerts.md", "| `alert_on`")
+    head = block("docs/alerts.md", "## Where they")
     assert [_SPAN.findall(row[0])[0] for row in head] == list(ALERT_ON)
     assert rows
 

@@ -17,8 +17,10 @@ from engine.model import Definition
 from engine.schedule import zones
 from engine.schedule.calendar import ScheduleRefused, calendar_text, read_calendar, timer_text
 from engine.schedule.firings import firings, newest, next_firing
+from engine.schedule.meant import meant
 from engine.schedule.reading import cron_of, read_schedule
 from engine.schedule.wakeups import wakeups
+from engine.schedule.zones import zone_named
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 CHANGES = {
@@ -171,10 +173,8 @@ def test_the_zone_may_come_first_or_last(text: str) -> None:
     ("text", "reason"),
     [
         ("sometimes", "'sometimes' is no date, time or day of the week"),
-        ("daily 08:00", "'daily' is no date, time or day of the week"),
         ("Mon,Fri..Tue 8:00", "'Fri..Tue' goes past Sunday"),
         ("25:00", "'25' is not in 0 to 23"),
-        ("8", "'8' is no date, time or day of the week"),
         ("08:00:00.5", "'08:00:00.5' has parts of a second"),
         ("*-*~29", "'~29' is farther from the month's end than systemd takes"),
         ("*:50/10", "'50/10' has no room for steps of 10"),
@@ -192,6 +192,7 @@ def test_the_zone_may_come_first_or_last(text: str) -> None:
         ("@reboot", "'@reboot' is no time"),
         ("@fortnightly", "'@fortnightly' is none of cron's words"),
         ("daily\nExecStart=/bin/rm", "it holds what no schedule holds"),
+        ("0 8 ? * MON", "it holds a '?'"),
         (" ", "it is empty"),
     ],
 )
@@ -201,6 +202,71 @@ def test_what_cannot_be_taken_is_refused(text: str, reason: str) -> None:
         read_schedule(text, "Europe/Berlin" if text == "daily UTC" else None)
     assert caught.value.reason == reason
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "write"),
+    [
+        ("8am", "*-*-* 08:00"),
+        ("8", "*-*-* 08:00"),
+        ("12:30 pm", "*-*-* 12:30"),
+        ("every day", "*-*-* 00:00"),
+        ("daily 08:00", "*-*-* 08:00"),
+        ("8 and 18", "*-*-* 08,18:00"),
+        ("weekdays at 8.30", "Mon..Fri 08:30"),
+        ("Monday to Friday, 7 pm", "Mon..Fri 19:00"),
+        ("every weekend", "Sat,Sun 00:00"),
+        ("every 5 minutes", "*:0/5"),
+        ("@every 2h", "00/2:00"),
+        ("every minute", "minutely"),
+        ("24 hours", "daily"),
+    ],
+)
+def test_what_was_plainly_meant_is_offered(text: str, write: str) -> None:
+    """As it is to be written; it can be read."""
+    with pytest.raises(ScheduleRefused) as caught:
+        read_schedule(text)
+    assert caught.value.reason == "it is neither systemd's way to say that nor cron's"
+    assert caught.value.hint == f'write "{write}"'
+    read_schedule(write)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "every",
+        "every 7 minutes",
+        "8:00 and 18:30",
+        "13pm",
+        "08:00 Berlin",
+        "every other day at 8",
+        "25:00",
+        "60 8 * * *",
+        "8-18",
+        "*-*-1 8am",
+        "8 Mon Tue",
+    ],
+)
+def test_what_may_mean_more_than_one_thing_is_not_guessed(text: str) -> None:
+    """A wrong guess that is pasted runs at a wrong time."""
+    assert meant(text) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("Berlin", 'did you mean "Europe/Berlin"?'),
+        ("europe/berlin", 'did you mean "Europe/Berlin"?'),
+        ("Europe/Berln", 'did you mean "Europe/Berlin"?'),
+        ("new york", 'did you mean "America/New_York"?'),
+        ("../etc/passwd", 'give one such as "Europe/Berlin"'),
+    ],
+)
+def test_a_zone_that_is_none_is_told_with_the_one_meant(name: str, hint: str) -> None:
+    """By its city, or as it is spelt."""
+    with pytest.raises(ScheduleRefused) as caught:
+        zone_named(name)
+    assert caught.value.hint == hint
 
 
 def test_next_and_newest() -> None:

@@ -73,6 +73,17 @@ from engine.errors import UsageError
             "give mermaid or dot",
         ),
         (["alerts", "sned"], "`alerts` does not take 'sned'", "give send or test"),
+        (
+            ["schedule"],
+            "`schedule` needs one of show, install, verify, remove, pause, unpause",
+            "",
+        ),
+        (
+            ["schedule", "resume", "flow"],
+            "`schedule` does not take 'resume'",
+            "give one of show, install, verify, remove, pause, unpause",
+        ),
+        (["pause", "flow"], "there is no command 'pause'", "write `schedule pause`"),
     ],
 )
 def test_each_mistake_is_told_with_what_was_meant(words: list[str], said: str, hint: str) -> None:
@@ -124,6 +135,14 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (
             "run flow.yaml",
             "'flow.yaml' is a file's name; a workflow goes by its own\nhint: write flow\n",
+        ),
+        (
+            "schedule install flow --until 2999-01-01",
+            "`schedule install` does not take --until\nhint: it belongs to `",
+        ),
+        (
+            "schedule pause flow --user",
+            "`schedule pause` does not take --user\nhint: it belongs to `",
         ),
         ("run pipelines/flow.yml", "goes by its own\nhint: write flow\n"),
         ("backfill ./flow --param a --from 1 --to 2", "goes by its own\nhint: write flow\n"),

@@ -61,7 +61,12 @@ def test_a_reason_is_masked_by_secrets_that_came_later(
     assert run_command(["schedule", "pause", "flow", "--reason", f"by {later}"]) == 0
     (flow.home / "env").write_text(f"TOKEN={later}\n")
     capsys.readouterr()
-    for words in (["list"], ["list", "--json"], ["schedule", "unpause", "flow"]):
+    for words in (
+        ["list"],
+        ["list", "--json"],
+        ["schedule", "verify", "flow"],
+        ["schedule", "unpause", "flow"],
+    ):
         assert run_command(words) == 0
         told = capsys.readouterr().out
         assert "by ***" in told

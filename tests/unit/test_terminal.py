@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.reports.grid import Column, grid
-from engine.reports.lists import history_table, workflow_table
+from engine.reports.lists import history_table, incident_table, workflow_table
 from engine.reports.terminal import failure, plan_table, preview, show, table
 from engine.text import (
     columns,
@@ -351,6 +351,7 @@ WORKFLOWS: list[dict[str, Any]] = [
 ]
 WORKFLOWS[0] |= {
     "schedule": "Mon..Fri *-*-* 08:00:00 UTC",
+    "next": "2026-11-25T08:00:00Z",
     "usual_s": 95.0,
     "last_run": {"status": "ok", "started_at": "2026-11-24T08:00:00.000Z", "only_steps": ""},
 }
@@ -369,25 +370,36 @@ BROKEN = [
 
 def test_workflows_are_a_table() -> None:
     """Schedule, last run and its age, what is usual; what is broken below, with all its error."""
-    assert workflow_table(WORKFLOWS, now=NOW, width=100).splitlines() == [
-        "WORKFLOW  STEPS  SCHEDULE                     LAST RUN                     USUALLY",
-        "daily         3  Mon..Fri *-*-* 08:00:00 UTC  ✓ ok, 1h 00m ago              1m 35s",
-        "new           3                               never",
-        "日報          3                               ▶ running (only a), for 40s     0.4s",
+    assert workflow_table(WORKFLOWS, now=NOW, width=77).splitlines() == [
+        "WORKFLOW  STEPS  SCHEDULE          NEXT            LAST RUN           USUALLY",
+        "daily         3  Mon..Fri *-*-*…   tomorrow 08:00  ✓ ok, 1h 00m ago    1m 35s",
+        "new           3                                    never",
+        "日報          3                                    ▶ running (only…      0.4s",
         *BROKEN,
     ]
     assert workflow_table(WORKFLOWS, now=NOW, width=60).splitlines() == [
-        "WORKFLOW  STEPS  SCHEDULE         LAST RUN           USUALLY",
-        "daily         3  Mon..Fri *-*-*…  ✓ ok, 1h 00m ago    1m 35s",
-        "new           3                   never",
-        "日報          3                   ▶ running (only…      0.4s",
+        "WORKFLOW  NEXT            LAST RUN                   USUALLY",
+        "daily     tomorrow 08:00  ✓ ok, 1h 00m ago            1m 35s",
+        "new                       never",
+        "日報                      ▶ running (only a), for…      0.4s",
         *BROKEN,
     ]
     assert workflow_table(WORKFLOWS, now=NOW, width=40).splitlines()[:4] == [
-        "WORKFLOW  LAST RUN               USUALLY",
-        "daily     ✓ ok, 1h 00m ago        1m 35s",
+        "WORKFLOW  LAST RUN",
+        "daily     ✓ ok, 1h 00m ago",
         "new       never",
-        "日報      ▶ running (only a),…      0.4s",
+        "日報      ▶ running (only a), for 40s",
+    ]
+    far = WORKFLOWS[0] | {"tz": "Pacific/Kiritimati", "schedule": "22:00"}
+    assert (
+        workflow_table([far], now=NOW, width=90)
+        .splitlines()[1]
+        .startswith("daily         3  22:00 Pacific/Kiritimati  tomorrow 22:00 +14  ✓ ok")
+    )
+    paused = WORKFLOWS[0] | {"paused": {"by": "pause_after", "until": None, "reason": "2 failed"}}
+    assert workflow_table([paused], now=NOW, width=90).splitlines()[1:] == [
+        "daily         3  Mon..Fri *-*-* 08:00:00 UTC  paused  ✓ ok, 1h 00m ago   1m 35s",
+        "daily is paused by itself: 2 failed",
     ]
     assert workflow_table(WORKFLOWS[1:2], now=NOW).splitlines() == BROKEN[1:]
     described = [WORKFLOWS[2] | {"description": "what it is\tfor, told at some length"}]
@@ -398,13 +410,31 @@ def test_workflows_are_a_table() -> None:
 
 
 def test_the_last_run_stays_whole_before_a_description() -> None:
-    """When it was is told at 80 columns, beside a workflow with a schedule of the usual length."""
+    """When it was, and comes next, is told at 80 columns, beside a schedule of the usual length."""
     last = {"status": "failed", "started_at": "2026-11-24T08:59:35Z", "only_steps": ""}
     row = {"schedule": "*-*-* 08:00:00", "description": "what it is for, told at some length"}
     rows = [WORKFLOWS[0] | row, WORKFLOWS[2] | {"name": "housekeeping", "last_run": last}]
     assert workflow_table(rows, now=NOW).splitlines()[1:] == [
-        "daily             3  *-*-* 08:00:00  ✓ ok, 1h 00m ago    1m 35s  what it is for…",
-        "housekeeping      3                  ✗ failed, 25s ago",
+        "daily             3  *-*-* 08:00:00  tomorrow 08:00  ✓ ok, 1h 00m ago    1m 35s",
+        "housekeeping      3                                  ✗ failed, 25s ago",
+    ]
+
+
+def test_incidents_are_a_table() -> None:
+    """What is of, since when, how often; in a narrow terminal the name and the error stay."""
+    row = {"id": 3, "workflow": "day", "step": "fetch", "failures": 12, "last_run": 40}
+    row |= {"opened_at": "2026-11-23T08:00:00.000Z", "closed_at": None, "error": "E: no\x1bluck"}
+    over = row | {"step": "", "closed_at": "2026-11-24T08:00:00.000Z", "error": "its engine died"}
+    table = incident_table([row, over], now=NOW, zones={"day": UTC}, width=88)
+    assert table.splitlines() == [
+        "INCIDENT  OF           WHEN                            FAILURES  LAST RUN  ERROR",
+        "       3  day / fetch  open since yesterday 08:00            12        40  E: no\\x1bluck",
+        "       3  day          yesterday 08:00 to today 08:00        12        40  its engine d…",
+    ]
+    narrow = incident_table([row], now=NOW, zones={"day": UTC}, width=60)
+    assert narrow.splitlines() == [
+        "OF           WHEN                        ERROR",
+        "day / fetch  open since yesterday 08:00  E: no\\x1bluck",
     ]
 
 

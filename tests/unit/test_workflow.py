@@ -109,13 +109,13 @@ def test_options() -> None:
         ),
         (
             {"deadline": "9 o'clock"},
-            "workflow 'w': deadline is \"9 o'clock\", not a duration",
+            "workflow 'w': deadline is \"9 o'clock\", not a time of day or a duration",
             'give a time of day, "09:30", or a duration after the slot, "2h"',
         ),
         (
             {"ping": "https://example.org/secret"},
             "workflow 'w': ping is a URL, not the name of a secret",
-            'put PING_URL=https://… into var/env, and write ping="PING_URL"',
+            "put PING_URL=https://… into var/env, and give its name, PING_URL",
         ),
         (
             {"order": "priority"},
@@ -130,7 +130,7 @@ def test_options() -> None:
         (
             {"tz": "Mars/Base"},
             "workflow 'w': unknown time zone 'Mars/Base'",
-            'give an IANA name such as "Europe/Berlin"',
+            'give one such as "Europe/Berlin"',
         ),
         (
             {"resume_within": "soon"},

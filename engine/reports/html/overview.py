@@ -12,6 +12,7 @@ from engine.reports.html.bars import strip
 from engine.reports.html.markup import EMPTY, Html, joined
 from engine.reports.html.shell import link, near, when
 from engine.reports.html.tables import cell, run_bars, runs_table, table
+from engine.reports.html.troubles import Trouble, troubles_table
 from engine.reports.html.words import badge, count, duration
 from engine.text import cut, human_time
 from engine.usual import MEDIAN_OF, median
@@ -34,6 +35,8 @@ class WorkflowRow:
     due: datetime | None = None
     broken: str = ""
     gone: bool = False
+    paused: str = ""
+    missing: str = ""
     zone: str = ""
 
 
@@ -41,10 +44,11 @@ class WorkflowRow:
 class Undelivered:
     """An alert that is not delivered yet."""
 
-    run_id: int
+    run_id: int | None
     channel: str
     tries: int
     error: str
+    workflow: str = ""
 
 
 @record
@@ -57,6 +61,8 @@ class Overview:
     alerts_in_all: int
     now: datetime
     notices: Sequence[tuple[str, str]] = ()
+    troubles: Sequence[Trouble] = ()
+    troubles_in_all: int = 0
 
 
 def body(facts: Overview) -> Html:
@@ -66,6 +72,7 @@ def body(facts: Overview) -> Html:
             Html('<h1 class="hide">Workflows</h1>'),
             *(notice(text, hint) for text, hint in facts.notices),
             _on(facts),
+            troubles_table(facts.troubles, facts.troubles_in_all, facts.now),
             _workflows(facts),
             _alerts(facts),
         ]
@@ -113,23 +120,36 @@ def _workflow(row: WorkflowRow, now: datetime) -> Html:
         cell(last or Html('<span class="soft">no run yet</span>'), "when"),
         cell(strip(run_bars(row.runs, now), STRIP_RUNS) if row.runs else EMPTY, "full"),
         cell("" if took_s is None else duration(took_s), "num", "usually" if took_s else ""),
-        cell(due(row, now), "", "next" if row.due else ""),
+        cell(due(row, now), "", "" if row.paused or row.missing or not row.due else "next"),
     ]
     return Html("<tr>{}</tr>").format(joined(cells))
 
 
 def due(row: WorkflowRow, now: datetime) -> Html:
-    """Say when a workflow is due next, in its zone, or what is wrong with its file."""
+    """Say when a workflow is due next, in its zone, or what keeps it from that; what never came."""
+    parts = []
+    if row.missing:
+        parts.append(_marked("failed", "!", "missing", row.missing))
     if row.broken:
-        told = cut(row.broken.splitlines()[0], 160)
-        return Html(
-            '<span class="badge s-failed"><i aria-hidden="true">✗</i>broken</span> {}'
-        ).format(Html('<small class="soft">{}</small>').format(told))
-    if row.due is not None:
+        parts.append(_marked("failed", "✗", "broken", row.broken.splitlines()[0]))
+    elif row.paused:
+        parts.append(_marked("skipped", "–", "paused", row.paused.removeprefix("paused ")))
+    elif row.due is not None:
         text = row.due.isoformat(timespec="seconds")
         told = human_time(text, now, zone_named(row.zone), says_zone=True)
-        return Html('<time datetime="{}" title="{}">{}</time>').format(text, row.schedule, told)
-    return Html("{}").format(row.schedule) if row.schedule else EMPTY
+        shape = Html('<time datetime="{}" title="{}">{}</time>')
+        parts.append(shape.format(text, row.schedule, told))
+    elif row.schedule:
+        parts.append(Html("{}").format(row.schedule))
+    return joined(parts, "<br>")
+
+
+def _marked(status: str, sign: str, word: str, told: str) -> Html:
+    """Give a badge, and beside it what is told of it."""
+    return Html(
+        '<span class="badge s-{}"><i aria-hidden="true">{}</i>{}</span>'
+        ' <small class="soft">{}</small>'
+    ).format(status, sign, word, cut(told, 160))
 
 
 def without_file(name: str) -> str:
@@ -148,15 +168,22 @@ def usual(runs: Sequence[RunRow]) -> float | None:
     return median(good[:MEDIAN_OF]) if good else None
 
 
+def _of(alert: Undelivered) -> Html:
+    """Say what an alert is of: a run, or a workflow."""
+    if alert.run_id is None:
+        return link(alert.workflow, "workflows", alert.workflow)
+    return link(f"#{alert.run_id}", "runs", alert.run_id)
+
+
 def _alerts(facts: Overview) -> Html:
     if not facts.alerts_in_all:
         return EMPTY
-    heads = ["Run", "To", "#Tries", "Why it did not go"]
+    heads = ["Of", "To", "#Tries", "Why it did not go"]
     rows = [
         Html("<tr>{}</tr>").format(
             joined(
                 [
-                    cell(link(f"#{alert.run_id}", "runs", alert.run_id)),
+                    cell(_of(alert)),
                     cell(alert.channel),
                     cell(str(alert.tries), "num"),
                     cell(cut(alert.error, 200), "text soft"),

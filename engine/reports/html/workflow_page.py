@@ -12,6 +12,7 @@ from engine.reports.html.bars import plot
 from engine.reports.html.markup import EMPTY, Html, joined
 from engine.reports.html.shell import crumbs, link, near_text, when
 from engine.reports.html.tables import cell, run_bars, runs_table, table
+from engine.reports.html.troubles import Trouble, troubles_table
 from engine.reports.html.words import badge, count, duration, fact
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ STEPS_MAX = 500
 
 @record
 class WorkflowFacts:
-    """A workflow; `steps` are those of its newest run, at most so many as are shown."""
+    """A workflow; `steps` are those of its newest run, at most so many as are shown.
+
+    `passed` are slots without a run, and why they have none.
+    """
 
     row: overview.WorkflowRow
     runs: Sequence[RunRow]
@@ -35,6 +39,8 @@ class WorkflowFacts:
     usual: Mapping[str, Usual]
     now: datetime
     days_cut: int = 0
+    troubles: Sequence[Trouble] = ()
+    passed: Sequence[Sequence[str]] = ()
 
 
 def body(facts: WorkflowFacts) -> Html:
@@ -47,6 +53,7 @@ def body(facts: WorkflowFacts) -> Html:
             Html('<header class="head"><h1>{}</h1>{}</header>').format(row.name, last),
             when(row.description, '<p class="lead">{}</p>'),
             _facts(facts),
+            troubles_table(facts.troubles, len(facts.troubles), facts.now, of=row.name),
             _durations(facts),
             runs_page.days(
                 facts.days,
@@ -57,6 +64,7 @@ def body(facts: WorkflowFacts) -> Html:
             if facts.runs
             else EMPTY,
             _runs(facts),
+            _passed(facts),
             _steps(facts),
         ]
     )
@@ -67,7 +75,7 @@ def _facts(facts: WorkflowFacts) -> Html:
     took_s = overview.usual(facts.runs)
     lines = [
         fact("Next by its schedule", overview.due(row, facts.now)),
-        fact("Schedule", row.schedule if row.due else ""),
+        fact("Schedule", row.schedule if row.due or row.paused else ""),
         fact("Usually takes", duration(took_s) if took_s is not None else ""),
         fact("Steps", f"{facts.steps_in_all:,}" if facts.steps_in_all else ""),
         fact("What it is", overview.without_file(row.name) if row.gone else ""),
@@ -103,6 +111,19 @@ def _runs(facts: WorkflowFacts) -> Html:
     more = link("all of them", "runs", workflow=facts.row.name)
     return Html('<section><div class="title"><h2>Last runs</h2>{}</div>{}</section>').format(
         more, runs_table(shown, facts.now, of=facts.row.name)
+    )
+
+
+def _passed(facts: WorkflowFacts) -> Html:
+    """Tell which slots have no run, and why: no row among the runs does."""
+    if not facts.passed:
+        return EMPTY
+    rows = [
+        Html("<tr>{}</tr>").format(joined([cell(at, "when"), cell(why, "text soft")]))
+        for at, why in facts.passed
+    ]
+    return Html("<section><h2>{}</h2>{}</section>").format(
+        "Last slots without a run", table("Slots, newest first", ["Slot", "Why it has none"], rows)
     )
 
 
