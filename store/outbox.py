@@ -136,7 +136,11 @@ def incidents_of(facts: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def _told(run_id: int | None, kind: str, workflow: str, facts: str) -> Due:
-    return Due(run_id, AlertKind(kind), workflow, json.loads(facts))
+    try:
+        known = json.loads(facts)
+    except ValueError:
+        known = None
+    return Due(run_id, AlertKind(kind), workflow, known if isinstance(known, dict) else {})
 
 
 def _in_turn(due: Iterable[_Row], limit: int) -> list[_Row]:
