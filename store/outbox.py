@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.alert import AlertKind, AlertRow, AlertStatus, Due, Failure
-from store import incidents, locks
+from store import incidents, locks, notices
 from store.connection import Database
 
 TELLING_US = 1_000_000  # of the few seconds that a delivery may take
@@ -60,11 +60,13 @@ class StoredOutbox:
 
     def _fold(self) -> None:
         with self._database.read() as cursor:
-            if not incidents.too_many(cursor):
+            if not incidents.too_many(cursor) and not notices.too_many(cursor):
                 return
         with self._database.write() as cursor:
             for channel in incidents.too_many(cursor):
                 incidents.fold(cursor, channel)
+            for channel in notices.too_many(cursor):
+                notices.fold(cursor, channel)
 
     def _due(self) -> list[_Row]:
         with self._database.read() as cursor:

@@ -25,6 +25,8 @@ LINES_MAX = 40
 _DONE = {AlertKind.OPENED: "opened", AlertKind.REMINDER: "go on", AlertKind.CLOSED: "recovered"}
 _WORDS = {"opened": "opened", "reminder": "goes on", "closed": "recovered"}
 
+_NOTICES = {AlertKind.LATE, AlertKind.MISSING, AlertKind.PAUSED}
+
 Incident = Mapping[str, Any]
 
 
@@ -42,6 +44,8 @@ def of_alert(row: AlertRow) -> Content:
         case AlertKind.DIGEST if facts.get("report"):
             content = digest.of_report(payload, repeat=row.repeat)
             return _with(content, (("incidents", _kinds(facts)),))
+        case AlertKind.DIGEST if set(facts.get("counts") or ()) & _NOTICES:
+            return _notices(facts, repeat=row.repeat)
         case AlertKind.DIGEST:
             return _digest(facts, repeat=row.repeat)
         case AlertKind.RUN:
@@ -149,3 +153,17 @@ def _lines(shown: Iterable[Incident], workflow: str) -> Iterable[str]:
         )
         name = " / ".join(one_line(name, 60) for name in names if name) or "the run"
         yield f"{_WORDS[each['kind']]}  {name}  {one_line(_text(each, 'error'), ERROR_SHOWN)}"
+
+
+def _notices(facts: Incident, *, repeat: bool) -> Content:
+    """List what is late, missing or paused, in the words that each would have come in."""
+    counts = facts.get("counts") or {}
+    workflow = _text(facts, "workflow")
+    kinds = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
+    head = f"{f'{workflow}: ' if workflow else ''}{sum(counts.values()):,} alerts: {kinds}"
+    shown = list(facts.get("shown") or ())[:LINES_MAX]
+    lines = [one_line(_text(each, "headline"), ERROR_SHOWN) for each in shown]
+    if (more := sum(counts.values()) - len(lines)) > 0:
+        lines.append(f"… and {more:,} more: see `watch`")
+    parts = (Section("alerts", "\n".join(lines), mono=True),)
+    return Content(head, REPEATED if repeat else "", "", parts)

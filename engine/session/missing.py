@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 GRACE_S = 300  # in which a timer, or one that catches up after a start of the machine, is to come
 COUNTED_MAX = 1_000
+SAID_MAX = 10  # workflows, by one command
 
 logger = logging.getLogger("engine.run")
 
@@ -94,7 +95,7 @@ def notice(database: Database, environment: Environment) -> None:
     until a run comes.
     """
     how = alerting.telling(environment)
-    now_us = _now_us(environment)
+    now_us, said = _now_us(environment), []
     for one in look(database, environment, told_too=False):
         quiet_since = now_us - how.remind_after_us
         if how.channels and missing.is_quiet(database, one.workflow, quiet_since, now_us):
@@ -106,7 +107,11 @@ def notice(database: Database, environment: Environment) -> None:
             is_new = one.workflow not in environment.said_missing
             environment.said_missing.add(one.workflow)
         if is_new:
-            logger.warning("%s; see `watch`", told.facts["headline"])
+            said.append(str(told.facts["headline"]))
+    for headline in said[:SAID_MAX]:
+        logger.warning("%s; see `watch`", headline)
+    if len(said) > SAID_MAX:
+        logger.warning("%d more workflows did not run; see `watch`", len(said) - SAID_MAX)
 
 
 def facts(one: Missing, environment: Environment) -> dict[str, Any]:
