@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -157,6 +158,19 @@ def _close(cursor: sqlite3.Cursor, run: _Run, there: Iterable[_Open]) -> Iterato
         ):
             cursor.execute(_CLOSED, (run.at_us, run.id, incident.id))
             yield AlertKind.CLOSED, _facts(run, incident, incident.failures, gone=is_gone)
+
+
+def close_all(cursor: sqlite3.Cursor, workflow: str, by: tuple[str, int], telling: Telling) -> None:
+    """Close what is open of a workflow at a time, by the last run of another that went well."""
+    there = [_Open(*row) for row in cursor.execute(_OPEN, (workflow,)).fetchall()]
+    sql = "SELECT max(id) FROM run_rows WHERE workflow = ? AND status = 'ok'"
+    (run_id,) = cursor.execute(sql, (by[0],)).fetchone()
+    if there and run_id is not None:
+        run = replace(_run(cursor, run_id, by[1]), workflow=workflow)
+        closed = [(each, _facts(run, each, each.failures)) for each in there]
+        for incident, _ in closed:
+            cursor.execute(_CLOSED, (run.at_us, run.id, incident.id))
+        _queue(cursor, run, [(AlertKind.CLOSED, facts) for _, facts in closed], telling.channels)
 
 
 def _has(cursor: sqlite3.Cursor, sql: str, *values: object) -> bool:

@@ -13,8 +13,9 @@ from engine.events import Action, Claim, EndAttempt, EndRun, EndStep
 from engine.model import AttemptOutcome, RunStatus, StepStatus
 from store.connection import Database
 from store.history import History
-from store.incidents import fold
+from store.incidents import close_all, fold
 from store.journal import Journal, begin_run, record_ended_run
+from store.new_run import ITSELF
 from store.outbox import StoredOutbox
 from store.reconcile import Said, reconcile
 from tests.store.filled import CLOCK, dead_owner, new_run, us
@@ -317,3 +318,17 @@ def test_every_sequence_of_runs(database: Database, seed: int) -> None:
     closed = [step for kind, step, _ in found if kind == "closed"]
     still = [step for step, _, _ in open_now(database)]
     assert sorted(closed + still) == sorted(opened)
+
+
+def test_what_other_commands_mended_closes_a_backfills_incident(database: Database) -> None:
+    """Where nothing is left for it to do, it has no run of its own that could."""
+    run(database, "1", "ValueError: x", workflow="flow.backfill", backfill=ITSELF)
+    run(database, "a", "TypeError: y", workflow="flow.backfill")
+    run(database, "a", "ok", at=HOUR)
+    for _ in range(2):
+        with database.write() as cursor:
+            close_all(cursor, "flow.backfill", ("flow", us(HOUR)), TELLING)
+    assert open_now(database) == []
+    found = [row["closed_run"] for row in History(database).incidents(closed=True)]
+    assert found == [3, 3]
+    assert told(database)[-2:] == [("closed", 3, ""), ("closed", 3, "a")]
