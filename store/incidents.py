@@ -136,7 +136,7 @@ def _fail(
             yield AlertKind.OPENED, _facts(run, new, 1)
             continue
         cursor.execute(_FAILED_AGAIN, (run.at_us, run.id, incident.id))
-        if telling.channels and run.at_us - incident.told_at >= telling.remind_after_us:
+        if telling.channels and run.at_us - incident.told_at >= telling.quiet_us:
             since = incident.failures + 1 - _told_failures(cursor, incident.id)
             cursor.execute(_REMINDED, (run.at_us, incident.id))
             yield AlertKind.REMINDER, _facts(run, incident, incident.failures + 1, since=since)

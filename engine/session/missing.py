@@ -97,7 +97,7 @@ def notice(database: Database, environment: Environment) -> None:
     how = alerting.telling(environment)
     now_us, said = _now_us(environment), []
     for one in look(database, environment, told_too=False):
-        quiet_since = now_us - how.remind_after_us
+        quiet_since = now_us - how.quiet_us
         if how.channels and missing.is_quiet(database, one.workflow, quiet_since, now_us):
             continue
         told = missing.Told(one.workflow, one.told, facts(one, environment))

@@ -111,6 +111,13 @@ def test_once_opened_and_once_closed(database: Database) -> None:
     }
 
 
+def test_a_daily_failure_is_told_of_daily(database: Database) -> None:
+    """Though it comes some seconds earlier than on the day before, or takes as much longer."""
+    for at in (0.0, 24 * HOUR - 2, 48 * HOUR + 60, 72 * HOUR - 600, 95 * HOUR):
+        run(database, "a", "ValueError: x", at=at)
+    assert [kind for kind, *_ in told(database)] == ["opened", *["reminder"] * 3]
+
+
 def test_another_error_closes_nothing(database: Database) -> None:
     """It has an incident of its own; the step's first success closes both."""
     run(database, "a", "ValueError: x")
