@@ -184,12 +184,11 @@ def human_time(
         return "–"
     try:
         at = datetime.fromisoformat(iso)
-    except ValueError:
+        at = at.replace(tzinfo=at.tzinfo or UTC)
+        said = mark(at, tz) if says_zone else only_if_twice(at, tz)
+        at, here = at.astimezone(tz), now.astimezone(tz)
+    except (ValueError, OverflowError):  # no time, or of no year there
         return printable(iso)
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    said = mark(at, tz) if says_zone else only_if_twice(at, tz)
-    at, here = at.astimezone(tz), now.astimezone(tz)
     days = (here.date() - at.date()).days
     day = {0: "today", 1: "yesterday", -1: "tomorrow"}.get(days) or at.date().isoformat()
     return f"{day} {at:%H:%M}{said}"

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @record
 class Waited:
-    """A workflow whose slots after `since` are waited for, by the schedule noted last."""
+    """A workflow whose slots after `since` are waited for, by the schedule noted last.
+
+    Since when is not known, and 0, if that was noted by a clock that was ahead.
+    """
 
     workflow: str
     calendar: str
@@ -28,8 +31,9 @@ class Waited:
 
 _WAITED = """
 SELECT workflow, calendar, zone,
-       max(noted_at, coalesce((SELECT max(slot) FROM slot_rows
-                               WHERE workflow = s.workflow AND slot <= ?1), 0))
+       max(CASE WHEN noted_at <= ?1 THEN noted_at ELSE 0 END,
+           coalesce((SELECT max(slot) FROM slot_rows
+                     WHERE workflow = s.workflow AND slot <= ?1), 0))
 FROM schedule_rows AS s
 WHERE NOT EXISTS (SELECT 1 FROM pause_rows WHERE workflow = s.workflow AND ended_at IS NULL
                   AND coalesce(until, ?1 + 1) > ?1)
@@ -39,7 +43,7 @@ _ON = "SELECT workflow, id, owner FROM run_rows WHERE status = 'running'"
 _UNTIL = """CASE kind WHEN 'digest' THEN json_extract(facts, '$.told."' || ?1 || '"')
  ELSE json_extract(facts, '$.until') END"""
 _IS_OF = f"""(kind = 'missing' AND workflow = ?1 OR kind = 'digest' AND {_UNTIL} IS NOT NULL)"""
-_TOLD = f"SELECT max({_UNTIL}) FROM alert_rows WHERE {_IS_OF}"
+_TOLD = f"SELECT max({_UNTIL}) FROM alert_rows WHERE {_IS_OF} AND {_UNTIL} <= ?2"
 
 # Told of lately, with nothing decided and the schedule the same since then.
 _IS_QUIET = f"""SELECT 1 FROM alert_rows AS a
@@ -55,14 +59,18 @@ def waited(cursor: sqlite3.Cursor, store: Path, now_us: int) -> list[Waited]:
     neither, recorded or not.
     """
     found = [Waited(*row) for row in cursor.execute(_WAITED, (now_us,))]
+    names = {one.workflow for one in found}
     recorded = cursor.execute(_ON).fetchall() if found else []
-    on = {workflow for workflow, *run in recorded if locks.alive(store, *run)}
+    on = {name for name, *run in recorded if name in names and locks.alive(store, *run)}
     return [one for one in found if one.workflow not in on]
 
 
-def told_until(cursor: sqlite3.Cursor, workflow: str) -> int:
-    """Give the newest slot of a workflow that was told of as missing; 0 if none was."""
-    return int(cursor.execute(_TOLD, (workflow,)).fetchone()[0] or 0)
+def told_until(cursor: sqlite3.Cursor, workflow: str, now_us: int) -> int:
+    """Give the newest slot of a workflow that was told of as missing; 0 if none was.
+
+    What a clock that was ahead has told of counts again when it comes.
+    """
+    return int(cursor.execute(_TOLD, (workflow, now_us)).fetchone()[0] or 0)
 
 
 def is_quiet(database: Database, workflow: str, after_us: int, now_us: int) -> bool:
@@ -88,7 +96,7 @@ def tell(
     """Queue an alert; not if another process has just told of some of the slots: the rest waits."""
     workflow, before, facts = told
     with database.write() as cursor:
-        if told_until(cursor, workflow) != before:
+        if told_until(cursor, workflow, at_us) != before:
             return False
         text = json.dumps(facts, ensure_ascii=False)
         whose = (AlertStatus.PENDING, at_us, AlertKind.MISSING, workflow, text)

@@ -121,12 +121,41 @@ def pause_if_failing(
         if current(cursor, new.workflow, new.paused_at):
             return False
         insert(cursor, new)
-        told = json.dumps(facts, ensure_ascii=False)
-        whose = (AlertStatus.PENDING, new.paused_at, AlertKind.PAUSED, new.workflow, told)
-        cursor.executemany(
-            """INSERT INTO alert_rows
-                 (run_id, channel, status, created_at, kind, workflow, facts, tries, error)
-               VALUES (?, ?, ?, ?, ?, ?, ?, 0, '')""",
-            [(failed[0][0], channel, *whose) for channel in channels],
-        )
+        _queue(cursor, (failed[0][0], new.workflow), facts, channels, new.paused_at)
     return True
+
+
+def remind(
+    database: Database,
+    pause: Pause,
+    facts: Mapping[str, str],
+    channels: Iterable[str],
+    when: tuple[int, int],
+) -> bool:
+    """Tell of a pause again, if nothing was said of it for so long; `when` is now, and how long."""
+    now_us, after_us = when
+    sql = "SELECT max(created_at) FROM alert_rows WHERE kind = 'paused' AND workflow = ?"
+    with database.write() as cursor:
+        told_at = cursor.execute(sql, (pause.workflow,)).fetchone()[0] or 0
+        if now_us - max(told_at, pause.paused_at) < after_us:
+            return False
+        _queue(cursor, (None, pause.workflow), facts, channels, now_us)
+    return True
+
+
+def _queue(
+    cursor: sqlite3.Cursor,
+    whose: tuple[int | None, str],
+    facts: Mapping[str, str],
+    channels: Iterable[str],
+    at_us: int,
+) -> None:
+    run_id, workflow = whose
+    told = json.dumps(facts, ensure_ascii=False)
+    rest = (AlertStatus.PENDING, at_us, AlertKind.PAUSED, workflow, told)
+    cursor.executemany(
+        """INSERT INTO alert_rows
+             (run_id, channel, status, created_at, kind, workflow, facts, tries, error)
+           VALUES (?, ?, ?, ?, ?, ?, ?, 0, '')""",
+        [(run_id, channel, *rest) for channel in channels],
+    )

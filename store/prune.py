@@ -86,14 +86,15 @@ def take_away(
                 if room > 0:
                     _finish(cursor, waiting[0])
                     done.append(waiting.popleft())
-        _pause()
+        pause()
     if not waiting:
         _take_environments(database, done)
         _take_definitions(database, definitions, go_on)
     return done
 
 
-def _pause() -> None:
+def pause() -> None:
+    """Leave others a gap to get in."""
     threading.Event().wait(PAUSE_S)
 
 
@@ -172,7 +173,7 @@ def _take_definitions(database: Database, ids: set[int], go_on: Callable[[], boo
         while left and go_on():
             with database.write() as cursor:
                 left = _empty_definition(cursor, definition)
-            _pause()
+            pause()
 
 
 def _take_environments(database: Database, done: Sequence[Verdict]) -> None:

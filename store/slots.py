@@ -84,13 +84,16 @@ def note(
     facts: Mapping[str, Any],
     at_us: int,
 ) -> None:
-    """Note a workflow's schedule, calendar and zone; `noted_at` stays while these are the same."""
+    """Note a workflow's schedule, calendar and zone; `noted_at` stays while these are the same.
+
+    One to come, from a clock that was ahead, does not.
+    """
     cursor.execute(
         """INSERT INTO schedule_rows (workflow, calendar, zone, noted_at, facts)
            VALUES (?1, ?2, ?3, ?4, ?5)
            ON CONFLICT (workflow) DO UPDATE SET calendar = ?2, zone = ?3, facts = ?5,
-             noted_at = CASE WHEN (calendar, zone) = (?2, ?3) THEN noted_at ELSE ?4 END
-           WHERE (calendar, zone, facts) IS NOT (?2, ?3, ?5)""",
+             noted_at = CASE WHEN (calendar, zone) = (?2, ?3) THEN min(noted_at, ?4) ELSE ?4 END
+           WHERE (calendar, zone, facts) IS NOT (?2, ?3, ?5) OR noted_at > ?4""",
         (workflow, *schedule, at_us, json.dumps(facts, sort_keys=True)),
     )
 
@@ -108,15 +111,30 @@ def decided(database: Database, workflow: str, slot: int) -> tuple[int | None, s
     return None if row is None else (row[0], str(row[1]))
 
 
+def workflows(cursor: sqlite3.Cursor) -> list[str]:
+    """Every workflow that has a slot, by name; one look at the key for each."""
+    found: list[str] = []
+    sql = "SELECT min(workflow) FROM slot_rows WHERE workflow > ?"
+    while (name := cursor.execute(sql, (found[-1] if found else "",)).fetchone()[0]) is not None:
+        found.append(name)
+    return found
+
+
+ROWS_MAX = 1_000  # in one transaction
 _OLD = """FROM slot_rows AS s WHERE workflow = ?1 AND slot < ?2
   AND slot < (SELECT max(slot) FROM slot_rows WHERE workflow = ?1)
   AND NOT EXISTS (SELECT 1 FROM run_rows WHERE id = s.run_id)"""
 
 
-def let_go(database: Database, workflow: str, before_us: int) -> None:
-    """Let go of old slots whose runs are gone or never were; the newest one tells what is due."""
+def let_go(database: Database, workflow: str, before_us: int) -> bool:
+    """Let go of old slots whose runs are gone or never were; the newest one tells what is due.
+
+    Of 1,000 at most; whether there may be more.
+    """
     with database.read() as cursor:
         if cursor.execute(f"SELECT 1 {_OLD} LIMIT 1", (workflow, before_us)).fetchone() is None:
-            return
+            return False
+    chosen = f"SELECT slot {_OLD} LIMIT {ROWS_MAX}"
     with database.write() as cursor:
-        cursor.execute(f"DELETE {_OLD}", (workflow, before_us))
+        sql = f"DELETE FROM slot_rows WHERE workflow = ?1 AND slot IN ({chosen})"
+        return cursor.execute(sql, (workflow, before_us)).rowcount == ROWS_MAX

@@ -106,7 +106,7 @@ def send_test(
     """Send a test message on every configured channel; give (channel, sent, sentence) for each."""
     content = contents.of_notice(
         f"kahnban test message from {host}",
-        f"This is a test, sent by hand at {clock.utc():%Y-%m-%d %H:%M} UTC. "
+        f"This is a test, sent by hand at {clock.utc().astimezone():%Y-%m-%d %H:%M %Z}. "
         "Alerts about runs will arrive here.",
         status="test",
     )

@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from engine.reports import json_text, terminal
 from engine.reports.lists import history_table, workflow_table
 from engine.secrets import masked
 from engine.text import printable
+from engine.zones import zone_named
 
 if TYPE_CHECKING:
     from engine.model import Definition
@@ -131,6 +132,8 @@ def history(parsed: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
     if _has_store(paths):
         with reading_history(paths) as past:
+            if parsed.since and parsed.name:
+                since = _since(parsed.since, now, zone_named(past.zone_name(parsed.name)))
             rows = past.runs(
                 workflow=parsed.name,
                 since=since,
@@ -154,7 +157,8 @@ def history(parsed: argparse.Namespace) -> int:
 _AGE = re.compile(r"(\d{1,100})([dhm])\Z")
 
 
-def _since(text: str, now: datetime) -> str:
+def _since(text: str, now: datetime, zone: tzinfo | None = None) -> str:
+    """Give the UTC text of an age or of a date, which is one of the zone (else the machine's)."""
     match = _AGE.match(text)
     if match:
         unit = {"d": "days", "h": "hours", "m": "minutes"}[match[2]]
@@ -164,7 +168,7 @@ def _since(text: str, now: datetime) -> str:
             return "0001-01-01T00:00:00"
     try:
         moment = datetime.fromisoformat(text)
-        local = moment if moment.tzinfo else moment.astimezone()
+        local = moment if moment.tzinfo else moment.replace(tzinfo=zone)
         utc = local.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):  # no date, or none of the years that there are
         raise UsageError(

@@ -36,6 +36,7 @@ from engine.secrets import Secrets
 from engine.session import Environment, RunRequest, run_workflow
 from engine.session.decision import Decision
 from engine.text import printable
+from engine.zones import zone_named
 
 if TYPE_CHECKING:
     from engine.cli.scheduled import Loaded
@@ -80,6 +81,7 @@ def _run(
         journald=under_journald(sys.stderr, os.environ),
         mask=secrets.mask,
     )
+    console.tell_times_in(zone_named(definition.tz))
     request = RunRequest(
         workers=parsed.workers,
         params=params,
@@ -103,11 +105,22 @@ def _run(
         watcher=watcher,
         pages=True,
     )
-    if parsed.scheduled and definition.schedule and not dry:
+    if parsed.scheduled and definition.schedule and dry:
+        from engine.session.slots_plan import plan_scheduled
+
+        plan = once(lambda: plan_scheduled(definition, request, environment))
+        return carry_out(parsed, console, environment, plan)
+    if parsed.scheduled and definition.schedule:
         from engine.session.slots import run_scheduled
 
         slots = run_scheduled(definition, request, environment)
         return carry_out(parsed, console, environment, slots)
+    if parsed.scheduled and not dry:
+        from engine.session.pausing import run_unless_paused
+
+        return carry_out(
+            parsed, console, environment, run_unless_paused(definition, request, environment)
+        )
     one = once(lambda: run_workflow(definition, request, environment))
     return carry_out(parsed, console, environment, one)
 
@@ -208,10 +221,14 @@ def _print_report(parsed: argparse.Namespace, report: dict[str, Any]) -> None:
 
 def _plan_text(report: dict[str, Any]) -> str:
     head = f"dry run of {report['workflow']}: nothing is changed ({printable(report['note'])})"
+    lines = [head, *(printable(line) for line in report.get("slots_told", ()))]
     if not report["plan"]:
-        return f"{head}\nnothing to do"
+        return "\n".join((*lines, "nothing to do"))
+    if "slots_told" in report and report["params"]:
+        given = ", ".join(f"{name} = {text}" for name, text in report["params"].items())
+        lines.append(printable(f"with {given}"))
     table = terminal.plan_table(report["plan"], width=width(), colour=colour())
-    return f"{head}\n{table}"
+    return "\n".join((*lines, table))
 
 
 def _exit_code(report: dict[str, Any], stops: Stops) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.cli import project
-from engine.cli.console import print_result, shown
+from engine.cli.console import print_result, setup, shown, under_journald
 from engine.clock import SystemClock
 from engine.errors import AlreadyRunning, EngineError, SlotTaken, StoreError, UsageError
 from engine.model import Definition, RunStatus
@@ -41,21 +43,39 @@ def failures_recorded(
     except AlreadyRunning:
         raise
     except StoreError as error:
-        with pinged.unless(error):
+        with _warnings_shown(parsed, secrets), pinged.unless(error):
             if not error.alerted:
                 _tell_directly(parsed.name, secrets, error)
         raise
     except UsageError as error:
         try:
-            paused = _record(parsed, paths, secrets, error, pinged)
+            with _warnings_shown(parsed, secrets):
+                paused = _record(parsed, paths, secrets, error, pinged)
         except SlotTaken:
             paused = False  # another timer has just told the same
         except EngineError as store_error:
-            with pinged.unless(error):
+            with _warnings_shown(parsed, secrets), pinged.unless(error):
                 _tell_directly(parsed.name, secrets, store_error)
             raise error from None
         if not paused:
             raise
+
+
+@contextmanager
+def _warnings_shown(parsed: argparse.Namespace, secrets: Secrets) -> Iterator[None]:
+    """Have warnings shown: of alerts and pings that are not sent; no run does that any more."""
+    console = setup(
+        log_file=None,
+        quiet=parsed.quiet,
+        json_lines=parsed.json_logs,
+        journald=under_journald(sys.stderr, os.environ),
+        mask=secrets.mask,
+    )
+    console.shown.setLevel(max(console.shown.level, logging.WARNING))
+    try:
+        yield
+    finally:
+        console.close()
 
 
 class _Pinged:

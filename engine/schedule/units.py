@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NotRequired, TypedDict, Unpack
 
 from engine.errors import UsageError
 from engine.schedule.calendar import ScheduleRefused
+from engine.schedule.cron import hourly_fields
+from engine.schedule.firings import offset
 from engine.schedule.hardening import hardened, read_hardening
 from engine.schedule.installed import mark
 from engine.schedule.reading import Schedule, cron_of, schedule_of
-from engine.schedule.wakeups import wakeups
+from engine.schedule.wakeups import YEARS, wakeups
+from engine.schedule.zones import machine_zone, zone_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -179,7 +183,7 @@ def _calendars(schedule: Schedule) -> str:
 
 
 def cron_line(definition: Definition, **where: Unpack[Installation]) -> str:
-    """Give the crontab lines for a machine without systemd; a comment says what cron cannot.
+    """Give the lines for a crontab, to be pasted as they are; a comment says what cron cannot.
 
     `-q` keeps cron from mailing the output of runs that went well.
     """
@@ -191,11 +195,22 @@ def cron_line(definition: Definition, **where: Unpack[Installation]) -> str:
         fields = cron_of(schedule)
     except ScheduleRefused as why:
         return f"# cron cannot say {why}: no crontab line for '{schedule.text}'"
-    lines = [f"{each} {command.replace('%', chr(92) + '%')}" for each in fields]
+    told: list[str] = []
+    if any(shifts := _shifts(schedule)):
+        minutes = {minute for calendar in schedule.calendars for minute in calendar.minutes}
+        fields = (hourly_fields((minute - shift) % 60 for minute in minutes for shift in shifts),)
+        told = [f"# Each hour, as cron has no {schedule.zone}: what is not due yet is not run."]
+    return "\n".join([*(f"{each} {command.replace('%', chr(92) + '%')}" for each in fields), *told])
+
+
+def _shifts(schedule: Schedule) -> set[int]:
+    """Give by how many minutes the schedule's zone is ahead of the machine's, through a year."""
     if schedule.zone is None:
-        return "\n".join(lines)
-    zone = f"if that is {schedule.zone}, this is the line:"
-    return "\n# ".join((f"# cron knows the machine's own time zone only; {zone}", *lines))
+        return set()
+    days = [datetime(YEARS.start, 1, 1, tzinfo=UTC) + timedelta(days=day) for day in range(366)]
+    ours, theirs = zone_named(schedule.zone), machine_zone()
+    apart = (offset(day, ours) - offset(day, theirs) for day in days)
+    return {each // timedelta(minutes=1) for each in apart}
 
 
 def show(definition: Definition, **where: Unpack[Installation]) -> str:
@@ -204,7 +219,8 @@ def show(definition: Definition, **where: Unpack[Installation]) -> str:
     parts = [f"# {name}\n{text}" for name, text in files.items()]
     parts.append(how_to_install(f"{unit_stem(definition.name)}.timer", "schedule install", where))
     cron = cron_line(definition, **where)
-    parts.append(f"# Without systemd, in a crontab (missed starts are not made up for):\n{cron}\n")
+    how = "# Without systemd, in a crontab (what is missed is caught up by the next start):"
+    parts.append(f"{how}\n{cron}\n")
     return "\n".join(parts)
 
 

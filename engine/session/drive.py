@@ -25,7 +25,7 @@ from engine.resume import Choice, alike
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.session import alerting, tracing
-from engine.session.asked import slot_of
+from engine.session.asked import slot_of, zone_of
 from engine.session.budgets import Budgets, budgets_of
 from engine.session.compiled import Compiled
 from engine.session.decision import Decision
@@ -287,6 +287,7 @@ class Drive:
                 clock=clock,
                 mask=secrets.mask,
                 forward=env.forward,
+                zone=zone_of(definition),
             ),
             environ=lambda: secrets.child_env(env.environ),
             key_runs=budgets.key_runs,

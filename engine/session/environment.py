@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -22,6 +21,14 @@ from engine.secrets import Secrets
 if TYPE_CHECKING:
     from engine.logs import LogLine
     from engine.session.decision import Decision
+
+
+def this_user() -> str:
+    """Name the user this process runs as, whatever the environment says (`su` leaves LOGNAME)."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"#{os.geteuid()}"
 
 
 class Watched(NamedTuple):
@@ -79,9 +86,7 @@ class Environment:
     @property
     def user(self) -> str:
         """Name of the user this process runs as."""
-        with suppress(Exception):
-            return getpass.getuser()
-        return f"#{os.geteuid()}"
+        return this_user()
 
     @property
     def host(self) -> str:

@@ -67,7 +67,7 @@ def look(database: Database, environment: Environment, *, told_too: bool = True)
         return []
     with database.read() as cursor:
         waited = missing.waited(cursor, database.path, now_us)
-        waited = [one for one in waited if one.since < until]
+        waited = [one for one in waited if 0 < one.since < until]
         if not waited:
             return []
         from engine.schedule.calendar import ScheduleRefused
@@ -81,7 +81,7 @@ def look(database: Database, environment: Environment, *, told_too: bool = True)
                 zone = zone_of(schedule)
             except ScheduleRefused:
                 continue  # noted by a version that knew more, or the zone is gone
-            slots = _Slots(cursor, one, (schedule, zone), until)
+            slots = _Slots(cursor, one, (schedule, zone), now_us)
             if slots.is_any() and (one_missing := slots.missing(told_too=told_too)) is not None:
                 found.append(one_missing)
         return found
@@ -152,9 +152,10 @@ class _Slots:
     """The slots of one schedule that are past and undecided."""
 
     def __init__(
-        self, cursor: Any, one: missing.Waited, schedule: tuple[Schedule, tzinfo], until: int
+        self, cursor: Any, one: missing.Waited, schedule: tuple[Schedule, tzinfo], now: int
     ) -> None:
-        self._cursor, self._one, self._until = cursor, one, until
+        self._cursor, self._one, self._now = cursor, one, now
+        self._until = now - GRACE_S * 1_000_000
         self._schedule, self._zone = schedule
 
     def _firings(self, after: int) -> Any:
@@ -171,7 +172,7 @@ class _Slots:
         from engine.schedule.firings import newest
 
         name = self._one.workflow
-        told = missing.told_until(self._cursor, name)
+        told = missing.told_until(self._cursor, name, self._now)
         after = self._one.since if told_too else max(self._one.since, told)
         past = pauses.since(self._cursor, name, after)
         slots = list(islice(self._open(after, past), COUNTED_MAX + 1))

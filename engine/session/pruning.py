@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError, UsageError
 from engine.session import run_files
-from store import prune, retention, slots
+from store import outlived, prune, retention, slots
 
 if TYPE_CHECKING:
     import sqlite3
@@ -94,8 +94,8 @@ def _now_us(environment: Environment) -> int:
 def prune_all(database: Database, environment: Environment, within: Limits) -> list[Pruned]:
     """Let go of all that is due, workflow by workflow."""
     with database.read() as cursor:
-        names = retention.workflows(cursor)
-    found = [prune_workflow(database, environment, (name, within)) for name in names]
+        names = {*retention.workflows(cursor), *slots.workflows(cursor)}
+    found = [prune_workflow(database, environment, (name, within)) for name in sorted(names)]
     return [one for one in found if one.runs or one.rows_kept or one.stuck]
 
 
@@ -123,7 +123,10 @@ def prune_workflow(
         going = [verdict for verdict in going if _files_gone(home, verdict, pruned.stuck)]
         for verdict in prune.take_away(database, going, go_on):
             pruned.add(verdict)
-    slots.let_go(database, workflow, within.before_us)
+    while go_on() and slots.let_go(database, workflow, within.before_us):
+        prune.pause()
+    while go_on() and outlived.let_go(database, within.before_us):
+        prune.pause()
     return pruned
 
 
@@ -144,7 +147,7 @@ def preview(database: Database, environment: Environment, within: Limits) -> lis
 
 
 def after_run(database: Database, environment: Environment, workflow: str) -> None:
-    """Let go of what is due of a workflow whose run has ended, in a second at most; never raises.
+    """Let go of what is due of a workflow that has had its turn, in a second at most; never raises.
 
     What is left is for the next run's end.
     """

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-from random import Random  # noqa: TID251 - seeded
 from typing import Any
-
-import pytest
 
 from engine.alert import AlertKind, Due, Telling
 from engine.events import Action, Claim, EndAttempt, EndRun, EndStep
@@ -246,85 +243,6 @@ def test_each_step_is_looked_up_by_its_key(database: Database) -> None:
     database.raw.set_progress_handler(None, 0)
     assert open_now(database) == []
     assert steps < 400, steps
-
-
-# -- every sequence -------------------------------------------------------------------------------
-
-WORDS = ("fail a", "fail b", "fail a b", "ok", "crash", "skip", "pause", "part")
-
-
-class Expected:
-    """What is to be told, by the rules as a reader would put them."""
-
-    def __init__(self) -> None:
-        """Begin with nothing open."""
-        self.open: dict[str, tuple[float, int]] = {}  # when last told, failures then and since
-        self.since: dict[str, int] = {}
-        self.told: list[tuple[str, str, int]] = []
-
-    def fails(self, step: str, at: float) -> None:
-        """Open it, or count it and remind of it where it has been quiet for a day."""
-        if step not in self.open:
-            self.open[step], self.since[step] = (at, 1), 0
-            self.told.append(("opened", step, 1))
-            return
-        told_at, count = self.open[step]
-        self.since[step] += 1
-        if at - told_at >= 24 * HOUR:
-            self.told.append(("reminder", step, self.since[step]))
-            told_at, self.since[step] = at, 0
-        self.open[step] = (told_at, count + 1)
-
-    def is_ok(self, step: str) -> None:
-        """Close it, if it is open."""
-        if step in self.open:
-            _, count = self.open.pop(step)
-            self.told.append(("closed", step, count))
-
-
-def play(database: Database, words: list[str]) -> list[tuple[str, str, int]]:
-    """Make runs, five hours apart, and give what is to be told of them."""
-    expected = Expected()
-    for number, word in enumerate(words):
-        at = number * 5 * HOUR
-        if word == "crash":
-            crash(database, at)
-            expected.fails("", at)
-        elif word == "skip":
-            record_ended_run(database, new_run("a", at=at), RunStatus.SKIPPED, (), TELLING)
-        elif word != "pause":
-            steps = {"a": "ok", "b": "skipped" if word == "part" else "ok"}
-            steps |= {step: f"{step.upper()}Error: {number}" for step in word.split()[1:]}
-            run(database, "a b", *steps.values(), at=at)
-            judge(expected, steps, at)
-    return expected.told
-
-
-def judge(expected: Expected, steps: dict[str, str], at: float) -> None:
-    """Take in how a run's steps have ended."""
-    failed = [step for step, word in steps.items() if "Error" in word]
-    for step in failed:
-        expected.fails(step, at)
-    for step in list(expected.open):
-        if steps.get(step) == "ok" or (step == "" and not failed):
-            expected.is_ok(step)
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_every_sequence_of_runs(database: Database, seed: int) -> None:
-    """Opened once, reminded of after a day with the failures since, closed once."""
-    words = Random(seed).choices(WORDS, weights=(4, 2, 2, 3, 2, 1, 1, 1), k=20)
-    expected = play(database, words)
-    sql = "SELECT kind, facts FROM alert_rows WHERE kind <> 'run' ORDER BY id"
-    found = []
-    for kind, text in database.raw.execute(sql).fetchall():
-        facts = json.loads(text)
-        found.append((kind, facts["step"], facts.get("since", facts["failures"])))
-    assert found == expected, words
-    opened = [step for kind, step, _ in found if kind == "opened"]
-    closed = [step for kind, step, _ in found if kind == "closed"]
-    still = [step for step, _, _ in open_now(database)]
-    assert sorted(closed + still) == sorted(opened)
 
 
 def test_what_other_commands_mended_closes_a_backfills_incident(database: Database) -> None:

@@ -136,6 +136,26 @@ def test_two_processes_tell_each_slot_once(database: Database) -> None:
     assert {json.loads(facts)["slots"] for _, facts in rows} == {30}
 
 
+def test_what_a_clock_that_was_ahead_told_silences_nothing(memory: Database) -> None:
+    """What is missing by the right clock is told of, though a slot far ahead was, too."""
+    hourly(memory)
+    missing.notice(memory, at(100 * HOUR))
+    missing.notice(memory, at(1.5 * HOUR))
+    missing.notice(memory, at(1.6 * HOUR))
+    assert [count for _, count in told(memory)] == [99, 1]
+    with memory.write() as cursor:
+        slots.note(cursor, "flow", ("*-*-* *:30:00", "UTC"), {}, us(1000 * HOUR))
+    assert [one.count for one in missing.look(memory, at(2.7 * HOUR))] == [3]
+
+
+def test_a_timers_run_of_no_schedule_forgets_the_one_there_was(memory: Database) -> None:
+    """The file names none any more: nothing is due, and nothing missing."""
+    hourly(memory)
+    assert [one.count for one in missing.look(memory, at(2.5 * HOUR))] == [2]
+    a_run(memory, started_by="timer", at=2.5 * HOUR)
+    assert missing.look(memory, at(9 * HOUR)) == []
+
+
 def test_a_timer_that_is_off_is_told_once_a_day(memory: Database) -> None:
     """However often it was to come; that it stays away again is told at once."""
     hourly(memory, "*-*-* *:0/5:00")

@@ -411,7 +411,7 @@ def test_a_transaction_is_small(wide: Database, monkeypatch: pytest.MonkeyPatch)
         changed.append(wide.raw.total_changes)
         gaps.append(wide.raw.in_transaction)
 
-    monkeypatch.setattr(prune, "_pause", gap)
+    monkeypatch.setattr(prune, "pause", gap)
     with wide.read() as cursor:
         due = retention.due(cursor, "flow", ALL)
         verdicts = retention.judge(cursor, "flow", ALL, due)
@@ -505,7 +505,7 @@ def test_a_crash_is_made_good_and_no_number_comes_back(path: Path) -> None:
     database.close()
 
     def program() -> None:
-        prune._pause = dies
+        prune.pause = dies
         pruned(open_writer(path))
 
     killed(program)

@@ -13,6 +13,8 @@ import pytest
 
 from engine.session import pinging
 from engine.session.missing import GRACE_S
+from store import pauses
+from store.database import open_writer
 from tests.system.alert_servers import answer
 from tests.system.alert_servers import hook as webhook
 from tests.system.project import Project, wait_for
@@ -141,8 +143,13 @@ def test_a_timers_run_that_cannot_begin_is_told_as_failed(project: Project) -> N
         project.write("daily", "workflow = None +\n")
         project.write("new", "workflow = None +\n")
         assert told("daily", code=2) == ["/fail"]
-        assert told("new", code=2) == ["/all/fail"]
-        assert project.run("schedule", "pause", "daily").code == 0
+        gone = {"ENGINE_PING_URL": "http://127.0.0.1:9/s3cr3t"}
+        new = project.run("run", "new", "--scheduled", **gone)
+        assert new.code == 2
+        assert "the ping /fail was not sent: connection refused" in new.err
+        assert "s3cr3t" not in new.err
+        with closing(open_writer(project.store)) as store:
+            pauses.pause(store, pauses.Pause("daily", 0, "ann", None, "", None))
         assert told("daily", code=0) == []
         flow(project, "daily", ', schedule="daily", ping="PING_DAILY"')
         project.store.write_text("no store at all")

@@ -407,12 +407,25 @@ def test_cron_says_what_it_cannot(schedule: str, why: str) -> None:
     )
 
 
-def test_cron_knows_no_zone() -> None:
-    """With a zone the line is a comment that says when it holds."""
-    assert cron_line(definition(tz="Europe/Berlin"), **place()) == (
-        "# cron knows the machine's own time zone only; if that is Europe/Berlin, this is the "
-        f"line:\n# 0 8 * * * {CRON}"
-    )
+@pytest.mark.parametrize(
+    ("machine", "zone", "fields"),
+    [
+        ("Europe/Berlin", "Europe/Berlin", "30 8 * * *"),
+        ("Europe/Paris", "Europe/Berlin", "30 8 * * *"),
+        ("UTC", "Europe/Berlin", "30 * * * *"),
+        ("UTC", "Asia/Kathmandu", "45 * * * *"),
+        ("UTC", "Australia/Lord_Howe", "*/30 * * * *"),  # half an hour of summer time
+    ],
+)
+def test_cron_knows_no_zone(
+    monkeypatch: pytest.MonkeyPatch, machine: str, zone: str, fields: str
+) -> None:
+    """Where the machine's zone is another it asks every hour at that minute; a comment says so."""
+    monkeypatch.setenv("TZ", machine)
+    line, *told = cron_line(definition(schedule="8:30", tz=zone), **place()).splitlines()
+    assert line == f"{fields} {CRON}"
+    why = f"# Each hour, as cron has no {zone}: what is not due yet is not run."
+    assert told == ([] if fields == "30 8 * * *" else [why])
 
 
 def test_cron_line_survives_percent_and_shell() -> None:
@@ -424,16 +437,17 @@ def test_cron_line_survives_percent_and_shell() -> None:
     assert words[-1] == "/srv/50% $A 'b'/var"
 
 
-def test_show_gives_the_files_and_what_to_do_with_them() -> None:
+def test_show_gives_the_files_and_what_to_do_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """All parts under their names, in order, then the installation and the crontab line."""
+    monkeypatch.setenv("TZ", "UTC")
     assert show(definition(tz="Europe/Berlin"), **machine()) == (
         f"# kahnban-daily.service\n{SERVICE}\n"
         f"# kahnban-daily.timer\n{TIMER}\n"
         f"# kahnban.alerts-daily.service\n{ALERTS}\n"
         f"{HOW_TO_INSTALL}\n"
-        "# Without systemd, in a crontab (missed starts are not made up for):\n"
-        "# cron knows the machine's own time zone only; if that is Europe/Berlin, this is the "
-        f"line:\n# 0 8 * * * {CRON}\n"
+        "# Without systemd, in a crontab (what is missed is caught up by the next start):\n"
+        f"0 * * * * {CRON}\n"
+        "# Each hour, as cron has no Europe/Berlin: what is not due yet is not run.\n"
     )
 
 
