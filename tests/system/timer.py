@@ -213,7 +213,8 @@ class Timer:
     def fire_wrongly(self) -> None:
         """Fire while the definition cannot be loaded."""
         self.expect(wrong=True)
-        parsed = argparse.Namespace(name="flow", dry_run=False, workers=4)
+        given = {"dry_run": False, "workers": 4, "quiet": False, "json_logs": False}
+        parsed = argparse.Namespace(name="flow", **given)
         fault = DefinitionError(f"line {self.draw.randrange(99)}: no such step 'x'")
         paused = self.slots.is_paused(self.clock.at_us() / 1e6)
         try:

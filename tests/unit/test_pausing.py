@@ -31,8 +31,8 @@ def flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 @pytest.mark.parametrize(
     ("until", "why"),
     [
-        ("9999-12-31 23:59", "is too far away"),  # in UTC there is no such time
-        ("9999-12-31T00:00-12:00", "is too far away"),
+        ("9999-12-31 23:59", "is too far ahead"),  # in UTC there is no such time
+        ("9999-12-31T00:00-12:00", "is too far ahead"),
         ("0001-01-01", "is past"),
         ("2026-11-01 00:00", "is past"),
         ("tomorrow", "is no date"),
