@@ -54,7 +54,8 @@ class Missing:
 def preload(database: Database, environment: Environment) -> None:
     """Import what it takes to know the slots, if there is a schedule to be held to."""
     with database.read() as cursor:
-        if missing.waited(cursor, database.path, _now_us(environment)):
+        now_us = _now_us(environment)
+        if missing.waited(cursor, database.path, now_us, now_us):
             from engine.schedule import catchup, firings  # noqa: F401 - imported for later
             from engine.session import asked  # noqa: F401 - imported for later
 
@@ -66,7 +67,7 @@ def look(database: Database, environment: Environment, *, told_too: bool = True)
     if up_s < GRACE_S:  # timers that catch up are on their way
         return []
     with database.read() as cursor:
-        waited = missing.waited(cursor, database.path, now_us)
+        waited = missing.waited(cursor, database.path, now_us, until)
         waited = [one for one in waited if 0 < one.since < until]
         if not waited:
             return []

@@ -201,6 +201,16 @@ def test_what_is_paused_is_not_missing(memory: Database) -> None:
     assert told(memory) == [("flow did not run: that of 2011-11-14 03:00 UTC never came", 1)]
 
 
+def test_what_is_being_caught_up_is_not_missing(memory: Database) -> None:
+    """Between two runs of it none is on, and whoever looks then is not to say that none came."""
+    hourly(memory)
+    a_run(memory, at=5.5 * HOUR, slot=us(HOUR))
+    missing.notice(memory, at(5.5 * HOUR + 3))
+    assert told(memory) == []
+    missing.notice(memory, at(5.5 * HOUR + 303))
+    assert [count for _, count in told(memory)] == [4]
+
+
 def test_nothing_is_missing_that_may_still_come(memory: Database) -> None:
     """While a run is on, which may be catching up, or when the machine has only just begun.
 
