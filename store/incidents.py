@@ -34,8 +34,10 @@ _IS_OK = """SELECT 1 FROM definition_steps d
  LEFT JOIN step_rows s ON s.run_id = ?1 AND s.position = d.position
  WHERE d.definition_id = ?2 AND d.name = ?3 AND coalesce(s.status, 'ok') = 'ok'"""
 _IS_THERE = "SELECT 1 FROM definition_steps WHERE definition_id = ? AND name = ?"
-_LAST_TOLD = """SELECT facts FROM alert_rows WHERE incident_id = ? AND kind = 'reminder'
- ORDER BY id DESC LIMIT 1"""
+_LAST_TOLD = """SELECT facts FROM alert_rows
+ WHERE incident_id = ? AND kind IN ('opened', 'reminder') ORDER BY id DESC LIMIT 1"""
+_IN_DIGEST = """SELECT 1 FROM alert_rows, json_each(facts, '$.ids') AS one
+ WHERE kind = 'digest' AND one.value = ?"""
 _OPENED = """INSERT INTO incident_rows (workflow, step, fingerprint, error, opened_at, opened_run,
  last_at, last_run, failures, thread) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5, ?6, 1, '{}')"""
 _FAILED_AGAIN = """UPDATE incident_rows SET failures = failures + 1, last_at = ?, last_run = ?
@@ -136,10 +138,24 @@ def _fail(
             yield AlertKind.OPENED, _facts(run, new, 1)
             continue
         cursor.execute(_FAILED_AGAIN, (run.at_us, run.id, incident.id))
-        if telling.channels and run.at_us - incident.told_at >= telling.quiet_us:
-            since = incident.failures + 1 - _told_failures(cursor, incident.id)
+        if telling.channels and (kind := _due(cursor, run, incident, telling)) is not None:
+            count = incident.failures + 1
+            is_again = kind is AlertKind.REMINDER
+            since = count - _told_failures(cursor, incident.id) if is_again else 0
             cursor.execute(_REMINDED, (run.at_us, incident.id))
-            yield AlertKind.REMINDER, _facts(run, incident, incident.failures + 1, since=since)
+            yield kind, _facts(run, incident, count, since=since)
+
+
+def _due(cursor: sqlite3.Cursor, run: _Run, incident: _Open, telling: Telling) -> AlertKind | None:
+    """Give as what an incident that goes on is to be told: as new where it never was told of.
+
+    That is one which was opened before there was a channel.
+    """
+    if incident.told_at == incident.opened_at and not (
+        _has(cursor, _LAST_TOLD, incident.id) or _has(cursor, _IN_DIGEST, incident.id)
+    ):
+        return AlertKind.OPENED
+    return AlertKind.REMINDER if run.at_us - incident.told_at >= telling.quiet_us else None
 
 
 def _told_failures(cursor: sqlite3.Cursor, incident: int) -> int:
