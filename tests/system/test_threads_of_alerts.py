@@ -199,7 +199,7 @@ def test_every_kind_keeps_to_slacks_limits(kind: AlertKind) -> None:
 
 
 def test_emails_of_an_incident_refer_to_its_first(database: Database) -> None:
-    """By the id that this was sent with."""
+    """By the id that this was sent with, and its subject: what is new stands on the first line."""
     with smtp() as (inbox, port):
         settings = {"SMTP_URL": f"smtp://127.0.0.1:{port}", "MAIL_TO": "a@example.com"}
         for day, word in enumerate(("ValueError: x", "ValueError: x", "ok")):
@@ -210,7 +210,11 @@ def test_emails_of_an_incident_refer_to_its_first(database: Database) -> None:
     for reply in (second, third):
         assert reply["In-Reply-To"] == reply["References"] == first["Message-ID"]
     assert len({message["Message-ID"] for message in (first, second, third)}) == 3
-    assert third["Subject"] == "flow recovered after 2 failures, 2d 00h: a"
+    subjects = [message["Subject"] for message in (first, second, third)]
+    assert subjects == ["daily failed", "Re: daily failed", "Re: daily failed"]
+    plain = third.get_body(("plain",))
+    assert plain is not None
+    assert plain.get_content().startswith("flow recovered after 2 failures, 2d 00h: a\r\n")
 
 
 @pytest.mark.parametrize(
