@@ -59,6 +59,11 @@ def brief(row: AlertRow, content: Content) -> Content:
     return replace(content, parts=tuple(parts))
 
 
+def all_over(content: Content, count: int) -> Content:
+    """Say of many incidents that one message told of that the last has recovered, too."""
+    return replace(content, head=f"all {count:,} are over, at last: {content.head}", reason="")
+
+
 def _opened(content: Content, facts: Incident) -> Content:
     return _with(content, (("incident", _text(facts, "incident")),))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.alerts import incidents
 from engine.alerts.channels import Settings, channels, has_bot, setting_of
 from engine.alerts.content import REPEATED
 from engine.alerts.lanes import Job, Sender, Sent
@@ -44,6 +45,13 @@ def _slack_bot(settings: Settings) -> Sender:
 
         content = job.content()
         reply = blocks.render_slack(job.brief(content)) if job.thread is not None else None
+        many = (job.thread or {}).get("many", 0)
+        if (
+            job.thread is not None
+            and many > len(job.incidents)
+            and not slack_bot.goes_on(job.thread)
+        ):
+            content = incidents.all_over(content, many)
         begun, note = slack_bot.send(
             bot,
             blocks.render_slack(content),
