@@ -62,7 +62,8 @@ class Due:
 class AlertRow:
     """One alert for one channel (`slack` or `email`); `payload` is a run's report, and more.
 
-    `incidents` are those it tells of, `thread` where the channel has the first message on them.
+    `incidents` are those it tells of, `thread` where the channel has the first message on them,
+    `age_s` how long it has waited.
     """
 
     id: int
@@ -73,3 +74,4 @@ class AlertRow:
     kind: AlertKind = AlertKind.RUN
     incidents: tuple[int, ...] = ()
     thread: dict[str, Any] | None = None
+    age_s: float = 0.0

@@ -20,11 +20,12 @@ class EngineError(Exception):
 
     `message` is one lower-case sentence with names in quotes; `hint` is one imperative line, or
     empty; `exit_code` is what the command ends with; `alerted` says that the alerts due for it
-    are sent or recorded.
+    are sent or recorded, `begun` that it ended a run that had begun, which sends its own pings.
     """
 
     exit_code = 3
     alerted = False
+    begun = False
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

@@ -1,8 +1,8 @@
 """Attempt logs, and who is logging: one file per attempt, each line there before the next is made.
 
-A line reads `HH:MM:SS WHAT    text`, where WHAT is `out` or `err` for what a step or its command
-printed, else the level of a log record. A log never fails a step: what cannot be written is
-dropped and noted once.
+A line reads `HH:MM:SS+HH:MM WHAT    text`: a time with its offset from UTC, as files are read later
+and elsewhere; WHAT is `out` or `err` for what a step or its command printed, else the level of a
+log record. A log never fails a step: what cannot be written is dropped and noted once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple
@@ -109,7 +109,7 @@ def attempt_scope(scope: AttemptScope) -> Iterator[AttemptScope]:
 
 
 class RunLogs:
-    """The attempt logs of one run, in `folder` (`<home>/logs/NAME/RUN`)."""
+    """The attempt logs of one run, in `folder` (`<home>/logs/NAME/RUN`), with times in `zone`."""
 
     def __init__(
         self,
@@ -119,8 +119,10 @@ class RunLogs:
         clock: Clock,
         mask: Callable[[str], str],
         forward: Callable[[LogLine], None] | None = None,
+        zone: tzinfo | None = None,
     ) -> None:
         self.folder = folder
+        self.zone = zone
         self.run_id = run_id
         self.clock = clock
         self.mask = mask
@@ -224,7 +226,7 @@ class FileLog:
         return self._logs.mask(text)
 
     def _save(self, lines: list[str], stream: str, at: datetime) -> None:
-        prefix = f"{at.astimezone():%H:%M:%S} "
+        prefix = f"{at.astimezone(self._logs.zone).isoformat(timespec='seconds')[11:]} "
         head = f"{prefix}{stream:<7} "
         data = "".join(f"{head}{line}\n" for line in lines).encode("utf-8", "backslashreplace")
         if self._written + len(data) > FILE_BYTES_MAX:

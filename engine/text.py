@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from functools import cache
 
+from engine.zones import mark, only_if_twice
+
 # Controls, line separators, bidi and invisible marks can forge, hide or turn round what is shown;
 # lone surrogates cannot be written at all.
 _BEYOND_ASCII = (
@@ -169,21 +171,24 @@ def human_size(size_bytes: int) -> str:
     return f"{size:.0f} {unit}" if unit == "B" or size >= 99.95 else f"{size:.1f} {unit}"
 
 
-def human_time(iso: str | None, now: datetime, tz: tzinfo | None = None) -> str:
+def human_time(
+    iso: str | None, now: datetime, tz: tzinfo | None = None, *, says_zone: bool = False
+) -> str:
     """Give a UTC ISO time in `tz` (the machine's zone without it), as near to `now` as it is.
 
     "today 08:00", "yesterday 08:00", else "2026-11-21 08:00"; `–` for none, and a text that is no
-    time as it is.
+    time as it is. Its zone is added to a time that the clock shows twice, and with `says_zone`
+    wherever the machine's clock shows another.
     """
     if not iso:
         return "–"
     try:
         at = datetime.fromisoformat(iso)
-    except ValueError:
+        at = at.replace(tzinfo=at.tzinfo or UTC)
+        said = mark(at, tz) if says_zone else only_if_twice(at, tz)
+        at, here = at.astimezone(tz), now.astimezone(tz)
+    except (ValueError, OverflowError):  # no time, or of no year there
         return printable(iso)
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    at, here = at.astimezone(tz), now.astimezone(tz)
     days = (here.date() - at.date()).days
     day = {0: "today", 1: "yesterday", -1: "tomorrow"}.get(days) or at.date().isoformat()
-    return f"{day} {at:%H:%M}"
+    return f"{day} {at:%H:%M}{said}"

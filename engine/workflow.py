@@ -69,8 +69,7 @@ class Workflow:
         self.name = _checked_name(name)
         self.dry_run = bool(dry_run)
         self.schedule = schedule
-        self.tz = _checked_zone(name, tz)
-        _check_schedule(name, schedule, self.tz)
+        self.tz = _zone_beside(name, schedule, _checked_zone(name, tz))
         self.catchup = _one_of(name, "catchup", catchup, tuple(Catchup))
         self.pause_after = _checked_pause_after(name, pause_after)
         self.deadline = checked_deadline(name, deadline)
@@ -256,9 +255,10 @@ def _checked_hardening(workflow: str, words: str) -> str:
         ) from refused
 
 
-def _check_schedule(workflow: str, schedule: str | None, zone: str | None) -> None:
+def _zone_beside(workflow: str, schedule: str | None, zone: str | None) -> str | None:
+    """Check the schedule; gives the zone that it names or that is named beside it."""
     if schedule is None:
-        return
+        return zone
     from engine.schedule.calendar import ScheduleRefused
     from engine.schedule.reading import read_schedule
 
@@ -266,7 +266,7 @@ def _check_schedule(workflow: str, schedule: str | None, zone: str | None) -> No
     if not isinstance(schedule, str):
         raise DefinitionError(f"{what} is no text", hint='write schedule="*-*-* 08:00:00"')
     try:
-        read_schedule(schedule, zone)
+        return read_schedule(schedule, zone).zone
     except ScheduleRefused as refused:
         raise DefinitionError(f"{what}: {refused.reason}", hint=refused.hint) from refused
 

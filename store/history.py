@@ -56,7 +56,7 @@ class History(EarlierRuns, ScheduleReads):
             where.append("r.status = 'running'")
         rows = self._rows(
             f"""SELECT r.id, s.*, v.resumed_from, v.root_run, v.note, v.params, v.finished_at,
-                       v.started_by, v.only_steps, v.backfill, r.owner, {ASKED_BY}
+                       v.started_by, v.only_steps, v.backfill, v.zone, r.owner, {ASKED_BY}
                 FROM run_rows r JOIN run_summary s ON s.run_id = r.id JOIN runs v ON v.id = r.id
                 WHERE {" AND ".join(where)} ORDER BY r.id DESC LIMIT {most}""",
             [*parameters, limit],

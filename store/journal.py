@@ -44,6 +44,8 @@ def begin_run(database: Database, run: NewRun) -> int:
         tally[StepStatus.CACHED] += sum(len(some.positions) for some in run.reused)
         run_id = _insert_run(cursor, run, RunStatus.RUNNING, definition, tally)
         slots.claim(cursor, run, run_id)
+        if run.slot is None and run.started_by == "timer":  # it has no schedule any more
+            slots.forget(cursor, run.workflow)
         reused = _insert_reused(cursor, run_id, run.reused)
         at = {step.position: run.started_at for step in run.marked}
         ended: list[tuple[object, ...]] = [
@@ -149,6 +151,8 @@ def _insert_run(
             run.choices,
             _environment(cursor, run.versions),
             run.slot,
+            run.zone,
+            run.limits,
         ),
     )
     run_id = cursor.lastrowid

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.alert import AlertKind, AlertStatus
 from engine.records import record
+from store import locks
 
 if TYPE_CHECKING:
     from store.connection import Database
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
 
 @record
 class Waited:
-    """A workflow whose slots after `since` are waited for, by the schedule noted last."""
+    """A workflow whose slots after `since` are waited for, by the schedule noted last.
+
+    Since when is not known, and 0, if that was noted by a clock that was ahead.
+    """
 
     workflow: str
     calendar: str
@@ -26,40 +31,69 @@ class Waited:
 
 _WAITED = """
 SELECT workflow, calendar, zone,
-       max(noted_at, coalesce((SELECT max(slot) FROM slot_rows
-                               WHERE workflow = s.workflow AND slot <= ?1), 0))
+       max(CASE WHEN noted_at <= ?1 THEN noted_at ELSE 0 END,
+           coalesce((SELECT max(slot) FROM slot_rows
+                     WHERE workflow = s.workflow AND slot <= ?1), 0))
 FROM schedule_rows AS s
 WHERE NOT EXISTS (SELECT 1 FROM pause_rows WHERE workflow = s.workflow AND ended_at IS NULL
                   AND coalesce(until, ?1 + 1) > ?1)
-  AND NOT EXISTS (SELECT 1 FROM run_rows WHERE workflow = s.workflow AND status = 'running')
 ORDER BY workflow"""
+_ON = "SELECT workflow, id, owner FROM run_rows WHERE status = 'running'"
 _TOLD = """SELECT max(json_extract(facts, '$.until')) FROM alert_rows
-WHERE kind = 'missing' AND workflow = ?"""
+WHERE kind = 'missing' AND workflow = ? AND json_extract(facts, '$.until') <= ?"""
+
+# Told of lately, with nothing decided and the schedule the same since then.
+_IS_QUIET = """SELECT 1 FROM alert_rows AS a
+WHERE kind = 'missing' AND workflow = ?1 AND created_at > ?2 AND created_at <= ?3
+  AND NOT EXISTS (SELECT 1 FROM slot_rows WHERE workflow = ?1 AND decided_at > a.created_at)
+  AND NOT EXISTS (SELECT 1 FROM schedule_rows WHERE workflow = ?1 AND noted_at > a.created_at)"""
 
 
-def waited(cursor: sqlite3.Cursor, now_us: int) -> list[Waited]:
+def waited(cursor: sqlite3.Cursor, store: Path, now_us: int) -> list[Waited]:
     """Give what is waited for: of no schedule that is paused, nor while a run is on.
 
-    A run that is on may be catching up, or be what a slot waits for.
+    A run that is on may be catching up, or be what a slot waits for; one whose engine is dead does
+    neither, recorded or not.
     """
-    return [Waited(*row) for row in cursor.execute(_WAITED, (now_us,))]
+    found = [Waited(*row) for row in cursor.execute(_WAITED, (now_us,))]
+    names = {one.workflow for one in found}
+    recorded = cursor.execute(_ON).fetchall() if found else []
+    on = {name for name, *run in recorded if name in names and locks.alive(store, *run)}
+    return [one for one in found if one.workflow not in on]
 
 
-def told_until(cursor: sqlite3.Cursor, workflow: str) -> int:
-    """Give the newest slot of a workflow that was told of as missing; 0 if none was."""
-    return int(cursor.execute(_TOLD, (workflow,)).fetchone()[0] or 0)
+def told_until(cursor: sqlite3.Cursor, workflow: str, now_us: int) -> int:
+    """Give the newest slot of a workflow that was told of as missing; 0 if none was.
+
+    What a clock that was ahead has told of counts again when it comes.
+    """
+    return int(cursor.execute(_TOLD, (workflow, now_us)).fetchone()[0] or 0)
+
+
+def is_quiet(database: Database, workflow: str, after_us: int, now_us: int) -> bool:
+    """Whether a workflow that goes on missing was told of later than `after_us`."""
+    with database.read() as cursor:
+        return cursor.execute(_IS_QUIET, (workflow, after_us, now_us)).fetchone() is not None
+
+
+class Told(NamedTuple):
+    """What is to be told of a workflow, of which slots up to `before` have been told."""
+
+    workflow: str
+    before: int
+    facts: Mapping[str, Any]
 
 
 def tell(
     database: Database,
-    workflow: str,
-    facts: Mapping[str, Any],
+    told: Told,
     channels: Iterable[str],
     at_us: int,
 ) -> bool:
-    """Queue an alert of slots up to `facts["until"]`; not of what another process just told."""
+    """Queue an alert; not if another process has just told of some of the slots: the rest waits."""
+    workflow, before, facts = told
     with database.write() as cursor:
-        if told_until(cursor, workflow) >= facts["until"]:
+        if told_until(cursor, workflow, at_us) != before:
             return False
         text = json.dumps(facts, ensure_ascii=False)
         whose = (AlertStatus.PENDING, at_us, AlertKind.MISSING, workflow, text)

@@ -82,7 +82,8 @@ class NewRun:
     ready steps are ordered: microseconds by position, or nothing. `reason` says why it began as
     it did, `choices`, as JSON, what becomes of its steps by that; `versions` are those of what the
     engine runs on. `slot` is the moment at which its schedule had it due, or that of the run it
-    goes on from.
+    goes on from, `zone` the name of that in which its times are shown, if it is not the machine's.
+    `limits` says, as JSON, after how long it and its steps are late.
     """
 
     workflow: str
@@ -111,3 +112,5 @@ class NewRun:
     choices: str = "{}"
     versions: Mapping[str, str] = field(default_factory=dict)
     slot: int | None = None
+    zone: str | None = None
+    limits: str | None = None

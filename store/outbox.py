@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,9 @@ from store import incidents, locks
 from store.connection import Database
 
 TELLING_US = 1_000_000  # of the few seconds that a delivery may take
+
+
+_Row = tuple[int, str, int, bool, int, Due]  # number, channel, tries, repeat, since when
 
 
 class StoredOutbox:
@@ -34,13 +38,15 @@ class StoredOutbox:
     def claim(self, limit: int = 20) -> list[AlertRow]:
         """Mark due alerts as being sent by this process, durably; oldest first.
 
-        Only as many as can be told in a second: what is claimed is to be sent at once.
+        Only as many as can be told in a second: what is claimed is to be sent at once. The channels
+        take turns, up to `limit` of each: one whose alerts stay keeps no other's from being sent.
         """
         self._fold()
-        ends_us = self._now_us() + TELLING_US
+        now_us = self._now_us()
+        ends_us = now_us + TELLING_US
         claimed: list[AlertRow] = []
         told: dict[tuple[object, ...], dict[str, Any]] = {}
-        for alert_id, channel, tries, repeat, due in self._due()[:limit]:
+        for alert_id, channel, tries, repeat, at_us, due in _in_turn(self._due(), limit):
             about = incidents_of(due.facts)
             key = (due.run_id, due.kind, due.workflow, json.dumps(due.facts))
             if key not in told:
@@ -48,7 +54,7 @@ class StoredOutbox:
                     break
                 told[key] = self._payload(due)
             row = AlertRow(alert_id, channel, told[key], tries, repeat, due.kind, about)
-            claimed.append(row)
+            claimed.append(replace(row, age_s=max(now_us - at_us, 0) / 1e6))
         with self._database.write() as cursor:
             return [self._threaded(cursor, row) for row in claimed if self._mark(cursor, row)]
 
@@ -60,18 +66,15 @@ class StoredOutbox:
             for channel in incidents.too_many(cursor):
                 incidents.fold(cursor, channel)
 
-    def _due(self) -> list[tuple[int, str, int, bool, Due]]:
+    def _due(self) -> list[_Row]:
         with self._database.read() as cursor:
             rows = cursor.execute(
-                "SELECT id, channel, tries, status, owner, run_id, kind, workflow, facts"
-                " FROM alert_rows WHERE status IN ('pending', 'sending') ORDER BY id"
+                "SELECT id, channel, tries, status, created_at, owner, run_id, kind, workflow,"
+                " facts FROM alert_rows WHERE status IN ('pending', 'sending') ORDER BY id"
             ).fetchall()
         return [
-            (
-                *(alert_id, channel, tries, status == AlertStatus.SENDING),
-                Due(run_id, AlertKind(kind), workflow, json.loads(facts)),
-            )
-            for alert_id, channel, tries, status, owner, run_id, kind, workflow, facts in rows
+            (alert_id, channel, tries, status == AlertStatus.SENDING, at_us, _told(*about))
+            for alert_id, channel, tries, status, at_us, owner, *about in rows
             if status == AlertStatus.PENDING or not self._is_sent_by_the_living(owner)
         ]
 
@@ -81,9 +84,8 @@ class StoredOutbox:
 
     def _mark(self, cursor: sqlite3.Cursor, row: AlertRow) -> bool:
         """Claim a row, if nobody else has meanwhile."""
-        status, owner = cursor.execute(
-            "SELECT status, owner FROM alert_rows WHERE id = ?", (row.id,)
-        ).fetchone()
+        found = cursor.execute("SELECT status, owner FROM alert_rows WHERE id = ?", (row.id,))
+        status, owner = found.fetchone() or ("", None)  # another may have folded it into a digest
         still = AlertStatus.SENDING if row.repeat else AlertStatus.PENDING
         if status != still or (row.repeat and self._is_sent_by_the_living(owner)):
             return False
@@ -131,3 +133,18 @@ def incidents_of(facts: Mapping[str, Any]) -> tuple[int, ...]:
     """Name the incidents that an alert with such facts tells of."""
     one = facts.get("incident")
     return tuple(facts.get("ids", ())) if one is None else (one,)
+
+
+def _told(run_id: int | None, kind: str, workflow: str, facts: str) -> Due:
+    return Due(run_id, AlertKind(kind), workflow, json.loads(facts))
+
+
+def _in_turn(due: Iterable[_Row], limit: int) -> list[_Row]:
+    """Give the oldest of each channel, then the second of each, up to `limit` of each."""
+    counts: Counter[str] = Counter()
+    ranked: list[tuple[int, _Row]] = []
+    for row in due:
+        counts[row[1]] += 1
+        ranked.append((counts[row[1]], row))
+    first = [(rank, row) for rank, row in ranked if rank <= limit]
+    return [row for _, row in sorted(first, key=lambda each: each[0])]

@@ -29,10 +29,14 @@ class Pause:
         """Since when, and until when if that was said."""
         return self.paused_at, self.until
 
+    @property
+    def end(self) -> int | None:
+        """From when on it holds no more, as far as that is known."""
+        return min((end for end in (self.until, self.ended_at) if end is not None), default=None)
+
     def holds(self, at_us: int) -> bool:
         """Whether a moment falls into it."""
-        ends = [end for end in (self.until, self.ended_at) if end is not None]
-        return self.paused_at <= at_us and all(at_us < end for end in ends)
+        return self.paused_at <= at_us and (self.end is None or at_us < self.end)
 
 
 def pause(database: Database, new: Pause) -> None:

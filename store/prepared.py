@@ -75,6 +75,7 @@ VALUES (?, ?, ?, ?, ?, ?)"""
 BEGIN_RUN = """
 INSERT INTO run_rows (workflow, status, params, context_sha256, definition_id, started_at,
 finished_at, resumed_from, root_run, started_by, note, user, host, owner, workers, events,
-only_steps, backfill, steps, ok, failed, skipped, cached, reason, choices, environment_id, slot)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+only_steps, backfill, steps, ok, failed, skipped, cached, reason, choices, environment_id, slot,
+zone, limits)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 """The values of `RUN_COLUMNS`, in order."""

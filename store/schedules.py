@@ -9,6 +9,11 @@ if TYPE_CHECKING:
     from store.connection import Database
     from store.pauses import Pause
 
+_ZONE = """
+SELECT coalesce(
+  (SELECT zone FROM schedule_rows WHERE workflow = ?1),
+  (SELECT zone FROM run_rows WHERE workflow = ?1 ORDER BY id DESC LIMIT 1), '')"""
+
 
 class ScheduleReads:
     """The part of `store.history.History` that tells of schedules."""
@@ -30,8 +35,17 @@ class ScheduleReads:
                 for name, calendar, zone, facts in cursor.fetchall()
             }
 
-    def zones(self) -> dict[str, str]:
-        """The time zones that schedules name, by workflow, as they were noted last."""
+    def limits(self, run_id: int) -> str | None:
+        """After how long a run and its steps are late, as it was recorded."""
         with self._database.read() as cursor:
-            cursor.execute("SELECT workflow, zone FROM schedule_rows WHERE zone <> ''")
-            return dict(cursor.fetchall())
+            cursor.execute("SELECT limits FROM run_rows WHERE id = ?", (run_id,))
+            return str(text) if (text := cursor.fetchone()[0]) is not None else None
+
+    def zone_name(self, workflow: str) -> str:
+        """The zone of a workflow's times that are no run's; empty for the machine's.
+
+        It is that which its schedule named last, and without a schedule its newest run's.
+        """
+        with self._database.read() as cursor:
+            cursor.execute(_ZONE, (workflow,))
+            return str(cursor.fetchone()[0])

@@ -84,13 +84,16 @@ def note(
     facts: Mapping[str, Any],
     at_us: int,
 ) -> None:
-    """Note a workflow's schedule, calendar and zone; `noted_at` stays while these are the same."""
+    """Note a workflow's schedule, calendar and zone; `noted_at` stays while these are the same.
+
+    One to come, from a clock that was ahead, does not.
+    """
     cursor.execute(
         """INSERT INTO schedule_rows (workflow, calendar, zone, noted_at, facts)
            VALUES (?1, ?2, ?3, ?4, ?5)
            ON CONFLICT (workflow) DO UPDATE SET calendar = ?2, zone = ?3, facts = ?5,
-             noted_at = CASE WHEN (calendar, zone) = (?2, ?3) THEN noted_at ELSE ?4 END
-           WHERE (calendar, zone, facts) IS NOT (?2, ?3, ?5)""",
+             noted_at = CASE WHEN (calendar, zone) = (?2, ?3) THEN min(noted_at, ?4) ELSE ?4 END
+           WHERE (calendar, zone, facts) IS NOT (?2, ?3, ?5) OR noted_at > ?4""",
         (workflow, *schedule, at_us, json.dumps(facts, sort_keys=True)),
     )
 

@@ -149,6 +149,8 @@ RUN_COLUMNS = (
     "choices",
     "environment_id",
     "slot",
+    "zone",
+    "limits",
 )
 
 

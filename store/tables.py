@@ -108,6 +108,8 @@ run_rows = Table(
     Column("choices", Text),
     Column("environment_id", BigInteger),
     Column("slot", BigInteger),  # the moment at which its schedule had it due
+    Column("zone", Text),  # in which its times are shown; null: the machine's
+    Column("limits", Text),  # after how long it and its steps are late, as JSON; null: never
     _one_of("status", list(RunStatus)),
     _one_of("started_by", ["hand", "timer", "library"]),
     CheckConstraint("(status = 'running') = (finished_at IS NULL)", name="ended"),

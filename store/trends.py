@@ -32,7 +32,7 @@ _RUNS = f"""
 SELECT r.id, r.workflow, r.status, r.started_at, (r.finished_at - r.started_at) / 1e6, r.steps,
        r.ok, r.cached, r.failed, r.skipped, r.retries, substr(r.note, 1, 1000),
        CASE WHEN length(r.params) <= 4000 THEN r.params ELSE '{{{{}}}}' END, r.started_by,
-       r.only_steps, r.owner, {ASKED_BY}
+       r.only_steps, r.zone, r.owner, {ASKED_BY}
 FROM run_rows r WHERE {{}} ORDER BY r.id DESC
 LIMIT ? + (SELECT count(*) FROM run_rows WHERE status = 'running')"""
 _DAYS = """
@@ -40,12 +40,12 @@ SELECT date(started_at / 1000000, 'unixepoch', 'localtime') AS day, status, coun
 FROM (SELECT started_at, status FROM run_rows{} ORDER BY id DESC LIMIT ?)
 WHERE started_at >= ? GROUP BY day, status"""
 _STEP = """
-SELECT r.id, r.position, r.live, r.owner, r.started_at, s.status, substr(s.note, 1, 1000),
+SELECT r.id, r.position, r.live, r.owner, r.zone, r.started_at, s.status, substr(s.note, 1, 1000),
        a.number, a.outcome, a.started_at, a.finished_at, substr(a.error, 1, 1000),
        iif(a.number IS NULL, c.retry_at, a.retry_at)
-FROM (SELECT w.id, w.owner, w.started_at, d.position,
+FROM (SELECT w.id, w.owner, w.zone, w.started_at, d.position,
              CASE w.status WHEN 'running' THEN w.live END AS live
-      FROM (SELECT id, status, started_at, definition_id, owner, live FROM run_rows
+      FROM (SELECT id, status, started_at, definition_id, owner, zone, live FROM run_rows
             WHERE workflow = ?1 ORDER BY id DESC LIMIT ?4) w
       JOIN definition_steps d ON d.definition_id = w.definition_id AND d.name = ?2
       ORDER BY w.id DESC LIMIT ?3) r
@@ -77,6 +77,7 @@ class RunRow(NamedTuple):
     params: str
     started_by: str
     only_steps: str
+    zone: str | None = None
 
 
 class Wanted(NamedTuple):
@@ -99,6 +100,7 @@ class StepPast(NamedTuple):
     attempts: int
     note: str
     error: str
+    zone: str | None = None
 
 
 class State(NamedTuple):
@@ -225,8 +227,8 @@ def _owner(rows: list[tuple[Any, ...]]) -> str | None:
 
 
 def _step(rows: list[tuple[Any, ...]]) -> StepPast:
-    run_id, position, live, _, began, settled, note = rows[0][:7]
-    number, outcome, tried, ended, error, retry_at = rows[-1][7:]
+    run_id, position, live, _, zone, began, settled, note = rows[0][:8]
+    number, outcome, tried, ended, error, retry_at = rows[-1][8:]
     is_live = live is not None and any(each[0] == position for each in json.loads(live))
     if settled is None:
         settled = status_of(None, retry_at, is_live=is_live, is_ok=outcome == AttemptOutcome.OK)
@@ -238,4 +240,5 @@ def _step(rows: list[tuple[Any, ...]]) -> StepPast:
         (0 if number is None else len(rows)) + is_live,
         note or "",
         error or "",
+        zone,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.errors import StoreError
 from store.connection import translated
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")  # the migrations, oldest first
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")  # the migrations, oldest first
 APPLICATION_ID = 0x4B41484E  # "KAHN", in the file's header
 
 

@@ -30,7 +30,7 @@ SELECT id, workflow, status, params, {_iso("started_at")} AS started_at,
        (finished_at - started_at) / 1e6 AS duration_s,
        resumed_from, root_run, note, started_by, user, host, workers, events,
        {_iso("abs(pruned_at)")} AS pruned_at, only_steps, backfill, reason, choices,
-       {_iso("slot")} AS slot
+       {_iso("slot")} AS slot, zone
 FROM run_rows""",
     "attempts": f"""
 CREATE VIEW attempts AS

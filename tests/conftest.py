@@ -12,6 +12,12 @@ SETTINGS = ("ENGINE_", "KAHNBAN_", "SLACK_", "SMTP_", "MAIL_")
 SHARED = Path(os.environ.get("KAHNBAN_SHARED") or ROOT.parent / "shared")
 
 
+@pytest.hookimpl(trylast=True)  # after the shuffling
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long: at the end nobody waits for one test."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):

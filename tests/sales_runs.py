@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from tests.sales_drops import ROOT
+from tests.system.project import WARM
 
 STEPS = ["fetch", "transform", "report", "backup", "deliver"]
 
 
 def run_sales(home: Path, **settings: object) -> tuple[int, dict[str, Any]]:
     """Run the workflow as a command; give its exit code and report."""
-    foreign = ("ENGINE_", "KAHNBAN_", "SLACK_", "SMTP_", "MAIL_", "SALES_")
+    foreign = ("ENGINE_", "KAHNBAN_", "SLACK_", "SMTP_", "MAIL_", "SALES_", "PYTHON")
     clean = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
-    command = [sys.executable, "-m", "engine", "run", "sales", "--json"]
+    words = ["run", "sales", "--json"]
     for name, value in settings.items():
-        command += ["--set", f"{name}={value}"]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=clean | {"ENGINE_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.stdout, done.stderr
-    return done.returncode, json.loads(done.stdout)
+        words += ["--set", f"{name}={value}"]
+    environment = clean | {"ENGINE_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    code, out, err = WARM.run(words, str(ROOT), environment, limit_s=60.0)
+    assert out, err
+    return code, json.loads(out)
 
 
 def statuses(report: dict[str, Any]) -> dict[str, str]:

@@ -24,6 +24,7 @@ from engine.records import record
 
 DEADLINE_S = 5.0
 TRIES_MAX = 10
+KEPT_S = 86_400.0  # at least: ten runs may all fall into one outage
 
 PAGE_BYTES_MAX = 1_000_000  # a bigger page is not attached; the mail says where the report lies
 _WITH_PAGE = (AlertKind.RUN, AlertKind.OPENED, AlertKind.REMINDER)
@@ -56,8 +57,9 @@ def deliver(
     """Claim what is due, send it, record what came of it, all by the deadline.
 
     With nothing configured nothing is claimed. After a channel's first failure that may pass, its
-    other alerts are not tried now. An alert is given up after ten tries, or when sending it again
-    cannot help. `page` makes the page of a run, if it is to go along with an email.
+    other alerts are not tried now. An alert is given up after ten tries and a day, so that no
+    outage of hours loses it, or when sending it again cannot help. `page` makes the page of a run,
+    if it is to go along with an email.
     """
     ends_at = clock.now() + deadline_s
     senders = senders_of(settings)
@@ -74,7 +76,7 @@ def deliver(
     counts = {"sent": 0, "failed": 0, "given_up": 0}
     for outcome in outcomes(jobs, senders, ends_at, clock):
         row = rows[outcome.job.id]
-        kind = _kind(outcome, row)
+        kind = _kind(outcome, row, is_gone=row.channel not in senders)
         counts[kind] += 1
         warnings += _sentences(outcome, kind)
         try:
@@ -104,7 +106,7 @@ def send_test(
     """Send a test message on every configured channel; give (channel, sent, sentence) for each."""
     content = contents.of_notice(
         f"kahnban test message from {host}",
-        f"This is a test, sent by hand at {clock.utc():%Y-%m-%d %H:%M} UTC. "
+        f"This is a test, sent by hand at {clock.utc().astimezone():%Y-%m-%d %H:%M %Z}. "
         "Alerts about runs will arrive here.",
         status="test",
     )
@@ -177,11 +179,12 @@ def _notify(settings: Settings, content: Content, ends_at: float, clock: Clock) 
 # -- recording ------------------------------------------------------------------------------------
 
 
-def _kind(outcome: Outcome, row: AlertRow) -> str:
+def _kind(outcome: Outcome, row: AlertRow, *, is_gone: bool) -> str:
     if not outcome.error:
         return "sent"
-    spent = outcome.tried and row.tries + 1 >= TRIES_MAX
-    return "given_up" if outcome.permanent or spent else "failed"
+    spent = is_gone or (outcome.tried and row.tries + 1 >= TRIES_MAX)
+    is_last = outcome.permanent or (spent and row.age_s >= KEPT_S)
+    return "given_up" if is_last else "failed"
 
 
 def _record(outbox: Outbox, outcome: Outcome, kind: str, *, unknown: bool) -> None:

@@ -213,7 +213,7 @@ def _facts(report: Report, counts: tuple[tuple[str, int], ...]) -> tuple[tuple[s
         ("duration", _against(report.get("duration_s"), report.get("usual")) if is_told else ""),
         ("last success", _last_success(report)),
         ("run", f"{run}, continues run {continued}" if continued else run),
-        ("started", moment(_text(report, "started"))),
+        ("started", moment(_text(report, "started"), report.get("zone"))),
         ("threads left running", str(threads) if threads else ""),
         ("host", _text(report, "host")),
         ("user", _text(report, "user")),
@@ -227,7 +227,9 @@ def _last_success(report: Report) -> str:
     if not isinstance(last, Mapping) or report.get("status") in {"ok", "skipped"}:
         return ""
     number = _text(last, "run_id")
-    return f"{moment(_text(last, 'finished'))}, run {number}" if number else "none"
+    if not number:
+        return "none"
+    return f"{moment(_text(last, 'finished'), report.get('zone'))}, run {number}"
 
 
 def _way_on(report: Report) -> Iterable[Section]:

@@ -38,7 +38,7 @@ def of_alert(row: AlertRow) -> Content:
         case AlertKind.REMINDER:
             return _reminder(digest.of_report(payload, repeat=row.repeat), payload, facts)
         case AlertKind.CLOSED:
-            return _closed(facts, repeat=row.repeat)
+            return _closed(facts, payload.get("zone"), repeat=row.repeat)
         case AlertKind.DIGEST if facts.get("report"):
             content = digest.of_report(payload, repeat=row.repeat)
             return _with(content, (("incidents", _kinds(facts)),))
@@ -55,7 +55,10 @@ def brief(row: AlertRow, content: Content) -> Content:
     if row.kind is not AlertKind.REMINDER:
         return content
     facts = row.payload.get("facts") or {}
-    parts: list[Part] = [Section("error", _error(facts), mono=True), Facts(_pairs(facts))]
+    parts: list[Part] = [
+        Section("error", _error(facts), mono=True),
+        Facts(_pairs(facts, row.payload.get("zone"))),
+    ]
     return replace(content, parts=tuple(parts))
 
 
@@ -73,10 +76,10 @@ def _reminder(content: Content, payload: Incident, facts: Incident) -> Content:
     at = f": {facts['step']}" if facts.get("step") else ""
     workflow = _text(payload, "workflow") or _text(facts, "workflow")
     head = f"{workflow} still fails{at}, {_counted(facts)} in {duration(facts.get('lasted_s'))}"
-    return replace(_with(content, _pairs(facts)), head=head, reason="")
+    return replace(_with(content, _pairs(facts, payload.get("zone"))), head=head, reason="")
 
 
-def _closed(facts: Incident, *, repeat: bool) -> Content:
+def _closed(facts: Incident, zone: object, *, repeat: bool) -> Content:
     at = f": {facts['step']}" if facts.get("step") else ""
     workflow = _text(facts, "workflow")
     after = f"after {_counted(facts)}, {duration(facts.get('lasted_s'))}"
@@ -84,9 +87,8 @@ def _closed(facts: Incident, *, repeat: bool) -> Content:
     if facts.get("gone"):
         head = f"{workflow} no longer has the step {facts.get('step')}, closed {after}"
     error = Section("it failed with", _error(facts), mono=True)
-    return Content(
-        head, REPEATED if repeat else "", "ok", (error, Facts(_pairs(facts, goes_on=False)))
-    )
+    pairs = Facts(_pairs(facts, zone, goes_on=False))
+    return Content(head, REPEATED if repeat else "", "ok", (error, pairs))
 
 
 def _with(content: Content, pairs: tuple[tuple[str, str], ...]) -> Content:
@@ -99,9 +101,9 @@ def _with(content: Content, pairs: tuple[tuple[str, str], ...]) -> Content:
     return replace(content, parts=(*parts, Facts(pairs)))
 
 
-def _pairs(facts: Incident, *, goes_on: bool = True) -> tuple[tuple[str, str], ...]:
+def _pairs(facts: Incident, zone: object, *, goes_on: bool = True) -> tuple[tuple[str, str], ...]:
     since = f", {facts['since']} since the last message" if facts.get("since") else ""
-    opened = moment(_text(facts, "opened"))
+    opened = moment(_text(facts, "opened"), zone)
     pairs = (
         ("incident", _text(facts, "incident")),
         ("failures", f"{_text(facts, 'failures')}{since}"),

@@ -134,12 +134,14 @@ def new_id() -> str:
 
 def compose(letter: Letter) -> tuple[EmailMessage, list[str]]:
     """Give the message and the recipients' bare addresses, or raise `AlertError`."""
+    from email import policy
     from email.message import EmailMessage
     from email.utils import formataddr, formatdate
 
     to = _addresses("MAIL_TO", letter.mail_to)
     origin = _addresses("MAIL_FROM", letter.mail_from)[:1]
-    message = EmailMessage()
+    # as 7 bits: not every server takes more, and smtplib does not ask for it
+    message = EmailMessage(policy.SMTP.clone(cte_type="7bit"))
     message["From"] = formataddr(origin[0])
     message["To"] = ", ".join(formataddr(address) for address in to)
     message["Subject"] = " ".join(letter.subject.split())
@@ -165,13 +167,23 @@ def _addresses(name: str, value: str) -> list[tuple[str, str]]:
     from email.utils import getaddresses
 
     value = value.strip().strip(",")
-    pairs = getaddresses([value]) if value.isprintable() else []
-    if not pairs or not all(address and " " not in address for _, address in pairs):
+    named = getaddresses([value]) if value.isprintable() else []
+    pairs = [(whose, _ascii_address(address)) for whose, address in named]
+    if not pairs or not all(a and a.isascii() and " " not in a for _, a in pairs):
         raise AlertError(
             f"{name} is not an email address, or several separated by commas",
             hint=f"set {name}=ops@example.com",
         )
     return pairs
+
+
+def _ascii_address(address: str) -> str:
+    """Give an address as servers take it: its domain in ASCII; nothing if that cannot be."""
+    user, at, domain = address.rpartition("@")
+    try:
+        return address if address.isascii() else f"{user}{at}{domain.encode('idna').decode()}"
+    except UnicodeError:
+        return ""
 
 
 def _connect(
@@ -234,9 +246,8 @@ def _explained(host: str, error: Exception, *, may_be_out: bool) -> AlertError:
     import smtplib
 
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        codes = [code for code, _ in error.recipients.values()]
         listed = "; ".join(_refusal(to, answer) for to, answer in error.recipients.items())
-        return AlertError(f"{host}: {listed}", permanent=all(code >= 500 for code in codes))
+        return AlertError(f"{host}: {listed}", hint="check MAIL_TO")
     if isinstance(error, smtplib.SMTPAuthenticationError):
         return AlertError(
             f"{host}: the login was refused ({error.smtp_code})",

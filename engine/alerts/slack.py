@@ -39,6 +39,17 @@ CODES = frozenset(
         "user_not_found",
     }
 )
+# The message is at fault; what the others mean is mended by who gave the address.
+_CONTENT = frozenset(
+    {
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "invalid_payload",
+        "no_text",
+        "too_many_attachments",
+    }
+)
+_NOT_FOUND = frozenset({403, 404, 410})
 TRY_AGAIN = frozenset({408, 425, 429})
 
 
@@ -113,13 +124,12 @@ def _judge(host: str, status: int, body: str, retry_after_s: float | None) -> No
     if 300 <= status < 400:
         raise AlertError(
             f"{host}: answered {status}, a redirect, which is refused",
-            permanent=True,
             hint="set SLACK_WEBHOOK_URL to the address itself",
         )
-    permanent = status < 500 and status not in TRY_AGAIN
-    raise AlertError(
-        **answered(host, status, f"{status}{said}", retry_after_s), permanent=permanent
-    )
+    permanent = code in _CONTENT or (status in (400, 413) and not said)
+    hint = "" if permanent or status not in _NOT_FOUND else "check SLACK_WEBHOOK_URL"
+    fault = answered(host, status, f"{status}{said}", retry_after_s)
+    raise AlertError(**fault, permanent=permanent, hint=hint)
 
 
 def check_url(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 from engine.text import human_duration, printable
+from engine.zones import zone_named
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_MOMENT = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d+)?)?Z$")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z\Z", re.ASCII)
 _SLACK = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
@@ -71,9 +73,19 @@ def slack_escape(text: str, limit: int, *, ending: bool = False) -> str:
     return "…" + "".join(reversed(kept)) if ending else "".join(kept) + "…"
 
 
-def moment(iso: str) -> str:
-    """Give a UTC time as people write it, `2026-11-23 08:00 UTC`; other texts as they are."""
-    return _MOMENT.sub(r"\1 \2 UTC", iso)
+def moment(iso: str, zone: object) -> str:
+    """Give a UTC time in the zone of a name, `2026-11-23 08:00 CET`; other texts as they are.
+
+    Without a name it is in the machine's zone; it always says which, as it is read elsewhere.
+    """
+    if not _MOMENT.match(iso):
+        return iso
+    try:
+        at = datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    named = zone_named(zone) if isinstance(zone, str) else None
+    return f"{at.astimezone(named):%Y-%m-%d %H:%M %Z}"
 
 
 def duration(seconds: object) -> str:

@@ -13,6 +13,7 @@ from engine.definitions import load
 from engine.naming import BACKFILL_SUFFIX
 from engine.session.backfill.launch import run_backfill
 from engine.session.backfill.resolved import BackfillRequest
+from engine.zones import zone_named
 
 
 def backfill(parsed: argparse.Namespace) -> int:
@@ -32,6 +33,7 @@ def backfill(parsed: argparse.Namespace) -> int:
     )
     if not dry:
         console.follow_values(logs / f"{definition.name}.log", secrets.mask)
+    console.tell_times_in(zone_named(definition.tz))
     request = BackfillRequest(
         param=parsed.param,
         first=parsed.first,

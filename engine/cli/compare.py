@@ -15,6 +15,7 @@ from engine.errors import UsageError
 from engine.naming import did_you_mean
 from engine.secrets import masked
 from engine.text import printable
+from engine.zones import only_if_twice
 
 if TYPE_CHECKING:
     from engine.reports.diff_words import Change
@@ -30,7 +31,7 @@ def why(parsed: argparse.Namespace) -> int:
     """Say why a step of a run stands as it does."""
     from engine.reports.why import Around, as_row
     from engine.reports.why import why as answer_for
-    from engine.session.zones import shown_zone
+    from engine.session.zones import zone_of_run
 
     load_reading()
     paths = project.paths_of(parsed)
@@ -39,7 +40,7 @@ def why(parsed: argparse.Namespace) -> int:
     with reading_history(paths) as history:
         run = history.facts(history.find(parsed.run))
         _check_step(run, parsed.step)
-        zone = shown_zone(history, run.run["workflow"])
+        zone = zone_of_run(run.run)
         usual = history.usual(run.run["workflow"], before=run.run["run_id"])
         around = Around(
             now=(now - _EPOCH) // timedelta(microseconds=1),
@@ -97,7 +98,8 @@ def _moment(us: int, now: datetime, zone: tzinfo | None, *, finely: bool = False
     """Give a time in the zone, without one the machine's; with its date if not today's."""
     at = (_EPOCH + timedelta(microseconds=us)).astimezone(zone)
     day = "" if at.date() == now.astimezone(zone).date() else f"{at:%Y-%m-%d} "
-    return f"{day}{at:%H:%M:%S}" + (f".{at.microsecond // 1000:03}" if finely else "")
+    fine = f".{at.microsecond // 1000:03}" if finely else ""
+    return f"{day}{at:%H:%M:%S}{fine}{only_if_twice(at, zone)}"
 
 
 def _iso(us: int) -> str:

@@ -1,8 +1,8 @@
 """What the command shows: log lines on stderr and in the rotating file, results on stdout.
 
-Text lines read `HH:MM:SS LEVEL message`, what a step says `HH:MM:SS LEVEL [STEP] text`. Under
-journald a priority prefix takes the place of the time. Showing never fails the command: a full
-disk or a closed pipe costs lines, not the run.
+Text lines read `HH:MM:SS LEVEL message`, what a step says `HH:MM:SS LEVEL [STEP] text`; in the file
+date and offset stand with the time. Under journald a priority prefix takes the place of the time.
+Showing never fails the command: a full disk or a closed pipe costs lines, not the run.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import tzinfo
 from pathlib import Path
 from typing import IO, Any, TextIO, cast
 
@@ -94,13 +95,19 @@ class Console:
             if level >= handler.level:
                 handler.handle(record)
 
+    def tell_times_in(self, zone: tzinfo | None) -> None:
+        """Give times in a zone from now on; without one, in the machine's."""
+        for handler in self._handlers:
+            if isinstance(handler.formatter, LineFormatter):
+                handler.formatter.zone = zone
+
     def follow_values(self, log_file: Path, mask: Callable[[str], str]) -> None:
         """Keep the lines of a backfill's runs in a file of their own; show their warnings only."""
         for handler in self._handlers:
             handler.addFilter(is_worth_showing)
         kept = RotatingFile(log_file, complain=lambda text: _complain(self.shown, text))
         kept.setLevel(logging.INFO)
-        kept.setFormatter(LineFormatter(mask))
+        kept.setFormatter(LineFormatter(mask, kept=True))
         kept.addFilter(is_of_a_value)
         kept.addFilter(is_wanted)
         self._handlers.append(kept)
@@ -138,7 +145,7 @@ def setup(
     if log_file is not None:
         kept = RotatingFile(log_file, complain=lambda text: _complain(shown, text))
         kept.setLevel(logging.INFO)
-        kept.setFormatter(JsonFormatter(mask) if json_lines else LineFormatter(mask))
+        kept.setFormatter(JsonFormatter(mask) if json_lines else LineFormatter(mask, kept=True))
         handlers.append(kept)
     return Console(shown, handlers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from datetime import tzinfo
 from typing import Any
 
 from engine.cli import project
@@ -16,11 +17,16 @@ ERROR_SHOWN = 100
 
 def incidents(parsed: argparse.Namespace) -> int:
     """List them, the oldest first."""
+    from engine.session.zones import zone_of_workflow
+
     load_reading()
     paths = project.paths_of(parsed)
     mask = project.secrets_of(paths).mask
     with reading_history(paths) as history:
         rows = history.incidents(parsed.name, closed=parsed.all)
+        zones = {
+            name: zone_of_workflow(history, name) for name in {row["workflow"] for row in rows}
+        }
     for row in rows:
         row["error"] = mask(row["error"])
     if parsed.json:
@@ -29,7 +35,7 @@ def incidents(parsed: argparse.Namespace) -> int:
     if not rows:
         print_result("no incidents" if parsed.all else "no open incidents")
         return 0
-    lines = [_cells(row) for row in rows]
+    lines = [_cells(row, zones[row["workflow"]]) for row in rows]
     wide = [max(columns(cell) for cell in column) for column in zip(*lines, strict=True)]
     for line in lines:
         padded = [pad(cell, width) for cell, width in zip(line, wide, strict=True)]
@@ -37,14 +43,14 @@ def incidents(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
-    now = SystemClock().utc()
-    since, until = human_time(row["opened_at"], now), row["closed_at"]
+def _cells(row: dict[str, Any], zone: tzinfo | None) -> list[str]:
+    now, until = SystemClock().utc(), row["closed_at"]
+    since, end = (human_time(each, now, zone, says_zone=True) for each in (row["opened_at"], until))
     count = row["failures"]
     return [
         str(row["id"]),
         printable(" / ".join(word for word in (row["workflow"], row["step"]) if word)),
-        f"{since} to {human_time(until, now)}" if until else f"open since {since}",
+        f"{since} to {end}" if until else f"open since {since}",
         f"{count} failure{'s' if count != 1 else ''}, last run {row['last_run']}",
         cut(printable(row["error"]), ERROR_SHOWN),
     ]

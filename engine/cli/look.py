@@ -25,9 +25,9 @@ from engine.errors import EngineError, UsageError
 from engine.params import described
 from engine.reports import json_text, terminal
 from engine.reports.lists import history_table, workflow_table
-from engine.schedule.zones import known_zones
 from engine.secrets import masked
 from engine.text import printable
+from engine.zones import zone_named
 
 if TYPE_CHECKING:
     from engine.model import Definition
@@ -65,8 +65,7 @@ def list_workflows(parsed: argparse.Namespace) -> int:
         print_result(f"no workflow in {folder}")
         return 0
     now = SystemClock().utc()
-    zones = known_zones({row["name"]: row["tz"] for row in rows if row["tz"]})
-    print_result(workflow_table(rows, now=now, zones=zones, width=width(), colour=colour()))
+    print_result(workflow_table(rows, now=now, width=width(), colour=colour()))
     return 0
 
 
@@ -131,10 +130,10 @@ def history(parsed: argparse.Namespace) -> int:
     now = SystemClock().utc()
     since = None if parsed.since is None else _since(parsed.since, now)
     rows: list[dict[str, Any]] = []
-    zones: dict[str, tzinfo] = {}
     if _has_store(paths):
         with reading_history(paths) as past:
-            zones = known_zones(past.zones())
+            if parsed.since and parsed.name:
+                since = _since(parsed.since, now, zone_named(past.zone_name(parsed.name)))
             rows = past.runs(
                 workflow=parsed.name,
                 since=since,
@@ -148,8 +147,7 @@ def history(parsed: argparse.Namespace) -> int:
     if parsed.json:
         print_json(rows)
     elif rows:
-        table = history_table(rows, now=now, zones=zones, width=width(), colour=colour())
-        print_result(table)
+        print_result(history_table(rows, now=now, width=width(), colour=colour()))
     else:
         of = f" of '{printable(parsed.name)}'" if parsed.name else ""
         print_result(f"no runs{of} to show")
@@ -159,7 +157,8 @@ def history(parsed: argparse.Namespace) -> int:
 _AGE = re.compile(r"(\d{1,100})([dhm])\Z")
 
 
-def _since(text: str, now: datetime) -> str:
+def _since(text: str, now: datetime, zone: tzinfo | None = None) -> str:
+    """Give the UTC text of an age or of a date, which is one of the zone (else the machine's)."""
     match = _AGE.match(text)
     if match:
         unit = {"d": "days", "h": "hours", "m": "minutes"}[match[2]]
@@ -169,7 +168,7 @@ def _since(text: str, now: datetime) -> str:
             return "0001-01-01T00:00:00"
     try:
         moment = datetime.fromisoformat(text)
-        local = moment if moment.tzinfo else moment.astimezone()
+        local = moment if moment.tzinfo else moment.replace(tzinfo=zone)
         utc = local.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):  # no date, or none of the years that there are
         raise UsageError(
@@ -183,7 +182,7 @@ def show(parsed: argparse.Namespace) -> int:
     now = SystemClock().utc()
     return _reported(
         parsed,
-        lambda report, tz: terminal.show(report, now=now, tz=tz, width=width(), colour=colour()),
+        lambda report: terminal.show(report, now=now, width=width(), colour=colour()),
     )
 
 
@@ -192,7 +191,7 @@ def report(parsed: argparse.Namespace) -> int:
     if parsed.html is not None:
         return _write_page(parsed, parsed.html)
 
-    def text(found: dict[str, Any], _: tzinfo | None) -> str:
+    def text(found: dict[str, Any]) -> str:
         table = terminal.table(found, width=width(), colour=colour())
         failure = terminal.failure(found, colour=colour())
         return f"{table}\n{failure}" if failure else table
@@ -221,11 +220,8 @@ def _write_page(parsed: argparse.Namespace, file: str) -> int:
     return 0
 
 
-def _reported(
-    parsed: argparse.Namespace, text: Callable[[dict[str, Any], tzinfo | None], str]
-) -> int:
+def _reported(parsed: argparse.Namespace, text: Callable[[dict[str, Any]], str]) -> int:
     from engine.session.reporting import build_page, build_report
-    from engine.session.zones import shown_zone
 
     load_reading()
     paths = project.paths_of(parsed)
@@ -237,10 +233,9 @@ def _reported(
         else:
             most = min(parsed.limit or terminal.ROWS_MAX, sys.maxsize)
             found = build_page(past, run_id, environment, most)
-        zone = shown_zone(past, found["workflow"])
     found = masked(found, environment.secrets)
     if parsed.json:
         print_parts(json_text(found))
     else:
-        print_result(text(found, zone))
+        print_result(text(found))
     return 0

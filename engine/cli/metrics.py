@@ -16,6 +16,7 @@ from engine.reports.run_report import write_whole
 def metrics(parsed: argparse.Namespace) -> int:
     """Print them, or put them into a file, whole or not at all, that any user may read."""
     load_reading()
+    from store.database import path_of
     from store.metrics import read_state
 
     paths = project.paths_of(parsed)
@@ -24,11 +25,22 @@ def metrics(parsed: argparse.Namespace) -> int:
     if parsed.output is None:
         print_parts([text])
         return 0
-    path = Path(parsed.output)
-    if not path.parent.is_dir():
+    path = Path(parsed.output).resolve()  # of a link the file that it names
+    if why := _why_not(path, path_of(paths.store_url)):
         raise UsageError(
-            f"'{path}' cannot be written: there is no folder '{path.parent}'",
+            f"'{parsed.output}' cannot be written: {why}",
             hint="give a file in the folder that the collector reads",
         )
     write_whole([text], path, mode=0o644)  # who collects it is another user
     return 0
+
+
+def _why_not(path: Path, store: Path) -> str:
+    """Say why a file cannot take the place of what is there, which would be lost; '' if it can."""
+    if not path.parent.is_dir():
+        return f"there is no folder '{path.parent}'"
+    if path.exists() and not path.is_file():
+        return "it is no file"
+    if path.exists() and store.exists() and path.samefile(store):
+        return "it is the store"
+    return ""

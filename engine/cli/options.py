@@ -151,10 +151,14 @@ def _watch(add: Add) -> None:
 
 def _schedule(add: Add) -> None:
     schedule = add("schedule", "schedule:schedule", "systemd units for a workflow's schedule")
+    schedule.usage = "%(prog)s WHAT [NAME] [OPTION]..."
     what = ["show", "install", "verify", "remove", "pause", "unpause"]
     schedule.add_argument("what", choices=what)
     schedule.add_argument(
         "name", metavar="NAME", nargs="?", help="the workflow; without: all that are installed"
+    )
+    schedule.add_argument(
+        "--watch", action="store_true", help="instead of a workflow: `watch`, every ten minutes"
     )
     whose = schedule.add_mutually_exclusive_group()
     whose.add_argument("--user", action="store_true", help="units of the user's own systemd")

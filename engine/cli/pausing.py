@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from engine.cli import project
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engine.model import Definition
 
 REASON_MAX = 500
+YEAR_MAX = 9998  # else not all zones have that time
 
 
 def pause(parsed: argparse.Namespace) -> int:
@@ -32,7 +33,7 @@ def pause(parsed: argparse.Namespace) -> int:
         paused_at=clock.stamp(clock.now()),
         paused_by=environment.user,
         until=None if parsed.until is None else _until(definition, parsed.until, clock.utc()),
-        reason=environment.secrets.mask(printable(parsed.reason or "")[:REASON_MAX]),
+        reason=printable(environment.secrets.mask(parsed.reason or ""))[:REASON_MAX],
         ended_at=None,
     )
     with writing(environment) as database:
@@ -83,9 +84,11 @@ def _until(definition: Definition, text: str, now: datetime) -> int:
         raise UsageError(
             f"--until {text!r} is no date", hint="write --until 2026-12-24, or '2026-12-24 18:00'"
         ) from None
+    if at.year > YEAR_MAX:
+        hint = "leave --until out to pause it for good"
+        raise UsageError(f"--until {text} is too far ahead", hint=hint)
     if at.tzinfo is None:
-        zone = zone_of(definition)
-        at = at.astimezone() if zone is None else at.replace(tzinfo=zone)
-    if at <= now:
+        at = at.replace(tzinfo=zone_of(definition))
+    if at.year == 1 or at.astimezone(UTC) <= now:  # of that year not all are moments in UTC
         raise UsageError(f"--until {text} is past", hint="give a date to come")
-    return microseconds(at)
+    return microseconds(at.astimezone(UTC))

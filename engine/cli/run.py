@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.cli import project
 from engine.cli.console import (
@@ -36,6 +36,10 @@ from engine.secrets import Secrets
 from engine.session import Environment, RunRequest, run_workflow
 from engine.session.decision import Decision
 from engine.text import printable
+from engine.zones import zone_named
+
+if TYPE_CHECKING:
+    from engine.cli.scheduled import Loaded
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -52,12 +56,14 @@ def run(parsed: argparse.Namespace) -> int:
         return _run(parsed, paths, secrets)
     from engine.cli import scheduled
 
-    with scheduled.failures_recorded(parsed, paths, secrets):
-        return _run(parsed, paths, secrets)
+    with scheduled.failures_recorded(parsed, paths, secrets) as loaded:
+        return _run(parsed, paths, secrets, loaded)
     return 0  # paused
 
 
-def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
+def _run(
+    parsed: argparse.Namespace, paths: Paths, secrets: Secrets, loaded: Loaded | None = None
+) -> int:
     params = given(parsed.set)
     folder = project.folder_of(parsed)
     _mind_dry_definition(parsed.name, folder)
@@ -65,6 +71,8 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
         load_for_good("engine.session.live", "sqlalchemy.dialects.sqlite")
     with no_collections():
         definition = load(parsed.name, folder)
+    if loaded is not None:
+        loaded.definition = definition
     dry = parsed.dry_run or definition.dry_run
     console = setup(
         log_file=None if dry else paths.home / "logs" / f"{definition.name}.log",
@@ -73,6 +81,7 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
         journald=under_journald(sys.stderr, os.environ),
         mask=secrets.mask,
     )
+    console.tell_times_in(zone_named(definition.tz))
     request = RunRequest(
         workers=parsed.workers,
         params=params,
@@ -96,11 +105,22 @@ def _run(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
         watcher=watcher,
         pages=True,
     )
-    if parsed.scheduled and definition.schedule and not dry:
+    if parsed.scheduled and definition.schedule and dry:
+        from engine.session.slots_plan import plan_scheduled
+
+        plan = once(lambda: plan_scheduled(definition, request, environment))
+        return carry_out(parsed, console, environment, plan)
+    if parsed.scheduled and definition.schedule:
         from engine.session.slots import run_scheduled
 
         slots = run_scheduled(definition, request, environment)
         return carry_out(parsed, console, environment, slots)
+    if parsed.scheduled and not dry:
+        from engine.session.pausing import run_unless_paused
+
+        return carry_out(
+            parsed, console, environment, run_unless_paused(definition, request, environment)
+        )
     one = once(lambda: run_workflow(definition, request, environment))
     return carry_out(parsed, console, environment, one)
 
@@ -201,10 +221,14 @@ def _print_report(parsed: argparse.Namespace, report: dict[str, Any]) -> None:
 
 def _plan_text(report: dict[str, Any]) -> str:
     head = f"dry run of {report['workflow']}: nothing is changed ({printable(report['note'])})"
+    lines = [head, *(printable(line) for line in report.get("slots_told", ()))]
     if not report["plan"]:
-        return f"{head}\nnothing to do"
+        return "\n".join((*lines, "nothing to do"))
+    if "slots_told" in report and report["params"]:
+        given = ", ".join(f"{name} = {text}" for name, text in report["params"].items())
+        lines.append(printable(f"with {given}"))
     table = terminal.plan_table(report["plan"], width=width(), colour=colour())
-    return f"{head}\n{table}"
+    return "\n".join((*lines, table))
 
 
 def _exit_code(report: dict[str, Any], stops: Stops) -> int:

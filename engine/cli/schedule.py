@@ -9,6 +9,7 @@ from engine.cli.console import print_result
 from engine.definitions import load
 from engine.errors import UsageError
 from engine.schedule.units import show
+from engine.schedule.watch_units import WATCH, show_watch
 
 _CALLS = {
     "install": timers.install,
@@ -21,10 +22,26 @@ _CALLS = {
 
 def schedule(parsed: argparse.Namespace) -> int:
     """Do what is asked for with a workflow's schedule."""
+    if parsed.watch:
+        return _watch(parsed)
     if not parsed.name and parsed.what in ("show", "pause", "unpause"):
         raise UsageError(f"which schedule to {parsed.what} is not said", hint="name a workflow")
     if parsed.what == "show":
         place = timers.Place(parsed)
         print_result(show(load(parsed.name, place.pipelines), **place.where))
         return 0
+    return _CALLS[parsed.what](parsed)
+
+
+def _watch(parsed: argparse.Namespace) -> int:
+    """Do it with the timer of `watch`: its units stand in the place of a workflow's."""
+    if parsed.name or parsed.what in ("pause", "unpause"):
+        raise UsageError(
+            "--watch is the timer of `watch`, not of a workflow, and is not paused",
+            hint="`schedule install --watch` and `schedule remove --watch` start and stop it",
+        )
+    if parsed.what == "show":
+        print_result(show_watch(**timers.Place(parsed).where))
+        return 0
+    parsed.name = WATCH
     return _CALLS[parsed.what](parsed)

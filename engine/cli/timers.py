@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import os
+import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
 
 from engine.cli import project
 from engine.cli.console import print_result, shown
@@ -19,10 +22,20 @@ from engine.errors import EngineError, UsageError
 from engine.model import Definition
 from engine.schedule import systemctl
 from engine.schedule.firings import firings, zone_of
-from engine.schedule.installed import difference, folder_of_units, installed, write
+from engine.schedule.installed import (
+    added_to,
+    difference,
+    folder_of_units,
+    installed,
+    project_of,
+    put,
+    put_back,
+)
 from engine.schedule.reading import schedule_of
-from engine.schedule.units import Installation, cron_line, unit_stem, units
+from engine.schedule.units import Installation, cron_line, units
 from engine.schedule.verify import NOT_VERIFIED, verify
+from engine.schedule.watch_units import WATCH, watch_cron_line, watch_units
+from engine.session.environment import this_user
 from engine.text import printable
 
 NEXT_SHOWN = 3
@@ -44,7 +57,7 @@ class Place:
             "store_url": self.paths.store_url
             if parsed.store or os.environ.get("ENGINE_STORE")
             else None,
-            "user": getpass.getuser() if self.system else None,
+            "user": this_user() if self.system else None,
             "system": self.system,
         }
         if parsed.pipelines or os.environ.get("ENGINE_PIPELINES"):
@@ -61,15 +74,45 @@ class Place:
         definition = load(name, self.pipelines)
         return definition if definition.schedule else None
 
+    def made(self, name: str) -> Made | None:
+        """Give what is to be installed of a workflow, or of the watch; none as `wanted`."""
+        if name == WATCH:
+            return Made(watch_units(**self.where), watch_cron_line(**self.where))
+        definition = self.wanted(name)
+        return None if definition is None else self.made_of(definition)
+
+    def made_of(self, definition: Definition) -> Made:
+        """Give what is to be installed of a workflow that must have a schedule."""
+        files = units(definition, **self.where)
+        return Made(files, cron_line(definition, **self.where), definition)
+
+
+class Made(NamedTuple):
+    """Unit files by name, what does the same without systemd, and the workflow if they run one."""
+
+    files: Mapping[str, str]
+    cron: str
+    definition: Definition | None = None
+
+    @property
+    def timer(self) -> str:
+        """Name the timer."""
+        return next(name for name in self.files if name.endswith(".timer"))
+
+    @property
+    def whose(self) -> str:
+        """Say what they are held against."""
+        return "those of its file" if self.definition is not None else "as they would be made now"
+
 
 def install(parsed: argparse.Namespace) -> int:
     """Install a workflow's units, or bring all that are installed in step with the files."""
     place = Place(parsed)
-    if parsed.name:
-        definition = load(parsed.name, place.pipelines)
-        files = units(definition, **place.where)
-        _check_systemd(place, definition)
-        _put(place, definition, files, place.installed().get(parsed.name, {}))
+    if name := parsed.name:
+        made = place.made(name) if name == WATCH else place.made_of(load(name, place.pipelines))
+        assert made is not None
+        _check_systemd(place, made.cron)
+        _put(place, name, made, place.installed().get(name, {}))
         return 0
     there = place.installed()
     if not there:
@@ -85,50 +128,85 @@ def install(parsed: argparse.Namespace) -> int:
 def _step(place: Place, name: str, there: Mapping[str, str]) -> int:
     """Bring one workflow's units in step; one that cannot be loaded keeps what it has."""
     try:
-        definition = place.wanted(name)
-        files = units(definition, **place.where) if definition else {}
+        made = place.made(name)
     except UsageError as error:
         told = f"'{name}' is broken, and its units stay as they are: {error.message}"
         print_result(printable(told.splitlines()[0]))
         return 1
-    if definition is None:
+    if made is None:
         _take_away(place, name, there)
-    elif files == there and systemctl.is_enabled(f"{unit_stem(name)}.timer", system=place.system):
+    elif made.files == there and not _not_in_force(place, made):
+        with _store(place) as note:
+            note(name, made.definition)
         print_result(f"the units of '{printable(name)}' are in step")
     else:
-        _put(place, definition, files, there)
+        _put(place, name, made, there)
     return 0
 
 
-def _put(
-    place: Place, definition: Definition, files: Mapping[str, str], there: Mapping[str, str]
-) -> None:
-    name, timer = definition.name, f"{unit_stem(definition.name)}.timer"
-    _refuse_foreign(place, files, there)
-    try:
-        for file, text in files.items():
-            if there.get(file) != text:
-                write(place.folder, file, text)
-    except OSError as error:
-        raise EngineError(
-            f"the units of '{name}' cannot be written to '{place.folder}': {error.strerror}",
-            hint="install them as root, or with --user",
-        ) from error
-    systemctl.systemctl("daemon-reload", system=place.system)
-    systemctl.systemctl("enable", "--now", "--", timer, system=place.system)
-    _note(place, definition)
+def _put(place: Place, name: str, made: Made, there: Mapping[str, str]) -> None:
+    """Install units, or leave those that were there; the store is asked before anything else."""
+    _refuse_foreign(place, made.files, there)
+    with _store(place) as note:
+        try:
+            put(place.folder, made.files, there)
+            systemctl.systemctl("daemon-reload", system=place.system)
+            systemctl.systemctl("enable", "--now", "--", made.timer, system=place.system)
+            note(name, made.definition)
+        except BaseException as error:
+            left = _undone(place, name, made, there)
+            if isinstance(error, OSError):
+                raise EngineError(
+                    f"the units of '{name}' cannot be written to '{place.folder}':"
+                    f" {error.strerror}; {left}",
+                    hint="install them as root, or with --user",
+                ) from error
+            if isinstance(error, EngineError):
+                error.message += f"; {left}"
+            raise
     what = "changed and started" if there else "installed and started"
-    print_result(f"{what}: {place.folder / timer}")
-    _print_next(definition)
+    print_result(f"{what}: {place.folder / made.timer}")
+    _print_next(made.definition)
+
+
+def _undone(place: Place, name: str, made: Made, there: Mapping[str, str]) -> str:
+    """Take back an installation that failed; says how things are then."""
+    with suppress(systemctl.SystemdFailed):
+        if not there:
+            systemctl.systemctl("disable", "--now", "--", made.timer, system=place.system)
+    back = put_back(place.folder, made.files, there)
+    with suppress(systemctl.SystemdFailed):
+        systemctl.systemctl("daemon-reload", system=place.system)
+    if not back:
+        return f"some of its units are new now, others not: `schedule install {name}` mends that"
+    return "its units are as they were" if there else "nothing is installed"
 
 
 def _refuse_foreign(place: Place, files: Mapping[str, str], there: Mapping[str, str]) -> None:
-    for file in files:
-        if file not in there and (place.folder / file).exists():
-            raise UsageError(
-                f"'{place.folder / file}' is there, and is not of this project and home",
-                hint="remove it by hand if nothing needs it, or rename the workflow",
-            )
+    if not (found := _foreign(place, files, there)):
+        return
+    whose = project_of(found)
+    if whose and Path(whose).is_dir():
+        hint = "rename one of the two workflows: units are named by them"
+    else:
+        user = "" if place.system else "--user "
+        timer = next(shlex.quote(file) for file in files if file.endswith(".timer"))
+        each = " ".join(shlex.quote(str(place.folder / file)) for file in files)
+        stop = f"systemctl {user}disable --now {timer}; rm -f {each}"
+        hint = f"if nothing needs it, as after a project was moved:\n{stop}"
+    raise UsageError(_told_foreign(found), hint=hint)
+
+
+def _foreign(place: Place, files: Mapping[str, str], there: Mapping[str, str]) -> Path | None:
+    """Give a file that has the name of one of ours and is none."""
+    found = (place.folder / file for file in files if file not in there)
+    return next((path for path in found if os.path.lexists(path)), None)
+
+
+def _told_foreign(found: Path) -> str:
+    whose = project_of(found)
+    of = f"; it is that of {whose}" if whose else ""
+    return f"'{found}' is there, and is not of this project and home{of}"
 
 
 def remove(parsed: argparse.Namespace) -> int:
@@ -148,38 +226,51 @@ def remove(parsed: argparse.Namespace) -> int:
 
 def _take_away(place: Place, name: str, files: Mapping[str, str]) -> None:
     timers = [file for file in files if file.endswith(".timer")]
-    if timers:
-        systemctl.systemctl("disable", "--now", "--", *timers, system=place.system)
-    for file in files:
-        (place.folder / file).unlink(missing_ok=True)
-    systemctl.systemctl("daemon-reload", system=place.system)
-    _note(place, name)
+    with _store(place) as note:
+        if timers:
+            systemctl.systemctl("disable", "--now", "--", *timers, system=place.system)
+        try:
+            for file in files:
+                (place.folder / file).unlink(missing_ok=True)
+        except OSError as error:
+            raise EngineError(
+                f"the units of '{name}' are stopped, and cannot be removed from '{place.folder}':"
+                f" {error.strerror}",
+                hint="remove them as root, or with --user",
+            ) from error
+        systemctl.systemctl("daemon-reload", system=place.system)
+        note(name, None)
     print_result(f"stopped and removed: the units of '{printable(name)}'")
 
 
-def _note(place: Place, of: Definition | str) -> None:
-    """Note in the store a schedule that is installed; forget, by its name, one that is removed."""
+@contextmanager
+def _store(place: Place) -> Iterator[Callable[[str, Definition | None], None]]:
+    """Open the store, which may refuse; gives what notes a workflow's schedule, or forgets it."""
     from engine.session.calendars import facts, noted
     from store import slots
 
     environment = project.environment_of(place.parsed)
-    at_us = environment.clock.stamp(environment.clock.now())
-    with writing(environment) as database, database.write() as cursor:
-        if isinstance(of, str):
-            slots.forget(cursor, of)
-        else:
-            slots.note(cursor, of.name, noted(of), facts(of), at_us)
+
+    def note(name: str, of: Definition | None) -> None:
+        at_us = environment.clock.stamp(environment.clock.now())
+        with database.write() as cursor:
+            if of is None:
+                slots.forget(cursor, name)
+            else:
+                slots.note(cursor, name, noted(of), facts(of), at_us)
+
+    with writing(environment) as database:
+        yield note
 
 
-def _check_systemd(place: Place, definition: Definition | None = None) -> None:
+def _check_systemd(place: Place, cron: str = "") -> None:
     """Refuse what could not work: no systemd, not root, or units that end with the session."""
     if place.system and os.geteuid() != 0:
         raise UsageError("the machine's units are root's to change", hint="use sudo, or --user")
     if why := systemctl.reachable(system=place.system):
-        line = cron_line(definition, **place.where) if definition else ""
-        hint = f"without systemd, put this into a crontab: {line}" if line else ""
+        hint = f"without systemd, put this into a crontab:\n{cron}" if cron else ""
         raise systemctl.NoSystemd(f"systemd does not answer: {why}", hint=hint)
-    user = getpass.getuser()
+    user = this_user()
     if not place.system and not systemctl.lingers(user):
         raise UsageError(
             f"units of the user '{user}' would end as '{user}' logs out",
@@ -204,36 +295,59 @@ def verify_units(parsed: argparse.Namespace) -> int:
         return 0
     problems = 0
     for name in names:
-        for problem in _problems(place, name, there.get(name)):
-            problems += problem != NOT_VERIFIED
-            print_result(problem)
+        try:
+            for problem in _problems(place, name, there.get(name)):
+                problems += problem != NOT_VERIFIED
+                print_result(problem)
+        except UsageError as error:
+            if parsed.name:
+                raise
+            problems += 1  # of the others it can be told
+            print_result(printable(f"'{name}' is broken: {error.message}".splitlines()[0]))
     return 1 if problems else 0
 
 
 def _problems(place: Place, name: str, there: Mapping[str, str] | None) -> Iterator[str]:
     """Give what is wrong with a workflow's units; what is right is said."""
-    definition = place.wanted(name) if there else load(name, place.pipelines)
-    if definition is None:
+    if there or name == WATCH:
+        made = place.made(name)
+    else:
+        made = place.made_of(load(name, place.pipelines))
+    if made is None:
         yield f"the units of '{printable(name)}' are installed, and it has no schedule any more"
         yield difference(there or {}, {})
         return
-    files = units(definition, **place.where)
-    found = verify(files)
+    found = verify(made.files)
+    found += [
+        f"'{printable(str(file))}' changes the unit beside it"
+        for file in added_to(place.folder, there or ())
+    ]
     yield from found
-    if there is not None and there != files:
-        yield f"the units of '{printable(name)}' are not those of its file"
-        yield difference(there, files)
-    elif there is not None and not systemctl.is_enabled(
-        timer := f"{unit_stem(name)}.timer", system=place.system
-    ):
-        yield f"'{timer}' is not enabled, or not started: `schedule install` does both"
+    if there is not None and there != made.files:
+        yield f"the units of '{printable(name)}' are not {made.whose}"
+        yield difference(there, made.files)
+    elif there is not None and (why := _not_in_force(place, made)):
+        yield why
+    elif there is None and (other := _foreign(place, made.files, {})):
+        yield _told_foreign(other)
     elif not found:
         state = "" if there else "; they are not installed"
         print_result(f"the units of '{printable(name)}' are right{state}")
-    _print_next(definition)
+    _print_next(made.definition)
 
 
-def _print_next(definition: Definition) -> None:
+def _not_in_force(place: Place, made: Made) -> str:
+    """Say why systemd does not go by units that are right; nothing if it does."""
+    if not systemctl.is_enabled(made.timer, system=place.system):
+        return f"'{made.timer}' is not enabled, or not started: `schedule install` does both"
+    if systemctl.needs_reload(list(made.files), system=place.system):
+        return f"systemd goes by '{made.timer}' as it was before: `schedule install` tells it"
+    return ""
+
+
+def _print_next(definition: Definition | None) -> None:
+    if definition is None:
+        return
     schedule = schedule_of(definition)
     zone = zone_of(schedule)
     slots = list(islice(firings(schedule, zone, SystemClock().utc()), NEXT_SHOWN))

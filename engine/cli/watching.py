@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
 from engine.cli import project
@@ -61,6 +62,8 @@ def _alert(environment: Environment) -> None:
     database = open_writer(path_of(environment.paths.store_url))
     try:
         reconcile_all(database, environment)
-        alerting.deliver_due(database, History(database), environment)
+        result = alerting.deliver_due(database, History(database), environment)
     finally:
         database.close()
+    for warning in result.warnings if result is not None else ():
+        sys.stderr.write(f"{shown(environment.secrets.mask(warning))}\n")

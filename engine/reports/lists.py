@@ -11,6 +11,7 @@ from typing import Any
 from engine.reports.grid import Cell, Column, grid, paint
 from engine.reports.terminal import LOOKS, UNKNOWN, elapsed_s
 from engine.text import human_duration, human_time, only, printable, rough_duration
+from engine.zones import head_of, zone_named
 
 WORKFLOW_HEAD = (
     Column("WORKFLOW", least=8),
@@ -39,18 +40,17 @@ def workflow_table(
     rows: Sequence[Row],
     *,
     now: datetime,
-    zones: Mapping[str, tzinfo] | None = None,
     width: int = 80,
     colour: bool = False,
 ) -> str:
     """Give a line for each workflow that can be loaded, then each that cannot, with its error.
 
-    Times are of the workflow's zone in `zones`.
+    Times are in the zone that its file names, `tz`.
     """
     whole = [row for row in rows if not row["broken"]]
     lines: list[str] = []
     if whole:
-        where = [(row, (zones or {}).get(row["name"])) for row in whole]
+        where = [(row, zone_named(row.get("tz"))) for row in whole]
         cells = [_cells(row, now, zone) for row, zone in where]
         lines += grid(WORKFLOW_HEAD, cells, width=width, colour=colour)
         lines += [_paused(row, now, zone) for row, zone in where if row.get("paused")]
@@ -76,14 +76,16 @@ def _cells(row: Row, now: datetime, zone: tzinfo | None) -> list[str | Cell]:
 
 def _schedule(row: Row, now: datetime, zone: tzinfo | None) -> str:
     """Give the schedule with its zone, and its next slot if it is not paused."""
-    said = " ".join(filter(None, (row["schedule"], row.get("tz"))))
+    said, tz = row["schedule"] or "", row.get("tz") or ""
+    said = said if tz in said else f"{said} {tz}".strip()
     due = None if row.get("paused") else row.get("next")
     return f"{said}, next {human_time(due, now, zone)}" if due else said
 
 
 def _paused(row: Row, now: datetime, zone: tzinfo | None) -> str:
     pause = row["paused"]
-    until = f" until {human_time(pause['until'], now, zone)}" if pause["until"] else ""
+    end = pause["until"]
+    until = f" until {human_time(end, now, zone, says_zone=True)}" if end else ""
     told = f"{row['name']} is paused by {pause['by']}{until}"
     return printable(f"{told}: {pause['reason']}" if pause["reason"] else told)
 
@@ -115,19 +117,17 @@ def history_table(
     *,
     now: datetime,
     tz: tzinfo | None = None,
-    zones: Mapping[str, tzinfo] | None = None,
     width: int = 80,
     colour: bool = False,
 ) -> str:
     """Give one line a run, in the order given; rows have the columns of the table `runs`.
 
     With `usual_s`, what a run usually takes is told of those that took much more or less. Times are
-    of the workflow's zone in `zones`, else of `tz`, and name the former: in the head if all are of
-    the same.
+    in the run's `zone`, else in `tz`, and name the former: in the head if all are in the same.
     """
     if not runs:
         return "no runs"
-    named = [(zones or {}).get(run["workflow"]) for run in runs]
+    named = [zone_named(run.get("zone")) for run in runs]
     shared = named[0] if len(set(named)) == 1 else None
     rows: list[list[str | Cell]] = []
     for run, zone in zip(runs, named, strict=True):
@@ -144,7 +144,7 @@ def history_table(
                 "; ".join(filter(None, (only(_only_steps(run)), run.get("note")))),
             ]
         )
-    here = replace(STARTED, title=f"STARTED ({shared})") if shared else STARTED
+    here = replace(STARTED, title=f"STARTED{head_of(shared)}") if shared else STARTED
     head = [here if column is STARTED else column for column in RUN_HEAD]
     return "\n".join(grid(head, rows, width=width, colour=colour))
 

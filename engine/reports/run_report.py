@@ -108,6 +108,7 @@ def build(
         "finished": run.get("finished_at"),
         "duration_s": _run_duration_s(run),
         "slot": run.get("slot"),
+        "zone": run.get("zone"),
         "params": _params(run.get("params")),
         "resumed_from": run.get("resumed_from"),
         "root_run": run.get("root_run"),

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime
 from heapq import nsmallest
 from typing import Any
 
 from engine.model import StepStatus
 from engine.reports.grid import Cell, Column, grid, paint
 from engine.text import cut, human_duration, human_time, only, printable, printable_lines
+from engine.zones import zone_named
 
 ROWS_MAX = 50  # more steps than that: only those worth a look
 ERROR_LINES_MAX = 40
@@ -229,11 +230,11 @@ def show(
     report: Row,
     *,
     now: datetime,
-    tz: tzinfo | None = None,
     width: int = 80,
     colour: bool = False,
 ) -> str:
     """Tell all about one run: when and with what, its table, and what failed."""
+    tz = zone_named(report.get("zone"))
     facts = {
         "slot": human_time(report["slot"], now, tz) if report.get("slot") else "",
         "started": human_time(report.get("started"), now, tz) + (f" {tz}" if tz else ""),

@@ -61,7 +61,8 @@ def decide(firings: Firings, after: int | None, now: int, rule: Rule) -> Due:
         kept = open_[-CAUGHT_UP_MAX:]
     elif rule.catchup == Catchup.NONE:
         reason, kept = "missed: it is not caught up (catchup is none)", open_[-1:]
-        if kept and after is not None and _is_late(firings, kept[0], now):
+        is_first = after is None or kept == [after + 1]  # noted a moment ago, and not begun yet
+        if kept and not is_first and _is_late(firings, kept[0], now):
             kept = []
     else:
         reason, kept = "missed: only the newest is caught up", open_[-1:]

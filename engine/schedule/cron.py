@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 
 from engine.schedule.calendar import (
@@ -139,6 +140,11 @@ def cron_fields(made: Calendar) -> str:
     return " ".join(
         _written(values, low, high) for values, (_, low, high) in zip(fields, bounds, strict=True)
     )
+
+
+def hourly_fields(minutes: Iterable[int]) -> str:
+    """Give the fields for some minutes of each hour."""
+    return f"{_written(frozenset(minutes), 0, 59)} * * * *"
 
 
 def _written(values: frozenset[int], low: int, high: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from engine.schedule.calendar import FIRST_YEAR, Calendar, dates_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 HOURS_A_DAY = 24
 DAY_S = 86_400
+HOUR_S = 3_600
 # How far back the newest slot is looked for, step by step: each finds it at a bounded cost.
 _BACK = tuple(timedelta(hours=hours) for hours in (1, 24, 192, 768, 9600, 96_000, 960_000))
 _START = datetime(FIRST_YEAR, 1, 2, tzinfo=UTC)
@@ -77,9 +79,11 @@ def _slots(calendar: Calendar, zone: tzinfo, after: datetime) -> Iterator[dateti
                 yield begin + timedelta(seconds=second)
             continue
         # Where a change crosses midnight, this day's last slots come after the next one's first.
-        for slot in _through_change(calendar, day, zone):
-            if slot > after:
+        for slots, before in _through_change(calendar, day, zone, after):
+            for slot in slots:
                 heapq.heappush(waiting, slot)
+            while waiting and waiting[0] < before:
+                yield heapq.heappop(waiting)
         while waiting and waiting[0] < end:
             yield heapq.heappop(waiting)
     while waiting:
@@ -123,20 +127,44 @@ def by_the_hour(calendar: Calendar) -> bool:
     return len(calendar.hours) == HOURS_A_DAY
 
 
-def _through_change(calendar: Calendar, day: date, zone: tzinfo) -> set[datetime]:
-    slots: set[datetime] = set()
+def _through_change(
+    calendar: Calendar, day: date, zone: tzinfo, after: datetime
+) -> Iterator[tuple[set[datetime], datetime]]:
+    """Give a day's slots later than `after`, hour by hour of the clock.
+
+    With each hour's comes the moment before which no later hour has any.
+    """
     begin = datetime.combine(day, time())
-    for second in seconds_of(calendar):
-        wall = begin + timedelta(seconds=second)
+    offsets = [offset(midnight(day + DAY * each, zone), zone) for each in range(-1, 3)]
+    floor = after.replace(tzinfo=None) + min(offsets) - begin
+    seconds = seconds_of(calendar, floor // timedelta(seconds=1))
+    for hour, of_hour in groupby(seconds, lambda second: second // HOUR_S):
+        walls = [begin + timedelta(seconds=second) for second in of_hour]
+        next_hour = begin + timedelta(hours=hour + 1) - max(offsets)
+        found = _at_walls(calendar, walls, zone)
+        yield {slot for slot in found if slot > after}, next_hour.replace(tzinfo=UTC)
+
+
+def offset(at: datetime, zone: tzinfo) -> timedelta:
+    """Give by how much the clock of a zone is ahead of UTC."""
+    return at.astimezone(zone).utcoffset() or timedelta()
+
+
+def _at_walls(calendar: Calendar, walls: list[datetime], zone: tzinfo) -> Iterator[datetime]:
+    """Give the instants that times by the clock stand for: one, two, or the end of a gap."""
+    gap_end = None
+    for wall in walls:
         first = wall.replace(tzinfo=zone).astimezone(UTC)
         again = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
         if first <= again:
-            slots.add(first)
+            yield first
             if repeats(calendar):
-                slots.add(again)
-        elif due_at_gaps_end(calendar, end := change_between(again, first, zone), zone):
-            slots.add(end)
-    return slots
+                yield again
+            continue
+        if gap_end is None or not again < gap_end <= first:
+            gap_end = change_between(again, first, zone)
+        if due_at_gaps_end(calendar, gap_end, zone):
+            yield gap_end
 
 
 def due_at_gaps_end(calendar: Calendar, end: datetime, zone: tzinfo) -> bool:

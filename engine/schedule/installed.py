@@ -6,7 +6,7 @@ import difflib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,17 +43,46 @@ def installed(folder: Path, root: Path, home: Path) -> dict[str, dict[str, str]]
 
 
 def _workflow_of(text: str, root: Path, home: Path) -> str | None:
-    first = text.partition("\n")[0]
-    if not first.startswith(MARK):
-        return None
-    try:
-        whose = json.loads(first.removeprefix(MARK))
-    except ValueError:
-        return None
-    if not isinstance(whose, dict):
-        return None
+    whose = _whose(text)
     ours = (whose.get("root"), whose.get("home")) == (str(root), str(home))
     return str(whose.get("workflow")) if ours else None
+
+
+def project_of(file: Path) -> str:
+    """Give the project of a unit file that is ours in kind; nothing for any other file."""
+    try:
+        return str(_whose(file.read_text(encoding="utf-8")).get("root", ""))
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _whose(text: str) -> dict[str, object]:
+    first = text.partition("\n")[0]
+    with suppress(ValueError):
+        whose = json.loads(first.removeprefix(MARK)) if first.startswith(MARK) else {}
+        return whose if isinstance(whose, dict) else {}
+    return {}
+
+
+def put(folder: Path, files: Mapping[str, str], there: Mapping[str, str]) -> None:
+    """Write those unit files that differ from what is there."""
+    for name, text in files.items():
+        if there.get(name) != text:
+            write(folder, name, text)
+
+
+def put_back(folder: Path, files: Mapping[str, str], before: Mapping[str, str]) -> bool:
+    """Make the files again what they were before; whether that is done."""
+    try:
+        for name in files:
+            if name not in before:
+                if os.path.lexists(folder / name):
+                    (folder / name).unlink()
+            elif (folder / name).read_text(encoding="utf-8") != before[name]:
+                write(folder, name, before[name])
+    except (OSError, UnicodeDecodeError):
+        return False
+    return True
 
 
 def write(folder: Path, name: str, text: str) -> None:
@@ -75,6 +104,11 @@ def write(folder: Path, name: str, text: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def added_to(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Give the files by which somebody changes units beside them, as `systemctl edit` does."""
+    return [file for name in names for file in sorted((folder / f"{name}.d").glob("*.conf"))]
 
 
 def difference(there: Mapping[str, str], wanted: Mapping[str, str]) -> str:

@@ -42,6 +42,15 @@ def is_enabled(unit: str, *, system: bool) -> bool:
     return True
 
 
+def needs_reload(units: Sequence[str], *, system: bool) -> bool:
+    """Say whether systemd still goes by what units said before they were changed."""
+    try:
+        words = ("show", "--property=NeedDaemonReload", "--", *units)
+        return "NeedDaemonReload=yes" in _call(_systemctl(system, *words)).split()
+    except SystemdFailed:
+        return False
+
+
 def lingers(user: str) -> bool:
     """Say whether the user's own systemd goes on while they are logged out."""
     try:

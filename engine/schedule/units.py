@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NotRequired, TypedDict, Unpack
 
 from engine.errors import UsageError
 from engine.schedule.calendar import ScheduleRefused
+from engine.schedule.cron import hourly_fields
+from engine.schedule.firings import offset
 from engine.schedule.hardening import hardened, read_hardening
 from engine.schedule.installed import mark
 from engine.schedule.reading import Schedule, cron_of, schedule_of
-from engine.schedule.wakeups import wakeups
+from engine.schedule.wakeups import YEARS, wakeups
+from engine.schedule.zones import machine_zone, zone_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,20 +115,21 @@ def units(definition: Definition, **where: Unpack[Installation]) -> dict[str, st
     Raises `UsageError` if there is no schedule or something cannot be written into a unit.
     """
     schedule = schedule_of(definition)
-    _check(where)
+    check(where)
     stem = unit_stem(definition.name)
     service, timer = f"{stem}.service", f"{stem}.timer"
     # `kahnban-NAME-alerts` could be the service of a workflow called `NAME-alerts`.
     alerts = f"kahnban.alerts{stem.removeprefix('kahnban')}.service"
-    needs = _needs(where)
+    needs = needs_of(where)
     ours = mark(definition.name, where["root"], where["home"])
+    identifier = f"kahnban-{definition.name}"
     return {
         service: SERVICE.format(
             mark=ours,
             description=f"kahnban: run {definition.name}",
             alerts=alerts,
             needs=needs,
-            body=_body(where, ("run", definition.name, "--scheduled"), definition.name),
+            body=body_of(where, ("run", definition.name, "--scheduled"), identifier),
             hardening=_hardening(definition, where),
         ),
         timer: TIMER.format(
@@ -137,7 +142,7 @@ def units(definition: Definition, **where: Unpack[Installation]) -> dict[str, st
             mark=ours,
             description=f"kahnban: send the alerts {definition.name} left",
             needs=needs,
-            body=_body(where, ("alerts", "send"), definition.name),
+            body=body_of(where, ("alerts", "send"), identifier),
         ),
     }
 
@@ -178,52 +183,64 @@ def _calendars(schedule: Schedule) -> str:
 
 
 def cron_line(definition: Definition, **where: Unpack[Installation]) -> str:
-    """Give the crontab lines for a machine without systemd; a comment says what cron cannot.
+    """Give the lines for a crontab, to be pasted as they are; a comment says what cron cannot.
 
     `-q` keeps cron from mailing the output of runs that went well.
     """
     schedule = schedule_of(definition)
-    _check(where)
-    words = _words(where, ("run", definition.name, "--scheduled", "-q"))
+    check(where)
+    words = words_of(where, ("run", definition.name, "--scheduled", "-q"))
     command = f"cd {shlex.quote(str(where['root']))} && {shlex.join(words)}"
     try:
         fields = cron_of(schedule)
     except ScheduleRefused as why:
         return f"# cron cannot say {why}: no crontab line for '{schedule.text}'"
-    lines = [f"{each} {command.replace('%', chr(92) + '%')}" for each in fields]
+    told: list[str] = []
+    if any(shifts := _shifts(schedule)):
+        minutes = {minute for calendar in schedule.calendars for minute in calendar.minutes}
+        fields = (hourly_fields((minute - shift) % 60 for minute in minutes for shift in shifts),)
+        told = [f"# Each hour, as cron has no {schedule.zone}: what is not due yet is not run."]
+    return "\n".join([*(f"{each} {command.replace('%', chr(92) + '%')}" for each in fields), *told])
+
+
+def _shifts(schedule: Schedule) -> set[int]:
+    """Give by how many minutes the schedule's zone is ahead of the machine's, through a year."""
     if schedule.zone is None:
-        return "\n".join(lines)
-    zone = f"if that is {schedule.zone}, this is the line:"
-    return "\n# ".join((f"# cron knows the machine's own time zone only; {zone}", *lines))
+        return set()
+    days = [datetime(YEARS.start, 1, 1, tzinfo=UTC) + timedelta(days=day) for day in range(366)]
+    ours, theirs = zone_named(schedule.zone), machine_zone()
+    apart = (offset(day, ours) - offset(day, theirs) for day in days)
+    return {each // timedelta(minutes=1) for each in apart}
 
 
 def show(definition: Definition, **where: Unpack[Installation]) -> str:
     """Give all units under `# NAME` headers, how to install them, and the crontab line."""
     files = units(definition, **where)
     parts = [f"# {name}\n{text}" for name, text in files.items()]
-    parts.append(_how_to_install(definition.name, where))
+    parts.append(how_to_install(f"{unit_stem(definition.name)}.timer", "schedule install", where))
     cron = cron_line(definition, **where)
-    parts.append(f"# Without systemd, in a crontab (missed starts are not made up for):\n{cron}\n")
+    how = "# Without systemd, in a crontab (what is missed is caught up by the next start):"
+    parts.append(f"{how}\n{cron}\n")
     return "\n".join(parts)
 
 
-def _how_to_install(name: str, where: Installation) -> str:
-    timer = shlex.quote(f"{unit_stem(name)}.timer")
+def how_to_install(timer: str, command: str, where: Installation) -> str:
+    """Say which command installs units with this timer, and how it is done by hand."""
     if where["system"]:
         folder, systemctl, last = "/etc/systemd/system", "systemctl", ""
     else:
         folder, systemctl = "~/.config/systemd/user", "systemctl --user"
         last = "#   loginctl enable-linger        # run while you are logged out, too\n"
     return (
-        "# `schedule install` does all of this. By hand, save each part under its name in\n"
+        f"# `{command}` does all of this. By hand, save each part under its name in\n"
         f"# {folder}, then:\n"
         f"#   {systemctl} daemon-reload\n"
-        f"#   {systemctl} enable --now {timer}\n"
+        f"#   {systemctl} enable --now {shlex.quote(timer)}\n"
         f"{last}"
     )
 
 
-def _needs(where: Installation) -> str:
+def needs_of(where: Installation) -> str:
     """Say what must be up first; the user's own systemd knows neither network nor mounts."""
     if not where["system"]:
         return ""
@@ -235,18 +252,20 @@ def _needs(where: Installation) -> str:
     )
 
 
-def _body(where: Installation, action: Sequence[str], name: str) -> str:
+def body_of(where: Installation, action: Sequence[str], identifier: str) -> str:
+    """Give the lines that run a command of ours, and what its lines in the journal are under."""
     user = f"User={where['user'].replace('%', '%%')}\n" if where["user"] else ""
     return (
         f"{user}"
         f"WorkingDirectory={str(where['root']).replace('%', '%%')}\n"
         "Environment=PYTHONUNBUFFERED=1\n"
-        f"ExecStart={exec_line(_words(where, action))}\n"
-        f"SyslogIdentifier=kahnban-{name}"
+        f"ExecStart={exec_line(words_of(where, action))}\n"
+        f"SyslogIdentifier={identifier}"
     )
 
 
-def _words(where: Installation, action: Sequence[str]) -> list[str]:
+def words_of(where: Installation, action: Sequence[str]) -> list[str]:
+    """Give the words of a command of ours, with the places that were chosen."""
     words = [*where["command"], *action, "--home", str(where["home"])]
     if where["store_url"]:
         words += ["--store", where["store_url"]]
@@ -282,7 +301,8 @@ def exec_words(line: str) -> list[str]:
     return words[len(SH) :] if tuple(words[: len(SH)]) == SH else words
 
 
-def _check(where: Installation) -> None:
+def check(where: Installation) -> None:
+    """Raise `UsageError` if something cannot be written into a unit."""
     if not where["command"]:
         raise UsageError("no program to schedule", hint="give the words of the command")
     paths = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, tzinfo
 
@@ -19,15 +18,6 @@ def zone_named(name: str) -> tzinfo:
     with suppress(Exception):  # whatever text that is no file name raises
         return ZoneInfo(name)
     raise ScheduleRefused(f"'{name}' is no time zone", 'give one such as "Europe/Berlin"')
-
-
-def known_zones(names: Mapping[str, str]) -> dict[str, tzinfo]:
-    """Give the zones of names that a store holds, but for those this machine does not know."""
-    found: dict[str, tzinfo] = {}
-    for key, name in names.items():
-        with suppress(ScheduleRefused):
-            found[key] = zone_named(name)
-    return found
 
 
 def machine_zone() -> tzinfo:

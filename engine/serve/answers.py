@@ -143,7 +143,13 @@ class Answers:
         if defined is None:
             return WorkflowRow(name, runs, gone=self._definitions.is_whole)
         return WorkflowRow(
-            name, runs, defined.description, defined.schedule, defined.due, defined.broken
+            name,
+            runs,
+            defined.description,
+            defined.schedule,
+            defined.due,
+            defined.broken,
+            zone=defined.zone,
         )
 
     # -- one workflow -----------------------------------------------------------------------------

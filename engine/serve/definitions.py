@@ -53,6 +53,7 @@ class Defined:
     steps: int = 0
     schedule: str = ""
     calendar: str = ""
+    zone: str = ""
     broken: str = ""
     due: datetime | None = None
 

@@ -39,6 +39,7 @@ def told(path: Path) -> dict[str, Any] | None:
         "steps": len(definition.steps),
         "schedule": definition.schedule or "",
         "calendar": calendar,
+        "zone": definition.tz or "",
         "broken": broken,
     }
 

@@ -32,8 +32,12 @@ def told_of(history: History, due: Due, environment: Environment) -> dict[str, A
     """Give what an alert tells: its own facts as `facts`, on most beside the report of its run."""
     facts: dict[str, Any] = masked({"facts": due.facts}, environment.secrets)
     has_report = due.kind in _WITH_REPORT or "report" in due.facts
-    if due.run_id is None or not has_report:
-        return {"workflow": due.workflow, "run_id": due.run_id, **facts}
+    if due.run_id is None:
+        zone = history.zone_name(due.workflow)
+        return {"workflow": due.workflow, "run_id": None, "zone": zone, **facts}
+    if not has_report:
+        zone = history.run(due.run_id)["zone"]
+        return {"workflow": due.workflow, "run_id": due.run_id, "zone": zone, **facts}
     step = str(due.facts.get("step", ""))
     return facts_of(history, due.run_id, environment, step) | facts
 

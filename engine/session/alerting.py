@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,9 @@ DELIVERY_S_MIN = 0.5
 DELIVERY_S = 4.0  # of the 5 s that alerts may hold a run's end up, recording included
 
 ATTACHED_STEPS_MAX = 2_500  # the page of more takes a second to make, and is too big to attach
+
+# Of a process: what it has claimed is another's to leave alone, and its own to take up again.
+_ONE_AT_A_TIME = threading.Lock()
 
 ChannelsFor = Callable[[RunStatus], Iterable[str]]
 
@@ -124,6 +128,22 @@ def deliver_due(
         )
     if not configured:
         return None
+    ends_at = environment.clock.now() + max(DELIVERY_S - held_s, DELIVERY_S_MIN)
+    if not _ONE_AT_A_TIME.acquire(timeout=ends_at - environment.clock.now()):
+        logger.warning("alerts wait for the next command: others are being sent")
+        return None
+    try:
+        result = _deliver(database, history, environment, ends_at)
+    finally:
+        _ONE_AT_A_TIME.release()
+    for warning in result.warnings:
+        logger.warning("%s", environment.secrets.mask(warning))
+    return result
+
+
+def _deliver(
+    database: Database, history: History, environment: Environment, ends_at: float
+) -> DeliveryResult:
     from engine.alerts.delivery import deliver
     from engine.session.alert_facts import told_of
     from store.outbox import StoredOutbox
@@ -140,11 +160,8 @@ def deliver_due(
 
     clock = environment.clock
     outbox = StoredOutbox(database, now_us=lambda: clock.stamp(clock.now()), payload=payload)
-    left_s = max(DELIVERY_S - held_s, DELIVERY_S_MIN)
-    result = deliver(outbox, environment.secrets.setting, deadline_s=left_s, clock=clock, page=page)
-    for warning in result.warnings:
-        logger.warning("%s", environment.secrets.mask(warning))
-    return result
+    left_s = max(ends_at - clock.now(), DELIVERY_S_MIN)
+    return deliver(outbox, environment.secrets.setting, deadline_s=left_s, clock=clock, page=page)
 
 
 def tell_directly(

@@ -18,6 +18,7 @@ from engine.produced import Encoded
 from engine.records import record
 from engine.secrets import Secrets
 from engine.session.request import RunRequest
+from engine.zones import zone_named
 
 if TYPE_CHECKING:
     from engine.session.named_steps import Mark
@@ -156,8 +157,4 @@ def in_zone(definition: Definition, at: datetime, local: tzinfo | None = None) -
 
 def zone_of(definition: Definition) -> tzinfo | None:
     """Give the zone that a workflow names, if it names one."""
-    if definition.tz is None:
-        return None
-    from zoneinfo import ZoneInfo
-
-    return ZoneInfo(definition.tz)
+    return zone_named(definition.tz)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from engine.model import Definition
@@ -23,11 +24,16 @@ def noted(definition: Definition) -> tuple[str, str]:
     return schedule.text, schedule.zone or ""
 
 
+FACTS = ("catchup", "pause_after", "deadline", "ping")
+
+
 def facts(definition: Definition) -> dict[str, Any]:
     """Give what is noted beside the schedule, as the slots are judged by it without the file."""
-    return {
-        "catchup": definition.catchup,
-        "pause_after": definition.pause_after,
-        "deadline": definition.deadline,
-        "max_duration_s": definition.max_duration_s,
-    }
+    return {fact: getattr(definition, fact) for fact in FACTS}
+
+
+def as_noted(name: str, schedule: tuple[str, str], facts: Mapping[str, Any]) -> Definition:
+    """Give a workflow by its schedule and the facts beside it, as far as they were noted."""
+    calendar, zone = schedule
+    known = {fact: facts[fact] for fact in FACTS if fact in facts}
+    return Definition(name, (), schedule=calendar, tz=zone or None, **known)

@@ -25,7 +25,7 @@ from engine.resume import Choice, alike
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.session import alerting, tracing
-from engine.session.asked import slot_of
+from engine.session.asked import slot_of, zone_of
 from engine.session.budgets import Budgets, budgets_of
 from engine.session.compiled import Compiled
 from engine.session.decision import Decision
@@ -73,6 +73,7 @@ class Drive:
         self._sender: Sender | None = None
         self.held_s = 0.0  # by an alert that was being sent as the run ended
         self._pings: Pings | None = None
+        self._pings_asked = False
         self._begun_at = 0.0
         self.interrupted = False
         self._stored = StoredValues(database.path, going.compiled.graph.names, run_id)
@@ -95,10 +96,26 @@ class Drive:
             index = self._index()
             return self._run(channels, index, self._workers(index, budgets, keeper))
 
+    def end_pings(self, *, well: bool) -> None:
+        """Tell the dead-man service of a timer's run how it ended, if it was not told."""
+        if self._pings is None and not self._pings_asked:
+            self._ask_for_pings()  # it ended before its first steps
+        if self._pings is not None:
+            self._pings.end(well=well)
+
     def wait_for_pings(self) -> None:
         """Wait a while for what is not sent of the run's end."""
         if self._pings is not None:
             self._pings.wait()
+
+    def _ask_for_pings(self) -> None:
+        self._pings_asked = True
+        going = self._going
+        if going.asked.request.started_by == "timer":
+            from engine.session.pinging import pings_of
+
+            env = going.environment
+            self._pings = pings_of(going.compiled.definition.ping, env.secrets, env.clock.now)
 
     def _run(
         self, channels: alerting.ChannelsFor, index: ContextIndex, workers: ThreadWorkers
@@ -133,11 +150,8 @@ class Drive:
         garbage.as_well()
         try:
             end = runner.run()
-            if self._pings is not None:
-                self._pings.end(well=end.status is RunStatus.OK)
+            self.end_pings(well=end.status is RunStatus.OK)
         except BaseException:
-            if self._pings is not None:
-                self._pings.end(well=False)
             for step, number in workers.left_running():
                 workers.stop(step, number, "the engine failed", withdraw=False)
             raise
@@ -219,12 +233,9 @@ class Drive:
             env.watcher.begin(watched)
         _import_the_rest(env, compiled)
         import_module("engine.session.missing").preload(self._database, env)
-        if going.asked.request.started_by == "timer":
-            from engine.session.pinging import pings_of
-
-            self._pings = pings_of(compiled.definition, env.secrets)
-            if self._pings is not None:
-                self._pings.start()
+        self._ask_for_pings()
+        if self._pings is not None:
+            self._pings.start()
 
     def _index(self) -> ContextIndex:
         decision, graph = self._decision, self._going.compiled.graph
@@ -276,6 +287,7 @@ class Drive:
                 clock=clock,
                 mask=secrets.mask,
                 forward=env.forward,
+                zone=zone_of(definition),
             ),
             environ=lambda: secrets.child_env(env.environ),
             key_runs=budgets.key_runs,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -22,6 +21,14 @@ from engine.secrets import Secrets
 if TYPE_CHECKING:
     from engine.logs import LogLine
     from engine.session.decision import Decision
+
+
+def this_user() -> str:
+    """Name the user this process runs as, whatever the environment says (`su` leaves LOGNAME)."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"#{os.geteuid()}"
 
 
 class Watched(NamedTuple):
@@ -60,7 +67,8 @@ class Environment:
     `inbox` takes a `StopRequested` from outside; `forward` gets every line of an attempt's log;
     `command` is the complete program with its global options, for the commands we print; `show`
     gets the preview of a run that is not simply all steps, before it begins; `watcher` looks on;
-    with `pages` a run's end writes its page beside its JSON report.
+    with `pages` a run's end writes its page beside its JSON report; `said_missing` are workflows
+    whose missing runs were spoken of.
     """
 
     paths: Paths
@@ -73,13 +81,12 @@ class Environment:
     show: Callable[[Decision, list[dict[str, Any]]], None] | None = None
     watcher: Watcher | None = None
     pages: bool = False
+    said_missing: set[str] = field(default_factory=set)
 
     @property
     def user(self) -> str:
         """Name of the user this process runs as."""
-        with suppress(Exception):
-            return getpass.getuser()
-        return f"#{os.geteuid()}"
+        return this_user()
 
     @property
     def host(self) -> str:

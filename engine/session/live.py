@@ -31,6 +31,8 @@ from store.new_run import NewRun
 
 logger = logging.getLogger("engine.run")
 
+AWAITED_S = 20.0  # that a timer's run waits for another to begin or be over: alerts take some time
+
 
 class LiveRun:
     """One invocation of `run`, from the lock to the exit.
@@ -55,7 +57,7 @@ class LiveRun:
         make_home(env.paths.home)
         database = open_writer(path, beyond=lambda: highest_run(env.paths.home))
         try:
-            lock = self._acquire(database)
+            lock = self._acquire(database) or self._await(database)
             if lock is None:
                 return self._overlapping(database)
             try:
@@ -69,6 +71,26 @@ class LiveRun:
         """Take the lock that runs which must not overlap share."""
         name = lock_name(self._compiled.definition, self._params(database))
         return locks.acquire(database.path, name)
+
+    def _await(self, database: Database) -> locks.RunLock | None:
+        """Give who is just starting or ending time for it, if a slot is at stake.
+
+        Another timer may be about to claim that slot: if it were said to be skipped now, it would
+        have no run at all. Raises `SlotTaken` if it is claimed.
+        """
+        if (slot := self._asked.request.slot) is None:
+            return None
+        clock, params = self._env.clock, self._params(database)
+        until = clock.now() + AWAITED_S
+        while clock.now() < until:
+            if not self._env.inbox.empty():
+                raise KeyboardInterrupt
+            slots.check_free(database, self._name, slot)
+            if running_now(History(database), self._name, params, beside=self._beside):
+                return None
+            if lock := self._acquire(database):
+                return lock
+        return None
 
     @property
     def _beside(self) -> bool:
@@ -93,9 +115,11 @@ class LiveRun:
             raise refusal
         decision = Decision("", self._asked.params)
         new = new_run(self._going, decision, owner="", note=refusal.message)
-        if new.slot is not None and self._compiled.definition.catchup == Catchup.ALL:
+        all_of_them = self._compiled.definition.catchup == Catchup.ALL
+        is_on = running_now(history, self._name, params, beside=self._beside)
+        if new.slot is not None and (all_of_them or not is_on):
             slots.check_free(database, self._name, new.slot)
-            new = replace(new, slot=None)  # it stays due: who is on may be catching up itself
+            new = replace(new, slot=None)  # it stays due: who is on may be about to run it
         channels = alerting.channels_for(self._compiled.definition, history, self._env)
         status = RunStatus.SKIPPED
         run_id = journal.record_ended_run(database, new, status, channels(status))
@@ -124,12 +148,30 @@ class LiveRun:
             run_id = self._begin(database, lock, decision, after)
         except AlreadyRunning:
             return self._overlapping(database)
+        drive = self._drive(decision, database, lock, run_id)
+        try:
+            return self._driven((drive, run_id), database, lock, channels)
+        except EngineError as error:
+            error.begun = True
+            raise
+        finally:
+            drive.wait_for_pings()
+
+    def _driven(
+        self,
+        begun: tuple[Drive, int],
+        database: Database,
+        lock: locks.RunLock,
+        channels: alerting.ChannelsFor,
+    ) -> dict[str, Any]:
+        """Drive a run that is begun, to its report."""
+        (drive, run_id), history = begun, History(database)
         try:
             failpoint("run-begun")
-            drive = self._drive(decision, database, lock, run_id)
             end, left = drive.run(channels)
             failpoint("run-ended")
         except BaseException as error:
+            drive.end_pings(well=False)
             recorded = self._fail(database, lock, error)
             if isinstance(error, Exception):
                 self._tell(database, error, channels, recorded=recorded)
@@ -145,8 +187,7 @@ class LiveRun:
         )
         self._held_s = drive.held_s
         self._finish(database, history, interrupted=drive.interrupted)
-        drive.wait_for_pings()
-        tracing.send(database, run_id, env)
+        tracing.send(database, run_id, self._env)
         if drive.interrupted:
             raise KeyboardInterrupt
         return report
@@ -187,7 +228,7 @@ class LiveRun:
 
     def _finish(self, database: Database, history: History, *, interrupted: bool) -> None:
         """Send what is due and clean up, once the run's end and report are there."""
-        if self._asked.request.slot is not None:
+        if self._asked.request.started_by == "timer":
             from engine.session import pausing
 
             most = self._compiled.definition.pause_after

@@ -7,12 +7,12 @@ and about which nothing was decided, had nobody who looked: a timer that is off,
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from engine.alerts.channels import channels
 from engine.records import record
+from engine.session import alerting
 from engine.text import shell_line
 from store import missing, pauses
 
@@ -33,7 +33,8 @@ logger = logging.getLogger("engine.run")
 class Missing:
     """Slots of a workflow that came and went: the first and the last, and how many they are.
 
-    They are counted up to one more than `COUNTED_MAX`; `shown` gives one for people.
+    They are counted up to one more than `COUNTED_MAX`; `shown` gives one for people. Those up to
+    `told` have been told of.
     """
 
     workflow: str
@@ -41,6 +42,7 @@ class Missing:
     last: int
     count: int
     shown: Callable[[int], str]
+    told: int
 
     @property
     def counted(self) -> str:
@@ -51,7 +53,7 @@ class Missing:
 def preload(database: Database, environment: Environment) -> None:
     """Import what it takes to know the slots, if there is a schedule to be held to."""
     with database.read() as cursor:
-        if missing.waited(cursor, _now_us(environment)):
+        if missing.waited(cursor, database.path, _now_us(environment)):
             from engine.schedule import catchup, firings  # noqa: F401 - imported for later
             from engine.session import asked  # noqa: F401 - imported for later
 
@@ -63,7 +65,8 @@ def look(database: Database, environment: Environment, *, told_too: bool = True)
     if up_s < GRACE_S:  # timers that catch up are on their way
         return []
     with database.read() as cursor:
-        waited = [one for one in missing.waited(cursor, now_us) if one.since < until]
+        waited = missing.waited(cursor, database.path, now_us)
+        waited = [one for one in waited if 0 < one.since < until]
         if not waited:
             return []
         from engine.schedule.calendar import ScheduleRefused
@@ -77,7 +80,7 @@ def look(database: Database, environment: Environment, *, told_too: bool = True)
                 zone = zone_of(schedule)
             except ScheduleRefused:
                 continue  # noted by a version that knew more, or the zone is gone
-            slots = _Slots(cursor, one, (schedule, zone), until)
+            slots = _Slots(cursor, one, (schedule, zone), now_us)
             if slots.is_any() and (one_missing := slots.missing(told_too=told_too)) is not None:
                 found.append(one_missing)
         return found
@@ -86,14 +89,24 @@ def look(database: Database, environment: Environment, *, told_too: bool = True)
 def notice(database: Database, environment: Environment) -> None:
     """Say what is missing that was not told of before, and queue an alert of it.
 
-    Where no channel is configured nothing is recorded: each command says it until a run comes.
+    What goes on missing is told again as an incident that goes on: not before a while has passed.
+    Where no channel is configured nothing is recorded: each command says it, once of a workflow,
+    until a run comes.
     """
-    configured = channels(environment.secrets.setting)
+    how = alerting.telling(environment)
+    now_us = _now_us(environment)
     for one in look(database, environment, told_too=False):
-        told = facts(one, environment)
-        at_us = _now_us(environment)
-        if not configured or missing.tell(database, one.workflow, told, configured, at_us):
-            logger.warning("%s; see `watch`", told["headline"])
+        quiet_since = now_us - how.remind_after_us
+        if how.channels and missing.is_quiet(database, one.workflow, quiet_since, now_us):
+            continue
+        told = missing.Told(one.workflow, one.told, facts(one, environment))
+        if how.channels:
+            is_new = missing.tell(database, told, how.channels, now_us)
+        else:
+            is_new = one.workflow not in environment.said_missing
+            environment.said_missing.add(one.workflow)
+        if is_new:
+            logger.warning("%s; see `watch`", told.facts["headline"])
 
 
 def facts(one: Missing, environment: Environment) -> dict[str, Any]:
@@ -134,9 +147,10 @@ class _Slots:
     """The slots of one schedule that are past and undecided."""
 
     def __init__(
-        self, cursor: Any, one: missing.Waited, schedule: tuple[Schedule, tzinfo], until: int
+        self, cursor: Any, one: missing.Waited, schedule: tuple[Schedule, tzinfo], now: int
     ) -> None:
-        self._cursor, self._one, self._until = cursor, one, until
+        self._cursor, self._one, self._now = cursor, one, now
+        self._until = now - GRACE_S * 1_000_000
         self._schedule, self._zone = schedule
 
     def _firings(self, after: int) -> Any:
@@ -153,26 +167,30 @@ class _Slots:
         from engine.schedule.firings import newest
 
         name = self._one.workflow
-        after = self._one.since
-        if not told_too:
-            after = max(after, missing.told_until(self._cursor, name))
+        told = missing.told_until(self._cursor, name, self._now)
+        after = self._one.since if told_too else max(self._one.since, told)
         past = pauses.since(self._cursor, name, after)
-        found = islice(
-            (
-                slot
-                for slot in map(microseconds, self._firings(after))
-                if not any(pause.holds(slot) for pause in past)
-            ),
-            COUNTED_MAX + 1,
-        )
-        slots = list(found)
+        slots = list(islice(self._open(after, past), COUNTED_MAX + 1))
         if not slots:
             return None
         last = slots[-1]
         if len(slots) > COUNTED_MAX:
             at: datetime | None = newest(self._schedule, self._zone, instant(self._until))
             last = last if at is None else microseconds(at)
-        return Missing(name, slots[0], last, len(slots), self._shown)
+        return Missing(name, slots[0], last, len(slots), self._shown, told)
+
+    def _open(self, after: int | None, past: Sequence[pauses.Pause]) -> Iterator[int]:
+        """Give the slots that no pause holds; those of a pause are leapt over, they may be many."""
+        from engine.schedule.catchup import microseconds
+
+        while after is not None:
+            since, after = after, None
+            for slot in map(microseconds, self._firings(since)):
+                held = next((pause for pause in past if pause.holds(slot)), None)
+                if held is not None:
+                    after = None if held.end is None else held.end - 1
+                    break
+                yield slot
 
     def _shown(self, slot: int) -> str:
         from engine.schedule.catchup import instant

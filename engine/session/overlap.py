@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import AlreadyRunning
 from engine.model import Definition
-from engine.session.zones import shown_zone
+from engine.session.zones import zone_of_run
 
 if TYPE_CHECKING:
     from store.history import History
@@ -64,7 +64,7 @@ def already_running(
             hint="try again in a moment",
         )
     first = running[0]
-    since = _local(first["started_at"], shown_zone(history, workflow))
+    since = _local(first["started_at"], zone_of_run(first))
     return AlreadyRunning(
         f"run {first['run_id']} of '{workflow}' is on since {since}",
         hint=f"look at it with `show {first['run_id']}`, or wait until it has ended",

@@ -19,8 +19,8 @@ from engine.reports.run_report import write_whole
 from engine.secrets import masked
 from engine.session.changes import changes_since_last_good
 from engine.session.reporting import PAGED_FROM, build_page, build_report, page_path
-from engine.session.zones import shown_zone
 from engine.text import cut
+from engine.zones import zone_named
 
 if TYPE_CHECKING:
     from engine.reports.diff_words import Change
@@ -75,7 +75,7 @@ def facts_of(
         good_run=good,
         changes=[mask(change.line) for change in changed],
         version=engine.__version__,
-        zone=shown_zone(history, report["workflow"]),
+        zone=zone_named(report["zone"]),
     )
 
 

@@ -1,22 +1,68 @@
-"""Schedules that are paused: what is said of it, and pausing after too many failures."""
+"""Schedules that are paused: what is said of it, whom it holds, pausing after too many failures."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.alerts.channels import channels
+from engine.paths import make_home
+from engine.session import alerting
 from engine.session.asked import clock_time, slot_of
+from engine.session.launch import run_workflow
+from engine.session.reconciling import reconcile_all
+from engine.session.run_files import highest_run
 from store import pauses
+from store.database import open_writer, path_of
+from store.history import History
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from engine.model import Definition
     from engine.session.environment import Environment
+    from engine.session.request import RunRequest
     from store.connection import Database
 
 BY_ITSELF = "pause_after"  # who paused it, where nobody did
 
 logger = logging.getLogger("engine.run")
+
+
+def run_unless_paused(
+    definition: Definition, request: RunRequest, environment: Environment
+) -> Iterator[dict[str, Any]]:
+    """Do what `run --scheduled` does for a workflow whose file names no schedule: it has no slots.
+
+    Gives the run's report, or one without a run that says who paused it.
+    """
+    make_home(environment.paths.home)
+    path = path_of(environment.paths.store_url)
+    database = open_writer(path, beyond=lambda: highest_run(environment.paths.home))
+    try:
+        after_failures(database, environment, definition.name, definition.pause_after)
+        clock = environment.clock
+        with database.read() as cursor:
+            pause = pauses.current(cursor, definition.name, clock.stamp(clock.now()))
+        if pause is not None:
+            reconcile_all(database, environment, definition=definition)
+            alerting.deliver_due(database, History(database), environment, hint=False)
+    finally:
+        database.close()
+    if pause is None:
+        yield run_workflow(definition, request, environment)
+    else:
+        yield nothing_to_do(definition, told(pause, definition))
+
+
+def nothing_to_do(definition: Definition, why: str) -> dict[str, Any]:
+    """Give the report of a timer that starts no run."""
+    return {
+        "workflow": definition.name,
+        "run_id": None,
+        "dry_run": False,
+        "nothing_to_do": why,
+    }
 
 
 def reason(pause: pauses.Pause) -> str:

@@ -16,7 +16,6 @@ from engine.errors import EngineError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.model import Definition
     from engine.secrets import Secrets
 
 SETTING = "ENGINE_PING_URL"  # of workflows that name no other
@@ -24,69 +23,76 @@ START, SUCCESS, FAIL = "/start", "", "/fail"
 WITHIN_S = 2.0  # for one ping
 ENDS_WITHIN_S = 2 * WITHIN_S  # for what was not sent by the run's end
 
-_HEADERS = {"User-Agent": "kahnban"}
-
 logger = logging.getLogger("engine.run")
 
 
 class Pings:
-    """Sends the pings of one run."""
+    """Sends the pings of one run; of several ends the first is told."""
 
-    def __init__(self, url: str, mask: Callable[[str], str]) -> None:
-        """Send to a URL, a secret; nothing is sent yet."""
-        self._url, self._mask = urlsplit(url), mask
+    def __init__(self, url: str, mask: Callable[[str], str], now: Callable[[], float]) -> None:
+        """Send to a URL, a secret; nothing is sent yet. `now` gives seconds."""
+        self._url, self._mask, self._now = urlsplit(url), mask, now
         self._waiting: SimpleQueue[str | None] = SimpleQueue()
-        self._thread = Thread(target=self._send_all, name="pings", daemon=True)
+        self._thread: Thread | None = None
+        self._ended_at: float | None = None
 
     def start(self) -> None:
-        """Say that the run has begun."""
-        self._waiting.put(START)
-        self._thread.start()
+        """Say that the run has begun; waits for nothing."""
+        self._put(START)
 
     def end(self, *, well: bool) -> None:
         """Say how it ended; waits for nothing."""
-        self._waiting.put(SUCCESS if well else FAIL)
-        self._waiting.put(None)
+        if self._ended_at is None:
+            self._ended_at = self._now()
+            self._put(SUCCESS if well else FAIL)
+            self._waiting.put(None)
 
     def wait(self) -> None:
-        """Wait a while for what is not sent yet."""
-        self._thread.join(ENDS_WITHIN_S)
+        """Wait for what is not sent yet, until a while after the end: alerts go out meanwhile."""
+        if self._thread is None or self._ended_at is None:
+            return
+        self._thread.join(max(0.0, self._ended_at + ENDS_WITHIN_S - self._now()))
+        if self._thread.is_alive():
+            logger.warning("pings: no answer within %g s, given up", ENDS_WITHIN_S)
+
+    def _put(self, what: str) -> None:
+        self._waiting.put(what)
+        if self._thread is None:
+            self._thread = Thread(target=self._send_all, name="pings", daemon=True)
+            self._thread.start()
 
     def _send_all(self) -> None:
         while (what := self._waiting.get()) is not None:
             try:
                 self._send(what)
             except Exception as error:  # noqa: BLE001 - a ping never fails a run
-                why = self._mask(f"{type(error).__name__}: {error}")
-                logger.warning("the ping %s was not sent: %s", what or "/", why)
+                logger.warning("the ping %s was not sent: %s", what or "/", self._mask(str(error)))
 
     def _send(self, what: str) -> None:
-        from urllib.request import Request, urlopen
+        from engine.alerts.ping import ask
 
         url = self._url._replace(path=self._url.path.rstrip("/") + what).geturl()
-        request = Request(url, headers=_HEADERS)  # noqa: S310 - one of the web, see `pings_of`
-        with urlopen(request, timeout=WITHIN_S):  # noqa: S310 - as above
-            pass
+        ask(url, deadline_s=WITHIN_S)
 
 
-def pings_of(definition: Definition, secrets: Secrets) -> Pings | None:
-    """Give what sends a run's pings; None if there is nowhere to send them, which may be said."""
-    name = definition.ping or SETTING
+def pings_of(named: str | None, secrets: Secrets, now: Callable[[], float]) -> Pings | None:
+    """Give what sends a run's pings to the URL in a setting, that `named` or the one for all.
+
+    None if there is nowhere to send them, which may be said.
+    """
+    name = named or SETTING
     try:
         url = secrets.get(name)
     except EngineError as error:
         logger.warning("no pings: %s", error.message)
         return None
     if url is None:
-        if definition.ping:
+        if named:
             logger.warning("no pings: %s is not set", name)
         return None
-    try:
-        parts = urlsplit(url)
-        is_web = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        is_web = False
-    if not is_web:
+    from engine.alerts.ping import is_usable
+
+    if not is_usable(url):
         logger.warning("no pings: %s is no URL of the web", name)
         return None
-    return Pings(url, secrets.mask)
+    return Pings(url, secrets.mask, now)

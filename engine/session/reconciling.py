@@ -9,7 +9,7 @@ from dataclasses import replace
 from engine import outputs
 from engine.model import Definition, RunStatus
 from engine.naming import BACKFILL_SUFFIX
-from engine.session import alerting
+from engine.session import alerting, tracing
 from engine.session.environment import Environment
 from store import locks
 from store.connection import Database
@@ -27,7 +27,7 @@ def reconcile_all(
     mine: locks.RunLock | None = None,
     why: str = "",
 ) -> None:
-    """End every run without an engine, and what still lives of its steps.
+    """End every run without an engine, and what still lives of its steps; send its trace.
 
     Runs of `definition`'s workflow, and its backfills, alert as it says, others by default; the
     runs that a backfill is made of never do.
@@ -49,7 +49,7 @@ def reconcile_all(
         choose = alerting.channels_for(known, history, environment, before=found.run_id)
         return choose(found.status)
 
-    clock = environment.clock
+    clock, goes = environment.clock, True
     for found in reconcile(
         database,
         mine=mine,
@@ -61,6 +61,7 @@ def reconcile_all(
         text = "run %d of %s is %s: %s"
         note = found.told(why or ENGINE_DIED)
         logger.warning(text, found.run_id, found.workflow, found.status, note)
+        goes = goes and tracing.send(database, found.run_id, environment)
 
 
 def _plain(workflow: str) -> str:

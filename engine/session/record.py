@@ -11,7 +11,7 @@ from engine.model import StepStatus
 from engine.produced import Encoded
 from engine.records import record
 from engine.resume import MARKED, Choice, alike
-from engine.session import installed
+from engine.session import installed, own_limits
 from engine.session.asked import Asked
 from engine.session.compiled import Compiled
 from engine.session.decision import Decision
@@ -62,6 +62,8 @@ def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> 
         choices=_choices(decision),
         versions=installed.versions(),
         slot=slot_in(asked, decision),
+        zone=compiled.definition.tz,
+        limits=own_limits.to_text(compiled.definition),
     )
 
 

@@ -7,18 +7,18 @@ that begins it. So whatever wakes us, however often, a slot is decided on once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import SlotTaken
+from engine.errors import SlotTaken, UsageError
 from engine.model import Definition
 from engine.paths import make_home
 from engine.records import record
 from engine.schedule.catchup import Due, Rule, decide
 from engine.session import alerting, pausing
 from engine.session.asked import clock_time, slot_of
-from engine.session.calendars import facts, firings_of, noted
+from engine.session.calendars import as_noted, facts, firings_of, noted
 from engine.session.environment import Environment
 from engine.session.launch import run_workflow
 from engine.session.reconciling import reconcile_all
@@ -47,15 +47,10 @@ def run_scheduled(
     """
     ran = False
     while True:
-        due, why_none = look(definition, environment)
+        due, why = look(definition, environment)
         if due.slot is None:
             if not ran:
-                yield {
-                    "workflow": definition.name,
-                    "run_id": None,
-                    "dry_run": False,
-                    "nothing_to_do": why_none,
-                }
+                yield pausing.nothing_to_do(definition, why)
             return
         if due.left:
             logger.info("of the slots that are due, %d come after this one", due.left)
@@ -83,9 +78,23 @@ def now_us(environment: Environment) -> int:
 class _Standing:
     """What the store says of a workflow's schedule, as of now."""
 
-    known: Known | None
-    pause: pauses.Pause | None
-    pauses: list[pauses.Pause]
+    known: Known | None = None
+    pause: pauses.Pause | None = None
+    pauses: Sequence[pauses.Pause] = ()
+
+
+@record
+class Judged:
+    """What is to be done about a schedule's slots.
+
+    `same`: it is the one that was noted last; `ahead`: that was by a clock that was ahead.
+    """
+
+    standing: _Standing
+    same: bool
+    ahead: bool
+    rule: Rule
+    due: Due
 
 
 def look(definition: Definition, environment: Environment) -> tuple[Due, str]:
@@ -95,7 +104,7 @@ def look(definition: Definition, environment: Environment) -> tuple[Due, str]:
     database = open_writer(path, beyond=lambda: highest_run(environment.paths.home))
     try:
         pausing.after_failures(database, environment, definition.name, definition.pause_after)
-        due, why_none = settle(database, definition, now_us(environment))
+        due, why = settle(database, definition, now_us(environment))
         if due.slot is None:  # no run will see to what is left of others
             reconcile_all(database, environment, definition=definition)
             pausing.remind(database, environment, definition.name)
@@ -103,43 +112,61 @@ def look(definition: Definition, environment: Environment) -> tuple[Due, str]:
             from engine.session import pruning
 
             pruning.after_run(database, environment, definition.name)
-        return due, why_none
+        return due, why
     finally:
         database.close()
 
 
 def settle(database: Database, definition: Definition, now: int) -> tuple[Due, str]:
     """As `look`, in an open store, at a given time."""
+    judged = judge(database, definition, now)
+    known, due = judged.standing.known, judged.due
+    same, ahead = judged.same, judged.ahead
+    if not same or ahead or known is None or known.facts != facts(definition) or due.passed:
+        since = now if same and not ahead else _first(due, now)
+        _record(database, definition, due, now, since=since)
+    if due.passed and judged.standing.pause is None:
+        logger.warning("%s", told(definition, due.passed))
+    return due, why_none(database, definition, judged, now)
+
+
+def judge(database: Database | None, definition: Definition, now: int) -> Judged:
+    """Say what is to be done about the slots, by a store, or where there is none; only looks."""
     name, schedule = definition.name, noted(definition)
-    standing = _standing(database, name, now)
+    standing = _Standing() if database is None else _standing(database, name, now)
     known = standing.known
     same = known is not None and (known.calendar, known.zone) == schedule
-    after = max(known.newest or 0, known.noted_at) if known is not None and same else None
+    ahead = known is not None and known.noted_at > now  # by a clock that was ahead
+    after = None
+    if known is not None and same:
+        after = max(known.newest or 0, 0 if ahead else known.noted_at) or None
     rule = Rule(definition.catchup, lambda slot: _paused(standing, slot))
     due = decide(firings_of(definition), after, now, rule)
     if not same and known is not None and known.newest is not None:  # under another schedule
         due = _after(due, known.newest)
-    if not same or known is None or known.facts != facts(definition) or due.passed:
-        _record(database, definition, due, now, since=now if same else _first(due, now))
-    if standing.pause is not None:
-        return due, pausing.told(standing.pause, definition)
-    if due.passed:
-        _say(definition, due)
-    if due.slot is not None:
-        return due, ""
-    return due, _decided(database, definition, now)
+    return Judged(standing, same, ahead, rule, due)
+
+
+def why_none(database: Database | None, definition: Definition, judged: Judged, now: int) -> str:
+    """Say why no slot is to have a run; nothing if one is."""
+    if judged.standing.pause is not None:
+        return pausing.told(judged.standing.pause, definition)
+    if judged.due.slot is not None:
+        return ""
+    return "no slot is due yet" if database is None else _decided(database, definition, now)
 
 
 @record
 class Unloaded:
     """How a workflow stands that cannot be loaded: by the schedule that it had.
 
-    `slot` is what its failure is to have.
+    `slot` is what its failure is to have, `ping` the setting with the URL that is told of it.
     """
 
     slot: int | None = None
     paused: bool = False
     pause_after: int | None = None
+    ping: str | None = None
 
 
 def settle_unloaded(database: Database, name: str, now: int) -> Unloaded:
@@ -149,16 +176,14 @@ def settle_unloaded(database: Database, name: str, now: int) -> Unloaded:
         paused = pauses.current(cursor, name, now) is not None
     if known is None:
         return Unloaded(paused=paused)
-    told = Definition(
-        *(name, ()),
-        schedule=known.calendar,
-        tz=known.zone or None,
-        catchup=known.facts.get("catchup", Catchup.LATEST),
-        pause_after=known.facts.get("pause_after"),
-    )
+    told = as_noted(name, (known.calendar, known.zone), known.facts)
     if told.catchup == Catchup.ALL and not paused:
-        return Unloaded(pause_after=told.pause_after)
-    return Unloaded(settle(database, told, now)[0].slot, paused, told.pause_after)
+        return Unloaded(pause_after=told.pause_after, ping=told.ping)
+    try:
+        slot = settle(database, told, now)[0].slot
+    except UsageError:  # noted by a version that knew more, or this machine lost the zone
+        slot = None
+    return Unloaded(slot, paused, told.pause_after, told.ping)
 
 
 def _standing(database: Database, name: str, now: int) -> _Standing:
@@ -202,15 +227,14 @@ def _pass_over(definition: Definition, environment: Environment, slot: int, reas
         database.close()
 
 
-def _say(definition: Definition, due: Due) -> None:
-    (first, reason), *_, (last, _) = [*due.passed, due.passed[-1]]
-    count = len(due.passed)
-    if count == 1:
-        logger.warning("the slot of %s is passed over: %s", _time(definition, first), reason)
-        return
-    text = "%d slots from %s to %s are passed over: %s"
-    ends = _time(definition, first), _time(definition, last)
-    logger.warning(text, count, *ends, due.passed[-1][1])
+def told(definition: Definition, passed: Sequence[tuple[int, str]], do: str = "are") -> str:
+    """Say which slots are passed over, and why; `do` is the verb of several."""
+    (first, reason), *_, (last, why) = [*passed, passed[-1]]
+    if len(passed) == 1:
+        do = "is" if do == "are" else do
+        return f"the slot of {shown(definition, first)} {do} passed over: {reason}"
+    ends = f"from {shown(definition, first)} to {shown(definition, last)}"
+    return f"{len(passed)} slots {ends} {do} passed over: {why}"
 
 
 def _decided(database: Database, definition: Definition, now: int) -> str:
@@ -223,10 +247,11 @@ def _decided(database: Database, definition: Definition, now: int) -> str:
     run, why = found or (None, "")
     what = f"is that of run {run}" if run is not None else f"was passed over ({why})"
     behind = known.furthest is not None and known.furthest > now
-    clock = f"; the clock is behind, {_time(definition, known.furthest)} was due already" * behind
-    return f"no slot is due: that of {_time(definition, known.newest)} {what}{clock}"
+    clock = f"; the clock is behind, {shown(definition, known.furthest)} was due already" * behind
+    return f"no slot is due: that of {shown(definition, known.newest)} {what}{clock}"
 
 
-def _time(definition: Definition, slot: int | None) -> str:
+def shown(definition: Definition, slot: int | None) -> str:
+    """Give a slot for people, in the workflow's zone."""
     at = slot_of(definition, slot)
     return "–" if at is None else clock_time(at)

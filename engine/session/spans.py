@@ -58,13 +58,16 @@ def send(trace: Trace, mask: Mask, *, timeout_s: float) -> str:
     finally:
         exporter.shutdown()  # type: ignore[no-untyped-call]
         log.removeFilter(is_of_another)
-    if result is SpanExportResult.SUCCESS:
+    if result is SpanExportResult.SUCCESS and not noted:
         return ""
     return next(reversed(noted or logged), "no reason is given")
 
 
 def _noting(noted: list[str]) -> Any:
-    """Give a session of requests that notes what goes wrong."""
+    """Give a session of requests that notes what goes wrong, until it goes well.
+
+    A redirection, which is not followed, is no error to the exporter, and loses the trace.
+    """
     session = import_module("requests").Session()
     ask = session.request
 
@@ -74,7 +77,9 @@ def _noting(noted: list[str]) -> Any:
         except Exception as error:
             noted.append(_innermost(error))
             raise
-        if answer.status_code >= HTTPStatus.BAD_REQUEST:
+        if answer.status_code < HTTPStatus.MULTIPLE_CHOICES:
+            noted.clear()
+        else:
             noted.append(f"the collector answered {answer.status_code} {answer.reason}")
         return answer
 

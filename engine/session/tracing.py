@@ -47,16 +47,19 @@ def _spans() -> Any:
         return None
 
 
-def send(database: Database, run_id: int, environment: Environment) -> None:
-    """Send the trace of a run that has ended; what goes wrong is said, and fails nothing."""
+def send(database: Database, run_id: int, environment: Environment) -> bool:
+    """Send the trace of a run that has ended; what goes wrong is said, and fails nothing.
+
+    Gives whether it was sent: another is not worth the wait if not.
+    """
     if not is_on(environment.environ):
-        return
+        return False
     from engine.alerts.deadline import DeadlineError, within
 
     mask = environment.secrets.mask
     try:
         if (spans := _spans()) is None:
-            return
+            return False
         from store.traced import read_trace
 
         with database.read() as cursor:
@@ -68,3 +71,4 @@ def send(database: Database, run_id: int, environment: Environment) -> None:
         why = f"{type(error).__name__}: {error}"
     if why:
         logger.warning("the trace could not be sent: %s", mask(why), extra={"run": run_id})
+    return not why

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from engine.model import Definition
 from engine.schedule.catchup import instant, microseconds
-from engine.session import missing
+from engine.session import missing, own_limits
+from engine.session.calendars import as_noted
 from engine.session.limits import Begun, moments_of
+from engine.session.own_limits import OwnLimits
 from engine.text import human_duration
 from engine.usual import late_after_s
 
@@ -37,9 +40,11 @@ def look(database: Database, history: History, environment: Environment) -> dict
     for run in history.begun():
         if run.get("dead"):
             found["dead"].append(_dead(run))
-        else:
-            found["late"] += _late_run(run, noted.get(run["workflow"]), environment.clock)
-            found["late"] += _late_steps(history, run, environment.clock.utc())
+        elif run["backfill"] is None:
+            limits = own_limits.of_text(history.limits(run["run_id"]))
+            known = _known(run["workflow"], noted, limits)
+            found["late"] += _late_run(run, known, environment.clock)
+            found["late"] += _late_steps(history, run, limits, environment.clock.utc())
     mask = environment.secrets.mask
     for kind in ("missing", "late", "dead"):
         for one in found[kind]:
@@ -63,21 +68,21 @@ def _dead(run: dict[str, Any]) -> dict[str, Any]:
     return {"run_id": number, "workflow": name, "text": text}
 
 
-def _late_run(
-    run: dict[str, Any], noted: tuple[str, str, dict[str, Any]] | None, clock: Clock
-) -> Iterator[dict[str, Any]]:
-    """Give the limits of a run that have passed, as its workflow's schedule was noted with them."""
-    if noted is None:
-        return
+def _known(
+    name: str, noted: Mapping[str, tuple[str, str, Mapping[str, Any]]], limits: OwnLimits
+) -> Definition:
+    """Give what is known of a workflow without its file: its schedule, and the limits of a run."""
+    if name in noted:
+        calendar, zone, facts = noted[name]
+        known = as_noted(name, (calendar, zone), facts)
+    else:
+        known = Definition(name, ())
+    return replace(known, max_duration_s=limits.max_duration_s)
+
+
+def _late_run(run: dict[str, Any], known: Definition, clock: Clock) -> Iterator[dict[str, Any]]:
+    """Give the limits of a run that have passed."""
     number, name = run["run_id"], run["workflow"]
-    calendar, zone, facts = noted
-    known = Definition(
-        *(name, ()),
-        schedule=calendar,
-        tz=zone or None,
-        deadline=facts.get("deadline"),
-        max_duration_s=facts.get("max_duration_s"),
-    )
     slot = None if run["slot"] is None else _microseconds(run["slot"])
     begun = Begun(number, clock.instant(_microseconds(run["started_at"])), slot)
     for moment in moments_of(known, begun, clock):
@@ -90,23 +95,24 @@ def _microseconds(text: str) -> int:
     return microseconds(datetime.fromisoformat(text))
 
 
-def _late_steps(history: History, run: dict[str, Any], now: datetime) -> Iterator[dict[str, Any]]:
+def _late_steps(
+    history: History, run: dict[str, Any], limits: OwnLimits, now: datetime
+) -> Iterator[dict[str, Any]]:
+    """Give the attempts that are slower than usual, or on for longer than their step may be."""
     number, name = run["run_id"], run["workflow"]
     spreads = history.spreads(name, number)
     for step in history.page(number, STEPS_LOOKED_AT).steps:
-        usual = spreads.get(step.step)
-        after_s = None if usual is None else late_after_s(usual)
-        if step.status != "running" or step.started_at is None or after_s is None:
+        if step.status != "running" or step.started_at is None:
             continue
         took_s = (now - datetime.fromisoformat(step.started_at)).total_seconds()
-        if usual is None or took_s <= after_s:
-            continue
-        on, usually = human_duration(took_s), human_duration(usual.usual_s)
-        yield {
-            "run_id": number,
-            "workflow": name,
-            "step": step.step,
-            "running_s": round(took_s, 3),
-            "usual_s": usual.usual_s,
-            "text": f"{step.step} of run {number} of {name} has run for {on}, usually {usually}",
-        }
+        told = {"run_id": number, "workflow": name, "step": step.step}
+        told["running_s"] = round(took_s, 3)
+        text = f"{step.step} of run {number} of {name} has run for {human_duration(took_s)}"
+        usual, most = spreads.get(step.step), limits.of_step(step.position)
+        after_s = None if usual is None else late_after_s(usual)
+        if usual is not None and after_s is not None and took_s > after_s:
+            usually = human_duration(usual.usual_s)
+            yield told | {"usual_s": usual.usual_s, "text": f"{text}, usually {usually}"}
+        if most is not None and took_s > most:
+            its = f"its max_duration is {human_duration(most)}"
+            yield told | {"max_duration_s": most, "text": f"{text}, {its}"}

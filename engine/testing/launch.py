@@ -23,6 +23,7 @@ from engine.testing.outcome import Outcome
 from engine.testing.standins import with_standins
 from engine.testing.wiring import Wiring
 from engine.workflow import Workflow
+from engine.zones import zone_named
 from store.memory import memory_store
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -115,11 +116,7 @@ def _secrets(given: Mapping[str, str]) -> Secrets:
 
 
 def _zone(definition: Definition) -> tzinfo:
-    if definition.tz is None:
-        return UTC
-    from zoneinfo import ZoneInfo
-
-    return ZoneInfo(definition.tz)
+    return zone_named(definition.tz) or UTC
 
 
 def _instant(at: datetime, zone: tzinfo, what: str = "at") -> datetime:

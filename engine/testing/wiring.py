@@ -99,6 +99,7 @@ class Wiring:
             steps=NewSteps(ordered.names, [""] * count, [{}] * count, ordered.upstreams),
             context=self.context,
             slot=asked.request.slot,
+            zone=self.definition.tz,
         )
 
     def _tools(self, run_id: int, index: ContextIndex, logs: HeldLogs, files: HeldFiles) -> Toolbox:

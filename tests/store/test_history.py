@@ -70,6 +70,7 @@ def test_a_run_as_it_is_listed(database: Database, history: History) -> None:
             "started_by": "hand",
             "only_steps": "",
             "backfill": None,
+            "zone": None,
         }
     ]
     run = history.run(1)

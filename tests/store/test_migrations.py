@@ -158,13 +158,18 @@ def test_a_store_of_each_version_is_upgraded(path: Path, version: str) -> None:
     engine.dispose()
     older = sqlite3.connect(path)
     older.executescript(f"PRAGMA application_id = {APPLICATION_ID};{OLD_RUN}")
+    knows_zones = version >= "0006"
+    if knows_zones:
+        older.execute("INSERT INTO schedule_rows VALUES ('flow', 'daily', 'Asia/Tokyo', 0, '{}')")
+        older.commit()
     older.close()
     database = open_writer(path)
     history = History(database)
     run = history.run(1)
     assert (run["status"], run["reason"], run["choices"]) == ("failed", None, None)
     assert [step["note"] for step in history.steps(1)] == ["ValueError: no luck"]
-    for view in ("decisions", "environments", "incidents", "schedules", "slots", "pauses"):
+    assert run["zone"] == ("Asia/Tokyo" if knows_zones else None)
+    for view in ("decisions", "environments", "incidents", "slots", "pauses"):
         assert database.raw.execute(f"SELECT * FROM {view}").fetchall() == []
     told = "SELECT id, run_id, channel, status, tries, error, kind FROM alerts"
     assert database.raw.execute(told).fetchall() == [
@@ -173,8 +178,9 @@ def test_a_store_of_each_version_is_upgraded(path: Path, version: str) -> None:
     with database.write() as cursor:  # the number of the alert that is gone is not given again
         queue_alerts(cursor, 1, ["email"], 0)
     assert database.raw.execute("SELECT max(id) FROM alerts").fetchone() == (3,)
-    a_run(database, reason="asked for with --fresh", versions={"python": "3.11.7"})
+    a_run(database, reason="asked for with --fresh", versions={"python": "3.11.7"}, zone="UTC")
     assert history.run(2)["reason"] == "asked for with --fresh"
+    assert history.run(2)["zone"] == "UTC"
     with pytest.raises(sqlite3.IntegrityError, match="ck_attempt_rows_outcome"):
         database.raw.execute("UPDATE attempt_rows SET outcome = 'lost'")
     assert database.raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -11,18 +11,21 @@ from typing import Any
 
 import pytest
 
+from engine.events import Claim
 from engine.ports import Paths
 from engine.secrets import Secrets
-from engine.session import Environment, missing
-from store import pauses, slots
+from engine.session import Environment, missing, watching
+from store import locks, pauses, slots
 from store.connection import Database
+from store.history import History
 from store.memory import memory_store
 from tests.fakes import FakeClock
-from tests.store.filled import a_run, begun, us
+from tests.store.filled import a_run, begun, dead_owner, python, us
 
 HOUR = 3600.0
 SLOT = us(0.0)
 HOOK = {"SLACK_WEBHOOK_URL": "https://example.org/hook"}
+AT_ONCE = HOOK | {"ENGINE_REMIND_AFTER": "0.001s"}  # tells each slot as it is missing
 
 
 @pytest.fixture
@@ -66,6 +69,10 @@ def test_each_slot_is_told_of_once(memory: Database) -> None:
         missing.notice(memory, at(HOUR + seconds))
     first = ("flow did not run: that of 2011-11-14 01:00 UTC never came", 1)
     assert told(memory) == [first]
+    for hours in (2.5, 24.5):
+        missing.notice(memory, at(hours * HOUR))
+    assert told(memory) == [first]
+    memory.raw.execute("UPDATE alert_rows SET created_at = created_at - ?", (25 * HOUR * 1e6,))
     missing.notice(memory, at(4.5 * HOUR))
     after = "flow did not run: 3 never came, 2011-11-14 02:00 UTC to 2011-11-14 04:00 UTC"
     assert told(memory) == [first, (after, 3)]
@@ -79,6 +86,82 @@ def test_each_slot_is_told_of_once(memory: Database) -> None:
         "To see its timer: python -m engine schedule verify flow\n"
         "If it is no longer to run: python -m engine schedule remove flow"
     )
+
+
+def test_what_another_process_has_just_told_is_not_told_again(memory: Database) -> None:
+    """Two that looked at once: the later may know of one more, and leaves it to the next."""
+    hourly(memory)
+    early, late = at(1.5 * HOUR, AT_ONCE), at(2.5 * HOUR, AT_ONCE)
+    seen = {name: missing.look(memory, each) for name, each in (("one", early), ("two", late))}
+    for name, each in (("one", early), ("two", late)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(missing, "look", lambda *_, name=name, **__: seen[name])
+            missing.notice(memory, each)
+    assert [count for _, count in told(memory)] == [1]
+    missing.notice(memory, late)
+    assert [count for _, count in told(memory)] == [1, 1]
+
+
+RACER = """
+import sys
+from pathlib import Path
+from engine.session import missing
+from store.database import open_writer
+from tests.store.test_missing import HOUR, at
+
+database, command = open_writer(Path(sys.argv[1])), at(30.5 * HOUR)
+print("ready", flush=True)
+sys.stdin.readline()
+missing.notice(database, command)
+"""
+
+
+def test_two_processes_tell_each_slot_once(database: Database) -> None:
+    """That look at the same moment, for each of twenty workflows."""
+    with database.write() as cursor:
+        for number in range(20):
+            slots.note(cursor, f"flow{number}", ("hourly", "UTC"), {}, SLOT)
+    racers = [python(RACER, database.path) for _ in range(2)]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        racer.communicate("go\n", timeout=30)
+        assert racer.returncode == 0
+    rows = database.raw.execute("SELECT workflow, facts FROM alert_rows").fetchall()
+    assert sorted(name for name, _ in rows) == sorted(f"flow{number}" for number in range(20))
+    assert {json.loads(facts)["slots"] for _, facts in rows} == {30}
+
+
+def test_what_a_clock_that_was_ahead_told_silences_nothing(memory: Database) -> None:
+    """What is missing by the right clock is told of, though a slot far ahead was, too."""
+    hourly(memory)
+    missing.notice(memory, at(100 * HOUR))
+    missing.notice(memory, at(1.5 * HOUR))
+    missing.notice(memory, at(1.6 * HOUR))
+    assert [count for _, count in told(memory)] == [99, 1]
+    with memory.write() as cursor:
+        slots.note(cursor, "flow", ("*-*-* *:30:00", "UTC"), {}, us(1000 * HOUR))
+    assert [one.count for one in missing.look(memory, at(2.7 * HOUR))] == [3]
+
+
+def test_a_timers_run_of_no_schedule_forgets_the_one_there_was(memory: Database) -> None:
+    """The file names none any more: nothing is due, and nothing missing."""
+    hourly(memory)
+    assert [one.count for one in missing.look(memory, at(2.5 * HOUR))] == [2]
+    a_run(memory, started_by="timer", at=2.5 * HOUR)
+    assert missing.look(memory, at(9 * HOUR)) == []
+
+
+def test_a_timer_that_is_off_is_told_once_a_day(memory: Database) -> None:
+    """However often it was to come; that it stays away again is told at once."""
+    hourly(memory, "*-*-* *:0/5:00")
+    for hour in range(1, 49):
+        missing.notice(memory, at(hour * HOUR))
+    assert [count for _, count in told(memory)] == [11, 288]
+    a_run(memory, at=50 * HOUR, slot=us(50 * HOUR))
+    missing.notice(memory, at(50.5 * HOUR))
+    assert [count for _, count in told(memory)] == [11, 288, 5]
 
 
 def test_what_is_paused_is_not_missing(memory: Database) -> None:
@@ -95,25 +178,32 @@ def test_what_is_paused_is_not_missing(memory: Database) -> None:
 
 
 def test_nothing_is_missing_that_may_still_come(memory: Database) -> None:
-    """While a run is on, which may be catching up, or when the machine has only just begun."""
+    """While a run is on, which may be catching up, or when the machine has only just begun.
+
+    A run whose engine is dead is not on, whether a command has recorded that or not.
+    """
     hourly(memory)
     just_begun = at(60.0)
     clock: Any = just_begun.clock
     clock.wall_s = 9 * HOUR
     missing.notice(memory, just_begun)
-    begun(memory)
+    on = begun(memory, owner=locks.this_process("none.lock").to_text())
     missing.notice(memory, at(9 * HOUR))
     assert told(memory) == []
+    memory.raw.execute("UPDATE run_rows SET owner = ? WHERE id = ?", (dead_owner(), on.run_id))
+    assert [one.count for one in missing.look(memory, at(9 * HOUR))] == [8]
 
 
 def test_without_a_channel_each_command_says_it(
     memory: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing is recorded: a channel that is set up later is told; once it is, no line is."""
+    """Once; nothing is recorded: a channel set up later is told, and once it is, no line is."""
     hourly(memory)
     with caplog.at_level(logging.WARNING, "engine.run"):
         for settings in ({}, {}, HOOK, HOOK):
-            missing.notice(memory, at(1.5 * HOUR, settings))
+            command = at(1.5 * HOUR, settings)
+            missing.notice(memory, command)
+            missing.notice(memory, command)
     line = "flow did not run: that of 2011-11-14 01:00 UTC never came; see `watch`"
     assert [entry.getMessage() for entry in caplog.records] == [line] * 3
     assert len(told(memory)) == 1
@@ -137,3 +227,21 @@ def test_a_schedule_that_is_forgotten_is_not_waited_for(memory: Database) -> Non
     with memory.write() as cursor:
         slots.forget(cursor, "flow")
     assert missing.look(memory, at(1.5 * HOUR)) == []
+
+
+def test_what_is_late_is_shown_by_the_limits_of_its_run(
+    memory: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a schedule, too; a run of a backfill is never late."""
+    monkeypatch.setattr("store.locks.alive", lambda *_: True)
+    limits = "[60.0,[[0,0,30.0]]]"
+    for name, backfill in (("flow", None), ("part", 1)):
+        journal = begun(memory, "a", workflow=name, backfill=backfill, limits=limits)
+        journal.commit_tick([Claim(0, 1, 0.0, report=False)])
+    history = History(memory)
+    assert watching.look(memory, history, at(29.0))["late"] == []
+    texts = [one["text"] for one in watching.look(memory, history, at(61.0))["late"]]
+    assert texts == [
+        "run 1 of flow: it has run for 1m 00s, its max_duration",
+        "a of run 1 of flow has run for 1m 01s, its max_duration is 30.0s",
+    ]

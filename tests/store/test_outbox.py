@@ -45,9 +45,9 @@ def owned_by(database: Database, alert_id: int, owner: str) -> None:
 def test_claimed_oldest_first(database: Database, outbox: StoredOutbox) -> None:
     """Each with the report of its run; claimed durably before it is given."""
     assert outbox.claim() == [
-        AlertRow(1, "slack", {"run_id": 1}, 0),
-        AlertRow(2, "email", {"run_id": 1}, 0),
-        AlertRow(3, "slack", {"run_id": 2}, 0),
+        AlertRow(1, "slack", {"run_id": 1}, 0, age_s=4.0),
+        AlertRow(2, "email", {"run_id": 1}, 0, age_s=4.0),
+        AlertRow(3, "slack", {"run_id": 2}, 0, age_s=4.0),
     ]
     assert [row[1] for row in rows(database)] == ["sending"] * 3
     assert History(database).undelivered() == 3
@@ -69,9 +69,17 @@ def test_alerts_without_a_run(database: Database) -> None:
     ]
 
 
+def test_a_channel_that_takes_none_keeps_no_other_from_its_alerts(database: Database) -> None:
+    """However many of its alerts are older: the channels take turns."""
+    for channels in [["email"]] * 30 + [["slack"]] * 2:
+        end(journal_of(database, begun(database).run_id, channels), "failed")
+    claimed = [row.id for row in box(database).claim(limit=3)]
+    assert claimed == [1, 31, 2, 32, 3]
+
+
 def test_no_more_than_asked_for(database: Database, outbox: StoredOutbox) -> None:
-    """The rest stays due."""
-    assert [row.id for row in outbox.claim(limit=2)] == [1, 2]
+    """Of each channel; the rest stays due."""
+    assert [row.id for row in outbox.claim(limit=1)] == [1, 2]
     assert [row[1] for row in rows(database)] == ["sending", "sending", "pending"]
 
 
@@ -86,7 +94,7 @@ def test_sent_failed_and_given_up(database: Database, outbox: StoredOutbox) -> N
         (2, "pending", 1, None, "refused", 0),
         (3, "given_up", 1, None, "no such channel", 0),
     ]
-    assert outbox.claim() == [AlertRow(2, "email", {"run_id": 1}, 1)]
+    assert outbox.claim() == [AlertRow(2, "email", {"run_id": 1}, 1, age_s=4.0)]
     outbox.sent(2)
     assert rows(database)[1] == (2, "sent", 2, us(9.0), "", 0)
     assert outbox.claim() == []
@@ -130,8 +138,19 @@ def test_what_a_living_process_is_sending_is_left_alone(
     assert started is not None
     boot_id = locks.this_process("").boot_id
     owned_by(database, 1, locks.Owner("", parent, boot_id, started).to_text())
-    assert [row.id for row in outbox.claim(limit=1)] == [2]
     assert [row.id for row in outbox.claim()] == [2, 3]
+
+
+def test_what_another_took_meanwhile_is_left_alone(database: Database) -> None:
+    """Also where it has gone into a digest, as the reports for its claim are made."""
+    end(journal_of(database, begun(database).run_id, ["slack", "email"]), "failed")
+
+    def payload(due: Due) -> dict[str, Any]:
+        database.raw.execute("DELETE FROM alert_rows WHERE id = 1")
+        return {"run_id": due.run_id}
+
+    outbox = StoredOutbox(database, now_us=lambda: us(9.0), payload=payload)
+    assert [row.id for row in outbox.claim()] == [2]
 
 
 def test_what_this_process_left_is_due_again(database: Database, outbox: StoredOutbox) -> None:

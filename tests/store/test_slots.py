@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
-from random import Random  # noqa: TID251 - seeded
 
 import pytest
 
 from engine.errors import SlotTaken
 from engine.model import Definition, RunStatus
-from engine.schedule.catchup import instant
-from engine.session.calendars import firings_of
-from engine.session.slots import settle
+from engine.session.slots import Unloaded, settle, settle_unloaded
 from engine.slots import Catchup
 from store import pauses, slots
 from store.connection import Database
 from store.history import History
 from store.journal import begin_run, record_ended_run
 from store.memory import memory_store
-from tests.store.filled import a_run, end, journal_of, new_run, us
+from tests.store.filled import a_run, new_run, us
 
 HOUR = 3_600_000_000
 SLOT = us(0.0)
@@ -108,6 +104,23 @@ def test_another_schedule_counts_from_when_it_is_noted(memory: Database) -> None
     assert (due.slot, due.left, due.passed) == (SLOT + 5 * HOUR, 1, ())
 
 
+def test_a_clock_that_was_ahead_holds_up_nothing(memory: Database) -> None:
+    """A schedule noted by it, with its slot, counts as if it were new once the clock is right."""
+    flow = Definition("flow", (), schedule="*-*-* *:00:00", tz="UTC", catchup=Catchup.ALL)
+    a_run(memory, slot=settle(memory, flow, SLOT + 10_000 * HOUR)[0].slot)
+    due, _ = settle(memory, flow, SLOT + 3 * HOUR)
+    assert (due.slot, due.left) == (SLOT + 3 * HOUR, 0)
+    due, _ = settle(memory, flow, SLOT + 5 * HOUR)  # the run was not begun
+    assert (due.slot, due.left) == (SLOT + 3 * HOUR, 2)
+
+
+def test_a_schedule_that_this_machine_cannot_read_has_no_slot(memory: Database) -> None:
+    """Of a workflow that cannot be loaded, so that its failure is recorded all the same."""
+    with memory.write() as cursor:
+        slots.note(cursor, "flow", ("08:00", "Mars/Base"), {"pause_after": 2}, SLOT)
+    assert settle_unloaded(memory, "flow", SLOT + 99 * HOUR) == Unloaded(pause_after=2)
+
+
 def test_what_nothing_is_due_for_is_said(memory: Database) -> None:
     """By what became of the newest slot; a clock that was set back is told of."""
     flow = Definition("flow", (), schedule="*-*-* *:00:00", tz="UTC")
@@ -121,6 +134,21 @@ def test_what_nothing_is_due_for_is_said(memory: Database) -> None:
     assert settle(memory, flow, SLOT + 2 * HOUR)[0].slot == SLOT + 2 * HOUR  # never had one
     _, why = settle(memory, flow, SLOT + 3 * HOUR)
     assert why == "no slot is due: that of 2011-11-14 03:00 UTC was passed over (missed)"
+
+
+def test_a_workflow_that_cannot_be_loaded_stays_noted_as_it_was(memory: Database) -> None:
+    """Its failure takes the slot; deadline and ping are as in the file that was right."""
+    definition = Definition(
+        *("flow", ()), schedule="hourly", tz="UTC", deadline="09:30", ping="PING", pause_after=3
+    )
+    assert settle(memory, definition, SLOT)[0].slot == SLOT
+    noted = History(memory).noted()
+    a_run(memory, slot=SLOT)
+    assert settle_unloaded(memory, "flow", SLOT + 2 * HOUR) == Unloaded(
+        SLOT + 2 * HOUR, pause_after=3, ping="PING"
+    )
+    assert rows(memory)[1:] == [(1.0, None, "missed: only the newest is caught up")]
+    assert History(memory).noted() == noted
 
 
 # -- pauses ---------------------------------------------------------------------------------------
@@ -197,83 +225,3 @@ def test_failures_in_a_row_pause(memory: Database) -> None:
     assert not paused(65.0)
     timer("failed", 70.0)
     assert paused(75.0)
-
-
-# -- none lost, none doubled ----------------------------------------------------------------------
-
-SCHEDULES = (
-    ("*-*-* *:00:00", "UTC"),
-    ("*-*-* *:0/20:00", "America/Chicago"),
-    ("*-*-* 02:30:00", "Europe/Berlin"),
-)
-START = SLOT - 16 * 24 * HOUR  # a day before Berlin's change of the clock, a week before Chicago's
-
-
-class World:
-    """A machine with a timer, which is off now and then, killed, paused, and woken twice."""
-
-    def __init__(self, database: Database, seed: int) -> None:
-        self.draw = Random(seed)
-        self.database = database
-        schedule, zone = self.draw.choice(SCHEDULES)
-        catchup = self.draw.choice(list(Catchup))
-        self.flow = Definition("flow", (), schedule=schedule, tz=zone, catchup=catchup)
-        self.now = START
-
-    def wake(self) -> None:
-        """Do as `run --scheduled` does; it may be killed at any place."""
-        for _ in range(99):
-            due, _ = settle(self.database, self.flow, self.now)
-            if due.slot is None or self.draw.random() < 0.1:
-                return
-            if self.draw.random() < 0.2:
-                settle(self.database, self.flow, self.now)  # a second timer
-            run = new_run("a", slot=due.slot, started_at=self.now)
-            journal = journal_of(self.database, begin_run(self.database, run))
-            with pytest.raises(SlotTaken):
-                begin_run(self.database, run)
-            if self.draw.random() < 0.1:
-                return
-            end(journal, self.draw.choice(["ok", "failed"]), at=0.0)
-            self.now += self.draw.randrange(HOUR // 8)
-            if self.flow.catchup != Catchup.ALL:
-                return
-
-    def turn(self) -> None:
-        """Let something happen."""
-        what = self.draw.random()
-        step = self.draw.choice([HOUR // 6, HOUR, 7 * HOUR, 30 * HOUR])
-        if what < 0.1:
-            pauses.pause(self.database, pause(self.now, self.draw.choice([None, self.now + step])))
-        elif what < 0.25:
-            pauses.unpause(self.database, "flow", at_us=self.now, by="bob")
-        elif what < 0.3:
-            self.now -= self.draw.randrange(HOUR)  # the clock is set back
-        else:
-            self.now += self.draw.randrange(step)
-            self.wake()
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_no_slot_is_lost_or_doubled(memory: Database, seed: int) -> None:
-    """Over boots, kills, pauses, two timers, a clock set back: each has one run, or a reason."""
-    world = World(memory, seed)
-    world.wake()
-    for _ in range(25):
-        world.turn()
-    pauses.unpause(memory, "flow", at_us=world.now, by="bob")
-    world.now += 40 * HOUR
-    while settle(memory, world.flow, world.now)[0].slot is not None:
-        world.wake()
-    decided = dict(memory.raw.execute("SELECT slot, coalesce(run_id, reason) FROM slot_rows"))
-    firings, begin = firings_of(world.flow), instant(START)
-    *_, first = firings(begin - timedelta(days=2), begin)
-    expected = [first, *firings(first, instant(world.now))]
-    assert [instant(slot) for slot in sorted(decided)] == expected
-    runs = memory.raw.execute("SELECT slot, id FROM run_rows").fetchall()
-    assert dict(runs) == {slot: run for slot, run in decided.items() if isinstance(run, int)}
-    assert len(runs) == len(dict(runs))
-    if world.flow.catchup == Catchup.ALL:
-        reasons = {str(why).partition(":")[0] for why in decided.values() if isinstance(why, str)}
-        assert reasons <= {"paused by ann", "missed"}
-        assert all(" of so many " in str(why) for why in decided.values() if "missed" in str(why))

@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.system.warm import Interpreters
+
 CHECKOUT = Path(__file__).resolve().parents[2]
+WARM = Interpreters(str(CHECKOUT))
 
 PRELUDE = """\
 import os, signal, sys, time
@@ -71,8 +74,9 @@ class Result:
 class Project:
     """A project folder with workflows, and its store."""
 
-    def __init__(self, folder: Path) -> None:
-        """Make an empty project in `folder`."""
+    def __init__(self, folder: Path, *, warm: bool = True) -> None:
+        """Make an empty project in `folder`; not `warm`: each command loads all by itself."""
+        self._warm = warm
         self.root = folder / "project"
         self.home = self.root / "var"
         self.store = self.home / "runs.db"
@@ -113,7 +117,11 @@ class Project:
     def run(self, *arguments: str, cwd: Path | str | None = None, **env: str) -> Result:
         """Run a command to its end."""
         begun = time.monotonic()
-        return self.end(self.start(*arguments, cwd=cwd, **env), begun)
+        whole = self.env(**env)
+        if not (self._warm and WARM.fits(whole)):
+            return self.end(self.start(*arguments, cwd=cwd, **env), begun)
+        code, out, err = WARM.run(arguments, str(cwd or self.root), whole, limit_s=60.0)
+        return Result(code, _typed(out), _typed(err), time.monotonic() - begun)
 
     def end(self, process: subprocess.Popen[str], begun: float, limit_s: float = 60.0) -> Result:
         """Wait for the end of a command; seconds count from `begun`."""
@@ -123,9 +131,7 @@ class Project:
             process.kill()
             process.communicate()
             raise
-        long, short = f"`{sys.executable} -m engine", "`python -m engine"  # if not on the PATH
-        out, err = out.replace(long, short), err.replace(long, short)
-        return Result(process.returncode, out, err, time.monotonic() - begun)
+        return Result(process.returncode, _typed(out), _typed(err), time.monotonic() - begun)
 
     def stopped(self, process: subprocess.Popen[str], number: signal.Signals) -> Result:
         """Send a signal; seconds count from it to the end."""
@@ -192,6 +198,11 @@ workflow = (
     .add(Step("end", end, depends_on=["transform"]))
 )
 """
+
+
+def _typed(text: str) -> str:
+    """Give a text with commands as they are typed where the program is on the PATH."""
+    return text.replace(f"`{sys.executable} -m engine", "`python -m engine")
 
 
 def statuses(report: dict[str, Any]) -> dict[str, str]:

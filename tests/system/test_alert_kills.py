@@ -62,6 +62,7 @@ def begun(path: Path, number: int, url: str) -> int:
     return child
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_no_alert_is_lost(project: Project) -> None:
     """Each comes once; twice only where its claim's result was not known, and then says so."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import re
 import signal
@@ -253,6 +254,40 @@ def test_hanging_and_dripping_servers_hold_nothing_up(project: Project) -> None:
         ("email", "pending", 1),
         ("slack", "sending", 1),  # it has the message, and may yet take it
     ]
+
+
+TWO_RUNS = """
+import threading
+from engine import Step, Workflow
+
+def fails(ctx):
+    raise ValueError("no luck")
+
+flows = [Workflow(name).add(Step("no", fails, retries=0)) for name in ("one", "two")]
+threads = [threading.Thread(target=flow.run) for flow in flows]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_two_runs_of_a_process_tell_once(project: Project) -> None:
+    """What one of them is sending is not the other's to repeat."""
+    (project.root / "two.py").write_text(TWO_RUNS)
+
+    def slow(handler: http.server.BaseHTTPRequestHandler, number: int) -> None:
+        time.sleep(0.4)
+        answer(200, "ok")(handler, number)
+
+    with webhook(slow) as hook:
+        (project.home).mkdir()
+        (project.home / "env").write_text(f"SLACK_WEBHOOK_URL={hook.url}\n")
+        (project.home / "env").chmod(0o600)
+        assert project.python("two.py").code == 0
+        texts = sorted(_texts(hook))
+    assert texts == [f"{name} failed: no: ValueError: no luck" for name in ("one", "two")]
+    assert project.rows("SELECT status, tries FROM alerts") == [("sent", 1)] * 2
 
 
 def test_nothing_configured_is_said_once(project: Project) -> None:

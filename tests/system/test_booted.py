@@ -36,7 +36,7 @@ import http.server
 class Slack(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        with open("/srv/flows/posts", "ab") as file:
+        with open("posts", "ab") as file:
             file.write(body + b"\\n")
         self.send_response(200)
         self.end_headers()
@@ -45,8 +45,10 @@ class Slack(http.server.BaseHTTPRequestHandler):
 http.server.HTTPServer(("127.0.0.1", 8099), Slack).serve_forever()
 """
 TIMER, SERVICE = "kahnban-flow.timer", "kahnban-flow.service"
-STAMP = "/var/lib/systemd/timers/stamp-kahnban-night.timer"
-ROOT = "/srv/flows"  # where the container has the project
+NIGHT = "nächt.1"  # a name that systemd cannot have as it is
+NIGHTS = "kahnban-n\\xc3\\xa4cht.1.timer"
+STAMP = f"/var/lib/systemd/timers/stamp-{NIGHTS}"
+ROOT = "/srv/50% 'ü'"  # where the container has the project
 
 
 class Booted:
@@ -60,7 +62,7 @@ class Booted:
     def call(self, *words: str, code: int | None = 0) -> str:
         """Run a command in the container, in the project; gives what it prints."""
         inside = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TZ=UTC"]
-        shell = ["sh", "-c", f'cd {ROOT} && exec "$@"', "sh", *words]
+        shell = ["sh", "-c", f'cd "{ROOT}" && exec "$@"', "sh", *words]
         done = subprocess.run(
             ["nsenter", "-t", str(self.init), "-a", *inside, *shell],
             capture_output=True,
@@ -123,16 +125,18 @@ def booted(project: Project) -> Iterator[Booted]:
             nspawn.wait(timeout=20)
 
 
+@pytest.mark.slow
 def test_timers_under_a_real_systemd(booted: Booted) -> None:
     """Installed, fired, paused, killed and told once, made up for after a stale stamp, removed."""
     project = booted.project
     write(project, "flow", "*:*:0/2")
-    write(project, "night", "00:00")
+    write(project, NIGHT, "00:00")
     project.home.mkdir(mode=0o700)
     (project.home / "env").write_text("SLACK_WEBHOOK_URL=http://127.0.0.1:8099/\n")
     (project.home / "env").chmod(0o600)
     (project.root / "webhook.py").write_text(WEBHOOK)
-    booted.call("systemd-run", "--unit=slack", sys.executable, f"{ROOT}/webhook.py")
+    slack = ["systemd-run", "--unit=slack", f"--working-directory={ROOT}", sys.executable]
+    booted.call(*slack, "webhook.py")
 
     assert f"installed and started: /etc/systemd/system/{TIMER}\nnext: " in booted.engine(
         "schedule", "install", "flow"
@@ -145,17 +149,18 @@ def test_timers_under_a_real_systemd(booted: Booted) -> None:
     assert "\n+OnCalendar=*:*:0/3\n" in booted.engine("schedule", "verify", code=1)
     assert "changed and started: " in booted.engine("schedule", "install")
     makes_up(booted)
+    watches(booted)
     booted.call("systemctl", "disable", "--now", TIMER)
     told = f"'{TIMER}' is not enabled, or not started: `schedule install` does both\n"
     assert told in booted.engine("schedule", "verify", "flow", code=1)
-    assert booted.engine("schedule", "remove").count("stopped and removed: ") == 2
+    assert booted.engine("schedule", "remove").count("stopped and removed: ") == 3
     assert "kahnban" not in booted.call("systemctl", "list-timers", "--all")
     assert booted.call("find", "/etc/systemd/system", "-name", "kahnban*") == ""
 
 
 def write(project: Project, name: str, schedule: str) -> None:
     """Write a workflow with a schedule."""
-    hard = "strict" if name == "night" else ""
+    hard = "strict" if name == NIGHT else ""
     text = FLOW.replace("NAME", name).replace("SCHEDULE", schedule).replace("HARD", hard)
     project.write(name, text)
 
@@ -200,18 +205,28 @@ def dies(booted: Booted) -> None:
 
 def makes_up(booted: Booted) -> None:
     """A machine that was off for two days: the newest slot is run, the other passed over."""
-    booted.engine("schedule", "install", "night")
-    booted.call("systemctl", "stop", "kahnban-night.timer")
+    booted.engine("schedule", "install", NIGHT)
+    booted.call("systemctl", "stop", NIGHTS)
     with sqlite3.connect(booted.project.store, timeout=20) as store:
         store.execute(
             "UPDATE schedule_rows SET noted_at = noted_at - 2 * 86400000000"
-            " WHERE workflow = 'night'"
+            f" WHERE workflow = '{NIGHT}'"
         )
     store.close()
     booted.call("touch", "--date=2 days ago", STAMP)
-    booted.call("systemctl", "start", "kahnban-night.timer")
-    sql = "SELECT slot FROM runs WHERE workflow = 'night' AND status = 'ok'"
+    booted.call("systemctl", "start", NIGHTS)
+    sql = f"SELECT slot FROM runs WHERE workflow = '{NIGHT}' AND status = 'ok'"
     ((slot,),) = booted.until(lambda: booted.rows(sql), "the run made up for")
     assert slot == f"{time.strftime('%F', time.gmtime())}T00:00:00.000Z"
-    passed = booted.rows("SELECT run_id FROM slots WHERE workflow = 'night' ORDER BY slot")
+    passed = booted.rows(f"SELECT run_id FROM slots WHERE workflow = '{NIGHT}' ORDER BY slot")
     assert [run is None for (run,) in passed] == [True, False]
+
+
+def watches(booted: Booted) -> None:
+    """The watch has a timer that is right, and does its work whatever it finds."""
+    told = booted.engine("schedule", "install", "--watch")
+    timer = told.rpartition("/")[2].strip()
+    assert timer in booted.call("systemctl", "list-timers")
+    booted.engine("schedule", "verify", "--watch")
+    booted.call("systemctl", "start", timer.replace(".timer", ".service"))
+    assert booted.call("journalctl", "-t", "kahnban.watch", "-o", "cat", "--no-pager")

@@ -103,3 +103,27 @@ def test_days_of_23_and_25_hours(schedule: str, zone: str, after: str) -> None:
     slots = [*firings(read, zone_of(read), begin, begin + timedelta(hours=7))]
     assert slots
     assert {f"{slot:%F %T}" for slot in slots} <= woken
+
+
+FAR = """
+workflow = Workflow("flow", tz="Pacific/Kiritimati", params={"day": Param(date, "today")})
+workflow.add(Step("a", lambda ctx: print(ctx.params["day"])))
+"""
+
+
+def test_a_runs_zone_outlives_its_file(project: Project) -> None:
+    """The console, both logs and later looks tell its times in it; `today` is its day there."""
+    path = project.write("flow", FAR)
+    done = project.run("run", "flow", TZ="America/Chicago")
+    assert done.code == 0, done.err
+    path.unlink()
+    assert re.search(r"^\d\d:\d\d:\d\d \+14 INFO    run 1 of flow ok$", done.err, re.MULTILINE)
+    kept = (project.home / "logs" / "flow.log").read_text().splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+14:00 INFO    run 1 of flow ok", kept[-2])
+    ((zone, started),) = project.rows("SELECT zone, started_at FROM runs")
+    began = datetime.fromisoformat(started) + timedelta(hours=14)
+    assert zone == "Pacific/Kiritimati"
+    printed = (project.home / "logs" / "flow" / "1" / "a.1.log").read_text()
+    assert re.fullmatch(rf"\d\d:\d\d:\d\d\+14:00 out     {began:%F}\n", printed)
+    shown = project.run("show", "1", TZ="America/Chicago").out
+    assert re.search(rf"^  started    \w+ {began:%H:%M} Pacific/Kiritimati$", shown, re.MULTILINE)

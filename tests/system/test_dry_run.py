@@ -51,13 +51,14 @@ def test_changes_not_one_byte(
 ) -> None:
     """A dry run changes nothing in project, home and program, with a store or without."""
     dry = how == "definition"
+    when = ', schedule="daily"' if how == "scheduled" else ""
     (project.root / "helper.py").write_text("def body(ctx):\n    return 1\n")
     project.write("flow", SOURCE.replace("DRY", ""))
     if store:
         assert project.run("run", "flow", "-q").code == 1
         shutil.rmtree(project.root / "__pycache__")
         shutil.rmtree(project.root / "pipelines" / "__pycache__")
-    project.write("flow", SOURCE.replace("DRY", ", dry_run=True" if dry else ""))
+    project.write("flow", SOURCE.replace("DRY", ", dry_run=True" if dry else when))
     options = {
         "option": ["--dry-run"],
         "definition": [],

@@ -22,7 +22,10 @@ workflow.add(Step("last", lambda ctx: print("the end"), ["after"]))
 
 def told(text: str) -> list[str]:
     """Give the lines without times and folders."""
-    return [re.sub(r"^\d\d:\d\d:\d\d |(?<=: )/\S+/", "", line) for line in text.splitlines()]
+    return [
+        re.sub(r"^\d\d:\d\d:\d\d[+-]\d\d:\d\d |(?<=: )/\S+/", "", line)
+        for line in text.splitlines()
+    ]
 
 
 def come(process: subprocess.Popen[str], wanted: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,12 @@ from tests.system.project import Project
 FLOW = 'workflow = Workflow("flow", schedule="SCHEDULE", tz="UTC").add(Step("a", does("a")))\n'
 SYSTEMCTL = """\
 #!/bin/sh
-test -e "$(dirname "$0")/dead" && { echo "not booted with systemd" >&2; exit 1; }
-echo "$*" >> "$(dirname "$0")/calls"
+cd "$(dirname "$0")"
+test -e dead && { echo "not booted with systemd" >&2; exit 1; }
+echo "$*" >> calls
+test -e fails && case "$*" in *"$(cat fails)"*) echo "bus is gone" >&2; exit 1;; esac
+case "$*" in *NeedDaemonReload*) cat reload 2>/dev/null;; esac
+exit 0
 """
 LOGINCTL = '#!/bin/sh\ncat "$(dirname "$0")/linger" 2>/dev/null || exit 1\n'
 
@@ -101,6 +106,39 @@ def test_units_follow_the_file(machine: Machine) -> None:
     assert project.rows("SELECT * FROM schedules") == []
 
 
+def test_the_watch_has_a_timer_of_its_own(machine: Machine) -> None:
+    """Installed beside a workflow called `watch`, verified and kept in step; noted nowhere."""
+    machine.project.write("watch", FLOW.replace("SCHEDULE", "08:00").replace('"flow', '"watch'))
+    machine.schedule("install", "watch")
+    machine.calls()
+    out = machine.schedule("install", "--watch")
+    timer = Path(out.removeprefix("installed and started: ").rstrip("\n"))
+    assert timer.parent == machine.units
+    assert re.fullmatch(r"kahnban\.watch-[\w.-]+-[0-9a-f]{8}\.timer", timer.name)
+    assert machine.calls() == ["daemon-reload", f"enable --now -- {timer.name}"]
+    assert [name for name in machine.files() if not name.startswith("kahnban.watch-")] == [
+        name.replace("flow", "watch") for name in ALL
+    ]
+    assert machine.project.rows("SELECT workflow FROM schedules") == [("watch",)]
+    service = timer.with_suffix(".service")
+    whole = service.read_text()
+    assert whole.startswith('# kahnban {"workflow": "--watch", "root": "')
+    service.write_text(whole.replace("SuccessExitStatus=1\n", ""))
+    out = machine.schedule("verify", code=1)
+    assert "the units of '--watch' are not as they would be made now\n" in out
+    assert "\n+SuccessExitStatus=1\n" in out
+    assert f"changed and started: {timer}\n" in machine.schedule("install")
+    assert service.read_text() == whole
+    machine.calls()
+    assert machine.schedule("remove", "--watch") == "stopped and removed: the units of '--watch'\n"
+    assert machine.calls() == [f"disable --now -- {timer.name}", "daemon-reload"]
+    assert machine.files() == [name.replace("flow", "watch") for name in ALL]
+    out = machine.schedule("install", "watch", "--watch", code=2)
+    assert out.startswith("error: --watch is the timer of `watch`, not of a workflow")
+    (machine.bin / "linger").write_text("Linger=no\n")
+    assert "loginctl enable-linger " in machine.schedule("install", "--watch", code=2)
+
+
 def test_only_our_own_units_are_touched(machine: Machine) -> None:
     """A file that is not this project's is refused, and neither changed nor removed."""
     machine.units.mkdir(parents=True)
@@ -113,6 +151,71 @@ def test_only_our_own_units_are_touched(machine: Machine) -> None:
     assert machine.calls() == []
 
 
+def test_units_of_other_projects_are_told(machine: Machine) -> None:
+    """A workflow of one that is there is to be renamed; what a moved one left, removed."""
+    machine.schedule("install", "flow")
+    timer, elsewhere = machine.units / TIMER, machine.project.root.parent
+    text = timer.read_text()
+    for root, hint in (
+        (elsewhere, "rename one of the two workflows: units are named by them\n"),
+        (
+            elsewhere / "gone",
+            f"moved:\nsystemctl --user disable --now {TIMER}; rm -f {timer.parent}",
+        ),
+    ):
+        for name in ALL:
+            (machine.units / name).write_text(text.replace(str(machine.project.root), str(root)))
+        out = machine.schedule("install", "flow", code=2)
+        told = f" is there, and is not of this project and home; it is that of {root}\n"
+        assert told in out
+        assert hint in out
+        assert told in machine.schedule("verify", "flow", code=1)
+
+
+def test_an_installation_that_fails_leaves_what_was_there(machine: Machine) -> None:
+    """Nothing, or the units from before; the same command again mends it."""
+    project, fails = machine.project, machine.bin / "fails"
+    fails.write_text("enable --now")
+    told = machine.schedule("install", "flow", code=3)
+    assert f"enable --now -- {TIMER}': bus is gone; nothing is installed\n" in told
+    assert machine.files() == []
+    assert project.rows("SELECT * FROM schedules") == []
+    fails.unlink()
+    machine.schedule("install", "flow")
+    before = (machine.units / TIMER).read_text()
+    write(project, "09:30")
+    fails.write_text("daemon-reload")
+    assert "': bus is gone; its units are as they were\n" in machine.schedule("install", code=3)
+    assert (machine.units / TIMER).read_text() == before
+    assert project.rows("SELECT calendar FROM schedules") == [("*-*-* 08:00",)]
+    fails.unlink()
+    assert machine.schedule("install").startswith("changed and started: ")
+    assert project.rows("SELECT calendar FROM schedules") == [("09:30",)]
+    (machine.bin / "reload").write_text("NeedDaemonReload=no\n\nNeedDaemonReload=yes\n")
+    told = f"systemd goes by '{TIMER}' as it was before: `schedule install` tells it\n"
+    assert machine.schedule("verify", code=1).startswith(told)
+    assert machine.schedule("install").startswith("changed and started: ")
+
+
+@pytest.mark.parametrize("spoiled", ["store", "folder"])
+def test_nothing_is_installed_where_something_cannot_be_written(
+    machine: Machine, spoiled: str
+) -> None:
+    """A store that refuses is asked before a unit is written; of a folder it is said."""
+    if spoiled == "store":
+        machine.project.home.mkdir(mode=0o700)
+        machine.project.store.write_text("this is none, and as long as one must be " * 99)
+        assert "is not a database" in machine.schedule("install", "flow", code=3)
+        assert not machine.units.exists()
+        assert machine.calls() == []
+        return
+    machine.units.parents[1].mkdir()
+    machine.units.parents[0].touch()
+    told = f"cannot be written to '{machine.units}': Not a directory; nothing is installed\n"
+    assert told in machine.schedule("install", "flow", code=3)
+    assert machine.project.rows("SELECT * FROM schedules") == []
+
+
 def test_a_broken_workflow_keeps_its_units(machine: Machine) -> None:
     """What cannot be read is no reason to stop a timer: said, and 1."""
     machine.schedule("install", "flow")
@@ -120,13 +223,25 @@ def test_a_broken_workflow_keeps_its_units(machine: Machine) -> None:
     out = machine.schedule("install", code=1)
     assert out.startswith("'flow' is broken, and its units stay as they are: ")
     assert machine.files() == ALL
+    assert machine.schedule("verify", code=1).startswith("'flow' is broken: ")
+
+
+def test_what_changes_a_unit_beside_it_is_told_of(machine: Machine) -> None:
+    """As `systemctl edit` does it: the timer is not what its workflow says."""
+    machine.schedule("install", "flow")
+    edited = machine.units / f"{TIMER}.d" / "override.conf"
+    edited.parent.mkdir()
+    edited.write_text("[Timer]\nOnCalendar=yearly\n")
+    assert machine.schedule("verify", code=1).startswith(
+        f"'{edited}' changes the unit beside it\nnext: "
+    )
 
 
 @pytest.mark.parametrize(
     ("spoiled", "code", "told"),
     [
         ("linger", 2, "hint: run: loginctl enable-linger "),
-        ("dead", 3, "hint: without systemd, put this into a crontab: 0 8 * * * cd "),
+        ("dead", 3, "hint: without systemd, put this into a crontab:\n0 8 * * * cd "),
     ],
 )
 def test_what_could_not_work_is_refused(

@@ -165,6 +165,7 @@ class Chain:
         return {key: json.loads(data) for key, data in rows}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60 + 20 * KILLS)
 def test_killed_and_run_again_until_done(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing acknowledged is lost, nothing that was ok is done again, nothing is left running."""

@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.sales_drops import REAL, ROOT, needs_real_days
 
 DROPS = REAL / "drops"
@@ -118,6 +120,7 @@ def sums_of_reports(home: Path) -> tuple[int, ...]:
     return tuple(found)
 
 
+@pytest.mark.slow
 @needs_real_days
 def test_two_months_come_out_the_same_however_they_are_done(tmp_path: Path) -> None:
     """One run after the other; four at once, and killed time and again: the same files, all right.

@@ -85,27 +85,32 @@ def test_redirect_is_refused(status: int) -> None:
     ):
         error = refused(served.url)
     assert str(error) == f"127.0.0.1: answered {status}, a redirect, which is refused"
-    assert error.permanent is True
+    assert error.permanent is False
     assert len(served.bodies) == 1
     assert other.methods == []
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "said"),
+    ("status", "body", "said", "permanent"),
     [
-        (404, "no_service", "404 no_service"),
-        (410, "channel_is_archived", "410 channel_is_archived"),
-        (400, "invalid_blocks\n", "400 invalid_blocks"),
-        (403, "token s3cr3t is bad", "403"),
-        (200, "invalid_blocks", "200 invalid_blocks"),
+        (400, "invalid_blocks\n", "400 invalid_blocks", True),
+        (200, "invalid_blocks", "200 invalid_blocks", True),
+        (413, "", "413", True),
+        (404, "no_service", "404 no_service", False),
+        (410, "channel_is_archived", "410 channel_is_archived", False),
+        (403, "token s3cr3t is bad", "403", False),
     ],
 )
-def test_refusal_is_permanent(status: int, body: str, said: str) -> None:
-    """What Slack refuses for good is not tried again; only its known words are repeated."""
+def test_refusal_is_permanent(status: int, body: str, said: str, *, permanent: bool) -> None:
+    """Only a message that is at fault itself: a new address mends the others.
+
+    Only Slack's known words are repeated.
+    """
     with hook(answer(status, body)) as served:
         error = refused(served.url)
     assert str(error) == f"127.0.0.1: answered {said}"
-    assert error.permanent is True
+    assert error.permanent is permanent
+    assert error.hint == ("" if permanent else "check SLACK_WEBHOOK_URL")
     assert len(served.bodies) == 1
 
 

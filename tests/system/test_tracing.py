@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from engine.paths import find_paths
 from engine.secrets import Secrets
 from engine.session import tracing
 from engine.session.environment import Environment
+from engine.session.reconciling import reconcile_all
 from store.database import open_writer
-from tests.store.filled import begun, did, end
+from tests.store.filled import begun, dead_owner, did, end
 from tests.system.alert_servers import free_port
 from tests.system.project import Project
 
@@ -178,10 +180,36 @@ def a_failed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environ: dict[
         database.close()
 
 
+def test_the_trace_of_a_dead_engine_is_sent_by_who_records_its_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once each; where the first cannot be sent the others are not tried."""
+    paths = find_paths({}, home=str(tmp_path), pipelines=str(tmp_path))
+
+    def reconciled(url: str) -> None:
+        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": url} if url else {}
+        environment = Environment(paths, Secrets.given({}), SystemClock(), environ)
+        for name in ("one", "two"):
+            did(begun(database, "a", workflow=name, owner=dead_owner(name)), 0, outcomes="failed")
+        reconcile_all(database, environment)
+
+    with closing(open_writer(tmp_path / "home" / "runs.db")) as database, collector() as served:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", served.url)  # the exporter reads it itself
+            reconciled(served.url)
+            patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+            reconciled("http://there")
+        reconciled("")
+    told = [(spans[0]["name"], spans[0]["kahnban.status"], len(spans)) for spans in served.requests]
+    assert told == [("one", "interrupted", 2), ("two", "interrupted", 2)]
+    assert sum("trace could not be sent" in line for line in caplog.messages) == 1
+
+
 @pytest.mark.parametrize(
     ("status", "limit_s", "why"),
     [
         (403, 3.0, "the collector answered 403 Forbidden"),
+        (302, 3.0, "the collector answered 302 Found"),
         (200, 0.3, "it took more than 0.3 s"),
         (None, 0.7, "[Errno 111] Connection refused"),
     ],

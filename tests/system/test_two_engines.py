@@ -66,6 +66,7 @@ def look(path: Path) -> int:
         reader.close()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120 + 3 * OVERLAP_S)
 def test_two_engines_and_a_reader(tmp_path: Path) -> None:
     """Not one error in any of the three; every event of every run is there."""

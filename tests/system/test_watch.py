@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
+import threading
 import time
 from contextlib import closing
 
 import pytest
 
+from engine.session import pinging
 from engine.session.missing import GRACE_S
+from store import pauses
+from store.database import open_writer
 from tests.system.alert_servers import answer
 from tests.system.alert_servers import hook as webhook
 from tests.system.project import Project, wait_for
@@ -83,7 +88,11 @@ def test_what_is_late_is_sent_while_it_runs(project: Project) -> None:
     most = "it has run for 0.3s, its max_duration"
     deadline = f"its deadline was {year}-01-01 01:00 UTC"
     assert watched.code == 1
-    assert watched.out == f"late: run 1 of slow: {most}\nlate: run 1 of slow: {deadline}\n"
+    run, late, step = watched.out.splitlines()
+    assert [run, late] == [f"late: run 1 of slow: {most}", f"late: run 1 of slow: {deadline}"]
+    assert re.fullmatch(
+        r"late: slow of run 1 of slow has run for [\d.]+s, its max_duration is 0.2s", step
+    )
     *first, second = sorted(body["text"] for body in hook.bodies)
     assert first == [f"slow is late: {most}", f"slow is late: {deadline}"]
     assert second.startswith("slow: slow is late: it has run for 0.")
@@ -108,5 +117,65 @@ def test_a_timers_run_is_told_to_a_dead_man_service(project: Project) -> None:
     flow(project, "gone", ', schedule="daily", ping="PING_GONE"')
     gone = project.run("run", "gone", "--scheduled", PING_GONE="http://127.0.0.1:9/s3cr3t")
     assert gone.code == 0
-    assert "the ping /start was not sent: URLError" in gone.err
+    assert "the ping /start was not sent: connection refused" in gone.err
     assert "s3cr3t" not in gone.err
+
+
+def test_a_timers_run_that_cannot_begin_is_told_as_failed(project: Project) -> None:
+    """By its file, its parameters or the store, to the URL noted last; a timer too many is not."""
+    with webhook(answer(200, "OK")) as hook:
+        env = {"PING_DAILY": hook.url, "ENGINE_PING_URL": f"{hook.url}/all"}
+        path = hook.url.partition("127.0.0.1")[2].partition("/")[2]
+
+        def told(*words: str, code: int, failpoint: str = "") -> list[str]:
+            del hook.paths[:]
+            there = env | {"KAHNBAN_FAILPOINTS": failpoint}
+            assert project.run("run", *words, "--scheduled", **there).code == code
+            return [each.removeprefix(f"/{path}") for each in hook.paths]
+
+        flow(project, "daily", ', schedule="daily", ping="PING_DAILY", catchup="all"')
+        assert told("daily", "--set", "no=1", code=2) == ["/fail"]
+        assert told("daily", code=3, failpoint="run-begun:raise") == ["/fail"]
+        assert told("daily", code=0) == []  # no slot is due
+        project.write("daily", "workflow = None +\n")
+        project.write("new", "workflow = None +\n")
+        assert told("daily", code=2) == ["/fail"]
+        gone = {"ENGINE_PING_URL": "http://127.0.0.1:9/s3cr3t"}
+        new = project.run("run", "new", "--scheduled", **gone)
+        assert new.code == 2
+        assert "the ping /fail was not sent: connection refused" in new.err
+        assert "s3cr3t" not in new.err
+        with closing(open_writer(project.store)) as store:
+            pauses.pause(store, pauses.Pause("daily", 0, "ann", None, "", None))
+        assert told("daily", code=0) == []
+        flow(project, "daily", ', schedule="daily", ping="PING_DAILY"')
+        project.store.write_text("no store at all")
+        assert told("daily", code=3) == ["/fail"]
+
+
+def test_a_hung_service_holds_no_end_up_beside_what_else_it_takes(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is waited for it counts from the run's end: alerts that take as long cost it nothing."""
+    asked, go_on = threading.Event(), threading.Event()
+    now = [100.0]
+    pings = pinging.Pings("http://127.0.0.1:9/", str, lambda: now[0])
+
+    def hang(what: str) -> None:
+        assert what == "/fail"
+        asked.set()
+        assert go_on.wait(10)
+
+    monkeypatch.setattr(pings, "_send", hang)
+    pings.end(well=False)
+    pings.end(well=True)  # told already
+    assert asked.wait(10)
+    now[0] += pinging.ENDS_WITHIN_S
+    before = time.monotonic()
+    pings.wait()
+    assert time.monotonic() - before < 1
+    assert [entry.getMessage() for entry in caplog.records] == [
+        "pings: no answer within 4 s, given up"
+    ]
+    go_on.set()
+    pings._thread.join(10)  # type: ignore[union-attr]

@@ -6,7 +6,7 @@ import random  # noqa: TID251 - seeded
 import re
 import shutil
 import subprocess
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import islice
 from zoneinfo import ZoneInfo
 
@@ -160,6 +160,39 @@ def test_next_and_newest() -> None:
     assert next_firing(Definition("w", ()), NOON) is None
     berlin = Definition("w", (), schedule="0 8 * * *", tz="Europe/Berlin")
     assert next_firing(berlin, NOON) == datetime(2026, 11, 27, 7, tzinfo=UTC)
+
+
+class Counting(tzinfo):
+    """Berlin's zone, which counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.zone = ZoneInfo("Europe/Berlin")
+        self.asked = 0
+
+    def utcoffset(self, at: datetime | None) -> timedelta | None:
+        """As the zone has it."""
+        self.asked += 1
+        return at.replace(tzinfo=self.zone).utcoffset() if at else None
+
+    def dst(self, at: datetime | None) -> timedelta | None:
+        """Nobody asks."""
+
+    def tzname(self, at: datetime | None) -> str | None:
+        """Nobody asks."""
+
+    def fromutc(self, at: datetime) -> datetime:
+        """As the zone has it."""
+        return self.zone.fromutc(at.replace(tzinfo=self.zone)).replace(tzinfo=self)
+
+
+@pytest.mark.parametrize("day", ["2026-03-29", "2026-10-25"])
+def test_a_change_of_the_clock_costs_no_whole_day_of_seconds(day: str) -> None:
+    """Of what is due every second the newest is found by looking at the hours around it."""
+    zone, until = Counting(), datetime.fromisoformat(f"{day}T20:00:00+00:00")
+    every_second = read_schedule("*:*:*")
+    assert newest(every_second, zone, until) == until
+    assert next(firings(every_second, zone, until)) == until + timedelta(seconds=1)
+    assert zone.asked < 40_000
 
 
 def test_a_day_that_a_zone_left_out_is_due_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.clock import SystemClock
 from engine.incident import fingerprint, lasting, told
 
 
@@ -19,8 +20,8 @@ from engine.incident import fingerprint, lasting, told
         ("<object at 0x7f26040c10d0>", "<object at 0>"),
         ("commit 4a1f9c2 is gone", "commit 0 is gone"),
         ("id 550e8400-e29b-41d4-a716-446655440000", "id 0"),
-        ("at 2026-11-26T01:39:31.5Z", "at 0T0Z"),
-        ("at Thu Nov 26 01:39:31", "at 0 0 0 0"),
+        ("at 2026-11-26T01:39:31.5Z", "at 0"),
+        ("at Thu Nov 26 01:39:31", "at 0"),
         ("no answer within 4.9s", "no answer within 0"),
         ("no answer within 850ms", "no answer within 0"),
         ("10.0.0.17:5432 refused", "0 refused"),
@@ -32,6 +33,30 @@ def test_what_lasts_of_a_line(line: str, expected: str) -> None:
     """Numbers, hex, times, paths and what is quoted are left out, and nothing else."""
     assert lasting(line) == expected
     assert lasting(expected) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("took 1m 20s", "took 45s"),
+        ("no answer for 1h30m", "no answer for 45 minutes"),
+        ("at 09:30 AM on November 6", "at 1:30 PM on Friday, December 14"),
+        ("seit Do 26. Nov. 2026 weg", "seit Fr 4. Dez. 2026 weg"),
+        ("le 4 décembre 10:15", "le 26 novembre 9:05"),
+        ("off by -1.5e-05", "off by 3"),
+        ("12,000 rows lost", "1 row lost"),
+        ("1.2 GB left", "900KiB left"),
+        ("request 01HFZ3K7ABCDEFGHJKMNPQRSTV failed", "request 8F3K2LPQ9ZXYW7VT failed"),
+        ("no data/2026-11-26/eu.csv", "no data/2026-11-27/us.csv"),
+        ("Can’t read “a b”", "Can’t read “c”"),
+        ("columns {'a', 'b'} are missing", "columns {'c'} are missing"),
+        ("ann@example.com bounced", "bob@example.org bounced"),
+        ("lines [1, 2, 3]", "lines [17]"),
+    ],
+)
+def test_what_differs_from_day_to_day_is_one_trouble(one: str, other: str) -> None:
+    """Durations of several units, dates in words, sizes, ids, and how many of them there are."""
+    assert fingerprint(one) == fingerprint(other)
 
 
 def test_first_and_last_line_and_type_count() -> None:
@@ -50,6 +75,11 @@ def test_what_is_told_is_the_last_line() -> None:
     assert told("\n") == ""
 
 
-def test_long_lines_take_no_time() -> None:
-    """A line of a million quotes or digits is cut before anything is looked for."""
-    assert fingerprint("'" * 1_000_000) == fingerprint("'" * 2_000_000)
+@pytest.mark.parametrize(
+    "what", ["'", "“", "1 ", "1h", "1,", "-", "a.", "a/", "a@a.", "a1", "1 ab "]
+)
+def test_long_lines_take_no_time(what: str) -> None:
+    """A line of a million of anything is cut before anything is looked for."""
+    began = SystemClock().now()
+    assert fingerprint(what * 1_000_000) == fingerprint(what * 2_000_000)
+    assert SystemClock().now() - began < 2  # 20 ms and less

@@ -29,7 +29,7 @@ from engine.logs import (
 )
 
 AT = datetime(2011, 11, 14, 8, 0, 1, tzinfo=UTC)
-TIME = f"{AT.astimezone():%H:%M:%S}"
+TIME = AT.astimezone().isoformat()[11:]
 
 
 class StoppedClock(SystemClock):
@@ -190,7 +190,7 @@ def test_a_log_is_capped_and_says_so_once(
     run_logs: RunLogs, forwarded: list[LogLine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Past its cap a log takes nothing, and neither does the console."""
-    monkeypatch.setattr(logs, "FILE_BYTES_MAX", 100)
+    monkeypatch.setattr(logs, "FILE_BYTES_MAX", 124)
     log = run_logs.open("fetch", 1)
     for number in range(50):
         log.write(f"line {number:02d}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -43,11 +44,34 @@ def test_metrics_are_written_whole_for_another_user(capsys: pytest.CaptureFixtur
     assert [path.name for path in Path().glob("*.prom*")] == ["flow.prom"]
 
 
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [("pipe", "it is no file"), (".", "it is no file"), ("var/runs.db", "it is the store")],
+)
+def test_nothing_but_a_file_is_replaced(
+    output: str, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A device such as /dev/null would become a file, and the store would be gone."""
+    os.mkfifo("pipe")
+    before = Path(output).stat()
+    assert run_command(["metrics", "--output", output]) == 2
+    assert capsys.readouterr().err.startswith(f"error: '{output}' cannot be written: {why}\n")
+    assert Path(output).stat().st_ino == before.st_ino
+
+
+def test_a_link_stays_one() -> None:
+    """What it names is written."""
+    Path("flow.prom").symlink_to("real.prom")
+    assert run_command(["metrics", "--output", "flow.prom"]) == 0
+    assert Path("flow.prom").is_symlink()
+    assert Path("real.prom").read_text("utf-8").startswith("# HELP")
+
+
 def test_no_folder_is_made(capsys: pytest.CaptureFixture[str]) -> None:
     """A collector would not read it."""
     assert run_command(["metrics", "--output", "not/there.prom"]) == 2
     assert capsys.readouterr().err == (
-        "error: 'not/there.prom' cannot be written: there is no folder 'not'\n"
+        f"error: 'not/there.prom' cannot be written: there is no folder '{Path('not').resolve()}'\n"
         "hint: give a file in the folder that the collector reads\n"
     )
     assert not Path("not").exists()

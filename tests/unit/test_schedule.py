@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +23,7 @@ from engine.schedule.units import (
     unit_stem,
     units,
 )
+from engine.schedule.watch_units import show_watch, watch_stem, watch_units
 
 SERVICE = """\
 # kahnban {"workflow": "daily", "root": "/srv/flows", "home": "/srv/flows/var"}
@@ -225,6 +227,55 @@ def test_the_alerts_unit_never_takes_the_name_of_a_workflow() -> None:
     )
 
 
+def test_units_of_the_watch_read_exactly_so() -> None:
+    """Named after the project's folder, whatever that is called; no workflow's units are so."""
+    made = watch_units(**machine())
+    stem = "kahnban.watch-flows-dc6b2531"
+    assert made == {
+        f"{stem}.service": """\
+# kahnban {"workflow": "--watch", "root": "/srv/flows", "home": "/srv/flows/var"}
+[Unit]
+Description=kahnban: watch schedules and runs
+Wants=network-online.target
+After=network-online.target
+RequiresMountsFor=/srv/flows /srv/flows/var
+
+[Service]
+Type=oneshot
+TimeoutStartSec=300
+User=ann
+WorkingDirectory=/srv/flows
+Environment=PYTHONUNBUFFERED=1
+ExecStart=/opt/kb/bin/kahnban watch --alert --home /srv/flows/var
+SyslogIdentifier=kahnban.watch
+# 1: something is wrong, which it has told; nothing is wrong with the watch itself.
+SuccessExitStatus=1
+LimitCORE=0
+""",
+        f"{stem}.timer": f"""\
+# kahnban {{"workflow": "--watch", "root": "/srv/flows", "home": "/srv/flows/var"}}
+[Unit]
+Description=kahnban: when schedules and runs are watched
+
+[Timer]
+OnCalendar=*:6/10 UTC
+AccuracySec=30s
+Unit={stem}.service
+
+[Install]
+WantedBy=timers.target
+""",
+    }
+    assert re.fullmatch(
+        r"kahnban\.watch-my_flows_b-[0-9a-f]{8}", watch_stem(place(root="/srv/my flows@%b"))
+    )
+    assert watch_stem(place(root="/a/flows")) != watch_stem(place(root="/b/flows"))
+    assert show_watch(**place()).endswith(
+        "# Without systemd, in a crontab:\n6-56/10 * * * * cd /srv/flows && "
+        "/opt/kb/bin/kahnban watch --alert --home /srv/flows/var >/dev/null\n"
+    )
+
+
 def test_hardening_is_written_if_asked_for_each_part_explained() -> None:
     """The user's own systemd is not asked for what it cannot do."""
     asked = Definition("daily", (), schedule="08:00", hardening="no-new-privileges read-only")
@@ -356,12 +407,25 @@ def test_cron_says_what_it_cannot(schedule: str, why: str) -> None:
     )
 
 
-def test_cron_knows_no_zone() -> None:
-    """With a zone the line is a comment that says when it holds."""
-    assert cron_line(definition(tz="Europe/Berlin"), **place()) == (
-        "# cron knows the machine's own time zone only; if that is Europe/Berlin, this is the "
-        f"line:\n# 0 8 * * * {CRON}"
-    )
+@pytest.mark.parametrize(
+    ("machine", "zone", "fields"),
+    [
+        ("Europe/Berlin", "Europe/Berlin", "30 8 * * *"),
+        ("Europe/Paris", "Europe/Berlin", "30 8 * * *"),
+        ("UTC", "Europe/Berlin", "30 * * * *"),
+        ("UTC", "Asia/Kathmandu", "45 * * * *"),
+        ("UTC", "Australia/Lord_Howe", "*/30 * * * *"),  # half an hour of summer time
+    ],
+)
+def test_cron_knows_no_zone(
+    monkeypatch: pytest.MonkeyPatch, machine: str, zone: str, fields: str
+) -> None:
+    """Where the machine's zone is another it asks every hour at that minute; a comment says so."""
+    monkeypatch.setenv("TZ", machine)
+    line, *told = cron_line(definition(schedule="8:30", tz=zone), **place()).splitlines()
+    assert line == f"{fields} {CRON}"
+    why = f"# Each hour, as cron has no {zone}: what is not due yet is not run."
+    assert told == ([] if fields == "30 8 * * *" else [why])
 
 
 def test_cron_line_survives_percent_and_shell() -> None:
@@ -373,16 +437,17 @@ def test_cron_line_survives_percent_and_shell() -> None:
     assert words[-1] == "/srv/50% $A 'b'/var"
 
 
-def test_show_gives_the_files_and_what_to_do_with_them() -> None:
+def test_show_gives_the_files_and_what_to_do_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """All parts under their names, in order, then the installation and the crontab line."""
+    monkeypatch.setenv("TZ", "UTC")
     assert show(definition(tz="Europe/Berlin"), **machine()) == (
         f"# kahnban-daily.service\n{SERVICE}\n"
         f"# kahnban-daily.timer\n{TIMER}\n"
         f"# kahnban.alerts-daily.service\n{ALERTS}\n"
         f"{HOW_TO_INSTALL}\n"
-        "# Without systemd, in a crontab (missed starts are not made up for):\n"
-        "# cron knows the machine's own time zone only; if that is Europe/Berlin, this is the "
-        f"line:\n# 0 8 * * * {CRON}\n"
+        "# Without systemd, in a crontab (what is missed is caught up by the next start):\n"
+        f"0 * * * * {CRON}\n"
+        "# Each hour, as cron has no Europe/Berlin: what is not due yet is not run.\n"
     )
 
 

@@ -217,7 +217,7 @@ def test_an_interrupted_run_says_how_to_go_on() -> None:
 
 def test_show_tells_all_about_a_run() -> None:
     """The facts, the table, the failure; parameters cannot break a line."""
-    text = show(failed_report(), now=NOW, tz=UTC)
+    text = show(failed_report() | {"zone": "UTC"}, now=NOW)
     assert text == (
         "daily, run 12\n"
         "  started    yesterday 08:00 UTC\n"
@@ -233,8 +233,8 @@ def test_show_tells_all_about_a_run() -> None:
 
 def test_show_tells_when_a_run_was_due() -> None:
     """Of a run that was for a slot that comes first: it may have begun much later."""
-    late = failed_report() | {"slot": "2026-11-22T08:00:00.000Z"}
-    lines = show(late, now=NOW, tz=UTC).splitlines()
+    late = failed_report() | {"slot": "2026-11-22T08:00:00.000Z", "zone": "UTC"}
+    lines = show(late, now=NOW).splitlines()
     assert lines[1:3] == ["  slot       2026-11-22 08:00", "  started    yesterday 08:00 UTC"]
 
 
@@ -262,21 +262,40 @@ def test_history_is_a_line_a_run() -> None:
     assert history_table([], now=NOW) == "no runs"
 
 
-def test_history_tells_times_in_the_zone_of_each_workflow() -> None:
+def test_history_tells_times_in_the_zone_of_each_run() -> None:
     """Named in the head if all have the same, else beside each."""
     row = {"id": 9, "workflow": "daily", "status": "ok", "started_at": "2026-11-23T23:30:00.000Z"}
-    zones = {"daily": ZoneInfo("Europe/Berlin"), "far": ZoneInfo("Asia/Tokyo")}
-    assert history_table([row], now=NOW, tz=UTC, zones=zones) == (
+    daily = row | {"zone": "Europe/Berlin"}
+    assert history_table([daily], now=NOW, tz=UTC) == (
         "RUN  WORKFLOW  STATUS  STARTED (Europe/Berlin)  DURATION\n"
         "  9  daily     ✓ ok    today 00:30                     –"
     )
-    runs = [row, row | {"workflow": "far"}, row | {"workflow": "plain"}]
-    assert history_table(runs, now=NOW, tz=UTC, zones=zones) == (
+    far = row | {"workflow": "far", "zone": "Asia/Tokyo"}
+    runs = [daily, far, row | {"workflow": "plain", "zone": "no/such"}]
+    assert history_table(runs, now=NOW, tz=UTC) == (
         "RUN  WORKFLOW  STATUS  STARTED                    DURATION\n"
         "  9  daily     ✓ ok    today 00:30 Europe/Berlin         –\n"
         "  9  far       ✓ ok    today 08:30 Asia/Tokyo            –\n"
         "  9  plain     ✓ ok    yesterday 23:30                   –"
     )
+
+
+def test_an_hour_that_comes_twice_is_told_apart() -> None:
+    """Where the clock is set back, a time says which of the two it is; others need not."""
+    starts = ("00:30", "01:30", "02:30", "23:30")
+    runs = [
+        {"id": at, "workflow": "daily", "status": "ok", "started_at": f"2026-10-25T{start}:00Z"}
+        | {"zone": "Europe/Berlin"}
+        for at, start in enumerate(starts)
+    ]
+    lines = history_table(runs, now=NOW).splitlines()
+    assert [line[23:47].rstrip() for line in lines] == [
+        "STARTED (Europe/Berlin)",
+        "2026-10-25 02:30 CEST",
+        "2026-10-25 02:30 CET",
+        "2026-10-25 03:30",
+        "2026-10-26 00:30",
+    ]
 
 
 def test_history_tells_which_runs_took_unusually_long() -> None:
@@ -306,7 +325,7 @@ def test_a_run_that_is_on_is_shown_with_what_it_has_taken() -> None:
         step("c", "waiting", attempts=0, duration_s=None),
     ]
     going = report(steps, "running", started="2026-11-24T08:54:00.000Z", duration_s=None)
-    assert show(going, now=NOW, tz=UTC).split("\n\n", 1)[1] == (
+    assert show(going, now=NOW).split("\n\n", 1)[1] == (
         "STEP  STATUS     ATTEMPTS  DURATION  EXPECTED\n"
         "a     ▶ running         1    2m 00s    1m 40s\n"
         "b     ▶ running         1    5m 00s    1m 40s\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +11,9 @@ import pytest
 from engine import Param, Step, Workflow, order_steps, shell
 from engine.errors import CycleError, DefinitionError
 from engine.model import RESUME_WITHIN_S, Definition
+from engine.schedule.catchup import microseconds
+from engine.session.asked import today_of
+from tests.fakes import FakeClock
 
 
 def nothing(_: Any) -> None:
@@ -149,6 +152,14 @@ def test_options() -> None:
 def test_refused_options(options: dict[str, Any], message: str, hint: str) -> None:
     """An option that cannot work is refused where it is given."""
     assert refusal(**options) == (message, hint)
+
+
+def test_a_zone_that_the_schedule_names_is_the_workflows() -> None:
+    """So `today`, `ctx.slot` and what is shown are of that zone, too."""
+    named = Workflow("w", schedule="00:30 Pacific/Kiritimati").add(Step("a", nothing)).definition()
+    assert named.tz == "Pacific/Kiritimati"
+    slot = datetime(2026, 11, 25, 10, 30, tzinfo=UTC)
+    assert today_of(named, FakeClock(), slot=microseconds(slot)) == date(2026, 11, 26)
 
 
 def test_decorator() -> None:

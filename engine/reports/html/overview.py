@@ -15,6 +15,7 @@ from engine.reports.html.tables import cell, run_bars, runs_table, table
 from engine.reports.html.words import badge, count, duration
 from engine.text import cut, human_time
 from engine.usual import MEDIAN_OF, median
+from engine.zones import zone_named
 
 if TYPE_CHECKING:
     from store.trends import RunRow
@@ -33,6 +34,7 @@ class WorkflowRow:
     due: datetime | None = None
     broken: str = ""
     gone: bool = False
+    zone: str = ""
 
 
 @record
@@ -99,7 +101,7 @@ def _workflow(row: WorkflowRow, now: datetime) -> Html:
         run = row.runs[0]
         last = Html("{} {}").format(
             Html('<a class="plain" href="/runs/{}">{}</a>').format(run.run_id, badge(run.status)),
-            Html('<span class="soft">{}</span>').format(near(run.started_us, now)),
+            Html('<span class="soft">{}</span>').format(near(run.started_us, now, run.zone)),
         )
     about = without_file(row.name) if row.gone else row.description
     name = Html("{}{}").format(
@@ -111,24 +113,23 @@ def _workflow(row: WorkflowRow, now: datetime) -> Html:
         cell(last or Html('<span class="soft">no run yet</span>'), "when"),
         cell(strip(run_bars(row.runs, now), STRIP_RUNS) if row.runs else EMPTY, "full"),
         cell("" if took_s is None else duration(took_s), "num", "usually" if took_s else ""),
-        cell(due(row.broken, row.schedule, row.due, now), "", "next" if row.due else ""),
+        cell(due(row, now), "", "next" if row.due else ""),
     ]
     return Html("<tr>{}</tr>").format(joined(cells))
 
 
-def due(broken: str, schedule: str, at: datetime | None, now: datetime) -> Html:
-    """Say when a workflow is due next, or what is wrong with its file."""
-    if broken:
-        told = cut(broken.splitlines()[0], 160)
+def due(row: WorkflowRow, now: datetime) -> Html:
+    """Say when a workflow is due next, in its zone, or what is wrong with its file."""
+    if row.broken:
+        told = cut(row.broken.splitlines()[0], 160)
         return Html(
             '<span class="badge s-failed"><i aria-hidden="true">✗</i>broken</span> {}'
         ).format(Html('<small class="soft">{}</small>').format(told))
-    if at is not None:
-        text = at.isoformat(timespec="seconds")
-        return Html('<time datetime="{}" title="{}">{}</time>').format(
-            text, schedule, human_time(text, now)
-        )
-    return Html("{}").format(schedule) if schedule else EMPTY
+    if row.due is not None:
+        text = row.due.isoformat(timespec="seconds")
+        told = human_time(text, now, zone_named(row.zone), says_zone=True)
+        return Html('<time datetime="{}" title="{}">{}</time>').format(text, row.schedule, told)
+    return Html("{}").format(row.schedule) if row.schedule else EMPTY
 
 
 def without_file(name: str) -> str:

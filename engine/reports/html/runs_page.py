@@ -13,6 +13,7 @@ from engine.reports.html.markup import EMPTY, Html, joined
 from engine.reports.html.shell import address, link
 from engine.reports.html.tables import runs_table
 from engine.reports.html.words import word
+from engine.zones import is_elsewhere, zone_named
 
 if TYPE_CHECKING:
     from store.trends import RunRow
@@ -55,7 +56,12 @@ def body(facts: RunsFacts) -> Html:
     return joined(
         [
             Html("<h1>Runs</h1>"),
-            days(facts.days, facts.now, facts.asked.workflow, facts.days_cut),
+            days(
+                facts.days,
+                facts.now,
+                facts.asked.workflow,
+                note=days_note(facts.runs, facts.now, facts.days_cut),
+            ),
             Html("<section>{}{}{}{}</section>").format(
                 _form(facts),
                 Html('<p class="notice s-interrupted">{}</p>').format(facts.wrong)
@@ -69,16 +75,24 @@ def body(facts: RunsFacts) -> Html:
 
 
 def days(
-    found: Mapping[str, Mapping[str, int]], now: datetime, workflow: str = "", cut_to: int = 0
+    found: Mapping[str, Mapping[str, int]], now: datetime, workflow: str = "", *, note: str = ""
 ) -> Html:
     """Give the calendar of the days, each with a link to its runs."""
     today = now.astimezone().date()
     where = {day: address("runs", workflow=workflow, since=day, until=_after(day)) for day in found}
-    told = f"Of the last {cut_to:,} runs." if cut_to else ""
-    note = Html('<p class="soft">{}</p>').format(told) if told else EMPTY
+    told = Html('<p class="soft">{}</p>').format(note) if note else EMPTY
     return Html('<section><h2>Days</h2><div class="scroll late">{}</div>{}</section>').format(
-        calendar(found, today, where), note
+        calendar(found, today, where), told
     )
+
+
+def days_note(runs: Sequence[RunRow], now: datetime, cut_to: int = 0) -> str:
+    """Say what days are counted, and whose they are where runs are shown in other zones."""
+    cut = f"Of the last {cut_to:,} runs. " if cut_to else ""
+    zones = filter(None, (zone_named(run.zone) for run in runs))
+    if any(is_elsewhere(now.astimezone(zone)) for zone in zones):
+        cut += f"Days begin by the clock of this machine ({now.astimezone():%Z})."
+    return cut.strip()
 
 
 def _after(day: str) -> str:

@@ -14,6 +14,7 @@ from engine.records import record
 from engine.reports.html import style
 from engine.reports.html.markup import EMPTY, Html, joined
 from engine.text import human_time
+from engine.zones import zone_named
 
 _HERE = Path(__file__).parent
 
@@ -119,7 +120,11 @@ def iso(us: int) -> str:
         return ""
 
 
-def near(us: int, now: datetime) -> Html:
-    """Give a time as near to now as it is: "today 08:00"."""
-    text = iso(us)
-    return Html('<time datetime="{}">{}</time>').format(text, human_time(text, now))
+def near_text(us: int, now: datetime, zone: str | None) -> str:
+    """Give a time in the zone of that name as near to now as it is: "today 08:00"."""
+    return human_time(iso(us), now, zone_named(zone), says_zone=True)
+
+
+def near(us: int, now: datetime, zone: str | None) -> Html:
+    """As `near_text`, with the time of the store beside it for programs."""
+    return Html('<time datetime="{}">{}</time>').format(iso(us), near_text(us, now, zone))

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from engine.records import record
 from engine.reports.html.bars import Bar, plot
 from engine.reports.html.markup import Html, joined
-from engine.reports.html.shell import address, crumbs, iso, link, near
+from engine.reports.html.shell import address, crumbs, link, near, near_text
 from engine.reports.html.tables import cell, table
 from engine.reports.html.words import badge, count, duration, word
-from engine.text import cut, human_time
+from engine.text import cut
 from engine.usual import median
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def body(facts: StepFacts) -> Html:
     past = facts.past
     took = [each.duration_s for each in past if each.status == "ok" and each.duration_s is not None]
     bars = [_bar(each, facts.now) for each in reversed(past)]
-    ends = [human_time(iso(each.started_us), facts.now) for each in (past[-1], past[0])]
+    ends = [near_text(each.started_us, facts.now, each.zone) for each in (past[-1], past[0])]
     tries = [each for each in past if each.attempts]
     retried = sum(each.attempts > 1 for each in tries)
     failed = sum(each.status == "failed" for each in past)
@@ -67,7 +67,7 @@ def _bar(past: StepPast, now: datetime) -> Bar:
         past.status,
         past.duration_s,
         f"run {past.run_id}: {word(past.status)}, {duration(past.duration_s)},"
-        f" {human_time(iso(past.started_us), now)}",
+        f" {near_text(past.started_us, now, past.zone)}",
     )
 
 
@@ -80,7 +80,7 @@ def _runs(facts: StepFacts) -> Html:
         cells = [
             cell(link(f"#{past.run_id}", "runs", past.run_id)),
             cell(badge(past.status)),
-            cell(near(past.started_us, facts.now), "when"),
+            cell(near(past.started_us, facts.now, past.zone), "when"),
             cell(duration(past.duration_s), "num"),
             cell(f"{past.attempts:,}", "num", "attempts"),
             cell(cut(past.error or past.note, 300), "text soft"),

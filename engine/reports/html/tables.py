@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from engine.reports.html.bars import Bar
 from engine.reports.html.markup import EMPTY, Html, joined
-from engine.reports.html.shell import address, iso, link, near
+from engine.reports.html.shell import address, link, near, near_text
 from engine.reports.html.words import badge, count, duration, word
-from engine.text import cut, human_time, only
+from engine.text import cut, only
 
 if TYPE_CHECKING:
     from store.trends import RunRow
@@ -56,7 +56,7 @@ def _run(run: RunRow, now: datetime, *, of: str) -> Html:
         cell(link(f"#{run.run_id}", "runs", run.run_id)),
         EMPTY if of else name,
         cell(badge(run.status)),
-        cell(near(run.started_us, now), "when"),
+        cell(near(run.started_us, now, run.zone), "when"),
         cell(_took(run, now), "num"),
         cell(_steps(run), "", "steps"),
         cell(_note(run), "text soft"),
@@ -107,7 +107,7 @@ def run_bars(runs: Sequence[RunRow], now: datetime) -> list[Bar]:
             run.status,
             run.duration_s,
             f"run {run.run_id}: {word(run.status)}, {duration(run.duration_s)},"
-            f" {human_time(iso(run.started_us), now)}",
+            f" {near_text(run.started_us, now, run.zone)}",
         )
         for run in reversed(runs)
     ]

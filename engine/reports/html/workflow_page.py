@@ -10,10 +10,9 @@ from engine.records import record
 from engine.reports.html import overview, runs_page
 from engine.reports.html.bars import plot
 from engine.reports.html.markup import EMPTY, Html, joined
-from engine.reports.html.shell import crumbs, iso, link, when
+from engine.reports.html.shell import crumbs, link, near_text, when
 from engine.reports.html.tables import cell, run_bars, runs_table, table
 from engine.reports.html.words import badge, count, duration, fact
-from engine.text import human_time
 
 if TYPE_CHECKING:
     from engine.usual import Usual
@@ -49,7 +48,12 @@ def body(facts: WorkflowFacts) -> Html:
             when(row.description, '<p class="lead">{}</p>'),
             _facts(facts),
             _durations(facts),
-            runs_page.days(facts.days, facts.now, row.name, facts.days_cut)
+            runs_page.days(
+                facts.days,
+                facts.now,
+                row.name,
+                note=runs_page.days_note(facts.runs, facts.now, facts.days_cut),
+            )
             if facts.runs
             else EMPTY,
             _runs(facts),
@@ -62,7 +66,7 @@ def _facts(facts: WorkflowFacts) -> Html:
     row = facts.row
     took_s = overview.usual(facts.runs)
     lines = [
-        fact("Next by its schedule", overview.due(row.broken, row.schedule, row.due, facts.now)),
+        fact("Next by its schedule", overview.due(row, facts.now)),
         fact("Schedule", row.schedule if row.due else ""),
         fact("Usually takes", duration(took_s) if took_s is not None else ""),
         fact("Steps", f"{facts.steps_in_all:,}" if facts.steps_in_all else ""),
@@ -77,8 +81,8 @@ def _facts(facts: WorkflowFacts) -> Html:
 def _durations(facts: WorkflowFacts) -> Html:
     if not facts.runs:
         return Html('<section><p class="empty">No run yet.</p></section>')
-    ends = (facts.runs[-1].started_us, facts.runs[0].started_us)
-    told = tuple(human_time(iso(us), facts.now) for us in ends)
+    ends = (facts.runs[-1], facts.runs[0])
+    told = tuple(near_text(run.started_us, facts.now, run.zone) for run in ends)
     usual_s = overview.usual(facts.runs)
     drawn = plot(run_bars(facts.runs, facts.now), usual_s, (told[0], told[1]))
     line = "; the dashed line is the median of the last good ones" if usual_s is not None else ""

@@ -1,0 +1,246 @@
+"""Slots of a machine that is off, killed, paused, woken twice: held against a model of the rules.
+
+The model shares nothing with what it judges: its slots are found minute by minute off the clock on
+the wall, and what is open is whatever came due and has nothing recorded about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from random import Random  # noqa: TID251 - seeded
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from engine.errors import SlotTaken
+from engine.model import Definition, RunStatus
+from engine.session.slots import settle, settle_unloaded
+from store import pauses
+from store.connection import Database
+from store.journal import begin_run, record_ended_run
+from store.memory import memory_store
+from tests.store.filled import end, journal_of, new_run
+
+HOUR = 3_600_000_000
+DAYS = 40  # more than the turns of a test can come to
+TURNS = 25
+
+
+def every_hour(_: datetime, wall: datetime) -> bool:
+    """Tell whether the clock shows a whole hour."""
+    return wall.minute == 0
+
+
+def every_20_minutes(_: datetime, wall: datetime) -> bool:
+    """Tell whether the clock shows a third of an hour, in either pass of the hour that is twice."""
+    return wall.minute % 20 == 0
+
+
+def half_past_two(before: datetime, wall: datetime) -> bool:
+    """Tell whether the clock has come to 02:30, or been set past it; the first time counts."""
+    at = wall.replace(hour=2, minute=30)
+    return before < at <= wall and not wall.fold
+
+
+Rule = Callable[[datetime, datetime], bool]
+# Each from a day or two before a change of the clock.
+SCHEDULES: tuple[tuple[str, str, Rule, datetime], ...] = (
+    ("*-*-* *:00:00", "UTC", every_hour, datetime(2011, 11, 14, tzinfo=UTC)),
+    ("*-*-* *:0/20:00", "America/Chicago", every_20_minutes, datetime(2011, 11, 5, tzinfo=UTC)),
+    ("*-*-* 02:30:00", "Europe/Berlin", half_past_two, datetime(2011, 10, 28, tzinfo=UTC)),
+    ("*-*-* 02:30:00", "Europe/Berlin", half_past_two, datetime(2011, 3, 25, tzinfo=UTC)),
+)
+
+
+@cache
+def slots_by_the_clock(zone: str, rule: Rule, start: datetime) -> list[int]:
+    """Walk through weeks of minutes; gives those at which a schedule is due."""
+    first, there = start - timedelta(days=3), ZoneInfo(zone)
+    walls = [(first + timedelta(minutes=n)).astimezone(there) for n in range(DAYS * 24 * 60)]
+    return [
+        round(wall.timestamp()) * 1_000_000
+        for before, wall in pairwise(walls)
+        if rule(before.replace(tzinfo=None), wall.replace(tzinfo=None))
+    ]
+
+
+class Model:
+    """What the documents say of slots, on its own."""
+
+    def __init__(self, catchup: str, slots: list[int]) -> None:
+        self.catchup = catchup
+        self.slots = slots
+        self.decided: dict[int, str] = {}
+        self.first: int | None = None  # from which on slots count
+        self.pauses: list[list[int | None]] = []  # from, until, ended
+
+    def paused(self, now: int) -> bool:
+        """Tell whether a pause is on."""
+        return any(
+            ended is None and (until is None or until > now) for _, until, ended in self.pauses
+        )
+
+    def was_paused(self, slot: int) -> bool:
+        """Tell whether a slot fell into a pause."""
+        return any(
+            at is not None and at <= slot and all(one is None or slot < one for one in ends)
+            for at, *ends in self.pauses
+        )
+
+    def end_pauses(self, now: int) -> None:
+        """End the pause that is on, or note that one ended by itself."""
+        for one in self.pauses:
+            if one[2] is None:
+                ended = now if one[1] is None else min(now, one[1])
+                one[2] = max(ended, one[0] or 0)
+
+    def wake(self, now: int) -> int | None:
+        """Decide about all that is open at `now`; gives the slot that is to have a run."""
+        if self.first is None:  # a schedule that was never run has missed nothing
+            self.first = max(slot for slot in self.slots if slot <= now)
+            if not self.paused(now):
+                return self.first
+        open_ = [one for one in self.slots if self.first <= one <= now and one not in self.decided]
+        if self.paused(now):
+            self.decided |= dict.fromkeys(open_, "paused")
+            return None
+        free = [slot for slot in open_ if not self.was_paused(slot)]
+        run = self._chosen(free, now)
+        for slot in open_:
+            if run is None or slot < run:
+                self.decided[slot] = "paused" if self.was_paused(slot) else "missed"
+        return run
+
+    def _chosen(self, free: list[int], now: int) -> int | None:
+        if not free:
+            return None
+        if self.catchup == "all":
+            return free[-30] if len(free) >= 30 else free[0]
+        if self.catchup == "none" and free[-1] != self.first:
+            after = self.slots[self.slots.index(free[-1]) + 1]
+            if now - free[-1] >= min(HOUR, (after - free[-1]) / 2):
+                return None
+        return free[-1]
+
+
+class World:
+    """A machine with a timer, which is off now and then, killed, paused, and woken twice."""
+
+    def __init__(self, database: Database, seed: int) -> None:
+        self.draw = Random(seed)
+        self.database = database
+        schedule, zone, rule, start = SCHEDULES[seed % 4]
+        catchup = ("latest", "all", "none")[seed // 4 % 3]
+        self.flow = Definition("flow", (), schedule=schedule, tz=zone, catchup=catchup)
+        self.model = Model(catchup, slots_by_the_clock(zone, rule, start))
+        self.now = round(start.timestamp()) * 1_000_000
+
+    def check(self) -> None:
+        """Hold what is in the store against the model."""
+        rows = self.database.raw.execute("SELECT slot, run_id, reason FROM slot_rows")
+        found = {
+            slot: "run" if run else reason.split(" ")[0].strip(":") for slot, run, reason in rows
+        }
+        assert found == self.model.decided
+
+    def settled(self) -> int | None:
+        """Look what is due, as `run --scheduled` does."""
+        due, _ = settle(self.database, self.flow, self.now)
+        assert due.slot == self.model.wake(self.now)
+        self.check()
+        return due.slot
+
+    def wake(self) -> None:
+        """Do as `run --scheduled` does; it may be killed at any place."""
+        if self.draw.random() < 0.15:
+            self.wake_broken()
+            return
+        for _ in range(99):
+            slot = self.settled()
+            if slot is None or self.draw.random() < 0.1:
+                return
+            if self.draw.random() < 0.2:
+                assert self.settled() == slot  # a second timer
+            run = new_run("a", slot=slot, started_at=self.now)
+            journal = journal_of(self.database, begin_run(self.database, run))
+            self.model.decided[slot] = "run"
+            with pytest.raises(SlotTaken):
+                begin_run(self.database, run)
+            if self.draw.random() < 0.1:
+                return
+            end(journal, self.draw.choice(["ok", "failed"]), at=0.0)
+            self.now += self.draw.randrange(HOUR // 8)
+            if self.flow.catchup != "all":
+                return
+
+    def wake_broken(self) -> None:
+        """The file is wrong: its failure has the slot, unless each slot is to have a run."""
+        model, paused = self.model, self.model.paused(self.now)
+        waits = model.first is None or (self.flow.catchup == "all" and not paused)
+        expected = None if waits else model.wake(self.now)
+        found = settle_unloaded(self.database, "flow", self.now)
+        assert (found.slot, found.paused) == (expected, paused)
+        if not paused:
+            run = new_run("a", slot=found.slot, started_at=self.now)
+            record_ended_run(self.database, run, RunStatus.FAILED)
+            model.decided |= {expected: "run"} if expected is not None else {}
+        self.check()
+
+    def turn(self) -> None:
+        """Let something happen."""
+        what = self.draw.random()
+        step = self.draw.choice([HOUR // 6, HOUR, 7 * HOUR, 30 * HOUR])
+        if what < 0.1:
+            until = self.draw.choice([None, self.now + step])
+            self.model.end_pauses(self.now)
+            self.model.pauses.append([self.now, until, None])
+            pauses.pause(
+                self.database, pauses.Pause("flow", self.now, "ann", until, "moving", None)
+            )
+        elif what < 0.25:
+            self.unpause()
+        elif what < 0.3:
+            self.now -= self.draw.randrange(HOUR)  # the clock is set back
+        else:
+            self.now += self.draw.randrange(step)
+            if self.draw.random() < 0.3:  # to the very moment
+                self.now = max(slot for slot in self.model.slots if slot <= self.now)
+            self.wake()
+
+    def unpause(self) -> None:
+        """End the pause, if there is one."""
+        self.model.end_pauses(self.now)
+        pauses.unpause(self.database, "flow", at_us=self.now, by="bob")
+
+
+@pytest.fixture
+def memory() -> Iterator[Database]:
+    """Give a store in memory."""
+    with closing(memory_store(Path("/proc/none/runs.db"))) as database:
+        yield database
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_slots_are_as_the_rules_say(memory: Database, seed: int) -> None:
+    """Over boots, kills, pauses, broken files, a clock set back: each is decided once."""
+    world = World(memory, seed)
+    for _ in range(TURNS):
+        world.turn()
+    world.unpause()
+    world.now += 40 * HOUR
+    while world.settled() is not None:
+        world.wake()
+    decided = world.model.decided
+    assert world.model.first is not None
+    assert sorted(decided) == [
+        slot for slot in world.model.slots if world.model.first <= slot <= world.now
+    ]
+    runs = memory.raw.execute("SELECT slot FROM run_rows WHERE slot IS NOT NULL").fetchall()
+    assert sorted(slot for (slot,) in runs) == sorted(
+        slot for slot, what in decided.items() if what == "run"
+    )
