@@ -204,4 +204,5 @@ def _sentences(outcome: Outcome, kind: str) -> list[str]:
         return []  # the failure that blocked the channel has its own sentence
     hint = f" ({outcome.hint})" if outcome.hint else ""
     end = "given up" if kind == "given_up" else "will be tried again"
-    return [f"{channel}: alert not sent, {end}: {outcome.error}{hint}"]
+    what = "it is not known whether an alert arrived" if outcome.unknown else "alert not sent"
+    return [f"{channel}: {what}, {end}: {outcome.error}{hint}"]
