@@ -83,3 +83,15 @@ def test_every_kind_keeps_to_all_limits(row: AlertRow) -> None:
         assert "\n" not in each.headline
         assert letter.render_plain(each).startswith(each.title)
         assert "<script" not in letter.render_html(each)
+
+
+def test_a_long_list_says_how_long_it_is() -> None:
+    """Cut by whole lines, however long each is."""
+    each = {"workflow": "w" * 90, "step": "s" * 90, "error": "&" * 300, "kind": "opened"}
+    facts = {"workflow": "", "counts": {"opened": 300, "closed": 200}, "shown": [each] * 60}
+    row = AlertRow(1, "slack", {"facts": facts}, 0, kind=AlertKind.DIGEST)
+    text, (_, block) = render_slack(incidents.of_alert(row))
+    assert text == "500 incidents: 300 opened, 200 recovered"
+    lines = block["text"]["text"].splitlines()
+    assert len(lines) == 5
+    assert lines[-2:] == ["… and 499 more: see `incidents`", "```"]
