@@ -233,8 +233,9 @@ def _digest(messages: Sequence[_Told]) -> dict[str, Any]:
     }
 
 
-_FOLDED = "status = 'pending' AND kind IN ('opened', 'reminder', 'closed', 'digest')"
-# A digest tells of many; so that of a long outage there is one in the end.
+# A digest tells of many, and folds, too: of a long outage there is one in the end.
+_FOLDED = """status = 'pending' AND (kind IN ('opened', 'reminder', 'closed')
+ OR kind = 'digest' AND json_array_length(facts, '$.ids') > 0)"""
 _TOLD = "sum(CASE kind WHEN 'digest' THEN json_array_length(facts, '$.ids') ELSE 1 END)"
 
 
