@@ -34,7 +34,7 @@ from tests.system.alert_servers import hook, slack_api
 from tests.system.alert_servers import smtp as smtp_server
 from tests.system.project import Project
 
-WINDOWS = 1.3  # times what a delivery takes: some kills come after it
+WINDOWS = 1.1  # times what a delivery takes: some kills come after it
 KILLS = int(os.environ.get("KAHNBAN_ALERT_KILLS", "6"))
 # Before the fork: the child is to send, not to import.
 LOADED = (blocks, letter, mail, slack, slack_bot, smtp, web_api, webhook)
@@ -90,11 +90,12 @@ class Channel:
         self.window_s = 0.0
 
     def measure(self, store: Path, number: int) -> None:
-        """See how long a delivery takes."""
-        telling = begun(store, number, self.settings)
-        began = time.monotonic()
-        os.waitpid(telling, 0)
-        self.window_s = (time.monotonic() - began) * WINDOWS
+        """See how long a delivery takes; the first is slow."""
+        for again in range(2):
+            telling = begun(store, number + again, self.settings)
+            began = time.monotonic()
+            os.waitpid(telling, 0)
+            self.window_s = (time.monotonic() - began) * WINDOWS
 
 
 @contextlib.contextmanager
@@ -119,8 +120,8 @@ def test_no_alert_is_lost(project: Project) -> None:
     open_writer(project.store).close()
     doubled = unknown = told_before = 0
     with channels() as ways:
-        for number, way in enumerate(ways, KILLS):
-            way.measure(project.store, number)
+        for number, way in enumerate(ways):
+            way.measure(project.store, KILLS + 2 * number)
         for number in range(KILLS):
             way = ways[number % len(ways)]
             before = len(way.texts())
