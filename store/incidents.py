@@ -15,7 +15,7 @@ from engine.incident import fingerprint, told
 from engine.model import RunStatus
 from engine.records import record
 
-DIGEST_OVER = 10  # messages at once; more are one
+DIGEST_OVER = 10  # incidents to tell of at once; of more one message tells
 SHOWN_MAX = 60  # of a digest's incidents; it names all of them by number
 
 _OPEN = """SELECT id, step, fingerprint, error, opened_at, opened_run, failures,
@@ -44,6 +44,10 @@ _FAILED_AGAIN = """UPDATE incident_rows SET failures = failures + 1, last_at = ?
  WHERE id = ?"""
 _REMINDED = "UPDATE incident_rows SET reminded_at = ? WHERE id = ?"
 _CLOSED = "UPDATE incident_rows SET closed_at = ?, closed_run = ? WHERE id = ?"
+_THREADS = """SELECT DISTINCT json_extract(thread, '$.' || ?1) FROM incident_rows
+ WHERE id IN (SELECT value FROM json_each(?2))"""
+_SHARE = """SELECT count(*), count(*) - count(closed_at) FROM incident_rows
+ WHERE json_extract(thread, '$.' || ?1) = ?2"""
 _QUEUE = """INSERT INTO alert_rows
  (run_id, channel, status, created_at, tries, error, kind, incident_id, workflow, facts)
  VALUES (?, ?, ?, ?, ?, '', ?, ?, ?, ?)"""
@@ -241,31 +245,42 @@ def _put(
 
 
 def _digest(messages: Sequence[_Told]) -> dict[str, Any]:
-    """Give what one message tells in the place of many."""
+    """Give what one message tells in the place of many, of which some may be such themselves."""
     workflows = {facts["workflow"] for _, facts in messages}
+    counts: Counter[str] = Counter()
+    ids: list[int] = []
+    shown: list[dict[str, Any]] = []
+    for kind, facts in messages:
+        is_digest = kind is AlertKind.DIGEST
+        counts.update(facts["counts"] if is_digest else [kind])
+        ids += facts["ids"] if is_digest else [facts["incident"]]
+        shown += facts["shown"] if is_digest else [facts | {"kind": kind}]
     return {
         "workflow": workflows.pop() if len(workflows) == 1 else "",
-        "counts": dict(Counter(kind for kind, _ in messages)),
-        "ids": [facts["incident"] for _, facts in messages],
-        "shown": [facts | {"kind": kind} for kind, facts in messages[:SHOWN_MAX]],
+        "counts": dict(counts),
+        "ids": list(dict.fromkeys(ids)),
+        "shown": shown[:SHOWN_MAX],
     }
 
 
-_FOLDED = "status = 'pending' AND kind IN ('opened', 'reminder', 'closed')"
+# A digest tells of many, and folds, too: of a long outage there is one in the end.
+_FOLDED = """status = 'pending' AND (kind IN ('opened', 'reminder', 'closed')
+ OR kind = 'digest' AND json_array_length(facts, '$.ids') > 0)"""
+_TOLD = "sum(CASE kind WHEN 'digest' THEN json_array_length(facts, '$.ids') ELSE 1 END)"
 
 
 def fold(cursor: sqlite3.Cursor, channel: str) -> None:
-    """Put one digest in the place of a channel's messages on incidents, if there are too many.
+    """Put one digest in the place of a channel's messages, if they tell of too many incidents.
 
     Only of those that nobody has claimed: what may have been sent is told as it was.
     """
+    if channel not in too_many(cursor):
+        return
     rows = cursor.execute(
         f"SELECT id, run_id, created_at, tries, kind, facts FROM alert_rows WHERE {_FOLDED}"
         " AND channel = ? ORDER BY id",
         (channel,),
     ).fetchall()
-    if len(rows) <= DIGEST_OVER:
-        return
     cursor.executemany("DELETE FROM alert_rows WHERE id = ?", [(row[0],) for row in rows])
     messages = [(AlertKind(kind), json.loads(facts)) for *_, kind, facts in rows]
     _, run_id, at_us, *_ = rows[-1]
@@ -274,10 +289,10 @@ def fold(cursor: sqlite3.Cursor, channel: str) -> None:
 
 
 def too_many(cursor: sqlite3.Cursor) -> list[str]:
-    """Name the channels that have more messages on incidents to send than go one by one."""
+    """Name the channels that have several messages to send which tell of too many incidents."""
     rows = cursor.execute(
         f"SELECT channel FROM alert_rows WHERE {_FOLDED} GROUP BY channel"
-        f" HAVING count(*) > {DIGEST_OVER} ORDER BY channel"
+        f" HAVING count(*) > 1 AND {_TOLD} > {DIGEST_OVER} ORDER BY channel"
     )
     return [channel for (channel,) in rows.fetchall()]
 
@@ -294,9 +309,17 @@ def keep_thread(
 def thread_of(
     cursor: sqlite3.Cursor, incidents: Sequence[int], channel: str
 ) -> dict[str, Any] | None:
-    """Give where the first message on an incident is; a digest begins one of its own."""
-    if len(incidents) != 1:
+    """Give where the first message on incidents is, if they have one in common.
+
+    If that told of more of them, `many` is how many did and `open` how many still go on.
+    """
+    numbers = json.dumps(list(incidents))
+    rows = cursor.execute(_THREADS, (channel, numbers)).fetchall()
+    if len(rows) != 1 or rows[0][0] is None:
         return None
-    row = cursor.execute("SELECT thread FROM incident_rows WHERE id = ?", incidents).fetchone()
-    found = json.loads(row[0]).get(channel) if row else None
-    return found if isinstance(found, dict) else None
+    found = json.loads(rows[0][0])
+    if not isinstance(found, dict):
+        return None
+    if "many" in found:
+        found["many"], found["open"] = cursor.execute(_SHARE, (channel, rows[0][0])).fetchone()
+    return found

@@ -17,10 +17,11 @@ from engine.alerts.content import (
     Section,
     of_notice,
 )
-from engine.alerts.text import duration, moment, one_line, visible
+from engine.alerts.text import duration, moment, one_line, slack_escape, units, visible
 
 ERROR_SHOWN = 160
 LINES_MAX = 40
+LIST_MAX = 1_700
 
 _DONE = {AlertKind.OPENED: "opened", AlertKind.REMINDER: "go on", AlertKind.CLOSED: "recovered"}
 _WORDS = {"opened": "opened", "reminder": "goes on", "closed": "recovered"}
@@ -64,6 +65,11 @@ def brief(row: AlertRow, content: Content) -> Content:
         Facts(_pairs(facts, row.payload.get("zone"))),
     ]
     return replace(content, parts=tuple(parts))
+
+
+def all_over(content: Content, count: int) -> Content:
+    """Say of many incidents that one message told of that the last has recovered, too."""
+    return replace(content, head=f"all {count:,} are over, at last: {content.head}", reason="")
 
 
 def _opened(content: Content, facts: Incident) -> Content:
@@ -135,12 +141,23 @@ def _digest(facts: Incident, *, repeat: bool) -> Content:
         f"{f'{workflow}: ' if workflow else ''}{sum(counts.values()):,} incidents: {_kinds(facts)}"
     )
     shown = list(facts.get("shown") or ())
-    lines = [*_lines(shown[:LINES_MAX], workflow)]
+    lines = _fitting(_lines(shown[:LINES_MAX], workflow))
     if (more := sum(counts.values()) - len(lines)) > 0:
         lines.append(f"… and {more:,} more: see `incidents`")
     is_well = set(counts) == {AlertKind.CLOSED}
     parts = (Section("incidents", "\n".join(lines), mono=True),)
     return Content(head, REPEATED if repeat else "", "ok" if is_well else "failed", parts)
+
+
+def _fitting(lines: Iterable[str]) -> list[str]:
+    """Give the first lines that have room in a message, so that what counts the rest has, too."""
+    room, kept = LIST_MAX, []
+    for line in lines:
+        room -= units(slack_escape(line, LIST_MAX)) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    return kept
 
 
 def _kinds(facts: Incident) -> str:

@@ -230,6 +230,24 @@ def test_many_runs_in_one_delivery_are_one_message(database: Database) -> None:
     assert len(told(database)) == 2
 
 
+def test_digests_fold_into_one(database: Database) -> None:
+    """Each of a run, or of other alerts: what tells of no incident stays as it is."""
+    for workflow in ("first", "second"):
+        names = " ".join(f"s{at}" for at in range(11))
+        run(database, names, *["ValueError: x"] * 11, workflow=workflow)
+    run(database, "a", "ValueError: x", workflow="third")
+    database.raw.execute(
+        """INSERT INTO alert_rows
+             (channel, status, created_at, kind, workflow, facts, tries, error)
+           VALUES ('slack', 'pending', 1, 'digest', 'flow', '{"ids":[]}', 0, '')"""
+    )
+    none, many = box(database).claim()
+    assert none.payload == {"ids": []}
+    assert (many.incidents, many.payload["workflow"]) == (tuple(range(1, 24)), "")
+    assert many.payload["counts"] == {"opened": 23}
+    assert [each["step"] for each in many.payload["shown"][-2:]] == ["s10", "a"]
+
+
 def test_where_the_first_message_is(database: Database) -> None:
     """It is kept with the delivery, by channel, and given with what follows."""
     run(database, "a", "ValueError: x")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine.alerts import slack
+from engine.session import pruning
 from store import incidents, pauses, reconcile
 from tests.system.timer import EVERY_S, Timer, play
 
@@ -106,8 +107,13 @@ def test_a_schedule_that_has_paused_itself_is_told_of_again(
     pauses.pause(database, pauses.Pause("flow", at_us, "ann", None, "moving", None))
     database.close()
     timer.clock.go(10 * EVERY_S)
+    monkeypatch.setattr(pruning, "KEEP_DAYS", 1)
     list(timer.scheduled())
     assert len(sent) == 3
+    database = timer.database()
+    kept = "SELECT count(*), count(run_id) FROM slot_rows"  # those of a day, and that of the run
+    assert database.raw.execute(kept).fetchone() == (5, 1)
+    database.close()
 
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
