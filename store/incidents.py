@@ -19,7 +19,7 @@ DIGEST_OVER = 10  # incidents to tell of at once; of more one message tells
 SHOWN_MAX = 60  # of a digest's incidents; it names all of them by number
 
 _OPEN = """SELECT id, step, fingerprint, error, opened_at, opened_run, failures,
- coalesce(reminded_at, opened_at) FROM incident_rows
+ coalesce(reminded_at, 0) FROM incident_rows
  WHERE workflow = ? AND closed_at IS NULL ORDER BY id"""
 _FAILED = """SELECT d.name, coalesce(nullif(a.error, ''), s.note)
  FROM step_rows s JOIN definition_steps d ON d.definition_id = ?2 AND d.position = s.position
@@ -36,10 +36,9 @@ _IS_OK = """SELECT 1 FROM definition_steps d
 _IS_THERE = "SELECT 1 FROM definition_steps WHERE definition_id = ? AND name = ?"
 _LAST_TOLD = """SELECT facts FROM alert_rows
  WHERE incident_id = ? AND kind IN ('opened', 'reminder') ORDER BY id DESC LIMIT 1"""
-_IN_DIGEST = """SELECT 1 FROM alert_rows, json_each(facts, '$.ids') AS one
- WHERE kind = 'digest' AND one.value = ?"""
 _OPENED = """INSERT INTO incident_rows (workflow, step, fingerprint, error, opened_at, opened_run,
- last_at, last_run, failures, thread) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5, ?6, 1, '{}')"""
+ last_at, last_run, failures, thread, reminded_at)
+ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5, ?6, 1, '{}', ?7)"""
 _FAILED_AGAIN = """UPDATE incident_rows SET failures = failures + 1, last_at = ?, last_run = ?
  WHERE id = ?"""
 _REMINDED = "UPDATE incident_rows SET reminded_at = ? WHERE id = ?"
@@ -135,14 +134,14 @@ def _fail(
         mark = fingerprint(error)
         if (incident := known.get((step, mark))) is None:
             values = (run.workflow, step, mark, told(error), run.at_us, run.id)
-            cursor.execute(_OPENED, values)
+            cursor.execute(_OPENED, (*values, run.at_us if telling.channels else None))
             number = cursor.lastrowid
             assert number is not None
             new = _Open(number, step, mark, told(error), run.at_us, run.id, 0, run.at_us)
             yield AlertKind.OPENED, _facts(run, new, 1)
             continue
         cursor.execute(_FAILED_AGAIN, (run.at_us, run.id, incident.id))
-        if telling.channels and (kind := _due(cursor, run, incident, telling)) is not None:
+        if telling.channels and (kind := _due(run, incident, telling)) is not None:
             count = incident.failures + 1
             is_again = kind is AlertKind.REMINDER
             since = count - _told_failures(cursor, incident.id) if is_again else 0
@@ -150,14 +149,12 @@ def _fail(
             yield kind, _facts(run, incident, count, since=since)
 
 
-def _due(cursor: sqlite3.Cursor, run: _Run, incident: _Open, telling: Telling) -> AlertKind | None:
+def _due(run: _Run, incident: _Open, telling: Telling) -> AlertKind | None:
     """Give as what an incident that goes on is to be told: as new where it never was told of.
 
     That is one which was opened before there was a channel.
     """
-    if incident.told_at == incident.opened_at and not (
-        _has(cursor, _LAST_TOLD, incident.id) or _has(cursor, _IN_DIGEST, incident.id)
-    ):
+    if not incident.told_at:
         return AlertKind.OPENED
     return AlertKind.REMINDER if run.at_us - incident.told_at >= telling.quiet_us else None
 

@@ -57,7 +57,7 @@ def no_pause(patch: pytest.MonkeyPatch) -> None:
 
 
 PLANTED = {
-    "reminded again each time": with_sql("_OPEN", "coalesce(reminded_at, opened_at)", "opened_at"),
+    "reminded again each time": with_sql("_OPEN", "coalesce(reminded_at, 0)", "opened_at"),
     "closed by a step that was reused": reused_counts,
     "closed by another step": with_sql("_IS_OK", "d.name = ?3", "d.name <> ?3"),
     "opened while it is open": by_words,
