@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 
 LINE_MAX = 1_000  # what follows tells no two troubles apart
 ERROR_MAX = 500
@@ -61,6 +62,7 @@ def fingerprint(error: str) -> str:
     return hashlib.sha256("\n".join(parts).encode("utf-8", "replace")).hexdigest()[:16]
 
 
+@lru_cache(maxsize=512)  # 0.1 ms each, and many steps fail alike
 def lasting(line: str) -> str:
     """Give what of a line stays the same from one failure to the next."""
     for changing, instead in _CHANGING:

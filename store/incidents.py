@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,11 +15,11 @@ from engine.incident import fingerprint, told
 from engine.model import RunStatus
 from engine.records import record
 
-DIGEST_OVER = 10  # messages at once; more are one
+DIGEST_OVER = 10  # incidents to tell of at once; of more one message tells
 SHOWN_MAX = 60  # of a digest's incidents; it names all of them by number
 
 _OPEN = """SELECT id, step, fingerprint, error, opened_at, opened_run, failures,
- coalesce(reminded_at, opened_at) FROM incident_rows
+ coalesce(reminded_at, 0) FROM incident_rows
  WHERE workflow = ? AND closed_at IS NULL ORDER BY id"""
 _FAILED = """SELECT d.name, coalesce(nullif(a.error, ''), s.note)
  FROM step_rows s JOIN definition_steps d ON d.definition_id = ?2 AND d.position = s.position
@@ -33,14 +34,19 @@ _IS_OK = """SELECT 1 FROM definition_steps d
  LEFT JOIN step_rows s ON s.run_id = ?1 AND s.position = d.position
  WHERE d.definition_id = ?2 AND d.name = ?3 AND coalesce(s.status, 'ok') = 'ok'"""
 _IS_THERE = "SELECT 1 FROM definition_steps WHERE definition_id = ? AND name = ?"
-_LAST_TOLD = """SELECT facts FROM alert_rows WHERE incident_id = ? AND kind = 'reminder'
- ORDER BY id DESC LIMIT 1"""
+_LAST_TOLD = """SELECT facts FROM alert_rows
+ WHERE incident_id = ? AND kind IN ('opened', 'reminder') ORDER BY id DESC LIMIT 1"""
 _OPENED = """INSERT INTO incident_rows (workflow, step, fingerprint, error, opened_at, opened_run,
- last_at, last_run, failures, thread) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5, ?6, 1, '{}')"""
+ last_at, last_run, failures, thread, reminded_at)
+ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5, ?6, 1, '{}', ?7)"""
 _FAILED_AGAIN = """UPDATE incident_rows SET failures = failures + 1, last_at = ?, last_run = ?
  WHERE id = ?"""
 _REMINDED = "UPDATE incident_rows SET reminded_at = ? WHERE id = ?"
 _CLOSED = "UPDATE incident_rows SET closed_at = ?, closed_run = ? WHERE id = ?"
+_THREADS = """SELECT DISTINCT json_extract(thread, '$.' || ?1) FROM incident_rows
+ WHERE id IN (SELECT value FROM json_each(?2))"""
+_SHARE = """SELECT count(*), count(*) - count(closed_at) FROM incident_rows
+ WHERE json_extract(thread, '$.' || ?1) = ?2"""
 _QUEUE = """INSERT INTO alert_rows
  (run_id, channel, status, created_at, tries, error, kind, incident_id, workflow, facts)
  VALUES (?, ?, ?, ?, ?, '', ?, ?, ?, ?)"""
@@ -128,17 +134,29 @@ def _fail(
         mark = fingerprint(error)
         if (incident := known.get((step, mark))) is None:
             values = (run.workflow, step, mark, told(error), run.at_us, run.id)
-            cursor.execute(_OPENED, values)
+            cursor.execute(_OPENED, (*values, run.at_us if telling.channels else None))
             number = cursor.lastrowid
             assert number is not None
             new = _Open(number, step, mark, told(error), run.at_us, run.id, 0, run.at_us)
             yield AlertKind.OPENED, _facts(run, new, 1)
             continue
         cursor.execute(_FAILED_AGAIN, (run.at_us, run.id, incident.id))
-        if telling.channels and run.at_us - incident.told_at >= telling.remind_after_us:
-            since = incident.failures + 1 - _told_failures(cursor, incident.id)
+        if telling.channels and (kind := _due(run, incident, telling)) is not None:
+            count = incident.failures + 1
+            is_again = kind is AlertKind.REMINDER
+            since = count - _told_failures(cursor, incident.id) if is_again else 0
             cursor.execute(_REMINDED, (run.at_us, incident.id))
-            yield AlertKind.REMINDER, _facts(run, incident, incident.failures + 1, since=since)
+            yield kind, _facts(run, incident, count, since=since)
+
+
+def _due(run: _Run, incident: _Open, telling: Telling) -> AlertKind | None:
+    """Give as what an incident that goes on is to be told: as new where it never was told of.
+
+    That is one which was opened before there was a channel.
+    """
+    if not incident.told_at:
+        return AlertKind.OPENED
+    return AlertKind.REMINDER if run.at_us - incident.told_at >= telling.quiet_us else None
 
 
 def _told_failures(cursor: sqlite3.Cursor, incident: int) -> int:
@@ -158,6 +176,19 @@ def _close(cursor: sqlite3.Cursor, run: _Run, there: Iterable[_Open]) -> Iterato
             cursor.execute(_CLOSED, (run.at_us, run.id, incident.id))
             told = {"gone": is_gone, "closed_run": run.id}
             yield AlertKind.CLOSED, _facts(run, incident, incident.failures, **told)
+
+
+def close_all(cursor: sqlite3.Cursor, workflow: str, by: tuple[str, int], telling: Telling) -> None:
+    """Close what is open of a workflow at a time, by the last run of another that went well."""
+    there = [_Open(*row) for row in cursor.execute(_OPEN, (workflow,)).fetchall()]
+    sql = "SELECT max(id) FROM run_rows WHERE workflow = ? AND status = 'ok'"
+    (run_id,) = cursor.execute(sql, (by[0],)).fetchone()
+    if there and run_id is not None:
+        run = replace(_run(cursor, run_id, by[1]), workflow=workflow)
+        closed = [(each, _facts(run, each, each.failures)) for each in there]
+        for incident, _ in closed:
+            cursor.execute(_CLOSED, (run.at_us, run.id, incident.id))
+        _queue(cursor, run, [(AlertKind.CLOSED, facts) for _, facts in closed], telling.channels)
 
 
 def _has(cursor: sqlite3.Cursor, sql: str, *values: object) -> bool:
@@ -212,31 +243,42 @@ def _put(
 
 
 def _digest(messages: Sequence[_Told]) -> dict[str, Any]:
-    """Give what one message tells in the place of many."""
+    """Give what one message tells in the place of many, of which some may be such themselves."""
     workflows = {facts["workflow"] for _, facts in messages}
+    counts: Counter[str] = Counter()
+    ids: list[int] = []
+    shown: list[dict[str, Any]] = []
+    for kind, facts in messages:
+        is_digest = kind is AlertKind.DIGEST
+        counts.update(facts["counts"] if is_digest else [kind])
+        ids += facts["ids"] if is_digest else [facts["incident"]]
+        shown += facts["shown"] if is_digest else [facts | {"kind": kind}]
     return {
         "workflow": workflows.pop() if len(workflows) == 1 else "",
-        "counts": dict(Counter(kind for kind, _ in messages)),
-        "ids": [facts["incident"] for _, facts in messages],
-        "shown": [facts | {"kind": kind} for kind, facts in messages[:SHOWN_MAX]],
+        "counts": dict(counts),
+        "ids": list(dict.fromkeys(ids)),
+        "shown": shown[:SHOWN_MAX],
     }
 
 
-_FOLDED = "status = 'pending' AND kind IN ('opened', 'reminder', 'closed')"
+# A digest tells of many, and folds, too: of a long outage there is one in the end.
+_FOLDED = """status = 'pending' AND (kind IN ('opened', 'reminder', 'closed')
+ OR kind = 'digest' AND json_array_length(facts, '$.ids') > 0)"""
+_TOLD = "sum(CASE kind WHEN 'digest' THEN json_array_length(facts, '$.ids') ELSE 1 END)"
 
 
 def fold(cursor: sqlite3.Cursor, channel: str) -> None:
-    """Put one digest in the place of a channel's messages on incidents, if there are too many.
+    """Put one digest in the place of a channel's messages, if they tell of too many incidents.
 
     Only of those that nobody has claimed: what may have been sent is told as it was.
     """
+    if channel not in too_many(cursor):
+        return
     rows = cursor.execute(
         f"SELECT id, run_id, created_at, tries, kind, facts FROM alert_rows WHERE {_FOLDED}"
         " AND channel = ? ORDER BY id",
         (channel,),
     ).fetchall()
-    if len(rows) <= DIGEST_OVER:
-        return
     cursor.executemany("DELETE FROM alert_rows WHERE id = ?", [(row[0],) for row in rows])
     messages = [(AlertKind(kind), json.loads(facts)) for *_, kind, facts in rows]
     _, run_id, at_us, *_ = rows[-1]
@@ -245,10 +287,10 @@ def fold(cursor: sqlite3.Cursor, channel: str) -> None:
 
 
 def too_many(cursor: sqlite3.Cursor) -> list[str]:
-    """Name the channels that have more messages on incidents to send than go one by one."""
+    """Name the channels that have several messages to send which tell of too many incidents."""
     rows = cursor.execute(
         f"SELECT channel FROM alert_rows WHERE {_FOLDED} GROUP BY channel"
-        f" HAVING count(*) > {DIGEST_OVER} ORDER BY channel"
+        f" HAVING count(*) > 1 AND {_TOLD} > {DIGEST_OVER} ORDER BY channel"
     )
     return [channel for (channel,) in rows.fetchall()]
 
@@ -265,9 +307,17 @@ def keep_thread(
 def thread_of(
     cursor: sqlite3.Cursor, incidents: Sequence[int], channel: str
 ) -> dict[str, Any] | None:
-    """Give where the first message on an incident is; a digest begins one of its own."""
-    if len(incidents) != 1:
+    """Give where the first message on incidents is, if they have one in common.
+
+    If that told of more of them, `many` is how many did and `open` how many still go on.
+    """
+    numbers = json.dumps(list(incidents))
+    rows = cursor.execute(_THREADS, (channel, numbers)).fetchall()
+    if len(rows) != 1 or rows[0][0] is None:
         return None
-    row = cursor.execute("SELECT thread FROM incident_rows WHERE id = ?", incidents).fetchone()
-    found = json.loads(row[0]).get(channel) if row else None
-    return found if isinstance(found, dict) else None
+    found = json.loads(rows[0][0])
+    if not isinstance(found, dict):
+        return None
+    if "many" in found:
+        found["many"], found["open"] = cursor.execute(_SHARE, (channel, rows[0][0])).fetchone()
+    return found

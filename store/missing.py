@@ -37,25 +37,30 @@ SELECT workflow, calendar, zone,
 FROM schedule_rows AS s
 WHERE NOT EXISTS (SELECT 1 FROM pause_rows WHERE workflow = s.workflow AND ended_at IS NULL
                   AND coalesce(until, ?1 + 1) > ?1)
+  AND NOT EXISTS (SELECT 1 FROM run_rows WHERE workflow = s.workflow AND slot IS NOT NULL
+                  AND status IN ('ok', 'failed') AND finished_at > ?2 AND finished_at <= ?1)
 ORDER BY workflow"""
 _ON = "SELECT workflow, id, owner FROM run_rows WHERE status = 'running'"
-_TOLD = """SELECT max(json_extract(facts, '$.until')) FROM alert_rows
-WHERE kind = 'missing' AND workflow = ? AND json_extract(facts, '$.until') <= ?"""
+# Of a digest that took the place of many, or of an alert of its own.
+_UNTIL = """CASE kind WHEN 'digest' THEN json_extract(facts, '$.told."' || ?1 || '"')
+ ELSE json_extract(facts, '$.until') END"""
+_IS_OF = f"""(kind = 'missing' AND workflow = ?1 OR kind = 'digest' AND {_UNTIL} IS NOT NULL)"""
+_TOLD = f"SELECT max({_UNTIL}) FROM alert_rows WHERE {_IS_OF} AND {_UNTIL} <= ?2"
 
 # Told of lately, with nothing decided and the schedule the same since then.
-_IS_QUIET = """SELECT 1 FROM alert_rows AS a
-WHERE kind = 'missing' AND workflow = ?1 AND created_at > ?2 AND created_at <= ?3
+_IS_QUIET = f"""SELECT 1 FROM alert_rows AS a
+WHERE {_IS_OF} AND created_at > ?2 AND created_at <= ?3
   AND NOT EXISTS (SELECT 1 FROM slot_rows WHERE workflow = ?1 AND decided_at > a.created_at)
   AND NOT EXISTS (SELECT 1 FROM schedule_rows WHERE workflow = ?1 AND noted_at > a.created_at)"""
 
 
-def waited(cursor: sqlite3.Cursor, store: Path, now_us: int) -> list[Waited]:
+def waited(cursor: sqlite3.Cursor, store: Path, now_us: int, ended_after_us: int) -> list[Waited]:
     """Give what is waited for: of no schedule that is paused, nor while a run is on.
 
     A run that is on may be catching up, or be what a slot waits for; one whose engine is dead does
-    neither, recorded or not.
+    neither, recorded or not. After one of a slot that ended lately another may be about to begin.
     """
-    found = [Waited(*row) for row in cursor.execute(_WAITED, (now_us,))]
+    found = [Waited(*row) for row in cursor.execute(_WAITED, (now_us, ended_after_us))]
     names = {one.workflow for one in found}
     recorded = cursor.execute(_ON).fetchall() if found else []
     on = {name for name, *run in recorded if name in names and locks.alive(store, *run)}

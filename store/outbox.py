@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.alert import AlertKind, AlertRow, AlertStatus, Due, Failure
-from store import incidents, locks
+from store import incidents, locks, notices
 from store.connection import Database
 
 TELLING_US = 1_000_000  # of the few seconds that a delivery may take
@@ -60,11 +60,13 @@ class StoredOutbox:
 
     def _fold(self) -> None:
         with self._database.read() as cursor:
-            if not incidents.too_many(cursor):
+            if not incidents.too_many(cursor) and not notices.too_many(cursor):
                 return
         with self._database.write() as cursor:
             for channel in incidents.too_many(cursor):
                 incidents.fold(cursor, channel)
+            for channel in notices.too_many(cursor):
+                notices.fold(cursor, channel)
 
     def _due(self) -> list[_Row]:
         with self._database.read() as cursor:
@@ -136,7 +138,11 @@ def incidents_of(facts: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def _told(run_id: int | None, kind: str, workflow: str, facts: str) -> Due:
-    return Due(run_id, AlertKind(kind), workflow, json.loads(facts))
+    try:
+        known = json.loads(facts)
+    except ValueError:
+        known = None
+    return Due(run_id, AlertKind(kind), workflow, known if isinstance(known, dict) else {})
 
 
 def _in_turn(due: Iterable[_Row], limit: int) -> list[_Row]:

@@ -15,6 +15,12 @@ SELECT coalesce(
   (SELECT zone FROM run_rows WHERE workflow = ?1 ORDER BY id DESC LIMIT 1), '')"""
 
 
+_FOLLOWS = """
+SELECT 1 FROM run_rows AS this JOIN run_rows AS r ON r.workflow = this.workflow
+WHERE this.id = ? AND r.id < this.id AND r.slot <> this.slot AND r.status IN ('ok', 'failed')
+  AND r.finished_at > this.started_at - 300000000"""
+
+
 class ScheduleReads:
     """The part of `store.history.History` that tells of schedules."""
 
@@ -47,6 +53,11 @@ class ScheduleReads:
         with self._database.read() as cursor:
             cursor.execute("SELECT limits FROM run_rows WHERE id = ?", (run_id,))
             return str(text) if (text := cursor.fetchone()[0]) is not None else None
+
+    def catches_up(self, run_id: int) -> bool:
+        """Whether a run of another slot ended in the five minutes before a run began."""
+        with self._database.read() as cursor:
+            return cursor.execute(_FOLLOWS, (run_id,)).fetchone() is not None
 
     def zone_name(self, workflow: str) -> str:
         """The zone of a workflow's times that are no run's; empty for the machine's.

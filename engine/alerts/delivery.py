@@ -156,13 +156,18 @@ def _pages(rows: Iterable[AlertRow], page: PageOf, clock: Clock) -> dict[int, At
     ends_at = clock.now() + PAGES_S
     found = {}
     for row in rows:
-        if row.channel == "email" and row.kind in _WITH_PAGE and clock.now() < ends_at:
+        if row.channel == "email" and _has_page(row) and clock.now() < ends_at:
             with contextlib.suppress(Exception):
                 run = row.payload["run_id"]
                 data = (page(run) or "").encode()
                 if 0 < len(data) <= PAGE_BYTES_MAX:
                     found[row.id] = Attachment(f"run-{run}-{row.payload['workflow']}.html", data)
     return found
+
+
+def _has_page(row: AlertRow) -> bool:
+    """Whether it tells of one run, as a digest of that run's incidents does."""
+    return row.kind in _WITH_PAGE or "report" in (row.payload.get("facts") or {})
 
 
 def _notify(settings: Settings, content: Content, ends_at: float, clock: Clock) -> list[Outcome]:
@@ -199,4 +204,5 @@ def _sentences(outcome: Outcome, kind: str) -> list[str]:
         return []  # the failure that blocked the channel has its own sentence
     hint = f" ({outcome.hint})" if outcome.hint else ""
     end = "given up" if kind == "given_up" else "will be tried again"
-    return [f"{channel}: alert not sent, {end}: {outcome.error}{hint}"]
+    what = "it is not known whether an alert arrived" if outcome.unknown else "alert not sent"
+    return [f"{channel}: {what}, {end}: {outcome.error}{hint}"]

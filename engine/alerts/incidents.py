@@ -17,13 +17,16 @@ from engine.alerts.content import (
     Section,
     of_notice,
 )
-from engine.alerts.text import duration, moment, one_line, visible
+from engine.alerts.text import duration, moment, one_line, slack_escape, units, visible
 
 ERROR_SHOWN = 160
 LINES_MAX = 40
+LIST_MAX = 1_700
 
 _DONE = {AlertKind.OPENED: "opened", AlertKind.REMINDER: "go on", AlertKind.CLOSED: "recovered"}
 _WORDS = {"opened": "opened", "reminder": "goes on", "closed": "recovered"}
+
+_NOTICES = {AlertKind.LATE, AlertKind.MISSING, AlertKind.PAUSED}
 
 Incident = Mapping[str, Any]
 
@@ -42,6 +45,8 @@ def of_alert(row: AlertRow) -> Content:
         case AlertKind.DIGEST if facts.get("report"):
             content = digest.of_report(payload, repeat=row.repeat)
             return _with(content, (("incidents", _kinds(facts)),))
+        case AlertKind.DIGEST if set(facts.get("counts") or ()) & _NOTICES:
+            return _notices(facts, repeat=row.repeat)
         case AlertKind.DIGEST:
             return _digest(facts, repeat=row.repeat)
         case AlertKind.RUN:
@@ -65,6 +70,11 @@ def brief(row: AlertRow, content: Content) -> Content:
         Facts(_pairs(facts, row.payload.get("zone"))),
     ]
     return replace(content, parts=tuple(parts))
+
+
+def all_over(content: Content, count: int) -> Content:
+    """Say of many incidents that one message told of that the last has recovered, too."""
+    return replace(content, head=f"all {count:,} are over, at last: {content.head}", reason="")
 
 
 def _opened(content: Content, facts: Incident) -> Content:
@@ -138,12 +148,23 @@ def _digest(facts: Incident, *, repeat: bool) -> Content:
         f"{f'{workflow}: ' if workflow else ''}{sum(counts.values()):,} incidents: {_kinds(facts)}"
     )
     shown = list(facts.get("shown") or ())
-    lines = [*_lines(shown[:LINES_MAX], workflow)]
+    lines = _fitting(_lines(shown[:LINES_MAX], workflow))
     if (more := sum(counts.values()) - len(lines)) > 0:
         lines.append(f"… and {more:,} more: see `incidents`")
     is_well = set(counts) == {AlertKind.CLOSED}
     parts = (Section("incidents", "\n".join(lines), mono=True),)
     return Content(head, REPEATED if repeat else "", "ok" if is_well else "failed", parts)
+
+
+def _fitting(lines: Iterable[str]) -> list[str]:
+    """Give the first lines that have room in a message, so that what counts the rest has, too."""
+    room, kept = LIST_MAX, []
+    for line in lines:
+        room -= units(slack_escape(line, LIST_MAX)) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    return kept
 
 
 def _kinds(facts: Incident) -> str:
@@ -158,3 +179,17 @@ def _lines(shown: Iterable[Incident], workflow: str) -> Iterable[str]:
         )
         name = " / ".join(one_line(name, 60) for name in names if name) or "the run"
         yield f"{_WORDS[each['kind']]}  {name}  {one_line(_text(each, 'error'), ERROR_SHOWN)}"
+
+
+def _notices(facts: Incident, *, repeat: bool) -> Content:
+    """List what is late, missing or paused, in the words that each would have come in."""
+    counts = facts.get("counts") or {}
+    workflow = _text(facts, "workflow")
+    kinds = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
+    head = f"{f'{workflow}: ' if workflow else ''}{sum(counts.values()):,} alerts: {kinds}"
+    shown = list(facts.get("shown") or ())[:LINES_MAX]
+    lines = [one_line(_text(each, "headline"), ERROR_SHOWN) for each in shown]
+    if (more := sum(counts.values()) - len(lines)) > 0:
+        lines.append(f"… and {more:,} more: see `watch`")
+    parts = (Section("alerts", "\n".join(lines), mono=True),)
+    return Content(head, REPEATED if repeat else "", "", parts)

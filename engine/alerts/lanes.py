@@ -123,8 +123,11 @@ class _Lane:
 
 
 def _threaded(job: Job, threads: Mapping[int, Mapping[str, Any]]) -> Job:
-    found = threads.get(job.incidents[0]) if len(job.incidents) == 1 else None
-    return job if found is None else replace(job, thread=found)
+    """Let a job reply to what was sent just now, if that told of all its incidents."""
+    begun = [threads.get(incident) for incident in job.incidents]
+    if not begun or begun[0] is None or any(thread is not begun[0] for thread in begun):
+        return job
+    return replace(job, thread=begun[0])
 
 
 def _tried(job: Job, send: Sender, ends_at: float, clock: Clock) -> Outcome:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from engine.alerts import incidents
 from engine.alerts.channels import Settings, channels, has_bot, setting_of
+from engine.alerts.content import REPEATED
 from engine.alerts.lanes import Job, Sender, Sent
 
 
@@ -43,6 +45,13 @@ def _slack_bot(settings: Settings) -> Sender:
 
         content = job.content()
         reply = blocks.render_slack(job.brief(content)) if job.thread is not None else None
+        many = (job.thread or {}).get("many", 0)
+        if (
+            job.thread is not None
+            and many > len(job.incidents)
+            and not slack_bot.goes_on(job.thread)
+        ):
+            content = incidents.all_over(content, many)
         begun, note = slack_bot.send(
             bot,
             blocks.render_slack(content),
@@ -63,11 +72,15 @@ def _email(settings: Settings) -> Sender:
         from engine.alerts import letter, mail
 
         content = job.content()
-        number, first = mail.new_id(), str((job.thread or {}).get("message_id", ""))
+        thread = job.thread or {}
+        number, first = mail.new_id(), str(thread.get("message_id", ""))
+        subject = content.headline.removesuffix(REPEATED)
+        kept = f"Re: {thread['subject']}" if thread.get("subject") else subject
+        mark = REPEATED if content.mark.endswith(REPEATED) else ""
         message = mail.Letter(
             mail_from or mail.sender(url),
             mail_to,
-            content.headline,
+            kept + mark,  # mail programs put together what has one subject
             letter.render_plain(content),
             letter.render_html(content),
             job.page,
@@ -75,6 +88,6 @@ def _email(settings: Settings) -> Sender:
             first,
         )
         notes = mail.send(url, message, deadline_s=deadline_s)
-        return Sent(notes, None if first else {"message_id": number})
+        return Sent(notes, None if first else {"message_id": number, "subject": subject})
 
     return send

@@ -88,8 +88,8 @@ def send(
     """Post a message once, or raise `AlertError`; returns or raises within `deadline_s`.
 
     With a `thread`, `reply` is posted into it and its first message becomes `message`, unless that
-    lists many incidents. A thread that is lost gets a new first message. Gives where a new first
-    message is, and what could not be brought up to date.
+    lists many incidents of which some go on. A thread that is lost gets a new first message. Gives
+    where a new first message is, and what could not be brought up to date.
     """
     host = check_url(bot.base_url, bot.hosts, name="KAHNBAN_SLACK_API", known=API_HOSTS)
     clients: list[WebApi] = []
@@ -102,7 +102,7 @@ def send(
         client = WebApi(bot.token, base, deadline_s=deadline_s, way=way, proxy=bot.proxy)
         clients.append(client)
         posted.append(_posted(client, bot, message, reply, thread))
-        if posted[0] is not None or thread is None or thread.get("many"):
+        if posted[0] is not None or thread is None or goes_on(thread):
             return ""
         error = _update(client, message, thread)
         if error is not None and _code(error) not in CODES and not abandoned.wait(UPDATE_AGAIN_S):
@@ -120,6 +120,11 @@ def send(
     except Exception as error:  # noqa: BLE001 - slack_sdk raises anything
         raise _explained(host, error, clients[0]) from None
     return posted[0], note
+
+
+def goes_on(thread: Mapping[str, Any]) -> bool:
+    """Whether a thread is of many incidents, and not all of them are over."""
+    return bool(thread.get("many")) and thread.get("open") != 0
 
 
 def _posted(

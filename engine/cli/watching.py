@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engine.cli import project
 from engine.cli.console import print_json, print_result, shown
 from engine.cli.reading import load_reading, reading
+from engine.errors import StoreError
 
 if TYPE_CHECKING:
     from engine.session import Environment
@@ -21,10 +22,13 @@ def watch(parsed: argparse.Namespace) -> int:
     from store.database import is_there, path_of
 
     environment = project.environment_of(parsed)
-    if is_there(path_of(environment.paths.store_url)):
-        found = _look(environment)
-    else:
-        found = {"ok": True, "missing": [], "late": [], "dead": [], "undelivered": 0}
+    path = path_of(environment.paths.store_url)
+    if not is_there(path):  # a monitor that looks at nothing is not to say that all is well
+        raise StoreError(
+            f"there is no store '{path}' to look at",
+            hint="a first run or `schedule install` makes it; --home or --store names another",
+        )
+    found = _look(environment)
     if parsed.json:
         print_json(found)
     else:

@@ -5,6 +5,8 @@ All of it comes from the store and the home folder, so an alert sent later says 
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from engine.session.environment import Environment
     from engine.usual import Spread
     from store.history import History
+
+logger = logging.getLogger("engine.alerts")
 
 STEPS_MAX = 60  # those most worth a look; the report holds all of them
 
@@ -39,7 +43,23 @@ def told_of(history: History, due: Due, environment: Environment) -> dict[str, A
         zone = history.run(due.run_id)["zone"]
         return {"workflow": due.workflow, "run_id": due.run_id, "zone": zone, **facts}
     step = str(due.facts.get("step", ""))
-    return facts_of(history, due.run_id, environment, step) | facts
+    try:
+        return facts_of(history, due.run_id, environment, step) | facts
+    except Exception as error:  # noqa: BLE001 - a damaged run keeps no other's alert from being sent
+        logger.warning("run %d cannot be told of in full: %s", due.run_id, type(error).__name__)
+        return _bare(due.run_id, facts["facts"]) | facts
+
+
+def _bare(run_id: int, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what an alert knows of a run by itself."""
+    step, error = facts.get("step"), facts.get("error", "")
+    return {
+        "workflow": facts.get("workflow") or f"run {run_id}",
+        "run_id": run_id,
+        "status": "failed" if error else "",
+        "steps": [{"name": step, "status": "failed", "error": error}] if step else [],
+        "note": "the rest cannot be read: `db verify` says what is damaged",
+    }
 
 
 def facts_of(

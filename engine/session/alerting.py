@@ -95,7 +95,7 @@ def preload(environment: Environment) -> None:
         from engine.session import pages  # noqa: F401 - imported for later
     from engine.alerts import delivery
     from engine.session import alert_facts  # noqa: F401 - imported for later
-    from store import incidents, outbox, run_facts, successes  # noqa: F401 - imported for later
+    from store import incidents, notices, outbox, run_facts, successes  # noqa: F401 - imported for later
 
     delivery.preload(environment.secrets.setting)
 

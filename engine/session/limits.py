@@ -35,6 +35,9 @@ def lateness_of(going: Going, history: History, begun: Begun) -> Lateness | None
             most = f"its max_duration is {human_duration(step.max_duration_s)}"
             steps[position] = (*steps.get(position, ()), Limit(step.max_duration_s, most))
     run = moments_of(definition, begun, going.environment.clock)
+    past = [moment for moment in run if moment.at <= begun.at]
+    if past and history.catches_up(begun.run_id):  # the first that began so late was told of
+        run = [moment for moment in run if moment not in past]
     if not steps and not run:
         return None
     return Lateness(Whose(definition.name, begun.run_id, names), steps, run)

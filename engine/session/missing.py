@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 GRACE_S = 300  # in which a timer, or one that catches up after a start of the machine, is to come
 COUNTED_MAX = 1_000
+SAID_MAX = 10  # workflows, by one command
 
 logger = logging.getLogger("engine.run")
 
@@ -53,7 +54,8 @@ class Missing:
 def preload(database: Database, environment: Environment) -> None:
     """Import what it takes to know the slots, if there is a schedule to be held to."""
     with database.read() as cursor:
-        if missing.waited(cursor, database.path, _now_us(environment)):
+        now_us = _now_us(environment)
+        if missing.waited(cursor, database.path, now_us, now_us):
             from engine.schedule import catchup, firings  # noqa: F401 - imported for later
             from engine.session import asked  # noqa: F401 - imported for later
 
@@ -65,7 +67,7 @@ def look(database: Database, environment: Environment, *, told_too: bool = True)
     if up_s < GRACE_S:  # timers that catch up are on their way
         return []
     with database.read() as cursor:
-        waited = missing.waited(cursor, database.path, now_us)
+        waited = missing.waited(cursor, database.path, now_us, until)
         waited = [one for one in waited if 0 < one.since < until]
         if not waited:
             return []
@@ -94,9 +96,9 @@ def notice(database: Database, environment: Environment) -> None:
     until a run comes.
     """
     how = alerting.telling(environment)
-    now_us = _now_us(environment)
+    now_us, said = _now_us(environment), []
     for one in look(database, environment, told_too=False):
-        quiet_since = now_us - how.remind_after_us
+        quiet_since = now_us - how.quiet_us
         if how.channels and missing.is_quiet(database, one.workflow, quiet_since, now_us):
             continue
         told = missing.Told(one.workflow, one.told, facts(one, environment))
@@ -106,7 +108,11 @@ def notice(database: Database, environment: Environment) -> None:
             is_new = one.workflow not in environment.said_missing
             environment.said_missing.add(one.workflow)
         if is_new:
-            logger.warning("%s; see `watch`", told.facts["headline"])
+            said.append(str(told.facts["headline"]))
+    for headline in said[:SAID_MAX]:
+        logger.warning("%s; see `watch`", headline)
+    if len(said) > SAID_MAX:
+        logger.warning("%d more workflows did not run; see `watch`", len(said) - SAID_MAX)
 
 
 def facts(one: Missing, environment: Environment) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def remind(database: Database, environment: Environment, name: str) -> None:
     told = telling(environment)
     if told.channels:
         facts = _facts(environment, name, f"is still paused: {pause.reason}")
-        pauses.remind(database, pause, facts, told.channels, (now_us, told.remind_after_us))
+        pauses.remind(database, pause, facts, told.channels, (now_us, told.quiet_us))
 
 
 def _facts(environment: Environment, name: str, what: str) -> dict[str, Any]:

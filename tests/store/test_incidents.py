@@ -10,8 +10,9 @@ from engine.events import Action, Claim, EndAttempt, EndRun, EndStep
 from engine.model import AttemptOutcome, RunStatus, StepStatus
 from store.connection import Database
 from store.history import History
-from store.incidents import fold
+from store.incidents import close_all, fold
 from store.journal import Journal, begin_run, record_ended_run
+from store.new_run import ITSELF
 from store.outbox import StoredOutbox
 from store.reconcile import Said, reconcile
 from tests.store.filled import CLOCK, dead_owner, new_run, us
@@ -26,6 +27,7 @@ def run(
     *words: str,
     at: float = 0.0,
     status: str = "",
+    telling: Telling = TELLING,
     **more: Any,
 ) -> int:
     """Record a run whose steps come to `words`: ok, skipped, or an error; gives its number."""
@@ -34,7 +36,7 @@ def run(
         begin_run(database, new_run(text, at=at, **more)),
         stamp=CLOCK.stamp,
         channels=lambda outcome: ["slack"] if outcome is RunStatus.OK else (),
-        telling=TELLING,
+        telling=telling,
     )
     claims: list[Action] = []
     ends: list[Action] = []
@@ -106,6 +108,23 @@ def test_once_opened_and_once_closed(database: Database) -> None:
         "lasted_s": 4 * HOUR,
         "closed_run": 5,
     }
+
+
+def test_a_daily_failure_is_told_of_daily(database: Database) -> None:
+    """Though it comes some seconds earlier than on the day before, or takes as much longer."""
+    for at in (0.0, 24 * HOUR - 2, 48 * HOUR + 60, 72 * HOUR - 600, 95 * HOUR):
+        run(database, "a", "ValueError: x", at=at)
+    assert [kind for kind, *_ in told(database)] == ["opened", *["reminder"] * 3]
+
+
+def test_what_was_opened_before_there_was_a_channel_is_told_of(database: Database) -> None:
+    """By its next failure: who sets a channel up and tries it is not to hear nothing."""
+    run(database, "a", "ValueError: x", telling=Telling())
+    for hour in (1, 2, 26):
+        run(database, "a", "ValueError: x", at=hour * HOUR)
+    assert told(database) == [("opened", 2, "a"), ("reminder", 4, "a")]
+    sql = "SELECT json_extract(facts, '$.failures'), json_extract(facts, '$.since') FROM alert_rows"
+    assert database.raw.execute(sql).fetchall() == [(2, None), (4, 2)]
 
 
 def test_another_error_closes_nothing(database: Database) -> None:
@@ -209,6 +228,24 @@ def test_many_runs_in_one_delivery_are_one_message(database: Database) -> None:
     assert len(told(database)) == 2
 
 
+def test_digests_fold_into_one(database: Database) -> None:
+    """Each of a run, or of other alerts: what tells of no incident stays as it is."""
+    for workflow in ("first", "second"):
+        names = " ".join(f"s{at}" for at in range(11))
+        run(database, names, *["ValueError: x"] * 11, workflow=workflow)
+    run(database, "a", "ValueError: x", workflow="third")
+    database.raw.execute(
+        """INSERT INTO alert_rows
+             (channel, status, created_at, kind, workflow, facts, tries, error)
+           VALUES ('slack', 'pending', 1, 'digest', 'flow', '{"ids":[]}', 0, '')"""
+    )
+    none, many = box(database).claim()
+    assert none.payload == {"ids": []}
+    assert (many.incidents, many.payload["workflow"]) == (tuple(range(1, 24)), "")
+    assert many.payload["counts"] == {"opened": 23}
+    assert [each["step"] for each in many.payload["shown"][-2:]] == ["s10", "a"]
+
+
 def test_where_the_first_message_is(database: Database) -> None:
     """It is kept with the delivery, by channel, and given with what follows."""
     run(database, "a", "ValueError: x")
@@ -236,3 +273,17 @@ def test_each_step_is_looked_up_by_its_key(database: Database) -> None:
     database.raw.set_progress_handler(None, 0)
     assert open_now(database) == []
     assert steps < 400, steps
+
+
+def test_what_other_commands_mended_closes_a_backfills_incident(database: Database) -> None:
+    """Where nothing is left for it to do, it has no run of its own that could."""
+    run(database, "1", "ValueError: x", workflow="flow.backfill", backfill=ITSELF)
+    run(database, "a", "TypeError: y", workflow="flow.backfill")
+    run(database, "a", "ok", at=HOUR)
+    for _ in range(2):
+        with database.write() as cursor:
+            close_all(cursor, "flow.backfill", ("flow", us(HOUR)), TELLING)
+    assert open_now(database) == []
+    found = [row["closed_run"] for row in History(database).incidents(closed=True)]
+    assert found == [3, 3]
+    assert told(database)[-2:] == [("closed", 3, ""), ("closed", 3, "a")]

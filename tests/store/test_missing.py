@@ -14,6 +14,7 @@ import pytest
 from engine.alert import AlertKind, AlertRow
 from engine.alerts.content import Section
 from engine.alerts.incidents import of_alert
+from engine.alerts.letter import render_plain
 from engine.events import Claim
 from engine.ports import Paths
 from engine.secrets import Secrets
@@ -22,6 +23,7 @@ from store import locks, pauses, slots
 from store.connection import Database
 from store.history import History
 from store.memory import memory_store
+from store.outbox import StoredOutbox
 from tests.fakes import FakeClock
 from tests.store.filled import a_run, begun, dead_owner, python, us
 
@@ -169,6 +171,27 @@ def test_a_timer_that_is_off_is_told_once_a_day(memory: Database) -> None:
     assert [count for _, count in told(memory)] == [11, 288, 5]
 
 
+def test_many_workflows_are_one_message(memory: Database, caplog: pytest.LogCaptureFixture) -> None:
+    """As where all timers of a user are off; each of them counts as told of, and is told again."""
+    with memory.write() as cursor:
+        for number in range(12):
+            slots.note(cursor, f"flow.ü-{number}", ("*-*-* *:00:00", "UTC"), {}, SLOT)
+    missing.notice(memory, at(1.5 * HOUR))
+    assert caplog.messages[-1] == "2 more workflows did not run; see `watch`"
+    box = StoredOutbox(memory, now_us=lambda: us(0.0), payload=lambda due: {"facts": due.facts})
+    (row,) = box.claim()
+    content = of_alert(row)
+    assert content.title == "12 alerts: 12 missing"
+    lines = render_plain(content).split("\n")
+    assert lines[3] == "  flow.ü-0 did not run: that of 2011-11-14 01:00 UTC never came"
+    box.sent(row.id)
+    missing.notice(memory, at(2.5 * HOUR))
+    assert box.claim() == []
+    missing.notice(memory, at(2.5 * HOUR, AT_ONCE))
+    (row,) = box.claim()
+    assert set(row.payload["facts"]["told"].values()) == {us(2 * HOUR)}
+
+
 def test_what_is_paused_is_not_missing(memory: Database) -> None:
     """Not while it is, nor are the slots of a pause that is over."""
     hourly(memory)
@@ -180,6 +203,16 @@ def test_what_is_paused_is_not_missing(memory: Database) -> None:
     assert told(memory) == []
     missing.notice(memory, at(3.5 * HOUR))
     assert told(memory) == [("flow did not run: that of 2011-11-14 03:00 UTC never came", 1)]
+
+
+def test_what_is_being_caught_up_is_not_missing(memory: Database) -> None:
+    """Between two runs of it none is on, and whoever looks then is not to say that none came."""
+    hourly(memory)
+    a_run(memory, at=5.5 * HOUR, slot=us(HOUR))
+    missing.notice(memory, at(5.5 * HOUR + 3))
+    assert told(memory) == []
+    missing.notice(memory, at(5.5 * HOUR + 303))
+    assert [count for _, count in told(memory)] == [4]
 
 
 def test_nothing_is_missing_that_may_still_come(memory: Database) -> None:

@@ -46,6 +46,7 @@ class World:
         }
         self.on: dict[str, Journal] = {}
         self.told: dict[str, list[int]] = defaultdict(list)
+        self.ended: dict[str, int] = {}
         self.alerts = 0
         for name in self.flows:
             self.wake(name, lives=True)
@@ -80,6 +81,7 @@ class World:
                 self.database.raw.execute("UPDATE run_rows SET owner = ''")
             for ended in [each for each in self.on if self.draw.random() < 0.5]:
                 end(self.on.pop(ended), "ok", at=(self.now - us(0.0)) / 1e6)
+                self.ended[ended] = self.now
 
     def expected(self, name: str) -> list[int]:
         """Give what is missing of a workflow, by the words of the book."""
@@ -87,7 +89,8 @@ class World:
         ((decided,),) = self.database.raw.execute(sql, (name,))
         with self.database.read() as cursor:
             is_paused = pauses.current(cursor, name, self.now) is not None
-        if is_paused or name in self.on or self.now - self.booted < 5 * MINUTE:
+        lately = max(self.booted, self.ended.get(name, 0))
+        if is_paused or name in self.on or self.now - lately < 5 * MINUTE:
             return []
         return [slot for slot in self.slots(name, decided) if not self.held(name, slot)]
 

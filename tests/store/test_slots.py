@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from engine.errors import SlotTaken
 from engine.model import Definition, RunStatus
 from engine.session.calendars import facts
+from engine.session.limits import Begun, lateness_of
 from engine.session.slots import Unloaded, settle, settle_unloaded
 from engine.slots import Catchup
 from store import pauses, slots
@@ -19,6 +22,7 @@ from store.connection import Database
 from store.history import History
 from store.journal import begin_run, record_ended_run
 from store.memory import memory_store
+from tests.fakes import FakeClock
 from tests.store.filled import a_run, new_run, us
 
 HOUR = 3_600_000_000
@@ -238,3 +242,29 @@ def test_failures_in_a_row_pause(memory: Database) -> None:
     assert not paused(65.0)
     timer("failed", 70.0)
     assert paused(75.0)
+
+
+# -- late -----------------------------------------------------------------------------------------
+
+
+def test_of_a_catch_up_one_run_is_told_of_as_late(memory: Database) -> None:
+    """The first that begins past its deadline; a run of its own is told of, and one that gets late.
+
+    Thirty runs that are caught up would be thirty messages that say the same.
+    """
+    flow = Definition("flow", (), schedule="*-*-* *:00:00", tz="UTC", deadline=600.0)
+    clock: Any = FakeClock(0.0)
+    going: Any = SimpleNamespace(
+        compiled=SimpleNamespace(definition=flow, graph=SimpleNamespace(names=())),
+        environment=SimpleNamespace(clock=clock),
+    )
+
+    def late(slot_h: float, at_s: float) -> int:
+        slot = round(SLOT + slot_h * HOUR)
+        run_id = a_run(memory, at=at_s, slot=slot)
+        found = lateness_of(going, History(memory), Begun(run_id, at_s, slot))
+        return 0 if found is None else len(found.due(at_s + 3_600.0, ()))
+
+    assert [late(hour, 18_000.0 + hour) for hour in (1, 2, 3)] == [1, 0, 0]
+    assert late(5, 18_010.0) == 1
+    assert late(5.5, 36_000.0) == 1

@@ -19,7 +19,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
 
 from engine.alerts import lanes, slack_bot
-from engine.alerts.slack_limits import faults
+from tests import slack_rules
 
 if TYPE_CHECKING:
     import pytest
@@ -81,7 +81,7 @@ def reset(handler: http.server.BaseHTTPRequestHandler, number: int = 0) -> None:
 
 @contextlib.contextmanager
 def hook(behave: Behaviour = OK) -> Iterator[Hook]:
-    """Serve a webhook on loopback for the duration of a test."""
+    """Serve a webhook on loopback for the duration of a test; it is as strict as Slack."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def handle_any(self) -> None:
@@ -92,8 +92,11 @@ def hook(behave: Behaviour = OK) -> Iterator[Hook]:
             served.methods.append(self.command)
             served.paths.append(self.path)
             served.bodies.append(json.loads(body or b"{}"))
+            refused = (
+                slack_rules.refusal(served.bodies[-1]) if "blocks" in served.bodies[-1] else ""
+            )
             with contextlib.suppress(OSError):
-                behave(self, len(served.bodies) - 1)
+                (answer(400, refused) if refused else behave)(self, len(served.bodies) - 1)
 
         do_GET = do_POST = handle_any  # noqa: N815 - http.server's names
 
@@ -129,8 +132,8 @@ class Slack:
         self.calls.append((method, body))
         if self.fails:
             return {"ok": False, "error": self.fails.pop(0)}
-        if faults(body["text"], body["blocks"]):
-            return {"ok": False, "error": "invalid_blocks"}
+        if code := slack_rules.refusal(body):
+            return {"ok": False, "error": code}
         if method == "chat.update":
             if body["ts"] not in self.messages:
                 return {"ok": False, "error": "message_not_found"}

@@ -8,19 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from engine.alert import AlertKind, AlertRow, Due
 from engine.alerts.blocks import render_slack
 from engine.alerts.digest import of_report
+from engine.alerts.incidents import of_alert
 from engine.alerts.letter import render_plain
 from engine.alerts.slack_limits import faults
 from engine.clock import SystemClock
 from engine.events import Claim
 from engine.ports import Paths
 from engine.secrets import Secrets
-from engine.session.alert_facts import facts_of
+from engine.session.alert_facts import facts_of, told_of
 from engine.session.environment import Environment
 from store.connection import Database
 from store.database import open_writer
 from store.history import History
+from store.outbox import StoredOutbox
 from tests.store.filled import a_run, begun, dead_owner, did, end, settle
 
 SECRET = "s3cr3t-of-later"
@@ -121,3 +124,27 @@ def test_big_run_is_told_by_its_worst_steps(database: Database, environment: Env
     assert found["first_failure"] == "s90"
     assert found["counts"] == {"waiting": 9, "failed": 1, "skipped": 90}
     assert "  … and 49 more: 9 waiting, 40 skipped\n" in render_plain(of_report(found))
+
+
+def test_a_damaged_run_is_told_of_with_what_its_alert_knows(
+    database: Database, environment: Environment
+) -> None:
+    """It keeps no other's alert from being sent; nor does an alert without readable facts."""
+    for _ in range(2):
+        a_run(database, "failed")
+    database.raw.executescript(
+        "UPDATE run_rows SET params = '{' WHERE id = 1; INSERT INTO alert_rows (run_id, channel,"
+        " status, created_at, tries, error, facts) VALUES (2, 'slack', 'pending', 0, 0, '', '{')"
+    )
+    facts = {"workflow": "flow", "step": "a", "error": f"ValueError: {SECRET}"}
+    due = Due(1, AlertKind.OPENED, "", facts)
+    found = told_of(History(database), due, environment)
+    text = render_plain(of_alert(AlertRow(1, "slack", found, 0, kind=AlertKind.OPENED)))
+    assert text.startswith("flow failed: a\n\nfailed first: a\n  ValueError: ***\n\nnote\n")
+    assert told_of(History(database), Due(1, AlertKind.RUN, "", {}), environment)["run_id"] == 1
+    box = StoredOutbox(
+        database,
+        now_us=lambda: 0,
+        payload=lambda due: told_of(History(database), due, environment),
+    )
+    assert [row.payload["run_id"] for row in box.claim()] == [2]

@@ -2,50 +2,68 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import SystemRandom
 
 import pytest
 
-from engine.alerts import blocks, delivery, slack, webhook
+from engine.alerts import (
+    blocks,
+    delivery,
+    letter,
+    mail,
+    slack,
+    slack_bot,
+    smtp,
+    web_api,
+    webhook,
+)
 from engine.clock import SystemClock
 from store.connection import Database
 from store.database import open_writer
 from store.outbox import StoredOutbox
 from tests.store.filled import us
 from tests.store.test_incidents import run
-from tests.system.alert_servers import hook
+from tests.system.alert_servers import hook, slack_api
+from tests.system.alert_servers import smtp as smtp_server
 from tests.system.project import Project
 
-WINDOWS = 1.3  # times what a delivery takes: some kills come after it
-KILLS = int(os.environ.get("KAHNBAN_ALERT_KILLS", "4"))
-LOADED = (blocks, slack, webhook)  # before the fork: the child is to send, not to import
+WINDOWS = 1.1  # times what a delivery takes: some kills come after it
+KILLS = int(os.environ.get("KAHNBAN_ALERT_KILLS", "6"))
+# Before the fork: the child is to send, not to import.
+LOADED = (blocks, letter, mail, slack, slack_bot, smtp, web_api, webhook)
+
+Settings = dict[str, str]
 
 
-def deliver(database: Database, url: str) -> None:
+def deliver(database: Database, settings: Settings) -> None:
     """Deliver what is due."""
     box = StoredOutbox(
         database,
         now_us=lambda: us(0.0),
         payload=lambda due: {"workflow": due.facts["workflow"], "status": "failed"},
     )
-    delivery.deliver(box, {"SLACK_WEBHOOK_URL": url}.get, clock=SystemClock())
+    delivery.deliver(box, settings.get, clock=SystemClock())
 
 
-def fails_and_tells(path: Path, number: int, url: str, said: int) -> None:
+def fails_and_tells(path: Path, number: int, settings: Settings, said: int) -> None:
     """Be an engine whose run fails and that tells of it; says when the end is committed."""
     database = open_writer(path)
     run(database, "a", "ValueError: x", workflow=f"flow{number}")
+    if "SMTP_URL" in settings:
+        database.raw.execute("UPDATE alert_rows SET channel = 'email' WHERE status = 'pending'")
     os.write(said, b"!")
-    deliver(database, url)
+    deliver(database, settings)
     database.close()
 
 
-def begun(path: Path, number: int, url: str) -> int:
+def begun(path: Path, number: int, settings: Settings) -> int:
     """Start such an engine; gives its process once the end is committed."""
     hears, said = os.pipe()
     with warnings.catch_warnings():
@@ -53,13 +71,45 @@ def begun(path: Path, number: int, url: str) -> int:
         child = os.fork()
     if child == 0:
         try:
-            fails_and_tells(path, number, url, said)
+            fails_and_tells(path, number, settings, said)
         finally:
             os._exit(0)
     assert os.read(hears, 1) == b"!"
     os.close(hears)
     os.close(said)
     return child
+
+
+class Channel:
+    """A way to tell, and what came that way."""
+
+    def __init__(self, settings: Settings, texts: Callable[[], list[str]]) -> None:
+        """Tell by `settings`; what has come is given by `texts`."""
+        self.settings, self.texts = settings, texts
+        self.window_s = 0.0
+
+    def measure(self, store: Path, number: int) -> None:
+        """See how long a delivery takes; the first is slow."""
+        for again in range(2):
+            telling = begun(store, number + again, self.settings)
+            began = time.monotonic()
+            os.waitpid(telling, 0)
+            self.window_s = (time.monotonic() - began) * WINDOWS
+
+
+@contextlib.contextmanager
+def channels() -> Iterator[list[Channel]]:
+    """Serve a webhook, a bot and mail."""
+    with hook() as served, slack_api() as api, smtp_server() as (inbox, port):
+        bot = {"SLACK_BOT_TOKEN": "x", "SLACK_CHANNEL": "C1", "KAHNBAN_SLACK_API": api.url}
+        email = {"SMTP_URL": f"smtp://127.0.0.1:{port}", "MAIL_TO": "a@x.com"}
+        yield [
+            Channel(
+                {"SLACK_WEBHOOK_URL": served.url}, lambda: [body["text"] for body in served.bodies]
+            ),
+            Channel(bot, lambda: [body["text"] for _, body in api.calls]),
+            Channel(email, lambda: [str(each["Subject"]) for each in inbox.messages()]),
+        ]
 
 
 @pytest.mark.slow
@@ -69,14 +119,14 @@ def test_no_alert_is_lost(project: Project) -> None:
     project.home.mkdir()
     open_writer(project.store).close()
     doubled = unknown = told_before = 0
-    with hook() as served:
-        telling = begun(project.store, KILLS, served.url)
-        began = time.monotonic()
-        os.waitpid(telling, 0)
-        window_s = (time.monotonic() - began) * WINDOWS
+    with channels() as ways:
+        for number, way in enumerate(ways):
+            way.measure(project.store, KILLS + 2 * number)
         for number in range(KILLS):
-            after_s = SystemRandom().uniform(0, window_s)
-            telling = begun(project.store, number, served.url)
+            way = ways[number % len(ways)]
+            before = len(way.texts())
+            after_s = SystemRandom().uniform(0, way.window_s)
+            telling = begun(project.store, number, way.settings)
             time.sleep(after_s)
             os.kill(telling, signal.SIGKILL)
             os.waitpid(telling, 0)
@@ -84,14 +134,12 @@ def test_no_alert_is_lost(project: Project) -> None:
             ((status,),) = database.raw.execute(
                 "SELECT status FROM alert_rows ORDER BY id DESC LIMIT 1"
             ).fetchall()
-            deliver(database, served.url)
+            deliver(database, way.settings)
             left = database.raw.execute("SELECT count(*) FROM alert_rows WHERE status <> 'sent'")
             assert left.fetchone() == (0,)
             database.close()
             name = f"flow{number} failed"
-            texts = sorted(
-                text for body in served.bodies if (text := body["text"]).startswith(name)
-            )
+            texts = sorted(text for text in way.texts()[before:] if text.startswith(name))
             expected = {
                 "pending": [[name]],
                 "sending": [[f"{name} (may be a repeat)"], [name, f"{name} (may be a repeat)"]],

@@ -78,6 +78,17 @@ def test_a_failing_value_holds_up_no_other(flow: Project) -> None:
     assert chain == [(number,)]
 
 
+def test_a_value_mended_by_hand_ends_the_trouble(flow: Project) -> None:
+    """The same command finds nothing left to do, and its incident is over."""
+    (flow.root / "bad-2").touch()
+    assert flow.run(*RANGE, "2").code == 1
+    (flow.root / "bad-2").unlink()
+    assert flow.run("run", "flow", "--set", "n=2").code == 0
+    assert flow.rows("SELECT closed_run FROM incident_rows") == [(None,)]
+    assert flow.run(*RANGE, "2").out == "nothing to do: 2 values of n, 1 to 2: ok already\n"
+    assert flow.rows("SELECT closed_run FROM incident_rows") == [(4,)]
+
+
 def test_values_come_in_order(flow: Project) -> None:
     """One after the other if not told otherwise; each is recorded as a part of the whole."""
     assert flow.run(*RANGE, "3", "-q").out == ""

@@ -265,17 +265,22 @@ def test_pages_go_along_with_emails() -> None:
         return "x" * {1: 5, 2: 1_000_001, 4: 1_000_000}[run_id]
 
     rows = [a_row(n, "email", payload=REPORT | {"run_id": n}) for n in range(1, 5)]
-    outbox = FakeOutbox(*rows, a_row(5))
+    facts = {"report": True, "counts": {"opened": 500}}
+    digest = a_row(6, "email", payload=REPORT | {"run_id": 1, "facts": facts}, kind="digest")
+    of_many = a_row(7, "email", payload=REPORT | {"facts": {"counts": {}}}, kind="digest")
+    outbox = FakeOutbox(*rows, a_row(5), digest, of_many)
     with hook() as served, smtp() as (inbox, port):
         settings = slack_at(served.url, SMTP_URL=f"smtp://127.0.0.1:{port}", MAIL_TO="a@x.com")
         result = delivery.deliver(outbox, settings, clock=CLOCK, page=page)
-    assert result == DeliveryResult(sent=5)
-    assert asked == [1, 2, 3, 4]
+    assert result == DeliveryResult(sent=7)
+    assert asked == [1, 2, 3, 4, 1]
     assert [names(part) for part in inbox.messages()] == [
         ["run-1-daily.html"],
         [],
         [],
         ["run-4-daily.html"],
+        ["run-1-daily.html"],
+        [],
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine.alerts import slack
+from engine.session import pruning
 from store import incidents, pauses, reconcile
 from tests.system.timer import EVERY_S, Timer, play
 
@@ -56,7 +57,7 @@ def no_pause(patch: pytest.MonkeyPatch) -> None:
 
 
 PLANTED = {
-    "reminded again each time": with_sql("_OPEN", "coalesce(reminded_at, opened_at)", "opened_at"),
+    "reminded again each time": with_sql("_OPEN", "coalesce(reminded_at, 0)", "opened_at"),
     "closed by a step that was reused": reused_counts,
     "closed by another step": with_sql("_IS_OK", "d.name = ?3", "d.name <> ?3"),
     "opened while it is open": by_words,
@@ -106,8 +107,13 @@ def test_a_schedule_that_has_paused_itself_is_told_of_again(
     pauses.pause(database, pauses.Pause("flow", at_us, "ann", None, "moving", None))
     database.close()
     timer.clock.go(10 * EVERY_S)
+    monkeypatch.setattr(pruning, "KEEP_DAYS", 1)
     list(timer.scheduled())
     assert len(sent) == 3
+    database = timer.database()
+    kept = "SELECT count(*), count(run_id) FROM slot_rows"  # those of a day, and that of the run
+    assert database.raw.execute(kept).fetchone() == (5, 1)
+    database.close()
 
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))

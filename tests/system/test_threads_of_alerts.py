@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +15,11 @@ from engine.alerts.fault import AlertError
 from engine.alerts.slack_bot import Bot
 from engine.clock import SystemClock
 from store.connection import Database
+from store.memory import memory_store
 from store.outbox import StoredOutbox
 from tests.store.filled import us
 from tests.store.test_incidents import run
-from tests.system.alert_servers import Slack, retry_soon, slack_api, smtp
+from tests.system.alert_servers import Slack, free_port, hook, retry_soon, slack_api, smtp
 from tests.system.project import Project
 
 CLOCK = SystemClock()
@@ -128,21 +130,86 @@ def test_what_is_sent_at_once_is_one_thread(database: Database) -> None:
     assert ["thread_ts" in body for body in bodies] == [False, True]
 
 
-def test_a_digest_is_not_overwritten(database: Database) -> None:
-    """Its incidents recover in its thread; the list stays as it is."""
-    names = " ".join(f"s{at}" for at in range(11))
-    run(database, names, *["ValueError: x"] * 11)
+def test_a_digest_is_overwritten_at_last(database: Database) -> None:
+    """Its incidents recover in its thread; the list stays as it is until all have."""
+    names = " ".join(f"s{at}" for at in range(25))
+    bad = "ValueError: x"
+    runs = ([bad] * 25, ["ok"] + [bad] * 24, ["ok"] * 13 + [bad] * 12, ["ok"] * 24 + [bad])
     with slack_api() as served:
-        send(database, bot(served))
-        run(database, names, "ok", *["ValueError: x"] * 10)
-        assert send(database, bot(served)) == DeliveryResult(sent=1)
-        (_, first), (method, reply) = served.calls
+        for words in (*runs, ["ok"] * 25):
+            run(database, names, *words)
+            assert send(database, bot(served)) == DeliveryResult(sent=1)
+        (_, first), *later = served.calls
+        (begun,) = [ts for ts, body in served.messages.items() if "thread_ts" not in body]
     assert "thread_ts" not in first
-    assert (method, reply["text"]) == (
-        "chat.postMessage",
-        "flow recovered after 1 failure, 0ms: s0",
-    )
-    assert reply["thread_ts"] in served.messages
+    assert [body["thread_ts"] for method, body in later if method == "chat.postMessage"] == [
+        begun
+    ] * 4
+    over = "flow recovered after 4 failures, 0ms: s24"
+    assert [(method, body["text"]) for method, body in later] == [
+        ("chat.postMessage", "flow recovered after 1 failure, 0ms: s0"),
+        ("chat.postMessage", "flow: 12 incidents: 12 recovered"),
+        ("chat.postMessage", "flow: 11 incidents: 11 recovered"),
+        ("chat.postMessage", over),
+        ("chat.update", f"all 25 are over, at last: {over}"),
+    ]
+
+
+def test_a_digest_recovers_at_once(database: Database) -> None:
+    """All at once, in its thread, and says so itself."""
+    names = " ".join(f"s{at}" for at in range(500))
+    with slack_api() as served:
+        for word in ("ValueError: x", "ok"):
+            run(database, names, *[word] * 500)
+            assert send(database, bot(served)) == DeliveryResult(sent=1)
+        texts = [(method, body["text"]) for method, body in served.calls]
+    over = "flow: 500 incidents: 500 recovered"
+    assert texts == [
+        ("chat.postMessage", "daily failed"),
+        ("chat.postMessage", over),
+        ("chat.update", over),
+    ]
+
+
+@pytest.mark.parametrize("channel", ["webhook", "bot", "email"])
+def test_many_workflows_fail_in_an_outage(channel: str) -> None:
+    """Each tries to tell of it; when that is possible again, one message does."""
+    database = memory_store(Path("/proc/none/runs.db"))
+    nobody = f"http://127.0.0.1:{free_port()}/"
+    out = {
+        "webhook": {"SLACK_WEBHOOK_URL": nobody},
+        "bot": {"SLACK_BOT_TOKEN": TOKEN, "SLACK_CHANNEL": "C1", "KAHNBAN_SLACK_API": nobody},
+        "email": {"SMTP_URL": nobody.replace("http", "smtp"), "MAIL_TO": "a@x.com"},
+    }[channel]
+    kind = "email" if channel == "email" else "slack"
+    for number in range(500):
+        run(database, "a", "ValueError: x", at=number / 10, workflow=f"flow{number}")
+        if number % 60 == 7:
+            assert send(database, out, kind).sent == 0
+    with hook() as served, slack_api() as api, smtp() as (inbox, port):
+        back = {
+            "webhook": {"SLACK_WEBHOOK_URL": served.url},
+            "bot": bot(api),
+            "email": {"SMTP_URL": f"smtp://127.0.0.1:{port}", "MAIL_TO": "a@x.com"},
+        }[channel]
+        assert send(database, back, kind) == DeliveryResult(sent=1)
+        run(database, "a", "ok", at=99.0, workflow="flow3")
+        assert send(database, back, kind) == DeliveryResult(sent=1)
+        texts = [body["text"] for body in served.bodies]
+        texts += [body["text"] for body in api.messages.values()]
+        mails = inbox.messages()
+    over = "flow3 recovered after 1 failure, 1m 39s: a"
+    if channel == "email":
+        subject = "500 incidents: 500 opened"
+        assert [mail["Subject"] for mail in mails] == [subject, f"Re: {subject}"]
+        assert mails[1]["References"] == mails[0]["Message-ID"]
+    else:
+        assert texts == ["500 incidents: 500 opened", over]
+    threads = [body.get("thread_ts") for body in api.messages.values()]
+    assert threads == ([None, next(iter(api.messages))] if channel == "bot" else [])
+    counts = "SELECT status, count(*) FROM alert_rows GROUP BY status"
+    assert database.raw.execute(counts).fetchall() == [("sent", 2)]
+    database.close()
 
 
 @pytest.mark.parametrize(
@@ -199,7 +266,7 @@ def test_every_kind_keeps_to_slacks_limits(kind: AlertKind) -> None:
 
 
 def test_emails_of_an_incident_refer_to_its_first(database: Database) -> None:
-    """By the id that this was sent with."""
+    """By the id that this was sent with, and its subject: what is new stands on the first line."""
     with smtp() as (inbox, port):
         settings = {"SMTP_URL": f"smtp://127.0.0.1:{port}", "MAIL_TO": "a@example.com"}
         for day, word in enumerate(("ValueError: x", "ValueError: x", "ok")):
@@ -210,8 +277,13 @@ def test_emails_of_an_incident_refer_to_its_first(database: Database) -> None:
     for reply in (second, third):
         assert reply["In-Reply-To"] == reply["References"] == first["Message-ID"]
     assert len({message["Message-ID"] for message in (first, second, third)}) == 3
-    assert third["Subject"] == "flow recovered after 2 failures, 2d 00h: a"
-    assert "closed:   run 3" in third.as_string().splitlines()
+    subjects = [message["Subject"] for message in (first, second, third)]
+    assert subjects == ["daily failed", "Re: daily failed", "Re: daily failed"]
+    plain = third.get_body(("plain",))
+    assert plain is not None
+    text = plain.get_content()
+    assert text.startswith("flow recovered after 2 failures, 2d 00h: a\r\n")
+    assert "closed:   run 3\r\n" in text
 
 
 @pytest.mark.parametrize(

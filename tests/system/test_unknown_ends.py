@@ -122,7 +122,8 @@ def test_a_bot_whose_post_may_have_been_done(database: Database, code: str) -> N
             "KAHNBAN_SLACK_API": served.url,
         }
         served.fails = [code]
-        warning = f"slack: alert not sent, will be tried again: 127.0.0.1: answered {code}"
+        what = "it is not known whether an alert arrived, will be tried again"
+        warning = f"slack: {what}: 127.0.0.1: answered {code}"
         assert send(database, settings) == DeliveryResult(failed=1, warnings=(warning,))
         assert send(database, settings) == DeliveryResult(sent=1)
     assert [body["text"] for _, body in served.calls] == [ONCE, AGAIN]

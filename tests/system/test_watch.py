@@ -37,11 +37,18 @@ def test_a_disabled_timer_is_told_of_by_another_workflow(project: Project) -> No
     """By its next run, with the slot that was missed; `watch` goes on showing it."""
     flow(project, "nightly", ', schedule="*-*-* 00:00:00", tz="UTC"')
     flow(project, "other")
-    assert project.run("watch").out == WELL
+    nothing = project.run("watch")
+    assert (nothing.code, nothing.out) == (3, "")
+    assert f"there is no store '{project.store}' to look at" in nothing.err
     assert project.run("run", "nightly", "--scheduled").code == 0
+    assert project.run("watch").out == WELL
     with closing(sqlite3.connect(project.store)) as store, store:
         store.execute("UPDATE slot_rows SET slot = slot - ?", (2 * DAY,))
         store.execute("UPDATE schedule_rows SET noted_at = noted_at - ?", (2 * DAY,))
+        store.execute(
+            "UPDATE run_rows SET started_at = started_at - ?1, finished_at = finished_at - ?1",
+            (2 * DAY,),
+        )
     ((slot,),) = project.rows("SELECT max(slot) + 86400000000 FROM slot_rows")
     ((day,),) = project.rows(f"SELECT strftime('%Y-%m-%d', {slot} / 1000000, 'unixepoch')")
     with webhook(answer(200, "ok")) as hook:

@@ -14,9 +14,11 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from queue import SimpleQueue
 from random import Random
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from engine import Skip, Step, Workflow
@@ -30,7 +32,7 @@ from engine.secrets import Secrets
 from engine.session import Environment, RunRequest, alerting, launch, run_workflow
 from engine.session.compiled import compile_definition
 from engine.session.slots import run_scheduled
-from store import locks, pauses
+from store import pauses
 from store.connection import Database
 from store.database import open_writer, path_of
 from store.history import History
@@ -75,6 +77,9 @@ class Timer:
     dead: list[tuple[int, dict[str, str]]] = field(default_factory=list)  # not recorded yet
     resumable: int = 0
     log: list[str] = field(default_factory=list)
+    by_hand: str = ""  # how the run ends that somebody starts
+    is_on: Event = field(default_factory=Event)
+    may_end: Event = field(default_factory=Event)
 
     def __post_init__(self) -> None:
         """Write nothing yet."""
@@ -108,7 +113,11 @@ class Timer:
         """Make a step's function, which ends as its slot's word says."""
 
         def run(ctx: Any) -> None:
-            how = ENDS[self.ends[round(ctx.slot.timestamp())]].get(name, "ok")
+            if ctx.slot is None and name == "a":
+                self.is_on.set()
+                assert self.may_end.wait(60)
+            word = self.by_hand if ctx.slot is None else self.ends[round(ctx.slot.timestamp())]
+            how = ENDS[word].get(name, "ok")
             match how:
                 case "skipped":
                     raise Skip("not today")
@@ -152,10 +161,7 @@ class Timer:
             case "off":
                 pass
             case "skip":
-                lock = locks.acquire(path_of(self.env.paths.store_url), "flow")
-                assert lock is not None
-                self.fire(is_on=True)
-                lock.release()
+                self.fire_beside()
             case "wrong":
                 self.fire_wrongly()
             case "resume":
@@ -173,6 +179,31 @@ class Timer:
         else:
             list(self.scheduled())
 
+    def fire_beside(self) -> None:
+        """Fire while a run by hand is on, which ends thereafter."""
+        self.died()
+        self.by_hand = self.draw.choice(["ok", "fail a", "fail b"])
+        self.log.append(f"beside it by hand ({self.by_hand})")
+        self.is_on.clear()
+        self.may_end.clear()
+        env = replace(self.env, inbox=SimpleQueue())
+        request = RunRequest(fresh=True)
+        run = Thread(target=run_workflow, args=(self.flow.definition(), request, env))
+        run.start()
+        assert self.is_on.wait(60)
+        self.runs += 1
+        number = self.runs
+        self.fire(is_on=True)
+        self.may_end.set()
+        run.join()
+        self.told.ends(number, ENDS[self.by_hand], self.clock.at_us() / 1e6)
+
+    def died(self) -> None:
+        """Take in the runs whose engine died, as a command records them now."""
+        for run, steps in self.dead:
+            self.told.ends(run, steps, self.clock.at_us() / 1e6)
+        self.dead.clear()
+
     def scheduled(self) -> Iterator[dict[str, Any]]:
         """Run what is due."""
         return run_scheduled(self.flow.definition(), RunRequest(started_by="timer"), self.env)
@@ -180,10 +211,7 @@ class Timer:
     def expect(self, *, is_on: bool = False, wrong: bool = False) -> list[int]:
         """Say what is to come of firing now; gives the slots that are run."""
         at = self.clock.at_us() / 1e6
-        if not is_on:
-            for run, steps in self.dead:
-                self.told.ends(run, steps, at)
-            self.dead.clear()
+        self.died()
         if self.slots.is_paused(at):
             self.slots.pass_over(self.slots.undecided, "paused by ann")
             return []
@@ -213,7 +241,9 @@ class Timer:
     def fire_wrongly(self) -> None:
         """Fire while the definition cannot be loaded."""
         self.expect(wrong=True)
-        parsed = argparse.Namespace(name="flow", dry_run=False, workers=4)
+        parsed = argparse.Namespace(
+            name="flow", dry_run=False, workers=4, quiet=True, json_logs=False
+        )
         fault = DefinitionError(f"line {self.draw.randrange(99)}: no such step 'x'")
         paused = self.slots.is_paused(self.clock.at_us() / 1e6)
         try:

@@ -23,7 +23,7 @@ from engine.session.overlap import lane_lock_name
 from engine.session.record import Going
 from engine.workers.threads import BeginMark, ThreadWorkers
 from engine.workers.toolbox import Toolbox
-from store import locks
+from store import incidents, locks
 from store.connection import Database
 from store.history import History
 from store.new_run import ITSELF, NewRun
@@ -50,6 +50,11 @@ class BackfillRun(LiveRun):
         return _BackfillDrive(self._filling, (self._going, decision, database, lock, run_id))
 
     def _nothing(self, database: Database, history: History, decision: Decision) -> dict[str, Any]:
+        """Close its incident, too: what had failed was mended by runs of other commands."""
+        clock, telling = self._env.clock, alerting.telling(self._env)
+        by = (self._filling.workflow.definition.name, clock.stamp(clock.now()))
+        with database.write() as cursor:
+            incidents.close_all(cursor, self._name, by, telling)
         alerting.deliver_due(database, history, self._env, hint=False)
         return nothing_report(self._filling, decision)
 

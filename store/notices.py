@@ -1,0 +1,61 @@
+"""Alerts of no incident that wait for a channel: many of them are one, which lists them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from engine.alert import AlertKind, AlertStatus
+from store.incidents import DIGEST_OVER, SHOWN_MAX
+
+# Only those that nobody has claimed: what may have been sent is told as it was.
+_WAITING = "status = 'pending' AND kind IN ('late', 'missing', 'paused')"
+_PUT = """INSERT INTO alert_rows (channel, status, created_at, tries, error, kind, workflow, facts)
+ VALUES (?, ?, ?, ?, '', ?, ?, ?)"""
+
+_Row = tuple[int, str, str, int, int, str]  # number, kind, workflow, since when, tries, facts
+
+
+def too_many(cursor: sqlite3.Cursor) -> list[str]:
+    """Name the channels that have more of them to send than go one by one."""
+    rows = cursor.execute(
+        f"SELECT channel FROM alert_rows WHERE {_WAITING} GROUP BY channel"
+        f" HAVING count(*) > {DIGEST_OVER} ORDER BY channel"
+    )
+    return [channel for (channel,) in rows.fetchall()]
+
+
+def fold(cursor: sqlite3.Cursor, channel: str) -> None:
+    """Put one digest in the place of a channel's, if there are too many."""
+    rows: list[_Row] = cursor.execute(
+        "SELECT id, kind, coalesce(nullif(workflow, ''), (SELECT workflow FROM run_rows WHERE"
+        f" id = run_id)), created_at, tries, facts FROM alert_rows WHERE {_WAITING}"
+        " AND channel = ? ORDER BY id",
+        (channel,),
+    ).fetchall()
+    if len(rows) <= DIGEST_OVER:
+        return
+    cursor.executemany("DELETE FROM alert_rows WHERE id = ?", [(row[0],) for row in rows])
+    text = json.dumps(_digest(rows), ensure_ascii=False, separators=(",", ":"))
+    since, tries = max(row[3] for row in rows), min(row[4] for row in rows)
+    values = (channel, AlertStatus.PENDING, since, tries, AlertKind.DIGEST, rows[0][2], text)
+    cursor.execute(_PUT, values)
+
+
+def _digest(rows: Sequence[_Row]) -> dict[str, Any]:
+    """Give what one message tells; up to which slot each workflow was told of is kept."""
+    workflows = {row[2] for row in rows}
+    known = [(kind, workflow, json.loads(facts)) for _, kind, workflow, _, _, facts in rows]
+    told = [(workflow, facts["until"]) for kind, workflow, facts in known if kind == "missing"]
+    return {
+        "workflow": workflows.pop() if len(workflows) == 1 else "",
+        "counts": dict(Counter(kind for kind, *_ in known)),
+        "ids": [],
+        "shown": [
+            {"kind": kind, "headline": facts["headline"]} for kind, _, facts in known[:SHOWN_MAX]
+        ],
+        "told": dict(sorted(told, key=lambda each: each[1])),
+    }
