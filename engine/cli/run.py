@@ -154,8 +154,7 @@ def carry_out(
                     break
                 _print_report(parsed, report)  # a signal now stops nothing: the outcome stands
                 code = code or _exit_code(report, stops)
-                if stops.number is not None:  # the run outlived it; another begins not
-                    break
+                stops.still()
     except KeyboardInterrupt:
         raise Stopped(stops.number or signal.SIGINT) from None
     finally:

@@ -31,7 +31,7 @@ def failures_recorded(
     """Record a definition, import or parameter error as a `failed` run with its alert and ping.
 
     If the store cannot be written, the alert goes out directly. The error goes on to the caller,
-    unless the workflow's schedule is paused: then nothing is recorded but that.
+    unless the workflow's schedule is paused, or nothing is due: then there is no failure.
     """
     loaded = Loaded()
     if parsed.dry_run:  # changes nothing, whatever is wrong
@@ -50,14 +50,14 @@ def failures_recorded(
     except UsageError as error:
         try:
             with _warnings_shown(parsed, secrets):
-                paused = _record(parsed, paths, secrets, error, pinged)
+                nothing = _record(parsed, paths, secrets, error, pinged)
         except SlotTaken:
-            paused = False  # another timer has just told the same
+            nothing = False  # another timer has just told the same
         except EngineError as store_error:
             with _warnings_shown(parsed, secrets), pinged.unless(error):
                 _tell_directly(parsed.name, secrets, store_error)
             raise error from None
-        if not paused:
+        if not nothing:
             raise
 
 
@@ -113,7 +113,7 @@ def _record(
     error: UsageError,
     pinged: _Pinged,
 ) -> bool:
-    """Record the failure with the slot that it takes; whether the schedule is paused instead."""
+    """Record the failure with the slot that it takes; whether there is nothing to fail instead."""
     from engine.paths import make_home
     from engine.session import alerting, pausing
     from engine.session.reconciling import reconcile_all
@@ -134,8 +134,10 @@ def _record(
         reconcile_all(database, environment)
         now_us = clock.stamp(clock.now())
         found = settle_unloaded(database, parsed.name, now_us)
-        if found.paused:
-            print_result("nothing to do: it is paused; and it could not begin, see `check`")
+        if found.paused or found.idle:
+            why = "it is paused" if found.paused else "no slot is due"
+            if not parsed.quiet:
+                print_result(f"nothing to do: {why}; and it could not begin, see `check`")
             return True
         new = NewRun(
             workflow=parsed.name,

@@ -82,6 +82,11 @@ class Stops:
         """Give 130 or 143 once a signal came, as shells do."""
         return None if self.number is None else 128 + self.number
 
+    def still(self) -> None:
+        """Pass on once more what a run has outlived: another one must not begin."""
+        if self.number is not None:
+            self._inbox.put(StopRequested(signal.Signals(self.number).name))
+
     def handle(self, number: int, _frame: FrameType | None) -> None:
         """Take a signal; safe at any point of the main thread."""
         if os.getpid() != self._pid:

@@ -112,7 +112,11 @@ def install(parsed: argparse.Namespace) -> int:
         made = place.made(name) if name == WATCH else place.made_of(load(name, place.pipelines))
         assert made is not None
         _check_systemd(place, made.cron)
-        _put(place, name, made, place.installed().get(name, {}))
+        there = place.installed()
+        _put(place, name, made, there.get(name, {}))
+        for other in there:
+            if other != WATCH and file_of(other, place.pipelines) is None:
+                print_result(f"'{printable(other)}' is gone: `schedule install` removes its units")
         return 0
     there = place.installed()
     if not there:
@@ -159,7 +163,9 @@ def _put(place: Place, name: str, made: Made, there: Mapping[str, str]) -> None:
                 raise EngineError(
                     f"the units of '{name}' cannot be written to '{place.folder}':"
                     f" {error.strerror}; {left}",
-                    hint="install them as root, or with --user",
+                    hint="install them as root, or with --user"
+                    if isinstance(error, PermissionError)
+                    else "mend that, then install them again",
                 ) from error
             if isinstance(error, EngineError):
                 error.message += f"; {left}"

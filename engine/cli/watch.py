@@ -25,46 +25,50 @@ _ENDS_WITHIN_S = 2.0  # a terminal that takes nothing holds up no run's end for 
 
 
 class Watch:
-    """One run's display in a terminal."""
+    """The display in a terminal of one run after the other."""
 
     def __init__(self, handler: ConsoleHandler, stream: TextIO, *, colour: bool) -> None:
         """Draw to `stream`, with the lines of `handler` above."""
         self._handler, self._stream, self._colour = handler, stream, colour
-        self._noted: deque[tuple[Sequence[Action], float]] = deque()
-        self._is_blind = False  # nobody is there any more to take what is noted
-        self._over = Event()
         self._thread: Thread | None = None
+        self._be_ready()
+
+    def _be_ready(self) -> None:
+        self._noted: deque[tuple[Sequence[Action], float]] = deque()
+        self._over = Event()
 
     def note(self, actions: Sequence[Action], now: float) -> None:
         """Take a tick's actions, committed at `now`."""
-        if not self._is_blind:
-            self._noted.append((actions, now))
+        self._noted.append((actions, now))
 
     def begin(self, run: Watched) -> None:
         """Begin to draw `run`, in a moment."""
-        self._thread = Thread(target=self._draw, args=(run,), name="display", daemon=True)
+        self._thread = Thread(
+            target=self._draw, args=(run, self._noted, self._over), name="display", daemon=True
+        )
         self._thread.start()
 
     def end(self) -> None:
-        """Take the block away; all lines are there then."""
+        """Take the block away; all lines are there then. Another run may follow."""
         self._over.set()
         if self._thread is not None:
             self._thread.join(_ENDS_WITHIN_S)
+        self._be_ready()
 
-    def _draw(self, run: Watched) -> None:
+    def _draw(
+        self, run: Watched, noted: deque[tuple[Sequence[Action], float]], over: Event
+    ) -> None:
         # A signal is for the main thread, which else hears of it late; and without SIGTTOU, to
         # write from the background stops nobody.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        if self._over.wait(APPEARS_AFTER_S):
+        if over.wait(APPEARS_AFTER_S):
             return
         with suppress(Exception):  # to show a run never fails it
             from engine.cli.display import Display
 
-            Display(run, self._noted, self._handler, self._stream).go(
-                self._over, colour=self._colour
-            )
-        self._is_blind = True
-        self._noted.clear()
+            Display(run, noted, self._handler, self._stream).go(over, colour=self._colour)
+        if self._noted is noted:  # nobody is there any more to take what is noted
+            self._noted = deque(maxlen=0)
 
 
 def is_wanted(stream: TextIO | None, environ: Mapping[str, str]) -> bool:

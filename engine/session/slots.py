@@ -160,11 +160,13 @@ def why_none(database: Database | None, definition: Definition, judged: Judged, 
 class Unloaded:
     """How a workflow stands that cannot be loaded: by the schedule that it had.
 
-    `slot` is what its failure is to have, `ping` the setting with the URL that is told of it.
+    `slot` is what its failure is to have; `idle`: nothing is due, so that there is no failure.
+    `ping` is the setting with the URL that is told of it.
     """
 
     slot: int | None = None
     paused: bool = False
+    idle: bool = False
     pause_after: int | None = None
     ping: str | None = None
 
@@ -177,13 +179,20 @@ def settle_unloaded(database: Database, name: str, now: int) -> Unloaded:
     if known is None:
         return Unloaded(paused=paused)
     told = as_noted(name, (known.calendar, known.zone), known.facts)
-    if told.catchup == Catchup.ALL and not paused:
-        return Unloaded(pause_after=told.pause_after, ping=told.ping)
+    waits = told.catchup == Catchup.ALL and not paused
+    due, idle = Due(), False
     try:
-        slot = settle(database, told, now)[0].slot
+        due = judge(database, told, now).due if waits else settle(database, told, now)[0]
+        idle = due.slot is None
     except UsageError:  # noted by a version that knew more, or this machine lost the zone
-        slot = None
-    return Unloaded(slot, paused, told.pause_after, told.ping)
+        pass
+    return Unloaded(
+        slot=None if waits else due.slot,
+        paused=paused,
+        idle=idle,
+        pause_after=told.pause_after,
+        ping=told.ping,
+    )
 
 
 def _standing(database: Database, name: str, now: int) -> _Standing:

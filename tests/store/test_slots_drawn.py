@@ -105,18 +105,24 @@ class Model:
             self.first = max(slot for slot in self.slots if slot <= now)
             if not self.paused(now):
                 return self.first
-        open_ = [one for one in self.slots if self.first <= one <= now and one not in self.decided]
+        open_ = self.open(now)
         if self.paused(now):
             self.decided |= dict.fromkeys(open_, "paused")
             return None
-        free = [slot for slot in open_ if not self.was_paused(slot)]
-        run = self._chosen(free, now)
+        run = self.chosen(now)
         for slot in open_:
             if run is None or slot < run:
                 self.decided[slot] = "paused" if self.was_paused(slot) else "missed"
         return run
 
-    def _chosen(self, free: list[int], now: int) -> int | None:
+    def open(self, now: int) -> list[int]:
+        """Give the slots that have come and that nothing is decided about."""
+        first = self.first or now
+        return [slot for slot in self.slots if first <= slot <= now and slot not in self.decided]
+
+    def chosen(self, now: int) -> int | None:
+        """Give the slot that is to have a run, while there is no pause."""
+        free = [slot for slot in self.open(now) if not self.was_paused(slot)]
         if not free:
             return None
         if self.catchup == "all":
@@ -181,11 +187,14 @@ class World:
     def wake_broken(self) -> None:
         """The file is wrong: its failure has the slot, unless each slot is to have a run."""
         model, paused = self.model, self.model.paused(self.now)
-        waits = model.first is None or (self.flow.catchup == "all" and not paused)
-        expected = None if waits else model.wake(self.now)
+        is_new = model.first is None
+        waits = self.flow.catchup == "all" and not paused
         found = settle_unloaded(self.database, "flow", self.now)
+        expected = None if is_new else model.chosen(self.now) if waits else model.wake(self.now)
+        assert found.idle == (expected is None and not is_new)
+        expected = None if waits else expected
         assert (found.slot, found.paused) == (expected, paused)
-        if not paused:
+        if not paused and not found.idle:
             run = new_run("a", slot=found.slot, started_at=self.now)
             record_ended_run(self.database, run, RunStatus.FAILED)
             model.decided |= {expected: "run"} if expected is not None else {}

@@ -63,9 +63,9 @@ def machine(project: Project) -> Machine:
     return Machine(project)
 
 
-def write(project: Project, schedule: str) -> None:
+def write(project: Project, schedule: str, name: str = "flow") -> None:
     """Write the workflow with a schedule."""
-    project.write("flow", FLOW.replace("SCHEDULE", schedule))
+    project.write(name, FLOW.replace('"flow"', f'"{name}"').replace("SCHEDULE", schedule))
 
 
 TIMER = "kahnban-flow.timer"
@@ -100,10 +100,15 @@ def test_units_follow_the_file(machine: Machine) -> None:
     (project.root / "pipelines" / "flow.py").unlink()
     told = "the units of 'flow' are installed, and it has no schedule any more"
     assert machine.schedule("verify", code=1).startswith(told)
-    assert machine.schedule("install") == "stopped and removed: the units of 'flow'\n"
+    write(project, "09:30", "new")  # it has another name now
+    told = "'flow' is gone: `schedule install` removes its units\n"
+    assert machine.schedule("install", "new").endswith(told)
+    machine.calls()
+    stopped = "stopped and removed: the units of 'flow'\nthe units of 'new' are in step\n"
+    assert machine.schedule("install") == stopped
     assert machine.calls() == STOP
-    assert machine.files() == []
-    assert project.rows("SELECT * FROM schedules") == []
+    assert machine.files() == [name.replace("flow", "new") for name in ALL]
+    assert project.rows("SELECT workflow FROM schedules") == [("new",)]
 
 
 def test_the_watch_has_a_timer_of_its_own(machine: Machine) -> None:

@@ -6,6 +6,7 @@ import re
 
 from tests.system.project import Project
 from tests.system.pseudo import Terminal
+from tests.system.test_slots import missed
 
 FLOW = """
 import threading
@@ -61,3 +62,33 @@ def test_a_run_is_shown_while_it_is_on(project: Project) -> None:
     shown = terminal.screen.shown
     assert "INFO    ✓ 日本語 in Ns" in undated(shown)
     assert not [line for line in shown if "━" in line or "retry in 9" in line]
+
+
+CAUGHT_UP = """
+def waits(ctx):
+    while not Path("go").exists():
+        time.sleep(0.02)
+    Path("go").unlink()
+
+workflow = Workflow("flow", schedule="daily", tz="UTC", catchup="all").add(Step("waits", waits))
+"""
+
+
+def test_each_run_of_a_catch_up_is_shown(project: Project) -> None:
+    """The second has its block, too; it outlives Ctrl-C, which leaves the slots after it due."""
+    project.write("flow", CAUGHT_UP)
+    go = project.root / "go"
+    go.touch()
+    assert project.run("run", "flow", "--scheduled").code == 0
+    missed(project, 3)
+    terminal = Terminal(project, "run", "flow", "--scheduled")
+    terminal.wait_for(lambda lines: lines[-2:][0].startswith("▶ waits  "))
+    go.touch()
+    terminal.wait_for(lambda lines: "✓ flow, run 2: ok in" in "".join(lines))
+    terminal.wait_for(lambda lines: lines[-2:][0].startswith("▶ waits  "))
+    terminal.type("\x03")
+    terminal.wait_for(lambda lines: "WARNING stopping: " in "".join(lines))
+    go.touch()
+    assert terminal.ended() == 130
+    assert project.rows("SELECT DISTINCT status FROM runs") == [("ok",)]
+    assert project.rows("SELECT count(*) FROM slots") == [(3,)]

@@ -116,6 +116,11 @@ def test_the_line_for_a_crontab_works_as_cron_runs_it(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert project.rows("SELECT status, slot IS NULL FROM runs") == [("ok", 0)]
     assert str(tmp_path) in (project.home / "logs/flow/1/a.1.log").read_text()
+    project.write("flow", "workflow = broken(1) +")
+    again = project.run("run", "flow", "--scheduled")
+    assert (again.code, again.err) == (0, "")  # nothing is due: no failure, each time it is asked
+    assert again.out == "nothing to do: no slot is due; and it could not begin, see `check`\n"
+    assert project.rows("SELECT count(*) FROM runs") == [(1,)]
 
 
 def test_a_workflow_without_a_schedule_is_paused_too(project: Project) -> None:

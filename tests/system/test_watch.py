@@ -18,6 +18,7 @@ from store.database import open_writer
 from tests.system.alert_servers import answer
 from tests.system.alert_servers import hook as webhook
 from tests.system.project import Project, wait_for
+from tests.system.test_slots import missed
 
 FLOWS = """
 workflow = Workflow("NAME"OPTIONS, alert_on="failure").add(Step("work", does("NAME"), retries=0))
@@ -139,6 +140,8 @@ def test_a_timers_run_that_cannot_begin_is_told_as_failed(project: Project) -> N
         assert told("daily", code=0) == []  # no slot is due
         project.write("daily", "workflow = None +\n")
         project.write("new", "workflow = None +\n")
+        assert told("daily", code=0) == []
+        missed(project, 1)
         assert told("daily", code=2) == ["/fail"]
         gone = {"ENGINE_PING_URL": "http://127.0.0.1:9/s3cr3t"}
         new = project.run("run", "new", "--scheduled", **gone)

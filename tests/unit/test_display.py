@@ -225,9 +225,11 @@ def test_a_display_that_fails_leaves_plain_lines(
     looking = watch.Watch(drawn.handler, drawn.terminal, colour=False)
     looking.note([claim(0, 0.0)], 0.0)
     looking.begin(drawn.run)
-    looking.end()
+    assert looking._thread is not None
+    looking._thread.join()
     looking.note([claim(1, 0.0)], 0.0)
     assert not looking._noted
+    looking.end()
     drawn.say("a line")
     assert drawn.terminal.screen.shown == ["a line", ""]
 

@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from queue import SimpleQueue
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from engine.cli import run
-from engine.cli.signals import Stops
+from engine.cli.signals import Stopped, Stops
 from engine.events import Event, StopRequested
-
-if TYPE_CHECKING:
-    import pytest
 
 
 class NoTimer:
@@ -51,19 +50,24 @@ def test_a_second_signal_while_the_first_is_counted(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_run_that_outlives_a_stop_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slots were caught up one after the other, whatever the first run was told meanwhile."""
+    """It had taken the stop: the next one is told again, and the code says that it was stopped."""
     monkeypatch.setattr(run, "step_output", lambda *_: nullcontext())
     told: list[str] = []
     monkeypatch.setattr(run, "print_result", told.append)
 
     def runs() -> Iterator[dict[str, Any]]:
         for number in range(3):
+            if not environment.inbox.empty():
+                raise KeyboardInterrupt  # as a run that is not begun yet
             if number == 1:
                 signal.raise_signal(signal.SIGTERM)
+                environment.inbox.get()
             yield {"dry_run": False, "nothing_to_do": str(number)}
 
     environment: Any = SimpleNamespace(inbox=SimpleQueue(), secrets=SimpleNamespace(mask=str))
     parsed = argparse.Namespace(json=False, quiet=False)
     console: Any = SimpleNamespace(close=lambda: None, shown=SimpleNamespace(pass_on=None))
-    assert run.carry_out(parsed, console, environment, runs()) == 0
+    with pytest.raises(Stopped) as caught:
+        run.carry_out(parsed, console, environment, runs())
+    assert caught.value.number == signal.SIGTERM
     assert told == ["nothing to do: 0", "nothing to do: 1"]
