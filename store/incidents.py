@@ -268,10 +268,15 @@ def too_many(cursor: sqlite3.Cursor) -> list[str]:
 
 
 def keep_thread(
-    cursor: sqlite3.Cursor, incidents: Iterable[int], channel: str, thread: dict[str, Any]
+    cursor: sqlite3.Cursor, incidents: Sequence[int], channel: str, thread: dict[str, Any]
 ) -> None:
-    """Record where the first message on some incidents is."""
-    sql = "UPDATE incident_rows SET thread = json_set(thread, '$.' || ?, json(?)) WHERE id = ?"
+    """Record where the first message on some incidents is.
+
+    Of many, those that have another first message each keep it: what follows belongs there.
+    """
+    sql = "UPDATE incident_rows SET thread = json_set(thread, '$.' || ?1, json(?2)) WHERE id = ?3"
+    if len(incidents) > 1 and thread_of(cursor, incidents, channel) is None:
+        sql += " AND json_extract(thread, '$.' || ?1) IS NULL"
     text = json.dumps(thread)
     cursor.executemany(sql, [(channel, text, incident) for incident in incidents])
 

@@ -155,6 +155,28 @@ def test_a_digest_is_overwritten_at_last(database: Database) -> None:
     ]
 
 
+def test_those_that_have_a_thread_keep_it(database: Database) -> None:
+    """A list that reminds of them is a message of its own, in which others may begin."""
+    names = " ".join(f"s{at}" for at in range(12))
+    bad = ["ValueError: x"] * 12
+    with slack_api() as served:
+        run(database, names, *bad[:6], *["ok"] * 6)
+        assert send(database, bot(served)).sent == 6
+        run(database, names, *bad, at=DAY)
+        assert send(database, bot(served)) == DeliveryResult(sent=1)
+        run(database, names, *["ok"] * 2, *bad[:9], "ok", at=DAY)
+        assert send(database, bot(served)) == DeliveryResult(sent=3)
+        *begun, listed = [ts for ts, body in served.messages.items() if "thread_ts" not in body]
+        later = [(method, body.get("thread_ts", body.get("ts"))) for method, body in served.calls]
+    assert later[7:] == [
+        ("chat.postMessage", begun[0]),
+        ("chat.update", begun[0]),
+        ("chat.postMessage", begun[1]),
+        ("chat.update", begun[1]),
+        ("chat.postMessage", listed),
+    ]
+
+
 def test_a_digest_recovers_at_once(database: Database) -> None:
     """All at once, in its thread, and says so itself."""
     names = " ".join(f"s{at}" for at in range(500))
