@@ -15,6 +15,7 @@ from engine.model import RunStatus
 from engine.records import record
 
 DIGEST_OVER = 10  # incidents to tell of at once; of more one message tells
+APART_MAX = 15  # first messages that are brought up to date along with a list
 SHOWN_MAX = 60  # of a digest's incidents; it names all of them by number
 
 _OPEN = """SELECT id, step, fingerprint, error, opened_at, opened_run, failures,
@@ -43,6 +44,9 @@ _REMINDED = "UPDATE incident_rows SET reminded_at = ? WHERE id = ?"
 _CLOSED = "UPDATE incident_rows SET closed_at = ?, closed_run = ? WHERE id = ?"
 _THREADS = """SELECT DISTINCT json_extract(thread, '$.' || ?1) FROM incident_rows
  WHERE id IN (SELECT value FROM json_each(?2))"""
+_APART = f"""SELECT id, json_extract(thread, '$.' || ?1) AS there FROM incident_rows
+ WHERE id IN (SELECT value FROM json_each(?2)) AND closed_at IS NOT NULL
+  AND there IS NOT NULL AND json_extract(there, '$.many') IS NULL ORDER BY id LIMIT {APART_MAX}"""
 _SHARE = """SELECT count(*), count(*) - count(closed_at) FROM incident_rows
  WHERE json_extract(thread, '$.' || ?1) = ?2"""
 _QUEUE = """INSERT INTO alert_rows
@@ -298,3 +302,11 @@ def thread_of(
     if "many" in found:
         found["many"], found["open"] = cursor.execute(_SHARE, (channel, rows[0][0])).fetchone()
     return found
+
+
+def threads_apart(
+    cursor: sqlite3.Cursor, incidents: Sequence[int], channel: str
+) -> dict[int, dict[str, Any]]:
+    """Give where the first messages are of incidents, of many, that are over and have one each."""
+    rows = cursor.execute(_APART, (channel, json.dumps(list(incidents)))).fetchall()
+    return {incident: json.loads(there) for incident, there in rows}

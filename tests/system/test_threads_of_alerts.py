@@ -177,6 +177,20 @@ def test_those_that_have_a_thread_keep_it(database: Database) -> None:
     ]
 
 
+def test_a_list_brings_threads_up_to_date(database: Database) -> None:
+    """Of incidents that were told of one by one, and are over all at once."""
+    with slack_api() as served:
+        for number in range(11):
+            run(database, "a", "ValueError: x", workflow=f"flow{number}")
+            assert send(database, bot(served)).sent == 1
+        for number in range(11):
+            run(database, "a", "ok", at=60.0, workflow=f"flow{number}")
+        assert send(database, bot(served)) == DeliveryResult(sent=1)
+        texts = [body["text"] for body in served.messages.values()]
+    over = [f"flow{number} recovered after 1 failure, 1m 00s: a" for number in range(11)]
+    assert texts == [*over, "11 incidents: 11 recovered"]
+
+
 def test_a_digest_recovers_at_once(database: Database) -> None:
     """All at once, in its thread, and says so itself."""
     names = " ".join(f"s{at}" for at in range(500))
