@@ -68,7 +68,7 @@ class AlertRow:
     """One alert for one channel (`slack` or `email`); `payload` is a run's report, and more.
 
     `incidents` are those it tells of, `thread` where the channel has the first message on them,
-    `age_s` how long it has waited.
+    `apart` where it has one on each of some, by number; `age_s` is how long it has waited.
     """
 
     id: int
@@ -80,3 +80,4 @@ class AlertRow:
     incidents: tuple[int, ...] = ()
     thread: dict[str, Any] | None = None
     age_s: float = 0.0
+    apart: dict[int, dict[str, Any]] | None = None

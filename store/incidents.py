@@ -16,6 +16,7 @@ from engine.model import RunStatus
 from engine.records import record
 
 DIGEST_OVER = 10  # incidents to tell of at once; of more one message tells
+APART_MAX = 15  # first messages that are brought up to date along with a list
 SHOWN_MAX = 60  # of a digest's incidents; it names all of them by number
 
 _OPEN = """SELECT id, step, fingerprint, error, opened_at, opened_run, failures,
@@ -45,6 +46,9 @@ _REMINDED = "UPDATE incident_rows SET reminded_at = ? WHERE id = ?"
 _CLOSED = "UPDATE incident_rows SET closed_at = ?, closed_run = ? WHERE id = ?"
 _THREADS = """SELECT DISTINCT json_extract(thread, '$.' || ?1) FROM incident_rows
  WHERE id IN (SELECT value FROM json_each(?2))"""
+_APART = f"""SELECT id, json_extract(thread, '$.' || ?1) AS there FROM incident_rows
+ WHERE id IN (SELECT value FROM json_each(?2)) AND closed_at IS NOT NULL
+  AND there IS NOT NULL AND json_extract(there, '$.many') IS NULL ORDER BY id LIMIT {APART_MAX}"""
 _SHARE = """SELECT count(*), count(*) - count(closed_at) FROM incident_rows
  WHERE json_extract(thread, '$.' || ?1) = ?2"""
 _QUEUE = """INSERT INTO alert_rows
@@ -296,10 +300,15 @@ def too_many(cursor: sqlite3.Cursor) -> list[str]:
 
 
 def keep_thread(
-    cursor: sqlite3.Cursor, incidents: Iterable[int], channel: str, thread: dict[str, Any]
+    cursor: sqlite3.Cursor, incidents: Sequence[int], channel: str, thread: dict[str, Any]
 ) -> None:
-    """Record where the first message on some incidents is."""
-    sql = "UPDATE incident_rows SET thread = json_set(thread, '$.' || ?, json(?)) WHERE id = ?"
+    """Record where the first message on some incidents is.
+
+    Of many, those that have another first message each keep it: what follows belongs there.
+    """
+    sql = "UPDATE incident_rows SET thread = json_set(thread, '$.' || ?1, json(?2)) WHERE id = ?3"
+    if len(incidents) > 1 and thread_of(cursor, incidents, channel) is None:
+        sql += " AND json_extract(thread, '$.' || ?1) IS NULL"
     text = json.dumps(thread)
     cursor.executemany(sql, [(channel, text, incident) for incident in incidents])
 
@@ -321,3 +330,11 @@ def thread_of(
     if "many" in found:
         found["many"], found["open"] = cursor.execute(_SHARE, (channel, rows[0][0])).fetchone()
     return found
+
+
+def threads_apart(
+    cursor: sqlite3.Cursor, incidents: Sequence[int], channel: str
+) -> dict[int, dict[str, Any]]:
+    """Give where the first messages are of incidents, of many, that are over and have one each."""
+    rows = cursor.execute(_APART, (channel, json.dumps(list(incidents)))).fetchall()
+    return {incident: json.loads(there) for incident, there in rows}

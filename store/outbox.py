@@ -82,7 +82,10 @@ class StoredOutbox:
 
     def _threaded(self, cursor: sqlite3.Cursor, row: AlertRow) -> AlertRow:
         thread = incidents.thread_of(cursor, row.incidents, row.channel)
-        return row if thread is None else replace(row, thread=thread)
+        if thread is not None or len(row.incidents) < 2:
+            return replace(row, thread=thread)
+        apart = incidents.threads_apart(cursor, row.incidents, row.channel)
+        return replace(row, apart=apart or None)
 
     def _mark(self, cursor: sqlite3.Cursor, row: AlertRow) -> bool:
         """Claim a row, if nobody else has meanwhile."""

@@ -148,6 +148,7 @@ def _job(row: AlertRow, page: Attachment | None) -> Job:
     return Job(
         *(row.id, row.channel, lambda: incidents.of_alert(row), page),
         *(lambda content: incidents.brief(row, content), row.incidents, row.thread),
+        lambda: incidents.of_those_apart(row),
     )
 
 

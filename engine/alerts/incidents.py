@@ -72,6 +72,18 @@ def brief(row: AlertRow, content: Content) -> Content:
     return replace(content, parts=tuple(parts))
 
 
+def of_those_apart(row: AlertRow) -> list[tuple[Content, Mapping[str, Any]]]:
+    """Say of incidents that a list closes, and that have a first message each, what it becomes."""
+    shown = (row.payload.get("facts") or {}).get("shown") or ()
+    over = {each["incident"]: each for each in shown if each["kind"] == AlertKind.CLOSED}
+    zone = row.payload.get("zone")
+    return [
+        (_closed(over[number], zone, repeat=False), thread)
+        for number, thread in (row.apart or {}).items()
+        if number in over
+    ]
+
+
 def all_over(content: Content, count: int) -> Content:
     """Say of many incidents that one message told of that the last has recovered, too."""
     return replace(content, head=f"all {count:,} are over, at last: {content.head}", reason="")

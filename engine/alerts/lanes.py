@@ -28,7 +28,8 @@ Sender = Callable[["Job", float], "Sent"]
 class Job:
     """`page` is the whole report as HTML, for a channel that takes files.
 
-    `brief` makes of the content what is said in a thread; `thread` is where that is.
+    `brief` makes of the content what is said in a thread; `thread` is where that is. `apart` are
+    first messages elsewhere, and what they are to become.
     """
 
     id: int
@@ -38,6 +39,7 @@ class Job:
     brief: Callable[[Content], Content] = lambda content: content
     incidents: tuple[int, ...] = ()
     thread: Mapping[str, Any] | None = None
+    apart: Callable[[], Sequence[tuple[Content, Mapping[str, Any]]]] = tuple
 
 
 @record

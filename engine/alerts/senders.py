@@ -58,6 +58,7 @@ def _slack_bot(settings: Settings) -> Sender:
             deadline_s=deadline_s,
             reply=reply,
             thread=job.thread,
+            apart=[(blocks.render_slack(each), there) for each, there in job.apart()],
         )
         return Sent((note,) if note else (), begun)
 

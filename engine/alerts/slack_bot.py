@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
@@ -84,12 +84,14 @@ def send(
     deadline_s: float,
     reply: Message | None = None,
     thread: Mapping[str, Any] | None = None,
+    apart: Sequence[tuple[Message, Mapping[str, Any]]] = (),
 ) -> tuple[dict[str, Any] | None, str]:
     """Post a message once, or raise `AlertError`; returns or raises within `deadline_s`.
 
     With a `thread`, `reply` is posted into it and its first message becomes `message`, unless that
     lists many incidents of which some go on. A thread that is lost gets a new first message. Gives
-    where a new first message is, and what could not be brought up to date.
+    where a new first message is, and what could not be brought up to date. Messages `apart` become
+    what is said beside each.
     """
     host = check_url(bot.base_url, bot.hosts, name="KAHNBAN_SLACK_API", known=API_HOSTS)
     clients: list[WebApi] = []
@@ -102,12 +104,11 @@ def send(
         client = WebApi(bot.token, base, deadline_s=deadline_s, way=way, proxy=bot.proxy)
         clients.append(client)
         posted.append(_posted(client, bot, message, reply, thread))
-        if posted[0] is not None or thread is None or goes_on(thread):
-            return ""
-        error = _update(client, message, thread)
-        if error is not None and _code(error) not in CODES and not abandoned.wait(UPDATE_AGAIN_S):
-            error = _update(client, message, thread)  # twice is as good as once
-        return _of_update(error)
+        updates = [*apart]
+        if posted[0] is None and thread is not None and not goes_on(thread):
+            updates.append((message, thread))
+        said = [_updated(client, each, there, abandoned) for each, there in updates]
+        return next(filter(None, said), "")
 
     try:
         note = within(deadline_s, "kahnban-slack", work)
@@ -152,6 +153,16 @@ def _call(method: Callable[..., Any], message: Message, **where: str) -> Any:
     text, blocks = message
     off = {"mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
     return method(text=text, blocks=blocks, **where, **off)
+
+
+def _updated(
+    client: WebApi, message: Message, thread: Mapping[str, Any], abandoned: threading.Event
+) -> str:
+    """Bring a first message up to date, at the second try if need be; gives why it cannot be."""
+    error = _update(client, message, thread)
+    if error is not None and _code(error) not in CODES and not abandoned.wait(UPDATE_AGAIN_S):
+        error = _update(client, message, thread)  # twice is as good as once
+    return _of_update(error)
 
 
 def _update(client: WebApi, message: Message, thread: Mapping[str, Any]) -> Exception | None:

@@ -334,8 +334,8 @@ def in_child(program: Callable[[], object]) -> None:
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
 
 
-def play(folder: Path, seed: int, patch: pytest.MonkeyPatch) -> None:
-    """Make a sequence of 20 slots, and one run that is ok after them; hold it to the model."""
+def play(folder: Path, seed: int, patch: pytest.MonkeyPatch, turns: int = TURNS) -> None:
+    """Make a sequence of so many slots, and one run that is ok after them; hold it to the model."""
     timer = Timer(folder, seed)
     outbox = folder / "sent"
     outbox.touch()
@@ -349,7 +349,7 @@ def play(folder: Path, seed: int, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(launch, "compile_definition", lambda *_: compiled)
     patch.setattr(slack, "send", sends)
     patch.setattr(cli_project, "environment_of", lambda _: timer.env)
-    words = timer.draw.choices(list(TURN_WORDS), list(TURN_WORDS.values()), k=TURNS - 1)
+    words = timer.draw.choices(list(TURN_WORDS), list(TURN_WORDS.values()), k=turns - 1)
     for word in ["run", *words]:
         timer.turn(word)
     for _ in range(3):  # a pause lasts for two slots at most
