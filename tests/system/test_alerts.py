@@ -277,7 +277,7 @@ def test_two_runs_of_a_process_tell_once(project: Project) -> None:
     (project.root / "two.py").write_text(TWO_RUNS)
 
     def slow(handler: http.server.BaseHTTPRequestHandler, number: int) -> None:
-        time.sleep(0.4)
+        time.sleep(0.15)
         answer(200, "ok")(handler, number)
 
     with webhook(slow) as hook:
