@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from engine.cli import pausing, timers
+from engine.cli import pausing, timers, unit_checks
 from engine.cli.console import print_result
+from engine.cli.unit_place import Place
 from engine.definitions import load
 from engine.errors import UsageError
 from engine.schedule.units import show
@@ -14,7 +15,7 @@ from engine.schedule.watch_units import WATCH, show_watch
 _CALLS = {
     "install": timers.install,
     "remove": timers.remove,
-    "verify": timers.verify_units,
+    "verify": unit_checks.verify_units,
     "pause": pausing.pause,
     "unpause": pausing.unpause,
 }
@@ -41,7 +42,7 @@ def schedule(parsed: argparse.Namespace) -> int:
     if not parsed.name and parsed.what in ("show", "pause", "unpause"):
         raise UsageError(f"which schedule to {parsed.what} is not said", hint="name a workflow")
     if parsed.what == "show":
-        place = timers.Place(parsed)
+        place = Place(parsed)
         print_result(show(load(parsed.name, place.pipelines), **place.where))
         return 0
     return _CALLS[parsed.what](parsed)
@@ -55,7 +56,7 @@ def _watch(parsed: argparse.Namespace) -> int:
             hint="`schedule install --watch` and `schedule remove --watch` start and stop it",
         )
     if parsed.what == "show":
-        print_result(show_watch(**timers.Place(parsed).where))
+        print_result(show_watch(**Place(parsed).where))
         return 0
     parsed.name = WATCH
     return _CALLS[parsed.what](parsed)
