@@ -171,7 +171,7 @@ def plain(report: dict[str, Any]) -> dict[str, Any]:
 
     steps = [kept(step) for step in report["steps"]]
     for step in steps:
-        step["last_lines"] = [re.sub(r"^[\d:]{8} ", "", line) for line in step["last_lines"]]
+        step["last_lines"] = [re.sub(r"^[\d:]{8}\S* ", "", line) for line in step["last_lines"]]
     return kept(report) | {"steps": steps}
 
 
