@@ -123,19 +123,21 @@ def workflows(cursor: sqlite3.Cursor) -> list[str]:
 
 ROWS_MAX = 1_000  # in one transaction
 _OLD = """FROM slot_rows AS s WHERE workflow = ?1 AND slot < ?2
-  AND slot < (SELECT max(slot) FROM slot_rows WHERE workflow = ?1)
+  AND slot < (SELECT max(slot) FROM slot_rows WHERE workflow = ?1 AND slot <= ?3)
   AND NOT EXISTS (SELECT 1 FROM run_rows WHERE id = s.run_id)"""
 
 
-def let_go(database: Database, workflow: str, before_us: int) -> bool:
-    """Let go of old slots whose runs are gone or never were; the newest one tells what is due.
+def let_go(database: Database, workflow: str, before_us: int, now_us: int) -> bool:
+    """Let go of old slots whose runs are gone or never were; of 1,000 at most.
 
-    Of 1,000 at most; whether there may be more.
+    The newest that is not to come tells what is due: a clock that was ahead may have left later
+    ones. Gives whether there may be more.
     """
+    which = (workflow, before_us, now_us)
     with database.read() as cursor:
-        if cursor.execute(f"SELECT 1 {_OLD} LIMIT 1", (workflow, before_us)).fetchone() is None:
+        if cursor.execute(f"SELECT 1 {_OLD} LIMIT 1", which).fetchone() is None:
             return False
     chosen = f"SELECT slot {_OLD} LIMIT {ROWS_MAX}"
     with database.write() as cursor:
         sql = f"DELETE FROM slot_rows WHERE workflow = ?1 AND slot IN ({chosen})"
-        return cursor.execute(sql, (workflow, before_us)).rowcount == ROWS_MAX
+        return cursor.execute(sql, which).rowcount == ROWS_MAX

@@ -39,9 +39,9 @@ def let_go(database: Database, before: float, workflows: tuple[str, ...] = ("flo
             due = retention.due(cursor, name, limits)
         verdicts = prune.mark(database, name, limits, due, us(before))
         prune.take_away(database, verdicts, lambda: True)
-        while slots.let_go(database, name, limits.before_us):
+        while slots.let_go(database, name, limits.before_us, us(before)):
             pass
-    while outlived.let_go(database, limits.before_us):
+    while outlived.let_go(database, limits.before_us, us(before)):
         pass
 
 
@@ -99,6 +99,10 @@ def test_pauses_that_have_ended(memory: Database) -> None:
         pauses.unpause(memory, "flow", at_us=us(day * DAY + 1), by="ann")
     with memory.write() as cursor:
         slots.note(cursor, "flow", ("daily", ""), {}, us(0.0))
+    let_go(memory, 9 * DAY)
+    assert memory.raw.execute("SELECT count(*) FROM pause_rows").fetchone() == (3,)
+    with memory.write() as cursor:
+        slots.pass_over(cursor, "flow", [(us(99 * DAY), "missed")], us(0.0))  # a clock was ahead
     let_go(memory, 9 * DAY)
     assert memory.raw.execute("SELECT count(*) FROM pause_rows").fetchone() == (3,)
     with memory.write() as cursor:

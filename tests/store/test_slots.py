@@ -87,10 +87,25 @@ def test_old_slots_are_forgotten(memory: Database) -> None:
     with memory.write() as cursor:
         passed = [(SLOT + hour * HOUR, "missed") for hour in (1, 2, 3)]
         slots.pass_over(cursor, "flow", passed, SLOT)
-    slots.let_go(memory, "flow", SLOT + 2 * HOUR)
+    slots.let_go(memory, "flow", SLOT + 2 * HOUR, SLOT + 9 * HOUR)
     assert [slot for slot, *_ in rows(memory)] == [0.0, 2.0, 3.0]
-    slots.let_go(memory, "flow", SLOT + 9 * HOUR)
+    slots.let_go(memory, "flow", SLOT + 9 * HOUR, SLOT + 9 * HOUR)
     assert rows(memory) == [(0.0, run_id, ""), (3.0, None, "missed")]
+
+
+def test_a_slot_of_a_clock_that_was_ahead_drives_out_none(memory: Database) -> None:
+    """Of a rare schedule the last real slot would go, and be due again."""
+    yearly = Definition("flow", (), schedule="*-01-01 00:00:00", tz="UTC", catchup=Catchup.NONE)
+    year = 8_760 * HOUR
+    settle(memory, yearly, SLOT)
+    settle(memory, yearly, SLOT + year)  # the slot of this year is passed over
+    settle(memory, yearly, SLOT + 5 * year)  # by a clock that is ahead
+    now, before = SLOT + year + 99 * HOUR, rows(memory)
+    while slots.let_go(memory, "flow", now - HOUR, now):
+        pass
+    assert rows(memory) == before[1:]
+    assert settle(memory, yearly, now)[0].slot is None
+    assert rows(memory) == before[1:]
 
 
 # -- what is noted --------------------------------------------------------------------------------
