@@ -38,7 +38,8 @@ FROM schedule_rows AS s
 WHERE NOT EXISTS (SELECT 1 FROM pause_rows WHERE workflow = s.workflow AND ended_at IS NULL
                   AND coalesce(until, ?1 + 1) > ?1)
   AND NOT EXISTS (SELECT 1 FROM run_rows WHERE workflow = s.workflow AND slot IS NOT NULL
-                  AND status IN ('ok', 'failed') AND finished_at > ?2 AND finished_at <= ?1)
+                  AND status IN ('ok', 'failed') AND pruned_at IS NULL
+                  AND finished_at > ?2 AND finished_at <= ?1)
 ORDER BY workflow"""
 _ON = "SELECT workflow, id, owner FROM run_rows WHERE status = 'running'"
 # Of a digest that took the place of many, or of an alert of its own.
