@@ -12,11 +12,17 @@ _OLDEST = """SELECT id, opened_at, coalesce(closed_at, last_at), closed_at IS NU
 FROM incident_rows i ORDER BY id"""
 
 # The newest alert of each kind tells what was told, and when; the newest pause that has ended,
-# which failures in a row count.
+# which failures in a row count. A digest does so of each workflow that it lists.
 _ALERTS = """FROM alert_rows AS a WHERE run_id IS NULL AND status IN ('sent', 'given_up')
   AND created_at < :before
-  AND id < (SELECT max(id) FROM alert_rows
-            WHERE run_id IS NULL AND workflow = a.workflow AND kind = a.kind)"""
+  AND id < (SELECT max(id) FROM alert_rows WHERE run_id IS NULL AND workflow = a.workflow
+              AND kind = a.kind AND created_at <= :now)
+  AND NOT EXISTS (
+    SELECT 1 FROM json_each(a.facts, '$.told') AS t WHERE a.kind = 'digest' AND NOT EXISTS (
+      SELECT 1 FROM alert_rows AS b
+      WHERE run_id IS NULL AND id > a.id AND created_at <= :now
+        AND (kind = 'missing' AND workflow = t.key
+             OR kind = 'digest' AND json_extract(facts, '$.told."' || t.key || '"') IS NOT NULL)))"""
 # A slot that is still to be decided may have come due in a pause; one to come, which a clock that
 # was ahead has left, tells nothing of that.
 _PAUSES = """FROM pause_rows AS p WHERE ended_at < :before

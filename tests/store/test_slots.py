@@ -259,6 +259,19 @@ def test_failures_in_a_row_pause(memory: Database) -> None:
     assert paused(75.0)
 
 
+def test_a_clock_that_was_ahead_silences_no_pause(memory: Database) -> None:
+    """Neither a pause made by it nor what it told keeps a reminder back once it is right."""
+    made = pauses.Pause("flow", us(900.0), "pause_after", None, "2 runs failed", None)
+
+    def told(at: float) -> bool:
+        return pauses.remind(memory, made, {}, ["slack"], (us(at), 50_000_000))
+
+    assert told(960.0)
+    assert told(100.0)
+    assert not told(140.0)
+    assert told(150.0)
+
+
 # -- late -----------------------------------------------------------------------------------------
 
 
