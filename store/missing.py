@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from engine.alert import AlertKind, AlertStatus
 from engine.records import record
 from store import locks
+from store.slots import AHEAD_US
 
 if TYPE_CHECKING:
     from store.connection import Database
@@ -29,7 +30,7 @@ class Waited:
     since: int
 
 
-_WAITED = """
+_WAITED = f"""
 SELECT workflow, calendar, zone,
        max(noted, newest, coalesce((
            SELECT finished_at FROM run_rows WHERE workflow = s.workflow AND status = 'failed'
@@ -37,7 +38,8 @@ SELECT workflow, calendar, zone,
              AND slot IS NULL AND started_by = 'timer' ORDER BY finished_at DESC LIMIT 1), 0))
 FROM (SELECT workflow, calendar, zone, iif(noted_at <= ?1, noted_at, 0) AS noted,
              coalesce((SELECT max(slot) FROM slot_rows
-                       WHERE workflow = schedule_rows.workflow AND slot <= ?1), 0) AS newest
+                       WHERE workflow = schedule_rows.workflow AND slot <= ?1
+                         AND (run_id IS NOT NULL OR decided_at <= ?1 + {AHEAD_US})), 0) AS newest
       FROM schedule_rows) AS s
 WHERE NOT EXISTS (SELECT 1 FROM pause_rows WHERE workflow = s.workflow AND ended_at IS NULL
                   AND coalesce(until, ?1 + 1) > ?1)

@@ -29,6 +29,11 @@ class Known:
     facts: Mapping[str, Any]
 
 
+# What was passed over by a clock that was ahead by more than this was not due.
+AHEAD_US = 3_600_000_000
+IS_SOUND = f"(run_id IS NOT NULL OR decided_at <= ?2 + {AHEAD_US})"
+
+
 def claim(cursor: sqlite3.Cursor, run: NewRun, run_id: int) -> None:
     """Give a run its slot, within the transaction that records it; a continued one has it already.
 
@@ -62,11 +67,20 @@ def pass_over(
     )
 
 
+def take_back(cursor: sqlite3.Cursor, workflow: str, now_us: int, after: int) -> None:
+    """Forget of slots after one that a clock which was ahead has passed them over."""
+    cursor.execute(
+        f"DELETE FROM slot_rows WHERE workflow = ?1 AND slot > ?3 AND NOT {IS_SOUND}",
+        (workflow, now_us, after),
+    )
+
+
 def known(cursor: sqlite3.Cursor, workflow: str, now_us: int) -> Known | None:
     """Give what is known of a workflow's schedule, if anything is."""
     row = cursor.execute(
-        """SELECT calendar, zone, noted_at,
-                  (SELECT max(slot) FROM slot_rows WHERE workflow = ?1 AND slot <= ?2),
+        f"""SELECT calendar, zone, noted_at,
+                  (SELECT max(slot) FROM slot_rows
+                   WHERE workflow = ?1 AND slot <= ?2 AND {IS_SOUND}),
                   (SELECT max(slot) FROM slot_rows WHERE workflow = ?1), facts
            FROM schedule_rows WHERE workflow = ?1""",
         (workflow, now_us),

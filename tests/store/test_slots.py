@@ -105,7 +105,7 @@ def test_a_slot_of_a_clock_that_was_ahead_drives_out_none(memory: Database) -> N
         pass
     assert rows(memory) == before[1:]
     assert settle(memory, yearly, now)[0].slot is None
-    assert rows(memory) == before[1:]
+    assert rows(memory) == before[1:2]
 
 
 # -- what is noted --------------------------------------------------------------------------------
@@ -132,6 +132,18 @@ def test_a_clock_that_was_ahead_holds_up_nothing(memory: Database) -> None:
     assert (due.slot, due.left) == (SLOT + 3 * HOUR, 0)
     due, _ = settle(memory, flow, SLOT + 5 * HOUR)  # the run was not begun
     assert (due.slot, due.left) == (SLOT + 3 * HOUR, 2)
+
+
+def test_what_a_clock_that_was_ahead_passed_over_is_due_again(memory: Database) -> None:
+    """Else nothing would run, nor be missing, until it has come so far; its own run stays."""
+    flow = Definition("flow", (), schedule="*-*-* *:00:00", tz="UTC")
+    a_run(memory, slot=settle(memory, flow, SLOT)[0].slot)
+    far = a_run(memory, at=240 * 3600.0, slot=settle(memory, flow, SLOT + 240 * HOUR)[0].slot)
+    assert len(rows(memory)) == 241
+    a_run(memory, at=7200.0, slot=settle(memory, flow, SLOT + 2 * HOUR)[0].slot)
+    told = [row[:2] for row in rows(memory)]
+    assert told == [(0.0, 1), (1.0, None), (2.0, far + 1), (240.0, far)]
+    assert settle(memory, flow, SLOT + 2 * HOUR)[0].slot is None
 
 
 def test_a_schedule_that_this_machine_cannot_read_has_no_slot(memory: Database) -> None:
