@@ -48,16 +48,18 @@ WHERE NOT EXISTS (SELECT 1 FROM pause_rows WHERE workflow = s.workflow AND ended
                   AND finished_at > ?2 AND finished_at <= ?1)
 ORDER BY workflow"""
 _ON = "SELECT workflow, id, owner FROM run_rows WHERE status = 'running'"
-# Of a digest that took the place of many, or of an alert of its own.
+# Of a digest that took the place of many, or of an alert of its own; neither is of a run.
 _UNTIL = """CASE kind WHEN 'digest' THEN json_extract(facts, '$.told."' || ?1 || '"')
  ELSE json_extract(facts, '$.until') END"""
-_IS_OF = f"""(kind = 'missing' AND workflow = ?1 OR kind = 'digest' AND {_UNTIL} IS NOT NULL)"""
+_IS_OF = f"""run_id IS NULL
+ AND (kind = 'missing' AND workflow = ?1 OR kind = 'digest' AND {_UNTIL} IS NOT NULL)"""
 _TOLD = f"SELECT max({_UNTIL}) FROM alert_rows WHERE {_IS_OF} AND {_UNTIL} <= ?2"
 
 # Told of lately, with nothing decided and the schedule the same since then.
 _IS_QUIET = f"""SELECT 1 FROM alert_rows AS a
 WHERE {_IS_OF} AND created_at > ?2 AND created_at <= ?3
-  AND NOT EXISTS (SELECT 1 FROM slot_rows WHERE workflow = ?1 AND decided_at > a.created_at)
+  AND coalesce((SELECT decided_at FROM slot_rows WHERE workflow = ?1 ORDER BY slot DESC LIMIT 1),
+               0) <= a.created_at
   AND NOT EXISTS (SELECT 1 FROM schedule_rows WHERE workflow = ?1 AND noted_at > a.created_at)"""
 
 

@@ -312,3 +312,6 @@ def test_of_a_workflow_with_many_runs_few_are_looked_at(memory: Database) -> Non
         steps = [step for *_, step in plan if " r " in step or "run_rows" in step]
         assert [step for step in steps if used not in step] == []
         assert steps
+    plan = memory.raw.execute(f"EXPLAIN QUERY PLAN {store.missing._TOLD}", ("flow", 0)).fetchall()
+    used = "SEARCH alert_rows USING INDEX ix_alert_rows_run_id (run_id=?)"
+    assert [step for *_, step in plan] == [used]  # alerts of runs are not looked at
