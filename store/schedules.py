@@ -30,7 +30,8 @@ class ScheduleReads:
         """The pauses that schedules are in, by workflow."""
         from store import pauses
 
-        return pauses.all_current(self._database, now_us)
+        with self._database.read() as cursor:
+            return pauses.all_current(cursor, now_us)
 
     def passed_over(self, workflow: str, most: int) -> list[tuple[int, str]]:
         """The newest slots that have no run, and why; newest first, in microseconds."""

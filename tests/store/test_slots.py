@@ -197,8 +197,9 @@ def test_a_pause_may_end_by_itself(memory: Database) -> None:
     pauses.pause(memory, pause(SLOT + 1, until=SLOT + 2 * HOUR))
     _, why = settle(memory, flow, SLOT + HOUR)
     assert why == "paused by ann: moving (until 2011-11-14 02:00 UTC)"
-    assert pauses.all_current(memory, SLOT + HOUR).keys() == {"flow"}
-    assert pauses.all_current(memory, SLOT + 2 * HOUR) == {}
+    with memory.read() as cursor:
+        assert pauses.all_current(cursor, SLOT + HOUR).keys() == {"flow"}
+        assert pauses.all_current(cursor, SLOT + 2 * HOUR) == {}
     assert settle(memory, flow, SLOT + 2 * HOUR)[0].slot == SLOT + 2 * HOUR
     assert pauses.unpause(memory, "flow", at_us=SLOT + 3 * HOUR, by="bob") is None
     ends = memory.raw.execute("SELECT ended_at, ended_by FROM pauses ORDER BY paused_at").fetchall()

@@ -24,7 +24,7 @@ FLOWS = """
 workflow = Workflow("NAME"OPTIONS, alert_on="failure").add(Step("work", does("NAME"), retries=0))
 """
 DAY = 86_400_000_000
-WELL = "all is well: nothing is missing, late, dead or undelivered\n"
+WELL = "all is well: nothing is missing, late, dead, paused by itself or undelivered\n"
 
 
 def flow(project: Project, name: str, options: str = "") -> None:
@@ -64,7 +64,7 @@ def test_a_disabled_timer_is_told_of_by_another_workflow(project: Project) -> No
     (missed,) = found.pop("missing")
     assert (missed["workflow"], missed["slot"]) == ("nightly", f"{day}T00:00:00Z")
     assert missed["text"] == said
-    assert found == {"ok": False, "late": [], "dead": [], "undelivered": 0}
+    assert found == {"ok": False, "late": [], "dead": [], "paused": [], "undelivered": 0}
     assert watched.code == 1
 
 

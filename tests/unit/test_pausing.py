@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from engine.cli.main import run_command
+from engine.slots import PAUSED_BY_ITSELF
+from store import pauses
+from store.database import open_writer
 from tests.system.project import Project
 
 SECRET = "sekret-0123456789"
@@ -45,6 +50,25 @@ def test_an_end_that_cannot_be_is_refused(
     assert run_command(["schedule", "pause", "flow", "--until", until]) == 2
     assert why in capsys.readouterr().err
     assert not flow.store.exists()
+
+
+def test_a_schedule_that_paused_itself_is_wrong(
+    flow: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`watch` once said that all is well while no slot got a run; a person's pause is meant."""
+    assert run_command(["schedule", "pause", "flow"]) == 0
+    assert run_command(["watch"]) == 0
+    with closing(open_writer(flow.store)) as store:
+        why = "3 scheduled runs in a row failed"
+        new = pauses.Pause("flow", 1_000_000, PAUSED_BY_ITSELF, None, why, None)
+        pauses.pause(store, new)
+    capsys.readouterr()
+    assert run_command(["watch"]) == 1
+    told = f"the schedule of flow is paused by itself: {why}; `schedule unpause flow` ends that"
+    assert capsys.readouterr().out == f"paused: {told}\n"
+    assert run_command(["watch", "--json"]) == 1
+    (paused,) = json.loads(capsys.readouterr().out)["paused"]
+    assert paused == {"workflow": "flow", "since": "1970-01-01T00:00:01Z", "text": told}
 
 
 def test_a_reason_is_masked_before_it_is_cut(flow: Project) -> None:
