@@ -21,3 +21,13 @@ class Catchup(StrEnum):
     LATEST = "latest"  # the newest
     ALL = "all"  # each, oldest first, up to a limit
     NONE = "none"  # nothing
+
+
+def without_schedule(catchup: str | None, deadline: object) -> list[tuple[str, str]]:
+    """Say what of a workflow that has no schedule cannot work: the option, and why."""
+    found = []
+    if catchup in (Catchup.ALL, Catchup.NONE):
+        found.append(("catchup", "needs a schedule: without one no slot is ever missed"))
+    if deadline is not None:
+        found.append(("deadline", "needs a schedule: only the run of a slot is held to it"))
+    return found
