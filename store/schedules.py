@@ -60,6 +60,13 @@ class ScheduleReads:
         with self._database.read() as cursor:
             return cursor.execute(_FOLLOWS, (run_id,)).fetchone() is not None
 
+    def noted_after(self, workflow: str, slot: int) -> bool:
+        """Whether a slot was due before its schedule was first noted, which is just before it."""
+        sql = "SELECT noted_at >= ? - 1 FROM schedule_rows WHERE workflow = ?"
+        with self._database.read() as cursor:
+            row = cursor.execute(sql, (slot, workflow)).fetchone()
+            return row is not None and bool(row[0])
+
     def zone_name(self, workflow: str) -> str:
         """The zone of a workflow's times that are no run's; empty for the machine's.
 

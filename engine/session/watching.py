@@ -52,7 +52,7 @@ def look(database: Database, history: History, environment: Environment) -> dict
         elif run["backfill"] is None:
             limits = own_limits.of_text(history.limits(run["run_id"]))
             known = _known(run["workflow"], noted, limits)
-            found["late"] += _late_run(run, known, clock)
+            found["late"] += _late_run(run, known, history, clock)
             found["late"] += _late_steps(history, run, limits, clock.utc())
     mask = environment.secrets.mask
     for kind in ("missing", "late", "dead", "paused"):
@@ -96,12 +96,15 @@ def _known(
     return replace(known, max_duration_s=limits.max_duration_s)
 
 
-def _late_run(run: dict[str, Any], known: Definition, clock: Clock) -> Iterator[dict[str, Any]]:
+def _late_run(
+    run: dict[str, Any], known: Definition, history: History, clock: Clock
+) -> Iterator[dict[str, Any]]:
     """Give the limits of a run that have passed."""
     number, name = run["run_id"], run["workflow"]
-    slot = None if run["slot"] is None else _microseconds(run["slot"])
+    is_held = run["slot"] is not None and run["started_by"] == "timer"
+    slot = _microseconds(run["slot"]) if is_held else None
     begun = Begun(number, clock.instant(_microseconds(run["started_at"])), slot)
-    for moment in moments_of(known, begun, clock):
+    for moment in moments_of(known, begun, history, clock):
         if moment.at <= clock.now():
             text = f"run {number} of {name}: {moment.said}"
             yield {"run_id": number, "workflow": name, "step": None, "text": text}
