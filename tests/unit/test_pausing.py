@@ -71,6 +71,24 @@ def test_a_schedule_that_paused_itself_is_wrong(
     assert paused == {"workflow": "flow", "since": "1970-01-01T00:00:01Z", "text": told}
 
 
+def test_a_dry_run_says_that_a_workflow_without_a_schedule_is_paused(
+    flow: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As cron's run does; it once planned a run that there would not be."""
+    flow.write("cron", 'workflow = Workflow("cron").add(Step("one", shell("true")))')
+    dry = ["run", "cron", "--scheduled", "--dry-run"]
+    assert run_command(dry) == 0
+    assert "nothing to do" not in capsys.readouterr().out
+    assert not flow.store.exists()
+    assert run_command(["schedule", "pause", "cron", "--reason", f"by {SECRET}"]) == 0
+    capsys.readouterr()
+    assert run_command(dry) == 0
+    head, end = capsys.readouterr().out.splitlines()
+    user = flow.rows("SELECT paused_by FROM pauses")[0][0]
+    why = f"paused by {user}: by *** (until `schedule unpause cron`)"
+    assert (head, end) == (f"dry run of cron: nothing is changed ({why})", "nothing to do")
+
+
 def test_a_reason_is_masked_before_it_is_cut(flow: Project) -> None:
     """A secret across the limit leaves none of its beginning."""
     assert run_command(["schedule", "pause", "flow", "--reason", "x" * 490 + SECRET]) == 0
