@@ -89,6 +89,20 @@ def test_a_dry_run_says_that_a_workflow_without_a_schedule_is_paused(
     assert (head, end) == (f"dry run of cron: nothing is changed ({why})", "nothing to do")
 
 
+def test_a_pause_of_a_workflow_that_is_gone_can_be_ended(
+    flow: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its file is no longer needed for that; a name that nothing has is refused as ever."""
+    assert run_command(["schedule", "pause", "flow", "--reason", "moving"]) == 0
+    user = flow.rows("SELECT paused_by FROM pauses")[0][0]
+    (flow.root / "pipelines" / "flow.py").unlink()
+    capsys.readouterr()
+    assert run_command(["schedule", "unpause", "flow"]) == 0
+    assert capsys.readouterr().out == f"'flow' is no longer paused by {user}: moving\n"
+    assert run_command(["schedule", "unpause", "flow"]) == 2
+    assert "'flow'" in capsys.readouterr().err
+
+
 def test_a_reason_is_masked_before_it_is_cut(flow: Project) -> None:
     """A secret across the limit leaves none of its beginning."""
     assert run_command(["schedule", "pause", "flow", "--reason", "x" * 490 + SECRET]) == 0
