@@ -263,7 +263,7 @@ def test_history_is_a_line_a_run() -> None:
 
 
 def test_history_tells_times_in_the_zone_of_each_run() -> None:
-    """Named in the head if all have the same, else beside each."""
+    """Named in the head if all have the same, else beside each; UTC if it is not known here."""
     row = {"id": 9, "workflow": "daily", "status": "ok", "started_at": "2026-11-23T23:30:00.000Z"}
     daily = row | {"zone": "Europe/Berlin"}
     assert history_table([daily], now=NOW, tz=UTC) == (
@@ -276,7 +276,7 @@ def test_history_tells_times_in_the_zone_of_each_run() -> None:
         "RUN  WORKFLOW  STATUS  STARTED                    DURATION\n"
         "  9  daily     ✓ ok    today 00:30 Europe/Berlin         –\n"
         "  9  far       ✓ ok    today 08:30 Asia/Tokyo            –\n"
-        "  9  plain     ✓ ok    yesterday 23:30                   –"
+        "  9  plain     ✓ ok    yesterday 23:30 UTC               –"
     )
 
 
