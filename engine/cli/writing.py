@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from engine.cli.console import shown
 
 if TYPE_CHECKING:
     from engine.session import Environment
@@ -25,6 +28,8 @@ def writing(environment: Environment) -> Iterator[Database]:
     path = path_of(environment.paths.store_url)
     database = open_writer(path, beyond=lambda: highest_run(home))
     try:
+        if database.upgraded:
+            sys.stderr.write(f"{shown(database.upgraded)}\n")
         reconcile_all(database, environment)
         yield database
         missing.notice(database, environment)
