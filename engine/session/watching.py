@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import UsageError
 from engine.model import Definition
 from engine.schedule.catchup import instant, microseconds
 from engine.session import missing, own_limits
@@ -104,7 +105,11 @@ def _late_run(
     is_held = run["slot"] is not None and run["started_by"] == "timer"
     slot = _microseconds(run["slot"]) if is_held else None
     begun = Begun(number, clock.instant(_microseconds(run["started_at"])), slot)
-    for moment in moments_of(known, begun, history, clock):
+    try:
+        moments = moments_of(known, begun, history, clock)
+    except UsageError:  # noted by a version that knew more, or this machine lost the zone
+        moments = moments_of(replace(known, deadline=None), begun, history, clock)
+    for moment in moments:
         if moment.at <= clock.now():
             text = f"run {number} of {name}: {moment.said}"
             yield {"run_id": number, "workflow": name, "step": None, "text": text}

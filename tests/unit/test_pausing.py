@@ -10,8 +10,9 @@ import pytest
 
 from engine.cli.main import run_command
 from engine.slots import PAUSED_BY_ITSELF
-from store import pauses
+from store import locks, pauses, slots
 from store.database import open_writer
+from tests.store.filled import begun
 from tests.system.project import Project
 
 SECRET = "sekret-0123456789"
@@ -69,6 +70,24 @@ def test_a_schedule_that_paused_itself_is_wrong(
     assert run_command(["watch", "--json"]) == 1
     (paused,) = json.loads(capsys.readouterr().out)["paused"]
     assert paused == {"workflow": "flow", "since": "1970-01-01T00:00:01Z", "text": told}
+
+
+def test_a_schedule_that_cannot_be_read_here_stops_no_watch(
+    flow: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A zone that the machine lost once ended `watch` for all, as a run with a deadline was on."""
+    flow.home.mkdir(exist_ok=True)
+    with closing(open_writer(flow.store)) as store:
+        lock = locks.acquire(flow.store, "flow")
+        assert lock is not None
+        owner = locks.this_process(lock.name)
+        lock.begin(owner)
+        begun(store, "a", owner=owner.to_text(), started_by="timer", slot=1)
+        with store.write() as cursor:
+            slots.note(cursor, "flow", ("08:00", "No/Such"), {"deadline": 1.0}, 0)
+    assert run_command(["watch"]) == 0
+    lock.release()
+    assert capsys.readouterr().out.startswith("all is well")
 
 
 def test_a_dry_run_says_that_a_workflow_without_a_schedule_is_paused(
