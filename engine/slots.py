@@ -23,11 +23,15 @@ class Catchup(StrEnum):
     NONE = "none"  # nothing
 
 
-def without_schedule(catchup: str | None, deadline: object) -> list[tuple[str, str]]:
-    """Say what of a workflow that has no schedule cannot work: the option, and why."""
-    found = []
+def without_schedule(catchup: str | None, deadline: object) -> list[tuple[str, str, str]]:
+    """Say what of a workflow that has no schedule cannot work: the option, why, and a hint."""
+    found = {}
     if catchup in (Catchup.ALL, Catchup.NONE):
-        found.append(("catchup", "needs a schedule: without one no slot is ever missed"))
+        found["catchup"] = "without one no slot is ever missed"
     if deadline is not None:
-        found.append(("deadline", "needs a schedule: only the run of a slot is held to it"))
-    return found
+        found["deadline"] = "only the run of a slot is held to it"
+    hint = 'add one, such as "*-*-* 08:00:00", or leave'
+    return [
+        (option, f"{option} needs a schedule: {why}", f"{hint} {option} out")
+        for option, why in found.items()
+    ]

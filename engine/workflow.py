@@ -246,11 +246,8 @@ def _check_schedule(workflow: Workflow) -> None:
     """Refuse what cannot work, as the file names no schedule."""
     if workflow.schedule is not None:
         return
-    for option, why in without_schedule(workflow.catchup, workflow.deadline):
-        raise DefinitionError(
-            f"workflow '{workflow.name}': {option} {why}",
-            hint=f'add schedule="*-*-* 08:00:00", or leave {option} out',
-        )
+    for _, why, hint in without_schedule(workflow.catchup, workflow.deadline):
+        raise DefinitionError(f"workflow '{workflow.name}': {why}", hint=hint)
 
 
 def _checked_hardening(workflow: str, words: str) -> str:

@@ -124,9 +124,8 @@ def _check_schedule(workflow: Mapped, faults: Faults) -> None:
     if workflow.says("schedule"):
         return
     given = workflow.values
-    for option, why in without_schedule(given.get("catchup"), given.get("deadline")):
-        hint = f'add `schedule: "*-*-* 08:00:00"`, or leave {option} out'
-        faults.add(workflow.keys[option], f"{option} {why}", hint)
+    for option, why, hint in without_schedule(given.get("catchup"), given.get("deadline")):
+        faults.add(workflow.keys[option], why, hint)
 
 
 def _has_steps(node: Node) -> bool:

@@ -106,12 +106,12 @@ def test_options() -> None:
         (
             {"catchup": "all"},
             "workflow 'w': catchup needs a schedule: without one no slot is ever missed",
-            'add schedule="*-*-* 08:00:00", or leave catchup out',
+            'add one, such as "*-*-* 08:00:00", or leave catchup out',
         ),
         (
             {"deadline": "09:30"},
             "workflow 'w': deadline needs a schedule: only the run of a slot is held to it",
-            'add schedule="*-*-* 08:00:00", or leave deadline out',
+            'add one, such as "*-*-* 08:00:00", or leave deadline out',
         ),
         (
             {"pause_after": True},
