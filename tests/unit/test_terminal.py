@@ -431,6 +431,9 @@ def test_incidents_are_a_table() -> None:
         "       3  day / fetch  open since yesterday 08:00            12        40  E: no\\x1bluck",
         "       3  day          yesterday 08:00 to today 08:00        12        40  its engine d…",
     ]
+    broken = row | {"step": "", "error": "/srv/my p/pipelines/day.yaml:3:1: unknown key"}
+    table = incident_table([broken], now=NOW, zones={"day": UTC}, width=100)
+    assert table.splitlines()[-1].endswith("  40  day.yaml:3:1: unknown key")
     narrow = incident_table([row], now=NOW, zones={"day": UTC}, width=60)
     assert narrow.splitlines() == [
         "OF           WHEN                        ERROR",
