@@ -76,8 +76,12 @@ def known_since(project: Project, name: str, schedule: tuple[str, str]) -> None:
 
 
 HELD = """
+def fails(ctx):
+    time.sleep(0.1)  # before that nothing is looked at
+    raise ValueError("no luck")
+
 workflow = Workflow("held", schedule="yearly", tz="UTC", deadline="1s")
-workflow.add(Step("no", broken, retries=0))
+workflow.add(Step("no", fails, retries=0))
 """
 
 
