@@ -121,7 +121,11 @@ def _reports(
         from engine.session.slots import run_scheduled
 
         return run_scheduled(definition, request, environment)
-    if request.started_by == "timer" and not request.dry_run:
+    if request.started_by == "timer" and request.dry_run:
+        from engine.session.pausing import plan_unless_paused
+
+        return once(lambda: plan_unless_paused(definition, request, environment))
+    if request.started_by == "timer":
         from engine.session.pausing import run_unless_paused
 
         return run_unless_paused(definition, request, environment)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from engine.cli.console import shown
 
 if TYPE_CHECKING:
     from engine.session import Environment
@@ -25,8 +28,15 @@ def writing(environment: Environment) -> Iterator[Database]:
     path = path_of(environment.paths.store_url)
     database = open_writer(path, beyond=lambda: highest_run(home))
     try:
+        say_upgraded(database)
         reconcile_all(database, environment)
         yield database
         missing.notice(database, environment)
     finally:
         database.close()
+
+
+def say_upgraded(database: Database) -> None:
+    """Say that the store was of an older version; `run` and `backfill` have it in their log."""
+    if database.upgraded:
+        sys.stderr.write(f"{shown(database.upgraded)}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from engine.alerts.channels import channels
@@ -15,7 +16,7 @@ from engine.session.run_files import highest_run
 from engine.slots import PAUSED_BY_ITSELF, paused_by
 from engine.text import shell_line
 from store import pauses
-from store.database import open_writer, path_of
+from store.database import is_there, open_reader, open_writer, path_of
 from store.history import History
 
 if TYPE_CHECKING:
@@ -53,6 +54,22 @@ def run_unless_paused(
         yield run_workflow(definition, request, environment)
     else:
         yield nothing_to_do(definition, told(pause, definition), environment)
+
+
+def plan_unless_paused(
+    definition: Definition, request: RunRequest, environment: Environment
+) -> dict[str, Any]:
+    """Give the report of a dry run as `run_unless_paused` would go about it now; writes nothing."""
+    report = run_workflow(definition, request, environment)
+    path, clock = path_of(environment.paths.store_url), environment.clock
+    pause = None
+    if is_there(path):
+        with closing(open_reader(path)) as database, database.read() as cursor:
+            pause = pauses.current(cursor, definition.name, clock.stamp(clock.now()))
+    if pause is None:
+        return report
+    note = environment.secrets.mask(told(pause, definition))
+    return report | {"plan": [], "steps": [], "note": note}
 
 
 def nothing_to_do(definition: Definition, why: str, environment: Environment) -> dict[str, Any]:
