@@ -11,8 +11,12 @@ from typing import Any
 from engine.alert import AlertKind, AlertStatus
 from store.incidents import DIGEST_OVER, SHOWN_MAX
 
-# Only those that nobody has claimed: what may have been sent is told as it was.
-_WAITING = "status = 'pending' AND kind IN ('late', 'missing', 'paused')"
+# Only those that nobody has claimed: what may have been sent is told as it was. A digest tells of
+# many, and folds, too: of a long outage there is one in the end.
+_WAITING = """status = 'pending' AND (kind IN ('late', 'missing', 'paused')
+ OR kind = 'digest' AND json_array_length(facts, '$.ids') = 0)"""
+_TOLD = """sum(CASE kind WHEN 'digest' THEN
+ (SELECT sum(value) FROM json_each(facts, '$.counts')) ELSE 1 END)"""
 _PUT = """INSERT INTO alert_rows (channel, status, created_at, tries, error, kind, workflow, facts)
  VALUES (?, ?, ?, ?, '', ?, ?, ?)"""
 
@@ -20,24 +24,24 @@ _Row = tuple[int, str, str, int, int, str]  # number, kind, workflow, since when
 
 
 def too_many(cursor: sqlite3.Cursor) -> list[str]:
-    """Name the channels that have more of them to send than go one by one."""
+    """Name the channels that have several to send which tell of more than go one by one."""
     rows = cursor.execute(
         f"SELECT channel FROM alert_rows WHERE {_WAITING} GROUP BY channel"
-        f" HAVING count(*) > {DIGEST_OVER} ORDER BY channel"
+        f" HAVING count(*) > 1 AND {_TOLD} > {DIGEST_OVER} ORDER BY channel"
     )
     return [channel for (channel,) in rows.fetchall()]
 
 
 def fold(cursor: sqlite3.Cursor, channel: str) -> None:
     """Put one digest in the place of a channel's, if there are too many."""
+    if channel not in too_many(cursor):
+        return
     rows: list[_Row] = cursor.execute(
         "SELECT id, kind, coalesce(nullif(workflow, ''), (SELECT workflow FROM run_rows WHERE"
         f" id = run_id)), created_at, tries, facts FROM alert_rows WHERE {_WAITING}"
         " AND channel = ? ORDER BY id",
         (channel,),
     ).fetchall()
-    if len(rows) <= DIGEST_OVER:
-        return
     cursor.executemany("DELETE FROM alert_rows WHERE id = ?", [(row[0],) for row in rows])
     text = json.dumps(_digest(rows), ensure_ascii=False, separators=(",", ":"))
     since, tries = max(row[3] for row in rows), min(row[4] for row in rows)
@@ -47,15 +51,24 @@ def fold(cursor: sqlite3.Cursor, channel: str) -> None:
 
 def _digest(rows: Sequence[_Row]) -> dict[str, Any]:
     """Give what one message tells; up to which slot each workflow was told of is kept."""
-    workflows = {row[2] for row in rows}
-    known = [(kind, workflow, json.loads(facts)) for _, kind, workflow, _, _, facts in rows]
-    told = [(workflow, facts["until"]) for kind, workflow, facts in known if kind == "missing"]
+    workflows: set[str] = set()
+    counts: Counter[str] = Counter()
+    shown: list[dict[str, Any]] = []
+    told: list[tuple[str, int]] = []
+    for _, kind, workflow, _, _, text in rows:
+        facts = json.loads(text)
+        is_digest = kind == AlertKind.DIGEST
+        workflows.add(facts["workflow"] if is_digest else workflow)
+        counts.update(facts["counts"] if is_digest else [kind])
+        shown += facts["shown"] if is_digest else [{"kind": kind, "headline": facts["headline"]}]
+        if is_digest:
+            told += facts["told"].items()
+        elif kind == AlertKind.MISSING:
+            told.append((workflow, facts["until"]))
     return {
         "workflow": workflows.pop() if len(workflows) == 1 else "",
-        "counts": dict(Counter(kind for kind, *_ in known)),
+        "counts": dict(counts),
         "ids": [],
-        "shown": [
-            {"kind": kind, "headline": facts["headline"]} for kind, _, facts in known[:SHOWN_MAX]
-        ],
+        "shown": shown[:SHOWN_MAX],
         "told": dict(sorted(told, key=lambda each: each[1])),
     }

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine.alert import AlertKind, AlertRow
+from engine.alert import AlertKind, AlertRow, Failure
 from engine.alerts.content import Section
 from engine.alerts.incidents import of_alert
 from engine.alerts.letter import render_plain
@@ -195,6 +195,11 @@ def test_many_workflows_are_one_message(memory: Database, caplog: pytest.LogCapt
     missing.notice(memory, at(2.5 * HOUR, AT_ONCE))
     (row,) = box.claim()
     assert set(row.payload["facts"]["told"].values()) == {us(2 * HOUR)}
+    box.failed(row.id, Failure("no answer"))
+    missing.notice(memory, at(3.5 * HOUR, AT_ONCE))
+    (row,) = box.claim()  # of a long outage there is one in the end
+    assert row.payload["facts"]["counts"] == {"missing": 24}
+    assert set(row.payload["facts"]["told"].values()) == {us(3 * HOUR)}
 
 
 def test_what_is_paused_is_not_missing(memory: Database) -> None:
