@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+import store.missing
+import store.schedules
 from engine.alert import AlertKind, AlertRow, Failure
 from engine.alerts.content import Section
 from engine.alerts.incidents import of_alert
@@ -21,8 +23,6 @@ from engine.model import RunStatus
 from engine.ports import Paths
 from engine.secrets import Secrets
 from engine.session import Environment, missing, watching
-import store.missing
-import store.schedules
 from store import locks, pauses, slots
 from store.connection import Database
 from store.history import History
