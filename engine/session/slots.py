@@ -147,7 +147,15 @@ def judge(database: Database | None, definition: Definition, now: int) -> Judged
     due = decide(firings_of(definition), after, now, rule)
     if not same and known is not None and known.newest is not None:  # under another schedule
         due = _after(due, known.newest)
+    if known is None and _is_decided(database, name, due.slot):  # it was forgotten meanwhile
+        due = Due(passed=due.passed)
     return Judged(standing, same, ahead, rule, due)
+
+
+def _is_decided(database: Database | None, name: str, slot: int | None) -> bool:
+    if database is None or slot is None:
+        return False
+    return slots.decided(database, name, slot) is not None
 
 
 def why_none(database: Database | None, definition: Definition, judged: Judged, now: int) -> str:

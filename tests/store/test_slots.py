@@ -15,7 +15,7 @@ from engine.errors import SlotTaken
 from engine.model import Definition, RunStatus
 from engine.session.calendars import facts
 from engine.session.limits import Begun, lateness_of, moments_of
-from engine.session.slots import Unloaded, settle, settle_unloaded
+from engine.session.slots import Unloaded, judge, settle, settle_unloaded
 from engine.slots import Catchup
 from store import pauses, slots
 from store.connection import Database
@@ -122,6 +122,21 @@ def test_another_schedule_counts_from_when_it_is_noted(memory: Database) -> None
     assert (due.slot, due.left, due.passed) == (SLOT + 5 * HOUR, 0, ())
     due, _ = settle(memory, quarters, SLOT + 5 * HOUR + HOUR // 4)  # the run was not begun
     assert (due.slot, due.left, due.passed) == (SLOT + 5 * HOUR, 1, ())
+
+
+def test_a_schedule_that_was_forgotten_has_no_slot_twice(memory: Database) -> None:
+    """Noted again, its newest slot is still that of the run it had; a dry run says so, too."""
+    flow = Definition("flow", (), schedule="*-*-* *:00:00", tz="UTC")
+    a_run(memory, slot=settle(memory, flow, SLOT)[0].slot)
+    with memory.write() as cursor:
+        slots.forget(cursor, "flow")
+    assert judge(memory, flow, SLOT + 1).due.slot is None
+    due, why = settle(memory, flow, SLOT + 1)
+    assert (due.slot, why) == (
+        None,
+        "no slot is due: that of 2011-11-14 00:00 UTC is that of run 1",
+    )
+    assert settle(memory, flow, SLOT + HOUR)[0].slot == SLOT + HOUR
 
 
 def test_a_clock_that_was_ahead_holds_up_nothing(memory: Database) -> None:
