@@ -12,7 +12,7 @@ from engine.alert import AlertKind, AlertStatus
 from store.incidents import DIGEST_OVER, SHOWN_MAX
 
 # Only those that nobody has claimed: what may have been sent is told as it was.
-_WAITING = "status = 'pending' AND kind IN ('late', 'missing', 'paused')"
+_WAITING = "status = 'pending' AND kind IN ('late', 'missing', 'paused') AND json_valid(facts)"
 _PUT = """INSERT INTO alert_rows (channel, status, created_at, tries, error, kind, workflow, facts)
  VALUES (?, ?, ?, ?, '', ?, ?, ?)"""
 
