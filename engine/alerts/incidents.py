@@ -23,8 +23,13 @@ ERROR_SHOWN = 160
 LINES_MAX = 40
 LIST_MAX = 1_700
 
-_DONE = {AlertKind.OPENED: "opened", AlertKind.REMINDER: "go on", AlertKind.CLOSED: "recovered"}
-_WORDS = {"opened": "opened", "reminder": "goes on", "closed": "recovered"}
+# Of one, and of many.
+_DONE = {
+    AlertKind.OPENED: ("opened", "opened"),
+    AlertKind.REMINDER: ("goes on", "go on"),
+    AlertKind.CLOSED: ("recovered", "recovered"),
+}
+_WIDTH = max(len(word) for word, _ in _DONE.values())
 
 _NOTICES = {AlertKind.LATE, AlertKind.MISSING, AlertKind.PAUSED}
 
@@ -156,9 +161,7 @@ def _text(mapping: Incident, key: str) -> str:
 def _digest(facts: Incident, *, repeat: bool) -> Content:
     counts = facts.get("counts") or {}
     workflow = _text(facts, "workflow")
-    head = (
-        f"{f'{workflow}: ' if workflow else ''}{sum(counts.values()):,} incidents: {_kinds(facts)}"
-    )
+    head = f"{f'{workflow}: ' if workflow else ''}{_kinds(facts, of=' incident')}"
     shown = list(facts.get("shown") or ())
     lines = _fitting(_lines(shown[:LINES_MAX], workflow))
     if (more := sum(counts.values()) - len(lines)) > 0:
@@ -179,9 +182,15 @@ def _fitting(lines: Iterable[str]) -> list[str]:
     return kept
 
 
-def _kinds(facts: Incident) -> str:
+def _kinds(facts: Incident, of: str = "") -> str:
+    """Say what has become of how many; the first are said to be `of` a kind."""
     counts = facts.get("counts") or {}
-    return ", ".join(f"{counts[kind]:,} {_DONE[kind]}" for kind in _DONE if counts.get(kind))
+    said: list[str] = []
+    for kind, (of_one, of_many) in _DONE.items():
+        if count := counts.get(kind):
+            what = f"{of}{'s' if count > 1 else ''}" if of and not said else ""
+            said.append(f"{count:,}{what} {of_one if count == 1 else of_many}")
+    return ", ".join(said)
 
 
 def _lines(shown: Iterable[Incident], workflow: str) -> Iterable[str]:
@@ -190,7 +199,8 @@ def _lines(shown: Iterable[Incident], workflow: str) -> Iterable[str]:
             [_text(each, "step")] if workflow else [_text(each, "workflow"), _text(each, "step")]
         )
         name = " / ".join(one_line(name, 60) for name in names if name) or "the run"
-        yield f"{_WORDS[each['kind']]}  {name}  {one_line(_text(each, 'error'), ERROR_SHOWN)}"
+        what = f"{_DONE[each['kind']][0]:<{_WIDTH}}"
+        yield f"{what}  {name}  {one_line(_text(each, 'error'), ERROR_SHOWN)}"
 
 
 def _notices(facts: Incident, *, repeat: bool) -> Content:

@@ -130,6 +130,6 @@ def _facts(environment: Environment, name: str, what: str) -> dict[str, Any]:
     command = shell_line([*environment.command, "schedule", "unpause", name])
     return {
         "headline": f"the schedule of {name} {what}",
-        "body": "No slot gets a run until that is ended.",
-        "ways": [("to end it, once all is mended", command)],
+        "body": "Nothing is run by the schedule until the pause is ended.",
+        "ways": [("to end the pause, once all is mended", command)],
     }

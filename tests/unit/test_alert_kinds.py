@@ -91,7 +91,7 @@ def test_a_long_list_says_how_long_it_is() -> None:
     facts = {"workflow": "", "counts": {"opened": 300, "closed": 200}, "shown": [each] * 60}
     row = AlertRow(1, "slack", {"facts": facts}, 0, kind=AlertKind.DIGEST)
     text, (_, block) = render_slack(incidents.of_alert(row))
-    assert text == "500 incidents: 300 opened, 200 recovered"
+    assert text == "300 incidents opened, 200 recovered"
     lines = block["text"]["text"].splitlines()
     assert len(lines) == 5
     assert lines[-2:] == ["… and 499 more: see `incidents`", "```"]
