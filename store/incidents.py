@@ -157,7 +157,7 @@ def _fail(
         if telling.channels and (kind := _due(run, incident, telling)) is not None:
             count = incident.failures + 1
             is_again = kind is AlertKind.REMINDER
-            since = count - _told_failures(cursor, incident.id) if is_again else 0
+            since = _since_told(cursor, incident.id, count) if is_again else 0
             cursor.execute(_REMINDED, (run.at_us, incident.id))
             yield kind, _facts(run, incident, count, since=since)
 
@@ -169,12 +169,14 @@ def _due(run: _Run, incident: _Open, telling: Telling) -> AlertKind | None:
     """
     if not incident.told_at:
         return AlertKind.OPENED
-    return AlertKind.REMINDER if run.at_us - incident.told_at >= telling.quiet_us else None
+    quiet_us = abs(run.at_us - incident.told_at)  # what a clock far ahead has told was not just now
+    return AlertKind.REMINDER if quiet_us >= telling.quiet_us else None
 
 
-def _told_failures(cursor: sqlite3.Cursor, incident: int) -> int:
-    """Give how many failures the last message told of: its opening told of one."""
-    return int(cursor.execute(_LAST_TOLD, (incident,)).fetchone()[0] or 1)
+def _since_told(cursor: sqlite3.Cursor, incident: int, failures: int) -> int:
+    """Give how many failures the last message did not tell of; 0 where it is no longer known."""
+    told = cursor.execute(_LAST_TOLD, (incident,)).fetchone()[0]
+    return failures - told if isinstance(told, int) else 0
 
 
 def _close(cursor: sqlite3.Cursor, run: _Run, there: Iterable[_Open]) -> Iterator[_Told]:

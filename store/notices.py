@@ -46,7 +46,7 @@ def fold(cursor: sqlite3.Cursor, channel: str) -> None:
 
 
 def _digest(rows: Sequence[_Row]) -> dict[str, Any]:
-    """Give what one message tells; up to which slot each workflow was told of is kept."""
+    """Give what one message tells, with up to which slot of each workflow, and whose pauses."""
     workflows = {row[2] for row in rows}
     known = [(kind, workflow, json.loads(facts)) for _, kind, workflow, _, _, facts in rows]
     told = [(workflow, facts["until"]) for kind, workflow, facts in known if kind == "missing"]
@@ -58,4 +58,5 @@ def _digest(rows: Sequence[_Row]) -> dict[str, Any]:
             {"kind": kind, "headline": facts["headline"]} for kind, _, facts in known[:SHOWN_MAX]
         ],
         "told": dict(sorted(told, key=lambda each: each[1])),
+        "paused": sorted({workflow for kind, workflow, _ in known if kind == "paused"}),
     }

@@ -93,7 +93,7 @@ def after_failures(
     if most is None:
         return
     clock = environment.clock
-    why = f"{most} scheduled run{'s' if most > 1 else ''} in a row failed"
+    why = f"{most} scheduled runs in a row failed" if most > 1 else "a scheduled run failed"
     new = pauses.Pause(
         workflow=name,
         paused_at=clock.stamp(clock.now()),

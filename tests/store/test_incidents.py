@@ -118,6 +118,13 @@ def test_a_daily_failure_is_told_of_daily(database: Database) -> None:
     assert [kind for kind, *_ in told(database)] == ["opened", *["reminder"] * 3]
 
 
+def test_a_clock_that_was_far_ahead_silences_no_incident(database: Database) -> None:
+    """Set right, it is reminded of again; an hour ahead only counts as an hour more."""
+    for at in (0.0, 8_760 * HOUR, 25 * HOUR, 24 * HOUR, 50 * HOUR):
+        run(database, "a", "ValueError: x", at=at)
+    assert [number for kind, number, _ in told(database) if kind == "reminder"] == [2, 3, 5]
+
+
 def test_what_was_opened_before_there_was_a_channel_is_told_of(database: Database) -> None:
     """By its next failure: who sets a channel up and tries it is not to hear nothing."""
     run(database, "a", "ValueError: x", telling=Telling())

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,21 @@ def test_many_workflows_are_one_message(memory: Database, caplog: pytest.LogCapt
     missing.notice(memory, at(2.5 * HOUR, AT_ONCE))
     (row,) = box.claim()
     assert set(row.payload["facts"]["told"].values()) == {us(2 * HOUR)}
+
+
+def test_a_pause_that_a_list_told_of_is_not_told_again_at_once(memory: Database) -> None:
+    """It counts as told, without an alert of its own; what a clock ahead says does not."""
+    day = (us(24 * HOUR), us(24 * HOUR) - us(0.0))
+    paused = [pauses.Pause(f"flow{n}", us(0.0), "ann", None, "x", None) for n in range(12)]
+    facts = {"headline": "x", "body": ""}
+    assert [pauses.remind(memory, one, facts, ["slack"], day) for one in paused] == [True] * 12
+    box = StoredOutbox(memory, now_us=lambda: us(0.0), payload=lambda due: {"facts": due.facts})
+    (row,) = box.claim()
+    assert row.payload["facts"]["counts"] == {"paused": 12}
+    assert [pauses.remind(memory, one, facts, ["slack"], day) for one in paused] == [False] * 12
+    ahead = replace(paused[0], paused_at=us(9_999 * HOUR))
+    later = (us(48 * HOUR), day[1])
+    assert [pauses.remind(memory, ahead, facts, ["slack"], later) for _ in "ab"] == [True, False]
 
 
 def test_what_is_paused_is_not_missing(memory: Database) -> None:
