@@ -56,6 +56,10 @@ _APART = f"""SELECT id, {_THREAD} AS there FROM incident_rows
  WHERE id IN (SELECT value FROM json_each(?2)) AND closed_at IS NOT NULL
   AND CASE WHEN json_valid(there) THEN json_extract(there, '$.many') IS NULL END
  ORDER BY id LIMIT {APART_MAX}"""
+_LISTS = f"""SELECT min(id), {_THREAD} AS there FROM incident_rows
+ WHERE id IN (SELECT value FROM json_each(?2))
+  AND CASE WHEN json_valid(there) THEN json_extract(there, '$.many') IS NOT NULL END
+ GROUP BY there"""
 _SHARE = f"""SELECT count(*), count(*) - count(closed_at) FROM incident_rows
  WHERE {_THREAD} = ?2"""
 _KEEP = """UPDATE incident_rows SET
@@ -347,9 +351,17 @@ def thread_of(
 def threads_apart(
     cursor: sqlite3.Cursor, incidents: Sequence[int], channel: str
 ) -> dict[int, dict[str, Any]]:
-    """Give where the first messages are of incidents, of many, that are over and have one each."""
-    rows = cursor.execute(_APART, (channel, json.dumps(list(incidents)))).fetchall()
-    places = [(incident, _place(there)) for incident, there in rows]
+    """Give where the first messages are of incidents, of many, that are over and have one each.
+
+    Also those that told of many, all of which are over by now: by the first, with how many.
+    """
+    numbers = json.dumps(list(incidents))
+    rows = cursor.execute(_APART, (channel, numbers)).fetchall()
+    for incident, there in cursor.execute(_LISTS, (channel, numbers)).fetchall():
+        count, still_open = cursor.execute(_SHARE, (channel, there)).fetchone()
+        if not still_open:
+            rows.append((incident, json.dumps(json.loads(there) | {"many": count, "open": 0})))
+    places = [(incident, _place(there)) for incident, there in rows[:APART_MAX]]
     return {incident: place for incident, place in places if place is not None}
 
 

@@ -78,15 +78,21 @@ def brief(row: AlertRow, content: Content) -> Content:
 
 
 def of_those_apart(row: AlertRow) -> list[tuple[Content, Mapping[str, Any]]]:
-    """Say of incidents that a list closes, and that have a first message each, what it becomes."""
-    shown = (row.payload.get("facts") or {}).get("shown") or ()
+    """Say of incidents that a list closes, and that have other first messages, what these become.
+
+    One that told of many is brought up to date once all of them are over.
+    """
+    facts = row.payload.get("facts") or {}
+    shown = facts.get("shown") or ()
     over = {each["incident"]: each for each in shown if each["kind"] == AlertKind.CLOSED}
     zone = row.payload.get("zone")
-    return [
-        (_closed(over[number], zone, repeat=False), thread)
-        for number, thread in (row.apart or {}).items()
-        if number in over
-    ]
+    found = []
+    for number, thread in (row.apart or {}).items():
+        if "many" not in thread and number in over:
+            found.append((_closed(over[number], zone, repeat=False), thread))
+        elif "many" in thread and (facts.get("counts") or {}).get(AlertKind.CLOSED):
+            found.append((all_over(_digest(facts, repeat=False), thread["many"]), thread))
+    return found
 
 
 def all_over(content: Content, count: int) -> Content:

@@ -191,6 +191,22 @@ def test_a_list_brings_threads_up_to_date(database: Database) -> None:
     assert texts == [*over, "11 incidents recovered"]
 
 
+def test_lists_that_recover_in_a_longer_one_are_brought_up_to_date(database: Database) -> None:
+    """Each that told of many, as all are over; one of which some go on stays as it is."""
+    flows = {f"flow{number}": " ".join(f"s{at}" for at in range(11)) for number in range(3)}
+    with slack_api() as served:
+        for flow, names in flows.items():
+            run(database, names, *["ValueError: x"] * 11, workflow=flow)
+            assert send(database, bot(served)).sent == 1
+        for flow, names in flows.items():
+            words = ["ok"] * 10 + ["ok" if flow != "flow2" else "ValueError: x"]
+            run(database, names, *words, workflow=flow)
+        assert send(database, bot(served)) == DeliveryResult(sent=1)
+        texts = [body["text"] for body in served.messages.values()]
+    all_over = ["all 11 are over, at last: 32 incidents recovered"] * 2
+    assert texts == [*all_over, "daily failed", "32 incidents recovered"]
+
+
 def test_a_digest_recovers_at_once(database: Database) -> None:
     """All at once, in its thread, and says so itself."""
     names = " ".join(f"s{at}" for at in range(500))
