@@ -86,7 +86,7 @@ def of_those_apart(row: AlertRow) -> list[tuple[Content, Mapping[str, Any]]]:
     shown = facts.get("shown") or ()
     over = {each["incident"]: each for each in shown if each["kind"] == AlertKind.CLOSED}
     zone = row.payload.get("zone")
-    found = []
+    found: list[tuple[Content, Mapping[str, Any]]] = []
     for number, thread in (row.apart or {}).items():
         if "many" not in thread and number in over:
             found.append((_closed(over[number], zone, repeat=False), thread))

@@ -135,6 +135,10 @@ def _threaded(job: Job, threads: Mapping[int, Mapping[str, Any]]) -> Job:
 def _tried(job: Job, send: Sender, ends_at: float, clock: Clock) -> Outcome:
     """Send, and once more if that may help in time; marked if the first may have arrived."""
     first = _attempt(job, send, ends_at - clock.now())
+    if first.permanent and job.page is not None:  # too large, or of a kind that nobody may send
+        bare = _tried(replace(job, page=None), send, ends_at, clock)
+        notes = (*bare.sent.notes, f"sent without the run's page: {first.error}")
+        return bare if bare.error else replace(bare, sent=replace(bare.sent, notes=notes))
     if first.again_s is None or ends_at - clock.now() - first.again_s < LEAST_S:
         return first
     threading.Event().wait(first.again_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import smtplib
 import subprocess
 import sys
 import time
@@ -282,6 +283,20 @@ def test_pages_go_along_with_emails() -> None:
         ["run-1-daily.html"],
         [],
     ]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_page_that_a_server_refuses_costs_no_alert(is_known: bool) -> None:
+    """The email goes without it, whether the server said before how much it takes or not."""
+    outbox = FakeOutbox(a_row(1, "email", payload=REPORT))
+    with smtp(data_size_limit=20_000) as (inbox, port), pytest.MonkeyPatch.context() as patch:
+        if not is_known:
+            patch.setattr(smtplib.SMTP, "has_extn", lambda _, name: name == "8bitmime")
+        settings = {"SMTP_URL": f"smtp://127.0.0.1:{port}", "MAIL_TO": "a@x.com"}
+        result = delivery.deliver(outbox, settings.get, clock=CLOCK, page=lambda _: "x" * 50_000)
+    said = "email: sent without the run's page: 127.0.0.1: the message is too large (552)"
+    assert result == DeliveryResult(sent=1, warnings=(said,))
+    assert names(inbox.message()) == []
 
 
 def names(message: EmailMessage) -> list[str | None]:
