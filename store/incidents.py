@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from engine.alert import AlertKind, AlertStatus, Telling
@@ -36,11 +37,13 @@ _IS_OK = """SELECT 1 FROM definition_steps d
  WHERE d.definition_id = ?2 AND d.name = ?3 AND coalesce(s.status, 'ok') = 'ok'"""
 _IS_THERE = "SELECT 1 FROM definition_steps WHERE definition_id = ? AND name = ?"
 # A digest tells of many, which have no alert of their own then. Failures only become more.
-_LAST_TOLD = """SELECT max(failures) FROM (
- SELECT json_extract(facts, '$.failures') AS failures FROM alert_rows
- WHERE incident_id = ?1 AND kind IN ('opened', 'reminder') AND json_valid(facts)
- UNION ALL SELECT json_extract(facts, '$.failures."' || ?1 || '"') FROM alert_rows
- WHERE kind = 'digest' AND json_valid(facts))"""
+_TOLD = """SELECT incident_id, max(json_extract(facts, '$.failures')) FROM alert_rows
+ WHERE incident_id IN (SELECT value FROM json_each(?1)) AND kind IN ('opened', 'reminder')
+  AND json_valid(facts) GROUP BY incident_id
+ UNION ALL SELECT cast(told.key AS INTEGER), max(told.value) FROM alert_rows AS a
+ JOIN json_each(a.facts, '$.failures') AS told
+ WHERE a.kind = 'digest' AND a.created_at >= ?2 AND json_valid(a.facts)
+ GROUP BY told.key"""
 _OPENED = """INSERT INTO incident_rows (workflow, step, fingerprint, error, opened_at, opened_run,
  last_at, last_run, failures, thread, reminded_at)
  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5, ?6, 1, '{}', ?7)"""
@@ -93,7 +96,7 @@ class _Open:
     told_at: int
 
 
-_Told = tuple[AlertKind, dict[str, Any]]
+_Message = tuple[AlertKind, dict[str, Any]]
 
 
 def settle(
@@ -145,8 +148,9 @@ def _fail(
     there: Sequence[_Open],
     failures: Iterable[tuple[str, str]],
     telling: Telling,
-) -> Iterator[_Told]:
+) -> Iterator[_Message]:
     known = {(incident.step, incident.fingerprint): incident for incident in there}
+    before = cache(lambda: _told(cursor, there))  # of all: many may be reminded of at once
     for step, error in failures:
         mark = fingerprint(error)
         if (incident := known.get((step, mark))) is None:
@@ -161,7 +165,7 @@ def _fail(
         if telling.channels and (kind := _due(run, incident, telling)) is not None:
             count = incident.failures + 1
             is_again = kind is AlertKind.REMINDER
-            since = _since_told(cursor, incident.id, count) if is_again else 0
+            since = count - before().get(incident.id, count) if is_again else 0
             cursor.execute(_REMINDED, (run.at_us, incident.id))
             yield kind, _facts(run, incident, count, since=since)
 
@@ -177,13 +181,18 @@ def _due(run: _Run, incident: _Open, telling: Telling) -> AlertKind | None:
     return AlertKind.REMINDER if quiet_us >= telling.quiet_us else None
 
 
-def _since_told(cursor: sqlite3.Cursor, incident: int, failures: int) -> int:
-    """Give how many failures the last message did not tell of; 0 where it is no longer known."""
-    told = cursor.execute(_LAST_TOLD, (incident,)).fetchone()[0]
-    return failures - told if isinstance(told, int) else 0
+def _told(cursor: sqlite3.Cursor, there: Sequence[_Open]) -> dict[int, int]:
+    """Give how many failures of each incident its last message told of, where that is known."""
+    numbers = json.dumps([incident.id for incident in there])
+    since = min(incident.told_at for incident in there)
+    found: dict[int, int] = {}
+    for incident, failures in cursor.execute(_TOLD, (numbers, since)):
+        if isinstance(failures, int):
+            found[incident] = max(failures, found.get(incident, 0))
+    return found
 
 
-def _close(cursor: sqlite3.Cursor, run: _Run, there: Iterable[_Open]) -> Iterator[_Told]:
+def _close(cursor: sqlite3.Cursor, run: _Run, there: Iterable[_Open]) -> Iterator[_Message]:
     is_whole = run.status == RunStatus.OK and not run.is_bound and run.definition is not None
     for incident in there:
         step = incident.step
@@ -233,7 +242,7 @@ def _facts(run: _Run, incident: _Open, failures: int, **more: object) -> dict[st
 
 
 def _queue(
-    cursor: sqlite3.Cursor, run: _Run, messages: Sequence[_Told], channels: Iterable[str]
+    cursor: sqlite3.Cursor, run: _Run, messages: Sequence[_Message], channels: Iterable[str]
 ) -> None:
     if not messages:
         return
@@ -260,7 +269,7 @@ def _put(
     cursor.execute(_QUEUE, (*row, facts.get("incident"), workflow, text))
 
 
-def _digest(messages: Sequence[_Told]) -> dict[str, Any]:
+def _digest(messages: Sequence[_Message]) -> dict[str, Any]:
     """Give what one message tells in the place of many, of which some may be such themselves."""
     workflows = {facts["workflow"] for _, facts in messages}
     counts: Counter[str] = Counter()
