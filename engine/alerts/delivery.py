@@ -45,6 +45,11 @@ class DeliveryResult:
     given_up: int = 0
     warnings: tuple[str, ...] = ()
 
+    def with_more(self, more: DeliveryResult) -> DeliveryResult:
+        """Give what two deliveries came to."""
+        counts = (self.sent + more.sent, self.failed + more.failed, self.given_up + more.given_up)
+        return DeliveryResult(*counts, tuple(dict.fromkeys(self.warnings + more.warnings)))
+
 
 def deliver(
     outbox: Outbox,
