@@ -48,7 +48,7 @@ def of_alert(row: AlertRow) -> Content:
         case AlertKind.CLOSED:
             return _closed(facts, payload.get("zone"), repeat=row.repeat)
         case AlertKind.DIGEST if facts.get("report"):
-            content = digest.of_report(payload, repeat=row.repeat)
+            content = _of_many(digest.of_report(payload, repeat=row.repeat), payload, facts)
             return _with(content, (("incidents", _kinds(facts)),))
         case AlertKind.DIGEST if set(facts.get("counts") or ()) & _NOTICES:
             return _notices(facts, repeat=row.repeat)
@@ -122,6 +122,14 @@ def _closed(facts: Incident, zone: object, *, repeat: bool) -> Content:
     error = Section("it failed with", _error(facts), mono=True)
     pairs = Facts(_pairs(facts, zone, goes_on=False))
     return Content(head, REPEATED if repeat else "", "ok", (error, pairs))
+
+
+def _of_many(content: Content, payload: Incident, facts: Incident) -> Content:
+    """Say of a run that failed in many steps, and in none of them for the first time, that."""
+    if set(facts.get("counts") or ()) != {AlertKind.REMINDER}:
+        return content
+    at = f": {payload['first_failure']}" if payload.get("first_failure") else ""
+    return replace(content, head=f"{_text(payload, 'workflow')} still fails{at}")
 
 
 def _with(content: Content, pairs: tuple[tuple[str, str], ...]) -> Content:

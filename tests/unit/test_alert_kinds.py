@@ -14,7 +14,7 @@ from engine.alerts.blocks import render_slack
 from engine.alerts.content import REPEATED
 from engine.alerts.slack_limits import faults
 from tests.slack_rules import refusal
-from tests.unit.alert_reports import HOSTILE, a_report, a_step
+from tests.unit.alert_reports import HOSTILE, a_report, a_step, many
 
 TEXTS = st.one_of(
     st.text(max_size=80),
@@ -83,6 +83,16 @@ def test_every_kind_keeps_to_all_limits(row: AlertRow) -> None:
         assert "\n" not in each.headline
         assert letter.render_plain(each).startswith(each.title)
         assert "<script" not in letter.render_html(each)
+
+
+def test_many_that_go_on_read_as_such() -> None:
+    """A run of which all failures are known is not told as one that fails for the first time."""
+    facts: dict[str, Any] = {"report": True, "counts": {"reminder": 11}}
+    row = AlertRow(1, "slack", many(110) | {"facts": facts}, 0, kind=AlertKind.DIGEST)
+    told = incidents.of_alert(row)
+    assert told.headline == "daily still fails: step-9: ValueError: bad (+10 more failed)"
+    facts["counts"] = {"opened": 1, "reminder": 10}
+    assert incidents.of_alert(row).title == "daily failed: step-9 (+10 more failed)"
 
 
 def test_a_long_list_says_how_long_it_is() -> None:
