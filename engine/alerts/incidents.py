@@ -22,6 +22,7 @@ from engine.alerts.text import duration, moment, one_line, slack_escape, units, 
 ERROR_SHOWN = 160
 LINES_MAX = 40
 LIST_MAX = 1_700
+WAITED_S = 300.0  # less is as good as at once
 
 # Of one, and of many.
 _DONE = {
@@ -51,7 +52,7 @@ def of_alert(row: AlertRow) -> Content:
             content = _of_many(digest.of_report(payload, repeat=row.repeat), payload, facts)
             return _with(content, (("incidents", _kinds(facts)),))
         case AlertKind.DIGEST if set(facts.get("counts") or ()) & _NOTICES:
-            return _notices(facts, repeat=row.repeat)
+            return _dated(row, _notices(facts, repeat=row.repeat))
         case AlertKind.DIGEST:
             return _digest(facts, repeat=row.repeat)
         case AlertKind.RUN:
@@ -62,7 +63,15 @@ def of_alert(row: AlertRow) -> Content:
         for title, command in facts.get("ways") or ()
     ]
     mark = REPEATED if row.repeat else ""
-    return replace(notice, mark=mark, parts=(*notice.parts, *ways))
+    return _dated(row, replace(notice, mark=mark, parts=(*notice.parts, *ways)))
+
+
+def _dated(row: AlertRow, content: Content) -> Content:
+    """Say of what had to wait for its channel how old it is: it may hold no more."""
+    if row.age_s < WAITED_S:
+        return content
+    aged = Facts((("noticed", f"{duration(row.age_s)} ago"),))
+    return replace(content, parts=(*content.parts, aged))
 
 
 def brief(row: AlertRow, content: Content) -> Content:

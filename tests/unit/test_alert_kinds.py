@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -83,6 +84,15 @@ def test_every_kind_keeps_to_all_limits(row: AlertRow) -> None:
         assert "\n" not in each.headline
         assert letter.render_plain(each).startswith(each.title)
         assert "<script" not in letter.render_html(each)
+
+
+def test_a_notice_that_had_to_wait_says_how_long() -> None:
+    """What is late or missing as it is noticed may not be so any more as it is read."""
+    facts = {"headline": "daily is late: its deadline was 09:30 CET", "body": "Run 17 is still on."}
+    row = AlertRow(1, "email", {"facts": facts}, 0, kind=AlertKind.LATE, age_s=299.0)
+    assert letter.render_plain(incidents.of_alert(row)).endswith("\n\nRun 17 is still on.\n")
+    row = replace(row, age_s=36_000.0)
+    assert letter.render_plain(incidents.of_alert(row)).endswith("\n\nnoticed: 10h 00m ago\n")
 
 
 def test_many_that_go_on_read_as_such() -> None:
