@@ -151,6 +151,20 @@ def test_failure_is_recorded_and_due_again() -> None:
     ]
 
 
+@pytest.mark.parametrize(("tries", "sent"), [(2, []), (3, [2, 3])])
+def test_one_message_that_is_not_taken_holds_up_no_others(tries: int, sent: list[int]) -> None:
+    """A server that answers as it does to it is asked for the next one, after a few tries."""
+    outbox = FakeOutbox(a_row(1, tries=tries), a_row(2), a_row(3))
+    with hook(answer(500, "", None, answer(500), OK)) as served:
+        delivery.deliver(outbox, slack_at(served.url), clock=CLOCK)
+    assert outbox.delivered == sent
+    assert [number for number, _, _ in outbox.failures] == [n for n in (1, 2, 3) if n not in sent]
+    outbox = FakeOutbox(*(a_row(number, tries=9) for number in range(5)))
+    with hook(answer(403)) as served:
+        delivery.deliver(outbox, slack_at(served.url), clock=CLOCK)
+        assert len(served.bodies) == 2
+
+
 DAY = 86_400.0
 
 
