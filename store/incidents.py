@@ -286,9 +286,19 @@ def _digest(messages: Sequence[_Message]) -> dict[str, Any]:
         "workflow": workflows.pop() if len(workflows) == 1 else "",
         "counts": dict(counts),
         "ids": list(dict.fromkeys(ids)),
-        "shown": shown[:SHOWN_MAX],
+        "shown": _worst_first(shown),
         "failures": failures,
     }
+
+
+def _worst_first(shown: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give those that a list shows; of what is over so many as have first messages to change."""
+    opened, goes_on, closed = (
+        [each for each in shown if each["kind"] == kind]
+        for kind in (AlertKind.OPENED, AlertKind.REMINDER, AlertKind.CLOSED)
+    )
+    found = (opened + goes_on)[: SHOWN_MAX - min(len(closed), APART_MAX)]
+    return found + closed[: SHOWN_MAX - len(found)]
 
 
 # A digest tells of many, and folds, too: of a long outage there is one in the end.

@@ -271,6 +271,22 @@ def test_damaged_json_keeps_nothing_else_from_being_told(database: Database) -> 
     assert [row.thread for row in box(database).claim()] == [{"ts": "6"}]
 
 
+def test_a_list_shows_what_is_new_first(database: Database) -> None:
+    """Then what goes on; what is over comes last, but is there: its first messages are changed."""
+    flows = [f"flow{number}" for number in range(70)]
+    for flow in flows[:20]:
+        run(database, "a", "ValueError: x", workflow=flow)
+    (digest,) = box(database).claim()
+    box(database).sent(digest.id)
+    for number, flow in enumerate(flows):
+        word = "ok" if number < 18 else "ValueError: x"
+        run(database, "a", word, at=25 * HOUR, workflow=flow)
+    (digest,) = box(database).claim()
+    kinds = [each["kind"] for each in digest.payload["shown"]]
+    assert kinds == ["opened"] * 45 + ["closed"] * 15
+    assert digest.payload["counts"] == {"closed": 18, "reminder": 2, "opened": 50}
+
+
 def test_digests_fold_into_one(database: Database) -> None:
     """Each of a run, or of other alerts: what tells of no incident stays as it is."""
     for workflow in ("first", "second"):
