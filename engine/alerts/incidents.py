@@ -47,14 +47,14 @@ def of_alert(row: AlertRow) -> Content:
         case AlertKind.REMINDER:
             return _reminder(digest.of_report(payload, repeat=row.repeat), payload, facts)
         case AlertKind.CLOSED:
-            return _closed(facts, payload.get("zone"), repeat=row.repeat)
+            return _placed(row, _closed(facts, payload.get("zone"), repeat=row.repeat))
         case AlertKind.DIGEST if facts.get("report"):
             content = _of_many(digest.of_report(payload, repeat=row.repeat), payload, facts)
             return _with(content, (("incidents", _kinds(facts)),))
         case AlertKind.DIGEST if set(facts.get("counts") or ()) & _NOTICES:
-            return _dated(row, _notices(facts, repeat=row.repeat))
+            return _placed(row, _notices(facts, repeat=row.repeat), is_aging=True)
         case AlertKind.DIGEST:
-            return _digest(facts, repeat=row.repeat)
+            return _placed(row, _digest(facts, repeat=row.repeat))
         case AlertKind.RUN:
             return digest.of_report(payload, repeat=row.repeat)
     notice = of_notice(str(facts.get("headline", "")), str(facts.get("body", "")))
@@ -63,15 +63,18 @@ def of_alert(row: AlertRow) -> Content:
         for title, command in facts.get("ways") or ()
     ]
     mark = REPEATED if row.repeat else ""
-    return _dated(row, replace(notice, mark=mark, parts=(*notice.parts, *ways)))
+    said = replace(notice, mark=mark, parts=(*notice.parts, *ways))
+    return _placed(row, said, is_aging=True)
 
 
-def _dated(row: AlertRow, content: Content) -> Content:
-    """Say of what had to wait for its channel how old it is: it may hold no more."""
-    if row.age_s < WAITED_S:
-        return content
-    aged = Facts((("noticed", f"{duration(row.age_s)} ago"),))
-    return replace(content, parts=(*content.parts, aged))
+def _placed(row: AlertRow, content: Content, *, is_aging: bool = False) -> Content:
+    """Say on which machine it is, and how old what holds no more, maybe, if it had to wait."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    if host := one_line(_text(row.payload, "host"), digest.VALUE_MAX):
+        pairs += (("host", host),)
+    if is_aging and row.age_s >= WAITED_S:
+        pairs += (("noticed", f"{duration(row.age_s)} ago"),)
+    return _with(content, pairs) if pairs else content
 
 
 def brief(row: AlertRow, content: Content) -> Content:

@@ -37,6 +37,7 @@ def told_of(history: History, due: Due, environment: Environment) -> dict[str, A
     facts: dict[str, Any] = masked({"facts": due.facts}, environment.secrets)
     has_report = due.kind in _WITH_REPORT or "report" in due.facts
     if due.run_id is None or not has_report:
+        facts["host"] = environment.secrets.mask(environment.host)  # many may tell one channel
         with suppress(EngineError):  # a damaged run has none
             facts["zone"] = _zone(history, due)
         return {"workflow": due.workflow, "run_id": due.run_id, **facts}

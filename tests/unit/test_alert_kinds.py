@@ -91,8 +91,9 @@ def test_a_notice_that_had_to_wait_says_how_long() -> None:
     facts = {"headline": "daily is late: its deadline was 09:30 CET", "body": "Run 17 is still on."}
     row = AlertRow(1, "email", {"facts": facts}, 0, kind=AlertKind.LATE, age_s=299.0)
     assert letter.render_plain(incidents.of_alert(row)).endswith("\n\nRun 17 is still on.\n")
-    row = replace(row, age_s=36_000.0)
-    assert letter.render_plain(incidents.of_alert(row)).endswith("\n\nnoticed: 10h 00m ago\n")
+    row = replace(row, age_s=36_000.0, payload={"facts": facts, "host": "box"})
+    told = letter.render_plain(incidents.of_alert(row))
+    assert told.endswith("\n\nhost:    box\nnoticed: 10h 00m ago\n")
 
 
 def test_many_that_go_on_read_as_such() -> None:
