@@ -119,6 +119,10 @@ def test_nothing_configured_claims_nothing() -> None:
     [
         ({"SMTP_URL": "smtp://h"}, "no email is sent: SMTP_URL is set, but MAIL_TO is not"),
         ({"MAIL_TO": "a@x.com"}, "no email is sent: MAIL_TO is set, but SMTP_URL is not"),
+        (
+            {"SLACK_BOT_TOKEN": "xoxb-1"},
+            "nothing is sent to Slack: SLACK_BOT_TOKEN is set, but SLACK_CHANNEL is not",
+        ),
     ],
 )
 def test_half_configured_email_is_said(settings: dict[str, str], expected: str) -> None:
