@@ -11,6 +11,7 @@ from engine.cli.console import print_result
 from engine.cli.writing import writing
 from engine.definitions import file_of, load
 from engine.errors import UsageError
+from engine.moments import microseconds
 from engine.text import printable
 
 if TYPE_CHECKING:
@@ -76,7 +77,6 @@ def _named(parsed: argparse.Namespace) -> Definition:
 
 def _until(definition: Definition, text: str, now: datetime) -> int:
     """Read a date, or a date and a time, in the workflow's zone."""
-    from engine.schedule.catchup import microseconds
     from engine.session.asked import zone_of
 
     try:

@@ -6,13 +6,14 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import field
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, datetime, tzinfo
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from engine import params as parameters
 from engine.errors import UsageError
 from engine.model import Definition
+from engine.moments import instant
 from engine.ports import Clock
 from engine.produced import Encoded
 from engine.records import record
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 WORKERS_MAX = 1_000
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _URL_PASSWORD = re.compile(r"://[^/?#\s:@]*:[^/?#\s@]+@")
 
 
@@ -132,7 +132,7 @@ def today_of(
     definition: Definition, clock: Clock, local: tzinfo | None = None, *, slot: int | None = None
 ) -> date:
     """Give the day on which the run starts, or that of its slot, in the workflow's zone."""
-    at = clock.utc() if slot is None else _EPOCH + timedelta(microseconds=slot)
+    at = clock.utc() if slot is None else instant(slot)
     return in_zone(definition, at, local).date()
 
 
@@ -142,7 +142,7 @@ def slot_of(
     """Give a slot as a time in the workflow's zone."""
     if slot is None:
         return None
-    return in_zone(definition, _EPOCH + timedelta(microseconds=slot), local)
+    return in_zone(definition, instant(slot), local)
 
 
 def clock_time(at: datetime) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.lateness import Lateness, Limit, Moment, Whose, usual_limits
+from engine.moments import instant, microseconds
 from engine.text import human_duration
 
 if TYPE_CHECKING:
@@ -50,7 +51,6 @@ def moments_of(definition: Definition, begun: Begun, clock: Clock) -> list[Momen
         said = f"it has run for {human_duration(most)}, its max_duration"
         found.append(Moment(begun.at + most, said))
     if definition.deadline is not None and definition.schedule and begun.slot is not None:
-        from engine.schedule.catchup import instant, microseconds
         from engine.schedule.deadline import deadline_of
         from engine.schedule.firings import zone_of
         from engine.schedule.reading import schedule_of

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from engine.moments import instant, microseconds
 from engine.records import record
 from engine.session import alerting
 from engine.text import shell_line
@@ -56,7 +57,7 @@ def preload(database: Database, environment: Environment) -> None:
     with database.read() as cursor:
         now_us = _now_us(environment)
         if missing.waited(cursor, database.path, now_us, now_us):
-            from engine.schedule import catchup, firings  # noqa: F401 - imported for later
+            from engine.schedule import firings  # noqa: F401 - imported for later
             from engine.session import asked  # noqa: F401 - imported for later
 
 
@@ -167,7 +168,6 @@ class _Slots:
         self._schedule, self._zone = schedule
 
     def _firings(self, after: int) -> Any:
-        from engine.schedule.catchup import instant
         from engine.schedule.firings import firings
 
         return firings(self._schedule, self._zone, instant(after), instant(self._until))
@@ -176,7 +176,6 @@ class _Slots:
         return any(True for _ in self._firings(self._one.since))
 
     def missing(self, *, told_too: bool) -> Missing | None:
-        from engine.schedule.catchup import instant, microseconds
         from engine.schedule.firings import newest
 
         name = self._one.workflow
@@ -194,8 +193,6 @@ class _Slots:
 
     def _open(self, after: int | None, past: Sequence[pauses.Pause]) -> Iterator[int]:
         """Give the slots that no pause holds; those of a pause are leapt over, they may be many."""
-        from engine.schedule.catchup import microseconds
-
         while after is not None:
             since, after = after, None
             for slot in map(microseconds, self._firings(since)):
@@ -206,7 +203,6 @@ class _Slots:
                 yield slot
 
     def _shown(self, slot: int) -> str:
-        from engine.schedule.catchup import instant
         from engine.session.asked import clock_time
 
         return clock_time(instant(slot).astimezone(self._zone))

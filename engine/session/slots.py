@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import SlotTaken, UsageError
 from engine.model import Definition
+from engine.moments import instant, microseconds
 from engine.paths import make_home
 from engine.records import record
-from engine.schedule.catchup import Due, Rule, decide, instant, microseconds
+from engine.schedule.catchup import Due, Rule, decide
 from engine.schedule.firings import next_firing
 from engine.session import alerting, pausing
 from engine.session.asked import clock_time, slot_of

@@ -9,7 +9,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from engine.model import Definition
-from engine.schedule.catchup import decide, instant
+from engine.moments import instant
+from engine.schedule.catchup import decide
 from engine.secrets import masked
 from engine.session import slots
 from engine.session.calendars import firings_of
