@@ -28,12 +28,12 @@ def pause(parsed: argparse.Namespace) -> int:
 
     definition = _named(parsed)
     environment = project.environment_of(parsed)
-    clock = environment.clock
+    now = environment.clock.utc()
     new = pauses.Pause(
         workflow=definition.name,
-        paused_at=clock.stamp(clock.now()),
+        paused_at=environment.now_us,
         paused_by=environment.user,
-        until=None if parsed.until is None else _until(definition, parsed.until, clock.utc()),
+        until=None if parsed.until is None else _until(definition, parsed.until, now),
         reason=printable(environment.secrets.mask(parsed.reason or ""))[:REASON_MAX],
         ended_at=None,
     )
@@ -50,8 +50,7 @@ def unpause(parsed: argparse.Namespace) -> int:
 
     definition = _named(parsed)
     environment = project.environment_of(parsed)
-    clock = environment.clock
-    at_us = clock.stamp(clock.now())
+    at_us = environment.now_us
     with writing(environment) as database:
         was = pauses.unpause(database, definition.name, at_us=at_us, by=environment.user)
     if was is None:

@@ -55,7 +55,7 @@ class Missing:
 def preload(database: Database, environment: Environment) -> None:
     """Import what it takes to know the slots, if there is a schedule to be held to."""
     with database.read() as cursor:
-        now_us = _now_us(environment)
+        now_us = environment.now_us
         if missing.waited(cursor, database.path, now_us, now_us):
             from engine.schedule import firings  # noqa: F401 - imported for later
             from engine.session import asked  # noqa: F401 - imported for later
@@ -63,7 +63,7 @@ def preload(database: Database, environment: Environment) -> None:
 
 def look(database: Database, environment: Environment, *, told_too: bool = True) -> list[Missing]:
     """Give what is missing by now; without `told_too`, only what was not told of yet."""
-    now_us, up_s = _now_us(environment), environment.clock.now()
+    now_us, up_s = environment.now_us, environment.clock.now()
     until = now_us - GRACE_S * 1_000_000
     if up_s < GRACE_S:  # timers that catch up are on their way
         return []
@@ -97,7 +97,7 @@ def notice(database: Database, environment: Environment) -> None:
     until a run comes.
     """
     how = alerting.telling(environment)
-    now_us, said = _now_us(environment), []
+    now_us, said = environment.now_us, []
     for one in look(database, environment, told_too=False):
         quiet_since = now_us - how.quiet_us
         if how.channels and missing.is_quiet(database, one.workflow, quiet_since, now_us):
@@ -151,10 +151,6 @@ def which(one: Missing) -> str:
     if one.count == 1:
         return f"that of {first} never came"
     return f"{one.counted} never came, {first} to {last}"
-
-
-def _now_us(environment: Environment) -> int:
-    return environment.clock.stamp(environment.clock.now())
 
 
 class _Slots:

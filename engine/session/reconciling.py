@@ -49,12 +49,12 @@ def reconcile_all(
         choose = alerting.channels_for(known, history, environment, before=found.run_id)
         return choose(found.status)
 
-    clock, goes = environment.clock, True
+    goes = True
     for found in reconcile(
         database,
         mine=mine,
         channels=channels,
-        now_us=clock.stamp(clock.now()),
+        now_us=environment.now_us,
         publish=outputs.publish,
         said=Said(why, alerting.telling(environment)),
     ):

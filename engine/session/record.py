@@ -41,7 +41,7 @@ def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> 
     return NewRun(
         workflow=compiled.definition.name,
         params=parameters.to_json(decision.params),
-        started_at=env.clock.stamp(env.clock.now()),
+        started_at=env.now_us,
         started_by=asked.request.started_by,
         user=env.user,
         host=env.host,

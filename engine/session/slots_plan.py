@@ -32,7 +32,7 @@ def plan_scheduled(
     Beside the first run's plan it says what would become of each slot that is due: in `slots` for
     programs, in `slots_told` for people.
     """
-    now = slots.now_us(environment)
+    now = environment.now_us
     path = path_of(environment.paths.store_url)
     if is_there(path):
         with closing(open_reader(path)) as database:
