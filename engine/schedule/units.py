@@ -17,7 +17,7 @@ from engine.schedule.hardening import hardened, read_hardening
 from engine.schedule.installed import mark
 from engine.schedule.reading import Schedule, cron_of, schedule_of
 from engine.schedule.wakeups import YEARS, wakeups
-from engine.schedule.zones import machine_zone, zone_named
+from engine.schedule.zones import checked_zone, machine_zone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -208,7 +208,7 @@ def _shifts(schedule: Schedule) -> set[int]:
     if schedule.zone is None:
         return set()
     days = [datetime(YEARS.start, 1, 1, tzinfo=UTC) + timedelta(days=day) for day in range(366)]
-    ours, theirs = zone_named(schedule.zone), machine_zone()
+    ours, theirs = checked_zone(schedule.zone), machine_zone()
     apart = (offset(day, ours) - offset(day, theirs) for day in days)
     return {each // timedelta(minutes=1) for each in apart}
 
