@@ -76,7 +76,7 @@ def _named(parsed: argparse.Namespace) -> Definition:
 
 def _until(definition: Definition, text: str, now: datetime) -> int:
     """Read a date, or a date and a time, in the workflow's zone."""
-    from engine.session.asked import zone_of
+    from engine.session.zones import zone_of_definition
 
     try:
         at = datetime.fromisoformat(text.strip())
@@ -88,7 +88,7 @@ def _until(definition: Definition, text: str, now: datetime) -> int:
         hint = "leave --until out to pause it for good"
         raise UsageError(f"--until {text} is too far ahead", hint=hint)
     if at.tzinfo is None:
-        at = at.replace(tzinfo=zone_of(definition))
+        at = at.replace(tzinfo=zone_of_definition(definition))
     if at.year == 1 or at.astimezone(UTC) <= now:  # of that year not all are moments in UTC
         raise UsageError(f"--until {text} is past", hint="give a date to come")
     return microseconds(at.astimezone(UTC))

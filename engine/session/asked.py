@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import field
-from datetime import date, datetime, tzinfo
+from datetime import date, tzinfo
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from engine.produced import Encoded
 from engine.records import record
 from engine.secrets import Secrets
 from engine.session.request import RunRequest
-from engine.zones import zone_named
+from engine.session.zones import in_zone
 
 if TYPE_CHECKING:
     from engine.session.named_steps import Mark
@@ -134,27 +134,3 @@ def today_of(
     """Give the day on which the run starts, or that of its slot, in the workflow's zone."""
     at = clock.utc() if slot is None else instant(slot)
     return in_zone(definition, at, local).date()
-
-
-def slot_of(
-    definition: Definition, slot: int | None, local: tzinfo | None = None
-) -> datetime | None:
-    """Give a slot as a time in the workflow's zone."""
-    if slot is None:
-        return None
-    return in_zone(definition, instant(slot), local)
-
-
-def clock_time(at: datetime) -> str:
-    """Give a slot for people: a time with its zone, and its seconds only if it has some."""
-    return f"{at:%Y-%m-%d %H:%M:%S %Z}" if at.second else f"{at:%Y-%m-%d %H:%M %Z}"
-
-
-def in_zone(definition: Definition, at: datetime, local: tzinfo | None = None) -> datetime:
-    """Give a moment as a time in the workflow's zone; `local` is that of one that names none."""
-    return at.astimezone(zone_of(definition) or local)
-
-
-def zone_of(definition: Definition) -> tzinfo | None:
-    """Give the zone that a workflow names, if it names one."""
-    return zone_named(definition.tz)

@@ -25,7 +25,6 @@ from engine.resume import Choice, alike
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.session import alerting, tracing
-from engine.session.asked import slot_of, zone_of
 from engine.session.budgets import Budgets, budgets_of
 from engine.session.compiled import Compiled
 from engine.session.decision import Decision
@@ -33,6 +32,7 @@ from engine.session.environment import Environment, Watched
 from engine.session.observe import Progress, run_order
 from engine.session.record import Going, slot_in
 from engine.session.stored_values import StoredValues
+from engine.session.zones import slot_of, zone_of_definition
 from engine.usual import LATE_BY_S
 from engine.workers.halts import HaltWatch
 from engine.workers.threads import BeginMark, ThreadWorkers
@@ -287,7 +287,7 @@ class Drive:
                 clock=clock,
                 mask=secrets.mask,
                 forward=env.forward,
-                zone=zone_of(definition),
+                zone=zone_of_definition(definition),
             ),
             environ=lambda: secrets.child_env(env.environ),
             key_runs=budgets.key_runs,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.lateness import Lateness, Limit, Moment, Whose, usual_limits
 from engine.moments import instant, microseconds
+from engine.session.zones import clock_time
 from engine.text import human_duration
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ def moments_of(definition: Definition, begun: Begun, clock: Clock) -> list[Momen
         from engine.schedule.deadline import deadline_of
         from engine.schedule.firings import zone_of
         from engine.schedule.reading import schedule_of
-        from engine.session.asked import clock_time
 
         zone = zone_of(schedule_of(definition))
         slot = instant(begun.slot)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from engine.moments import instant, microseconds
 from engine.records import record
 from engine.session import alerting
+from engine.session.zones import clock_time
 from engine.text import shell_line
 from store import missing, pauses
 
@@ -58,7 +59,6 @@ def preload(database: Database, environment: Environment) -> None:
         now_us = environment.now_us
         if missing.waited(cursor, database.path, now_us, now_us):
             from engine.schedule import firings  # noqa: F401 - imported for later
-            from engine.session import asked  # noqa: F401 - imported for later
 
 
 def look(database: Database, environment: Environment, *, told_too: bool = True) -> list[Missing]:
@@ -199,6 +199,4 @@ class _Slots:
                 yield slot
 
     def _shown(self, slot: int) -> str:
-        from engine.session.asked import clock_time
-
         return clock_time(instant(slot).astimezone(self._zone))

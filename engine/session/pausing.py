@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from engine.alerts.channels import channels
 from engine.session import alerting
-from engine.session.asked import clock_time, slot_of
 from engine.session.launch import run_workflow
 from engine.session.opening import opened
 from engine.session.reconciling import reconcile_all
+from engine.session.zones import clock_time, slot_of
 from engine.slots import PAUSED_BY_ITSELF, paused_by
 from engine.text import shell_line
 from store import pauses

@@ -18,13 +18,13 @@ from engine.records import record
 from engine.schedule.catchup import Due, Rule, decide
 from engine.schedule.firings import next_firing
 from engine.session import alerting, pausing
-from engine.session.asked import clock_time, slot_of
 from engine.session.calendars import as_noted, facts, firings_of, noted
 from engine.session.environment import Environment
 from engine.session.launch import run_workflow
 from engine.session.opening import opened
 from engine.session.reconciling import reconcile_all
 from engine.session.request import RunRequest
+from engine.session.zones import clock_time, slot_of
 from engine.slots import Catchup
 from store import pauses, slots
 from store.history import History
