@@ -24,7 +24,8 @@ from engine.schedule.installed import (
     project_of,
 )
 from engine.schedule.reading import schedule_of
-from engine.schedule.units import Installation, cron_line, units
+from engine.schedule.unit_parts import Installation
+from engine.schedule.units import cron_line, units
 from engine.schedule.watch_units import WATCH, watch_cron_line, watch_units
 from engine.session.environment import this_user
 from engine.text import printable
