@@ -24,7 +24,7 @@ def slow(name):
         effect(f"{name}{ctx.attempt}")
         if ctx.attempt == 1:
             try:
-                time.sleep(0.7)
+                time.sleep(1.1 if name == "wait" else 0.7)  # all is told at the end
             finally:
                 effect(f"{name}-late")
         return ctx.attempt

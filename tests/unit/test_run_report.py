@@ -74,6 +74,7 @@ def test_a_failed_run_reads_exactly_so() -> None:
         "finished": END,
         "duration_s": 125.5,
         "slot": None,
+        "zone": None,
         "params": {"date": "2026-11-23", "n": "3"},
         "resumed_from": 11,
         "root_run": 10,
