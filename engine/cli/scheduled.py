@@ -119,6 +119,7 @@ def _record(
     from engine.session.opening import opened
     from engine.session.reconciling import reconcile_all
     from engine.session.slots import settle_unloaded
+    from engine.session.telling import telling_of
     from store import journal
     from store.history import History
     from store.new_run import NewRun
@@ -146,7 +147,7 @@ def _record(
             slot=found.slot,
             zone=history.zone_name(parsed.name) or None,
         )
-        telling = alerting.telling(environment)
+        telling = telling_of(environment)
         journal.record_ended_run(database, new, RunStatus.FAILED, telling=telling)
         with pinged.unless(error, found.ping):
             pausing.after_failures(database, environment, parsed.name, found.pause_after)

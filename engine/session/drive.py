@@ -32,6 +32,7 @@ from engine.session.environment import Environment, Watched
 from engine.session.observe import Progress, run_order
 from engine.session.record import Going, slot_in
 from engine.session.stored_values import StoredValues
+from engine.session.telling import ChannelsFor, telling_of
 from engine.session.zones import slot_of, zone_of_definition
 from engine.usual import LATE_BY_S
 from engine.workers.halts import HaltWatch
@@ -78,7 +79,7 @@ class Drive:
         self.interrupted = False
         self._stored = StoredValues(database.path, going.compiled.graph.names, run_id)
 
-    def run(self, channels: alerting.ChannelsFor) -> tuple[EndRun, int]:
+    def run(self, channels: ChannelsFor) -> tuple[EndRun, int]:
         """Run to the end; gives how it ended and how many threads were left behind."""
         compiled = self._going.compiled
         steps, plan = compiled.definition.steps, compiled.plan
@@ -118,7 +119,7 @@ class Drive:
             self._pings = pings_of(going.compiled.definition.ping, env.secrets, env.clock.now)
 
     def _run(
-        self, channels: alerting.ChannelsFor, index: ContextIndex, workers: ThreadWorkers
+        self, channels: ChannelsFor, index: ContextIndex, workers: ThreadWorkers
     ) -> tuple[EndRun, int]:
         env, compiled, run_id = self._going.environment, self._going.compiled, self._run_id
         clock = env.clock
@@ -135,7 +136,7 @@ class Drive:
                 run_id,
                 stamp=clock.stamp,
                 channels=channels,
-                telling=alerting.telling(env),
+                telling=telling_of(env),
                 committed=self._lock.reached,
             ),
             index=index,

@@ -20,6 +20,7 @@ from engine.session.overlap import already_running, lock_name, running_now
 from engine.session.preview import plan_rows, preview_rows
 from engine.session.reconciling import reconcile_all
 from engine.session.record import Going, new_run
+from engine.session.telling import ChannelsFor, channels_for
 from engine.session.weighing import weighed
 from engine.slots import Catchup
 from store import journal, locks, reserve, slots
@@ -112,7 +113,7 @@ class LiveRun:
         if new.slot is not None and (all_of_them or not is_on):
             slots.check_free(database, self._name, new.slot)
             new = replace(new, slot=None)  # it stays due: who is on may be about to run it
-        channels = alerting.channels_for(self._compiled.definition, history, self._env)
+        channels = channels_for(self._compiled.definition, history, self._env)
         status = RunStatus.SKIPPED
         run_id = journal.record_ended_run(database, new, status, channels(status))
         logger.warning("skipped: %s", refusal.message)
@@ -154,7 +155,7 @@ class LiveRun:
         begun: tuple[Drive, int],
         database: Database,
         lock: locks.RunLock,
-        channels: alerting.ChannelsFor,
+        channels: ChannelsFor,
     ) -> dict[str, Any]:
         """Drive a run that is begun, to its report."""
         (drive, run_id), history = begun, History(database)
@@ -206,8 +207,8 @@ class LiveRun:
         workers = self._asked.request.workers
         return weighed(decision, self._compiled, history, workers=workers)
 
-    def _channels(self, history: History) -> alerting.ChannelsFor:
-        return alerting.channels_for(self._compiled.definition, history, self._env)
+    def _channels(self, history: History) -> ChannelsFor:
+        return channels_for(self._compiled.definition, history, self._env)
 
     def _drive(
         self, decision: Decision, database: Database, lock: locks.RunLock, run_id: int
@@ -278,7 +279,7 @@ class LiveRun:
         self,
         database: Database,
         error: Exception,
-        channels: alerting.ChannelsFor,
+        channels: ChannelsFor,
         *,
         recorded: bool,
     ) -> None:

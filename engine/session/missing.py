@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.moments import instant, microseconds
 from engine.records import record
-from engine.session import alerting
+from engine.session.telling import telling_of
 from engine.session.zones import clock_time
 from engine.text import shell_line
 from store import missing, pauses
@@ -96,7 +96,7 @@ def notice(database: Database, environment: Environment) -> None:
     Where no channel is configured nothing is recorded: each command says it, once of a workflow,
     until a run comes.
     """
-    how = alerting.telling(environment)
+    how = telling_of(environment)
     now_us, said = environment.now_us, []
     for one in look(database, environment, told_too=False):
         quiet_since = now_us - how.quiet_us

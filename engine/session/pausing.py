@@ -10,6 +10,7 @@ from engine.session import alerting
 from engine.session.launch import run_workflow
 from engine.session.opening import opened
 from engine.session.reconciling import reconcile_all
+from engine.session.telling import telling_of
 from engine.session.zones import clock_time, slot_of
 from engine.slots import PAUSED_BY_ITSELF, paused_by
 from engine.text import shell_line
@@ -108,7 +109,7 @@ def remind(database: Database, environment: Environment, name: str) -> None:
         pause = pauses.current(cursor, name, now_us)
     if pause is None or pause.paused_by != PAUSED_BY_ITSELF:
         return
-    how = alerting.telling(environment)
+    how = telling_of(environment)
     if how.channels:
         facts = _facts(environment, name, f"is still paused: {pause.reason}")
         pauses.remind(database, pause, facts, how.channels, (now_us, how.quiet_us))
