@@ -26,7 +26,7 @@ from engine.cli.console import (
     width,
 )
 from engine.cli.signals import Stopped, Stops, stops_to
-from engine.cli.watch import Watch, is_wanted
+from engine.cli.watcher import Watch, is_wanted
 from engine.definitions import file_of, load
 from engine.errors import UsageError
 from engine.garbage import load_for_good, no_collections
