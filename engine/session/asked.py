@@ -89,19 +89,8 @@ def resolve_request(
         )
     resolved: dict[str, Any] = {}
     if request.resume is None:
-        resolved = parameters.resolve(
-            definition.params,
-            request.params,
-            today=today_of(definition, clock, local, slot=request.slot),
-            workflow=definition.name,
-            **({} if request.started_by == "library" else {"setting": secrets.setting}),
-        )
-        for name, text in parameters.as_text(resolved).items():
-            if secrets.contains(text) or _URL_PASSWORD.search(text):
-                raise UsageError(
-                    f"parameter '{name}' holds a secret or a URL with a password",
-                    hint="parameters are recorded as they are; leave it to ctx.secret instead",
-                )
+        today = today_of(definition, clock, local, slot=request.slot)
+        resolved = _params(definition, request, secrets, today)
     encoded = [
         (check_key(key), encode(key, value, reject=secrets.contains))
         for key, value in request.context.items()
@@ -117,6 +106,25 @@ def resolve_request(
         marks=marks,
     )
     return asked, encoded
+
+
+def _params(
+    definition: Definition, request: RunRequest, secrets: Secrets, today: date
+) -> dict[str, Any]:
+    resolved = parameters.resolve(
+        definition.params,
+        request.params,
+        today=today,
+        workflow=definition.name,
+        **({} if request.started_by == "library" else {"setting": secrets.setting}),
+    )
+    for name, text in parameters.as_text(resolved).items():
+        if secrets.contains(text) or _URL_PASSWORD.search(text):
+            raise UsageError(
+                f"parameter '{name}' holds a secret or a URL with a password",
+                hint="parameters are recorded as they are; leave it to ctx.secret instead",
+            )
+    return resolved
 
 
 def _marks(definition: Definition, request: RunRequest, secrets: Secrets) -> dict[str, Mark]:
