@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from engine.cli import display, watcher
-from engine.cli.console import StepOutput, prepare_streams
+from engine.cli.console import prepare_streams
 from engine.cli.display import Display
 from engine.cli.log_lines import ConsoleHandler
+from engine.cli.step_output import StepOutput
 from engine.cli.watcher import is_wanted
 from engine.errors import StoreBusy
 from engine.events import Action, BackOff, Claim, EndAttempt, EndStep
