@@ -36,7 +36,7 @@ from store import pauses
 from store.connection import Database
 from store.database import open_writer, path_of
 from store.history import History
-from tests.incident_model import DIED, ENDS, HOUR, WRONG, Incidents, Slots
+from tests.timer_model import DIED, ENDS, HOUR, WRONG, Incidents, Slots
 
 if TYPE_CHECKING:
     import pytest
