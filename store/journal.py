@@ -19,7 +19,6 @@ from store.cancels import Watch
 from store.connection import Database
 from store.definition import define
 from store.new_run import ITSELF, OWN_KEY, TALLIED, NewRun, Reused
-from store.queued import Queued, put
 from store.tick import ENDED_HINT, Tick, encoded, standing_of
 
 _REUSE = """INSERT INTO step_rows (run_id, position, status, ended_at, note, source_run, seq)
@@ -272,6 +271,8 @@ class Journal:
                 queue_alerts(cursor, self.run_id, self._channels(end.status), at_us)
 
     def _tell_late(self, cursor: sqlite3.Cursor, late: Iterable[TellLate]) -> None:
+        from store.queued import Queued, put  # loaded by then, and not before the first dispatch
+
         for _, _, at, headline, body in late:
             facts = {"headline": headline, "body": body}
             alert = Queued(AlertKind.LATE, facts, self._stamp(at), run_id=self.run_id)
