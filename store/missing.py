@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from engine.alert import AlertKind, AlertStatus
+from engine.alert import AlertKind
 from engine.records import record
 from store import locks
+from store.queued import Queued, put
 
 if TYPE_CHECKING:
     from store.connection import Database
@@ -100,12 +100,5 @@ def tell(
     with database.write() as cursor:
         if told_until(cursor, workflow, at_us) != before:
             return False
-        text = json.dumps(facts, ensure_ascii=False)
-        whose = (AlertStatus.PENDING, at_us, AlertKind.MISSING, workflow, text)
-        cursor.executemany(
-            """INSERT INTO alert_rows
-                 (channel, status, created_at, kind, workflow, facts, tries, error)
-               VALUES (?, ?, ?, ?, ?, ?, 0, '')""",
-            [(channel, *whose) for channel in channels],
-        )
+        put(cursor, Queued(AlertKind.MISSING, facts, at_us, workflow), channels)
     return True

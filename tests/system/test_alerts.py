@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from engine.alerts.slack_limits import faults
-from engine.schedule.units import exec_words
+from engine.schedule.unit_parts import exec_words
 from tests.system.alert_servers import Hook, answer, free_port, raw, smtp
 from tests.system.alert_servers import hook as webhook
 from tests.system.project import Project

@@ -25,8 +25,8 @@ from engine.cli.main import run_command
 from engine.errors import UsageError
 from engine.logs import RunLogs
 from engine.model import Definition
+from engine.moments import microseconds
 from engine.ports import Paths
-from engine.schedule.catchup import microseconds
 from engine.serve.answers import Answers, Page
 from engine.session import missing
 from engine.session.alert_facts import told_of
