@@ -71,8 +71,9 @@ def lasting(line: str) -> str:
 
 
 def told(error: str) -> str:
-    """Give the line of an error by which an incident is known to people."""
-    lines = [line.strip() for line in error.splitlines() if line.strip()]
-    if lines and not lines[-1].strip("^~ "):  # it points at a place in a line of source
-        return lines[0][:ERROR_MAX]
-    return lines[-1][:ERROR_MAX] if lines else ""
+    """Give the line of an error by which an incident is known to people.
+
+    That is its last, or the first if the last points at a place in the line above it.
+    """
+    lines = [line.strip() for line in error.splitlines() if line.strip()] or [""]
+    return (lines[0] if set(lines[-1]) <= set("^~ ") else lines[-1])[:ERROR_MAX]

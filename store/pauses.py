@@ -135,10 +135,12 @@ def remind(
 ) -> bool:
     """Tell of a pause again, if nothing was said of it for so long; `when` is now, and how long."""
     now_us, after_us = when
-    sql = "SELECT max(created_at) FROM alert_rows WHERE kind = 'paused' AND workflow = ?"
+    sql = """SELECT max(created_at) FROM alert_rows
+             WHERE kind = 'paused' AND workflow = ? AND created_at <= ?"""
     with database.write() as cursor:
-        told_at = cursor.execute(sql, (pause.workflow,)).fetchone()[0] or 0
-        if now_us - max(told_at, pause.paused_at) < after_us:
+        told_at = cursor.execute(sql, (pause.workflow, now_us)).fetchone()[0] or 0
+        paused_at = pause.paused_at if pause.paused_at <= now_us else 0  # by a clock that was ahead
+        if now_us - max(told_at, paused_at) < after_us:
             return False
         put(cursor, Queued(AlertKind.PAUSED, facts, now_us, pause.workflow), channels)
     return True

@@ -77,6 +77,12 @@ def test_what_is_told_is_the_last_line() -> None:
     assert told(wrong) == "flow.py:3: workflow 'flow': catchup is 'no'"  # it was known as `^`
 
 
+def test_a_mark_below_a_line_is_not_what_is_told() -> None:
+    """Of a file that cannot be loaded the last line says where in the line above."""
+    error = "flow.py:1: SyntaxError: invalid syntax\n    syntax error here\n           ^"
+    assert told(error) == told(f"{error}^~~\n") == "flow.py:1: SyntaxError: invalid syntax"
+
+
 @pytest.mark.parametrize(
     "what", ["'", "“", "1 ", "1h", "1,", "-", "a.", "a/", "a@a.", "a1", "1 ab "]
 )
