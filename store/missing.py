@@ -49,7 +49,8 @@ WHERE NOT EXISTS (SELECT 1 FROM pause_rows WHERE workflow = s.workflow AND ended
 ORDER BY workflow"""
 _ON = "SELECT workflow, id, owner FROM run_rows WHERE status = 'running'"
 # Of a digest that took the place of many, or of an alert of its own.
-_UNTIL = """CASE kind WHEN 'digest' THEN json_extract(facts, '$.told."' || ?1 || '"')
+_UNTIL = """CASE WHEN NOT json_valid(facts) THEN NULL
+ WHEN kind = 'digest' THEN json_extract(facts, '$.told."' || ?1 || '"')
  ELSE json_extract(facts, '$.until') END"""
 _IS_OF = f"""(kind = 'missing' AND workflow = ?1 OR kind = 'digest' AND {_UNTIL} IS NOT NULL)"""
 _TOLD = f"SELECT max({_UNTIL}) FROM alert_rows WHERE {_IS_OF} AND {_UNTIL} <= ?2"

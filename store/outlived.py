@@ -22,7 +22,8 @@ _ALERTS = """FROM alert_rows AS a WHERE run_id IS NULL AND status IN ('sent', 'g
       SELECT 1 FROM alert_rows AS b
       WHERE run_id IS NULL AND id > a.id AND created_at <= :now
         AND (kind = 'missing' AND workflow = t.key
-             OR kind = 'digest' AND json_extract(facts, '$.told."' || t.key || '"') IS NOT NULL)))"""
+             OR kind = 'digest'
+                AND json_extract(facts, '$.told."' || t.key || '"') IS NOT NULL)))"""
 # A slot that is still to be decided may have come due in a pause; one to come, which a clock that
 # was ahead has left, tells nothing of that.
 _PAUSES = """FROM pause_rows AS p WHERE ended_at < :before

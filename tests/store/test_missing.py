@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+import store.missing
+import store.schedules
 from engine.alert import AlertKind, AlertRow
 from engine.alerts.content import Section
 from engine.alerts.incidents import of_alert
@@ -21,8 +23,6 @@ from engine.model import RunStatus
 from engine.ports import Paths
 from engine.secrets import Secrets
 from engine.session import Environment, missing, watching
-import store.missing
-import store.schedules
 from store import locks, pauses, slots
 from store.connection import Database
 from store.history import History
@@ -77,14 +77,14 @@ def test_each_slot_is_told_of_once(memory: Database) -> None:
     assert told(memory) == []
     for seconds in (301, 302, 900):
         missing.notice(memory, at(HOUR + seconds))
-    first = ("flow did not run: that of 2011-11-14 01:00 UTC never came", 1)
+    first = ("flow: the run of 2011-11-14 01:00 UTC never came", 1)
     assert told(memory) == [first]
     for hours in (2.5, 24.5):
         missing.notice(memory, at(hours * HOUR))
     assert told(memory) == [first]
     memory.raw.execute("UPDATE alert_rows SET created_at = created_at - ?", (25 * HOUR * 1e6,))
     missing.notice(memory, at(4.5 * HOUR))
-    after = "flow did not run: 3 never came, 2011-11-14 02:00 UTC to 2011-11-14 04:00 UTC"
+    after = "flow: 3 runs never came, 2011-11-14 02:00 UTC to 2011-11-14 04:00 UTC"
     assert told(memory) == [first, (after, 3)]
     assert [one.count for one in missing.look(memory, at(4.5 * HOUR))] == [4]
     a_run(memory, slot=us(4 * HOUR))
@@ -188,13 +188,28 @@ def test_many_workflows_are_one_message(memory: Database, caplog: pytest.LogCapt
     content = of_alert(row)
     assert content.title == "12 alerts: 12 missing"
     lines = render_plain(content).split("\n")
-    assert lines[3] == "  flow.ü-0 did not run: that of 2011-11-14 01:00 UTC never came"
+    assert lines[3] == "  flow.ü-0: the run of 2011-11-14 01:00 UTC never came"
     box.sent(row.id)
     missing.notice(memory, at(2.5 * HOUR))
     assert box.claim() == []
     missing.notice(memory, at(2.5 * HOUR, AT_ONCE))
     (row,) = box.claim()
     assert set(row.payload["facts"]["told"].values()) == {us(2 * HOUR)}
+
+
+def test_a_pause_that_a_list_told_of_is_not_told_again_at_once(memory: Database) -> None:
+    """It counts as told, without an alert of its own; what a clock ahead says does not."""
+    day = (us(24 * HOUR), us(24 * HOUR) - us(0.0))
+    paused = [pauses.Pause(f"flow{n}", us(0.0), "ann", None, "x", None) for n in range(12)]
+    facts = {"headline": "x", "body": ""}
+    assert [pauses.remind(memory, one, facts, ["slack"], day) for one in paused] == [True] * 12
+    box = StoredOutbox(memory, now_us=lambda: us(0.0), payload=lambda due: {"facts": due.facts})
+    (row,) = box.claim()
+    assert row.payload["facts"]["counts"] == {"paused": 12}
+    assert [pauses.remind(memory, one, facts, ["slack"], day) for one in paused] == [False] * 12
+    ahead = replace(paused[0], paused_at=us(9_999 * HOUR))
+    later = (us(48 * HOUR), day[1])
+    assert [pauses.remind(memory, ahead, facts, ["slack"], later) for _ in "ab"] == [True, False]
 
 
 def test_what_is_paused_is_not_missing(memory: Database) -> None:
@@ -207,7 +222,7 @@ def test_what_is_paused_is_not_missing(memory: Database) -> None:
     missing.notice(memory, at(2.6 * HOUR))
     assert told(memory) == []
     missing.notice(memory, at(3.5 * HOUR))
-    assert told(memory) == [("flow did not run: that of 2011-11-14 03:00 UTC never came", 1)]
+    assert told(memory) == [("flow: the run of 2011-11-14 03:00 UTC never came", 1)]
 
 
 def test_what_is_being_caught_up_is_not_missing(memory: Database) -> None:
@@ -261,7 +276,7 @@ def test_without_a_channel_each_command_says_it(
             command = at(1.5 * HOUR, settings)
             missing.notice(memory, command)
             missing.notice(memory, command)
-    line = "flow did not run: that of 2011-11-14 01:00 UTC never came; see `watch`"
+    line = "flow: the run of 2011-11-14 01:00 UTC never came; see `watch`"
     assert [entry.getMessage() for entry in caplog.records] == [line] * 3
     assert len(told(memory)) == 1
 
@@ -271,7 +286,7 @@ def test_many_slots_are_one_alert(memory: Database) -> None:
     hourly(memory, "*-*-* *:*:00")
     missing.notice(memory, at(48 * HOUR))
     missing.notice(memory, at(48 * HOUR + 30))
-    many = "flow did not run: over 1,000 never came, 2011-11-14 00:01 UTC to 2011-11-15 23:55 UTC"
+    many = "flow: over 1,000 runs never came, 2011-11-14 00:01 UTC to 2011-11-15 23:55 UTC"
     assert told(memory) == [(many, 1001)]
 
 
