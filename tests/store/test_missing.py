@@ -242,7 +242,7 @@ def test_what_a_timer_came_for_in_vain_is_not_missing(memory: Database) -> None:
     record_ended_run(memory, failed, RunStatus.FAILED)
     assert missing.look(memory, at(2.9 * HOUR)) == []
     (one,) = missing.look(memory, at(4.5 * HOUR))
-    assert missing.which(one).startswith("2 never came, 2011-11-14 03:00 UTC to")
+    assert missing.which(one).startswith("2 runs never came, 2011-11-14 03:00 UTC to")
     record_ended_run(
         memory, replace(failed, started_by="hand", started_at=us(4 * HOUR)), RunStatus.FAILED
     )
