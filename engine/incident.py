@@ -93,6 +93,9 @@ def lasting(line: str) -> str:
 
 
 def told(error: str) -> str:
-    """Give the line of an error by which an incident is known to people."""
-    lines = [line.strip() for line in error.splitlines() if line.strip()]
-    return lines[-1][:ERROR_MAX] if lines else ""
+    """Give the line of an error by which an incident is known to people.
+
+    That is its last, or the first if the last points at a place in the line above it.
+    """
+    lines = [line.strip() for line in error.splitlines() if line.strip()] or [""]
+    return (lines[0] if set(lines[-1]) <= set("^~ ") else lines[-1])[:ERROR_MAX]

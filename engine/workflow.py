@@ -24,7 +24,7 @@ from engine.model import (
 )
 from engine.naming import BACKFILL_SUFFIX, check_name, checked_ping
 from engine.params import check_param
-from engine.slots import PAUSE_AFTER_MAX, Catchup
+from engine.slots import PAUSE_AFTER_MAX, Catchup, without_schedule
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -73,6 +73,7 @@ class Workflow:
         self.catchup = _one_of(name, "catchup", catchup, tuple(Catchup))
         self.pause_after = _checked_pause_after(name, pause_after)
         self.deadline = checked_deadline(name, deadline)
+        _check_schedule(self)
         what = f"workflow '{name}': max_duration"
         self.max_duration_s = None if max_duration is None else parse_duration(what, max_duration)
         self.ping = checked_ping(name, ping)
@@ -241,6 +242,14 @@ def _checked_pause_after(workflow: str, count: object) -> int | None:
     )
 
 
+def _check_schedule(workflow: Workflow) -> None:
+    """Refuse what cannot work, as the file names no schedule."""
+    if workflow.schedule is not None:
+        return
+    for _, why, hint in without_schedule(workflow.catchup, workflow.deadline):
+        raise DefinitionError(f"workflow '{workflow.name}': {why}", hint=hint)
+
+
 def _checked_hardening(workflow: str, words: str) -> str:
     if not words:
         return ""
@@ -274,11 +283,11 @@ def _zone_beside(workflow: str, schedule: str | None, zone: str | None) -> str |
 def _checked_zone(workflow: str, zone: str | None) -> str | None:
     if zone is None:
         return None
-    from zoneinfo import ZoneInfo
+    from engine.schedule.calendar import ScheduleRefused
+    from engine.schedule.zones import checked_zone
 
-    with contextlib.suppress(Exception):
-        return ZoneInfo(zone).key
-    from engine.schedule.zones import zone_hint
-
-    what = f"workflow '{workflow}': unknown time zone {zone!r}"
-    raise DefinitionError(what, hint=zone_hint(str(zone)))
+    try:
+        return str(checked_zone(zone))
+    except ScheduleRefused as refused:
+        what = f"workflow '{workflow}': unknown time zone {zone!r}"
+        raise DefinitionError(what, hint=refused.hint) from refused

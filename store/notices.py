@@ -8,13 +8,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from engine.alert import AlertKind, AlertStatus
+from engine.alert import AlertKind
 from store.incidents import DIGEST_OVER, SHOWN_MAX
+from store.queued import Queued, put
 
 # Only those that nobody has claimed: what may have been sent is told as it was.
 _WAITING = "status = 'pending' AND kind IN ('late', 'missing', 'paused') AND json_valid(facts)"
-_PUT = """INSERT INTO alert_rows (channel, status, created_at, tries, error, kind, workflow, facts)
- VALUES (?, ?, ?, ?, '', ?, ?, ?)"""
 
 _Row = tuple[int, str, str, int, int, str]  # number, kind, workflow, since when, tries, facts
 
@@ -39,10 +38,9 @@ def fold(cursor: sqlite3.Cursor, channel: str) -> None:
     if len(rows) <= DIGEST_OVER:
         return
     cursor.executemany("DELETE FROM alert_rows WHERE id = ?", [(row[0],) for row in rows])
-    text = json.dumps(_digest(rows), ensure_ascii=False, separators=(",", ":"))
     since, tries = max(row[3] for row in rows), min(row[4] for row in rows)
-    values = (channel, AlertStatus.PENDING, since, tries, AlertKind.DIGEST, rows[0][2], text)
-    cursor.execute(_PUT, values)
+    digest = Queued(AlertKind.DIGEST, _digest(rows), since, rows[0][2], tries=tries)
+    put(cursor, digest, [channel])
 
 
 def _digest(rows: Sequence[_Row]) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine.alert import AlertKind, AlertStatus
+from engine.alert import AlertKind
 from engine.records import record
 from store.connection import Database
+from store.queued import Queued, put
 
 _COLUMNS = "workflow, paused_at, paused_by, until, reason, ended_at"
 
@@ -90,13 +90,12 @@ def since(cursor: sqlite3.Cursor, workflow: str, at_us: int) -> list[Pause]:
     return [Pause(*row) for row in rows]
 
 
-def all_current(database: Database, now_us: int) -> dict[str, Pause]:
+def all_current(cursor: sqlite3.Cursor, now_us: int) -> dict[str, Pause]:
     """Give the pauses that schedules are in, by workflow."""
     sql = (
         f"SELECT {_COLUMNS} FROM pause_rows WHERE ended_at IS NULL AND coalesce(until, ?1 + 1) > ?1"
     )
-    with database.read() as cursor:
-        return {row[0]: Pause(*row) for row in cursor.execute(sql, (now_us,))}
+    return {row[0]: Pause(*row) for row in cursor.execute(sql, (now_us,))}
 
 
 _FAILURES = """
@@ -122,7 +121,8 @@ def pause_if_failing(
         if current(cursor, new.workflow, new.paused_at):
             return False
         insert(cursor, new)
-        _queue(cursor, (failed[0][0], new.workflow), facts, channels, new.paused_at)
+        alert = Queued(AlertKind.PAUSED, facts, new.paused_at, new.workflow, failed[0][0])
+        put(cursor, alert, channels)
     return True
 
 
@@ -146,23 +146,5 @@ def remind(
         known_at = max(told_at, pause.paused_at if pause.paused_at <= now_us else 0)
         if now_us - known_at < after_us:
             return False
-        _queue(cursor, (None, pause.workflow), facts, channels, now_us)
+        put(cursor, Queued(AlertKind.PAUSED, facts, now_us, pause.workflow), channels)
     return True
-
-
-def _queue(
-    cursor: sqlite3.Cursor,
-    whose: tuple[int | None, str],
-    facts: Mapping[str, str],
-    channels: Iterable[str],
-    at_us: int,
-) -> None:
-    run_id, workflow = whose
-    told = json.dumps(facts, ensure_ascii=False)
-    rest = (AlertStatus.PENDING, at_us, AlertKind.PAUSED, workflow, told)
-    cursor.executemany(
-        """INSERT INTO alert_rows
-             (run_id, channel, status, created_at, kind, workflow, facts, tries, error)
-           VALUES (?, ?, ?, ?, ?, ?, ?, 0, '')""",
-        [(run_id, channel, *rest) for channel in channels],
-    )

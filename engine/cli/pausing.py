@@ -11,10 +11,12 @@ from engine.cli.console import print_result
 from engine.cli.writing import writing
 from engine.definitions import file_of, load
 from engine.errors import UsageError
+from engine.moments import microseconds
 from engine.text import printable
 
 if TYPE_CHECKING:
     from engine.model import Definition
+    from engine.session.environment import Environment
 
 REASON_MAX = 500
 YEAR_MAX = 9998  # else not all zones have that time
@@ -27,12 +29,12 @@ def pause(parsed: argparse.Namespace) -> int:
 
     definition = _named(parsed)
     environment = project.environment_of(parsed)
-    clock = environment.clock
+    now = environment.clock.utc()
     new = pauses.Pause(
         workflow=definition.name,
-        paused_at=clock.stamp(clock.now()),
+        paused_at=environment.now_us,
         paused_by=environment.user,
-        until=None if parsed.until is None else _until(definition, parsed.until, clock.utc()),
+        until=None if parsed.until is None else _until(definition, parsed.until, now),
         reason=printable(environment.secrets.mask(parsed.reason or ""))[:REASON_MAX],
         ended_at=None,
     )
@@ -47,18 +49,34 @@ def unpause(parsed: argparse.Namespace) -> int:
     from engine.session import pausing
     from store import pauses
 
-    definition = _named(parsed)
     environment = project.environment_of(parsed)
-    clock = environment.clock
-    at_us = clock.stamp(clock.now())
+    name = _paused_name(parsed, environment)
+    at_us = environment.now_us
     with writing(environment) as database:
-        was = pauses.unpause(database, definition.name, at_us=at_us, by=environment.user)
+        was = pauses.unpause(database, name, at_us=at_us, by=environment.user)
     if was is None:
-        print_result(f"'{definition.name}' is not paused")
+        print_result(f"'{name}' is not paused")
         return 0
     reason = printable(environment.secrets.mask(pausing.reason(was)))
-    print_result(f"'{definition.name}' is no longer {reason}")
+    print_result(f"'{name}' is no longer {reason}")
     return 0
+
+
+def _paused_name(parsed: argparse.Namespace, environment: Environment) -> str:
+    """Name the workflow whose pause is to end: one whose file is gone may be paused still."""
+    from engine.cli.reading import reading_history
+    from store.database import is_there, path_of
+
+    try:
+        return _named(parsed).name
+    except UsageError:
+        if not is_there(path_of(environment.paths.store_url)):
+            raise
+        now_us = environment.clock.stamp(environment.clock.now())
+        with reading_history(environment.paths) as history:
+            if parsed.name not in history.pauses(now_us):
+                raise
+        return str(parsed.name)
 
 
 def _named(parsed: argparse.Namespace) -> Definition:
@@ -76,8 +94,7 @@ def _named(parsed: argparse.Namespace) -> Definition:
 
 def _until(definition: Definition, text: str, now: datetime) -> int:
     """Read a date, or a date and a time, in the workflow's zone."""
-    from engine.schedule.catchup import microseconds
-    from engine.session.asked import zone_of
+    from engine.session.zones import zone_of_definition
 
     try:
         at = datetime.fromisoformat(text.strip())
@@ -89,7 +106,7 @@ def _until(definition: Definition, text: str, now: datetime) -> int:
         hint = "leave --until out to pause it for good"
         raise UsageError(f"--until {text} is too far ahead", hint=hint)
     if at.tzinfo is None:
-        at = at.replace(tzinfo=zone_of(definition))
+        at = at.replace(tzinfo=zone_of_definition(definition))
     if at.year == 1 or at.astimezone(UTC) <= now:  # of that year not all are moments in UTC
         raise UsageError(f"--until {text} is past", hint="give a date to come")
     return microseconds(at.astimezone(UTC))

@@ -20,13 +20,13 @@ from engine.cli.console import (
     say_lost,
     say_undelivered,
     setup,
-    step_output,
     under_journald,
     wants_colour,
     width,
 )
 from engine.cli.signals import Stopped, Stops, stops_to
-from engine.cli.watch import Watch, is_wanted
+from engine.cli.step_output import step_output
+from engine.cli.watcher import Watch, is_wanted
 from engine.definitions import file_of, load
 from engine.errors import UsageError
 from engine.garbage import load_for_good, no_collections
@@ -121,7 +121,11 @@ def _reports(
         from engine.session.slots import run_scheduled
 
         return run_scheduled(definition, request, environment)
-    if request.started_by == "timer" and not request.dry_run:
+    if request.started_by == "timer" and request.dry_run:
+        from engine.session.pausing import plan_unless_paused
+
+        return once(lambda: plan_unless_paused(definition, request, environment))
+    if request.started_by == "timer":
         from engine.session.pausing import run_unless_paused
 
         return run_unless_paused(definition, request, environment)

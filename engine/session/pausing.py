@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from engine.alerts.channels import channels
-from engine.paths import make_home
 from engine.session import alerting
-from engine.session.asked import clock_time, slot_of
 from engine.session.launch import run_workflow
+from engine.session.opening import opened
 from engine.session.reconciling import reconcile_all
-from engine.session.run_files import highest_run
+from engine.session.telling import telling_of
+from engine.session.zones import clock_time, slot_of
 from engine.slots import PAUSED_BY_ITSELF, paused_by
 from engine.text import shell_line
 from store import pauses
-from store.database import open_writer, path_of
+from store.database import is_there, open_reader, path_of
 from store.history import History
 
 if TYPE_CHECKING:
@@ -36,23 +37,33 @@ def run_unless_paused(
 
     Gives the run's report, or one without a run that says who paused it.
     """
-    make_home(environment.paths.home)
-    path = path_of(environment.paths.store_url)
-    database = open_writer(path, beyond=lambda: highest_run(environment.paths.home))
-    try:
+    with opened(environment) as database:
         after_failures(database, environment, definition.name, definition.pause_after)
-        clock = environment.clock
         with database.read() as cursor:
-            pause = pauses.current(cursor, definition.name, clock.stamp(clock.now()))
+            pause = pauses.current(cursor, definition.name, environment.now_us)
         if pause is not None:
             reconcile_all(database, environment, definition=definition)
             alerting.deliver_due(database, History(database), environment, hint=False)
-    finally:
-        database.close()
     if pause is None:
         yield run_workflow(definition, request, environment)
     else:
         yield nothing_to_do(definition, told(pause, definition), environment)
+
+
+def plan_unless_paused(
+    definition: Definition, request: RunRequest, environment: Environment
+) -> dict[str, Any]:
+    """Give the report of a dry run as `run_unless_paused` would go about it now; writes nothing."""
+    report = run_workflow(definition, request, environment)
+    path, clock = path_of(environment.paths.store_url), environment.clock
+    pause = None
+    if is_there(path):
+        with closing(open_reader(path)) as database, database.read() as cursor:
+            pause = pauses.current(cursor, definition.name, clock.stamp(clock.now()))
+    if pause is None:
+        return report
+    note = environment.secrets.mask(told(pause, definition))
+    return report | {"plan": [], "steps": [], "note": note}
 
 
 def nothing_to_do(definition: Definition, why: str, environment: Environment) -> dict[str, Any]:
@@ -80,8 +91,7 @@ def told(pause: pauses.Pause, definition: Definition) -> str:
 def mention(database: Database, environment: Environment, definition: Definition) -> None:
     """Say after a run by hand that the schedule is paused: who has mended it may not know."""
     with database.read() as cursor:
-        now_us = environment.clock.stamp(environment.clock.now())
-        pause = pauses.current(cursor, definition.name, now_us)
+        pause = pauses.current(cursor, definition.name, environment.now_us)
     if pause is not None:
         logger.warning("the schedule of %s is %s", definition.name, told(pause, definition))
 
@@ -92,11 +102,10 @@ def after_failures(
     """Pause a schedule, and queue an alert of that, if `most` runs in a row have failed."""
     if most is None:
         return
-    clock = environment.clock
     why = f"{most} scheduled runs in a row failed" if most > 1 else "a scheduled run failed"
     new = pauses.Pause(
         workflow=name,
-        paused_at=clock.stamp(clock.now()),
+        paused_at=environment.now_us,
         paused_by=PAUSED_BY_ITSELF,
         until=None,
         reason=why,
@@ -113,17 +122,15 @@ def remind(database: Database, environment: Environment, name: str) -> None:
 
     As often as incidents are reminded of; without runs these are silent.
     """
-    from engine.session.alerting import telling
-
-    now_us = environment.clock.stamp(environment.clock.now())
+    now_us = environment.now_us
     with database.read() as cursor:
         pause = pauses.current(cursor, name, now_us)
     if pause is None or pause.paused_by != PAUSED_BY_ITSELF:
         return
-    told = telling(environment)
-    if told.channels:
+    how = telling_of(environment)
+    if how.channels:
         facts = _facts(environment, name, f"is still paused: {pause.reason}")
-        pauses.remind(database, pause, facts, told.channels, (now_us, told.quiet_us))
+        pauses.remind(database, pause, facts, how.channels, (now_us, how.quiet_us))
 
 
 def _facts(environment: Environment, name: str, what: str) -> dict[str, Any]:

@@ -93,9 +93,9 @@ def test_the_message_of_a_pause_has_the_whole_command(memory: Database) -> None:
     pausing.after_failures(memory, at(9.0), "flow", 1)
     facts = memory.raw.execute("SELECT facts FROM alerts WHERE kind = 'paused'").fetchone()[0]
     assert facts == (
-        '{"headline": "the schedule of flow is paused: a scheduled run failed",'
-        ' "body": "Nothing is run by the schedule until the pause is ended.", "ways":'
-        ' [["to end the pause, once all is mended", "python -m engine schedule unpause flow"]]}'
+        '{"headline":"the schedule of flow is paused: a scheduled run failed",'
+        '"body":"Nothing is run by the schedule until the pause is ended.","ways":'
+        '[["to end the pause, once all is mended","python -m engine schedule unpause flow"]]}'
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from engine.alerts.slack_limits import faults
 from engine.cli.main import run_command
-from engine.schedule.units import exec_words
+from engine.schedule.unit_parts import exec_words
 from store.database import open_writer
 from tests.system.alert_servers import Hook, answer, free_port, raw, smtp
 from tests.system.alert_servers import hook as webhook

@@ -126,6 +126,14 @@ def test_what_is_told_is_the_last_line() -> None:
     assert told("Traceback:\n  ValueError: no luck\n\n") == "ValueError: no luck"
     assert told("x" * 600) == "x" * 500
     assert told("\n") == ""
+    wrong = "flow.py:3: workflow 'flow': catchup is 'no'\n    flow = Workflow()\n    ^~~~"
+    assert told(wrong) == "flow.py:3: workflow 'flow': catchup is 'no'"  # it was known as `^`
+
+
+def test_a_mark_below_a_line_is_not_what_is_told() -> None:
+    """Of a file that cannot be loaded the last line says where in the line above."""
+    error = "flow.py:1: SyntaxError: invalid syntax\n    syntax error here\n           ^"
+    assert told(error) == told(f"{error}^~~\n") == "flow.py:1: SyntaxError: invalid syntax"
 
 
 @pytest.mark.parametrize(
