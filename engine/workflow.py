@@ -283,11 +283,11 @@ def _zone_beside(workflow: str, schedule: str | None, zone: str | None) -> str |
 def _checked_zone(workflow: str, zone: str | None) -> str | None:
     if zone is None:
         return None
-    from zoneinfo import ZoneInfo
+    from engine.schedule.calendar import ScheduleRefused
+    from engine.schedule.zones import checked_zone
 
-    with contextlib.suppress(Exception):
-        return ZoneInfo(zone).key
-    from engine.schedule.zones import zone_hint
-
-    what = f"workflow '{workflow}': unknown time zone {zone!r}"
-    raise DefinitionError(what, hint=zone_hint(str(zone)))
+    try:
+        return str(checked_zone(zone))
+    except ScheduleRefused as refused:
+        what = f"workflow '{workflow}': unknown time zone {zone!r}"
+        raise DefinitionError(what, hint=refused.hint) from refused

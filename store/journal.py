@@ -23,9 +23,6 @@ from store.tick import ENDED_HINT, Tick, encoded, standing_of
 
 _REUSE = """INSERT INTO step_rows (run_id, position, status, ended_at, note, source_run, seq)
     SELECT ?1, value, 'cached', NULL, ?2, ?3, ?4 + key FROM json_each(?5)"""
-_QUEUE_LATE = """INSERT INTO alert_rows
-    (run_id, channel, status, created_at, kind, facts, tries, error)
-    VALUES (?, ?, ?, ?, ?, ?, 0, '')"""
 SILENT = Telling()
 INITIAL = -1  # the position under which a run's initial context is kept
 
@@ -274,10 +271,9 @@ class Journal:
                 queue_alerts(cursor, self.run_id, self._channels(end.status), at_us)
 
     def _tell_late(self, cursor: sqlite3.Cursor, late: Iterable[TellLate]) -> None:
+        from store.queued import Queued, put  # loaded by then, and not before the first dispatch
+
         for _, _, at, headline, body in late:
-            facts = json.dumps({"headline": headline, "body": body}, ensure_ascii=False)
-            row = (AlertStatus.PENDING, self._stamp(at), AlertKind.LATE, facts)
-            cursor.executemany(
-                _QUEUE_LATE,
-                [(self.run_id, channel, *row) for channel in self._telling.channels],
-            )
+            facts = {"headline": headline, "body": body}
+            alert = Queued(AlertKind.LATE, facts, self._stamp(at), run_id=self.run_id)
+            put(cursor, alert, self._telling.channels)

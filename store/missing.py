@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from engine.alert import AlertKind, AlertStatus
+from engine.alert import AlertKind
 from engine.records import record
 from store import locks
+from store.queued import Queued, put
 from store.slots import AHEAD_US
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ WHERE NOT EXISTS (SELECT 1 FROM pause_rows WHERE workflow = s.workflow AND ended
 ORDER BY workflow"""
 _ON = "SELECT workflow, id, owner FROM run_rows WHERE status = 'running'"
 # Of a digest that took the place of many, or of an alert of its own; neither is of a run.
-_UNTIL = """CASE kind WHEN 'digest' THEN json_extract(facts, '$.told."' || ?1 || '"')
+_UNTIL = """CASE WHEN NOT json_valid(facts) THEN NULL
+ WHEN kind = 'digest' THEN json_extract(facts, '$.told."' || ?1 || '"')
  ELSE json_extract(facts, '$.until') END"""
 _IS_OF = f"""run_id IS NULL
  AND (kind = 'missing' AND workflow = ?1 OR kind = 'digest' AND {_UNTIL} IS NOT NULL)"""
@@ -111,12 +112,5 @@ def tell(
     with database.write() as cursor:
         if told_until(cursor, workflow, at_us) != before:
             return False
-        text = json.dumps(facts, ensure_ascii=False)
-        whose = (AlertStatus.PENDING, at_us, AlertKind.MISSING, workflow, text)
-        cursor.executemany(
-            """INSERT INTO alert_rows
-                 (channel, status, created_at, kind, workflow, facts, tries, error)
-               VALUES (?, ?, ?, ?, ?, ?, 0, '')""",
-            [(channel, *whose) for channel in channels],
-        )
+        put(cursor, Queued(AlertKind.MISSING, facts, at_us, workflow), channels)
     return True

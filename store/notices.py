@@ -8,17 +8,16 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from engine.alert import AlertKind, AlertStatus
+from engine.alert import AlertKind
 from store.incidents import DIGEST_OVER, SHOWN_MAX
+from store.queued import Queued, put
 
 # Only those that nobody has claimed: what may have been sent is told as it was. A digest tells of
 # many, and folds, too: of a long outage there is one in the end.
-_WAITING = """status = 'pending' AND (kind IN ('late', 'missing', 'paused')
- OR kind = 'digest' AND json_array_length(facts, '$.ids') = 0)"""
+_WAITING = """status = 'pending' AND iif(json_valid(facts), kind IN ('late', 'missing', 'paused')
+ OR kind = 'digest' AND json_array_length(facts, '$.ids') = 0, 0)"""
 _TOLD = """sum(CASE kind WHEN 'digest' THEN
  (SELECT sum(value) FROM json_each(facts, '$.counts')) ELSE 1 END)"""
-_PUT = """INSERT INTO alert_rows (channel, status, created_at, tries, error, kind, workflow, facts)
- VALUES (?, ?, ?, ?, '', ?, ?, ?)"""
 
 _Row = tuple[int, str, str, int, int, str]  # number, kind, workflow, since when, tries, facts
 
@@ -43,32 +42,38 @@ def fold(cursor: sqlite3.Cursor, channel: str) -> None:
         (channel,),
     ).fetchall()
     cursor.executemany("DELETE FROM alert_rows WHERE id = ?", [(row[0],) for row in rows])
-    text = json.dumps(_digest(rows), ensure_ascii=False, separators=(",", ":"))
     since, tries = max(row[3] for row in rows), min(row[4] for row in rows)
-    values = (channel, AlertStatus.PENDING, since, tries, AlertKind.DIGEST, rows[0][2], text)
-    cursor.execute(_PUT, values)
+    digest = Queued(AlertKind.DIGEST, _digest(rows), since, rows[0][2], tries=tries)
+    put(cursor, digest, [channel])
 
 
 def _digest(rows: Sequence[_Row]) -> dict[str, Any]:
-    """Give what one message tells; up to which slot each workflow was told of is kept."""
-    workflows: set[str] = set()
+    """Give what one message tells, with up to which slot of each workflow, and whose pauses."""
+    workflows, paused = set[str](), set[str]()
     counts: Counter[str] = Counter()
     shown: list[dict[str, Any]] = []
     told: list[tuple[str, int]] = []
     for _, kind, workflow, _, _, text in rows:
         facts = json.loads(text)
-        is_digest = kind == AlertKind.DIGEST
-        workflows.add(facts["workflow"] if is_digest else workflow)
-        counts.update(facts["counts"] if is_digest else [kind])
-        shown += facts["shown"] if is_digest else [{"kind": kind, "headline": facts["headline"]}]
-        if is_digest:
-            told += facts["told"].items()
-        elif kind == AlertKind.MISSING:
+        if kind == AlertKind.DIGEST:
+            workflows.add(facts.get("workflow", ""))
+            counts.update(facts.get("counts", {}))
+            shown += facts.get("shown", ())
+            told += facts.get("told", {}).items()
+            paused.update(facts.get("paused", ()))
+            continue
+        workflows.add(workflow)
+        counts.update([kind])
+        shown.append({"kind": kind, "headline": facts["headline"]})
+        if kind == AlertKind.MISSING:
             told.append((workflow, facts["until"]))
+        elif kind == AlertKind.PAUSED:
+            paused.add(workflow)
     return {
         "workflow": workflows.pop() if len(workflows) == 1 else "",
         "counts": dict(counts),
         "ids": [],
         "shown": shown[:SHOWN_MAX],
         "told": dict(sorted(told, key=lambda each: each[1])),
+        "paused": sorted(paused),
     }

@@ -18,11 +18,12 @@ _ALERTS = """FROM alert_rows AS a WHERE run_id IS NULL AND status IN ('sent', 'g
   AND id < (SELECT max(id) FROM alert_rows WHERE run_id IS NULL AND workflow = a.workflow
               AND kind = a.kind AND created_at <= :now)
   AND NOT EXISTS (
-    SELECT 1 FROM json_each(a.facts, '$.told') AS t WHERE a.kind = 'digest' AND NOT EXISTS (
+    SELECT 1 FROM json_each(iif(json_valid(a.facts), a.facts, '{}'), '$.told') AS t
+    WHERE a.kind = 'digest' AND NOT EXISTS (
       SELECT 1 FROM alert_rows AS b
       WHERE run_id IS NULL AND id > a.id AND created_at <= :now
         AND (kind = 'missing' AND workflow = t.key
-             OR kind = 'digest'
+             OR kind = 'digest' AND json_valid(facts)
                 AND json_extract(facts, '$.told."' || t.key || '"') IS NOT NULL)))"""
 # A slot that is still to be decided may have come due in a pause; one to come, which a clock that
 # was ahead has left, tells nothing of that.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine.alert import AlertKind, AlertStatus
+from engine.alert import AlertKind
 from engine.records import record
 from store.connection import Database
+from store.queued import Queued, put
 
 _COLUMNS = "workflow, paused_at, paused_by, until, reason, ended_at"
 
@@ -121,8 +121,15 @@ def pause_if_failing(
         if current(cursor, new.workflow, new.paused_at):
             return False
         insert(cursor, new)
-        _queue(cursor, (failed[0][0], new.workflow), facts, channels, new.paused_at)
+        alert = Queued(AlertKind.PAUSED, facts, new.paused_at, new.workflow, failed[0][0])
+        put(cursor, alert, channels)
     return True
+
+
+# By an alert of its own, or in a list; what a clock that was ahead has told does not count.
+_TOLD = """SELECT max(created_at) FROM alert_rows WHERE created_at <= ?2 AND
+ (kind = 'paused' AND workflow = ?1 OR kind = 'digest' AND json_valid(facts)
+  AND EXISTS (SELECT 1 FROM json_each(facts, '$.paused') WHERE value = ?1))"""
 
 
 def remind(
@@ -134,30 +141,10 @@ def remind(
 ) -> bool:
     """Tell of a pause again, if nothing was said of it for so long; `when` is now, and how long."""
     now_us, after_us = when
-    sql = """SELECT max(created_at) FROM alert_rows
-             WHERE kind = 'paused' AND workflow = ? AND created_at <= ?"""
     with database.write() as cursor:
-        told_at = cursor.execute(sql, (pause.workflow, now_us)).fetchone()[0] or 0
-        paused_at = pause.paused_at if pause.paused_at <= now_us else 0  # by a clock that was ahead
-        if now_us - max(told_at, paused_at) < after_us:
+        told_at = cursor.execute(_TOLD, (pause.workflow, now_us)).fetchone()[0] or 0
+        known_at = max(told_at, pause.paused_at if pause.paused_at <= now_us else 0)
+        if now_us - known_at < after_us:
             return False
-        _queue(cursor, (None, pause.workflow), facts, channels, now_us)
+        put(cursor, Queued(AlertKind.PAUSED, facts, now_us, pause.workflow), channels)
     return True
-
-
-def _queue(
-    cursor: sqlite3.Cursor,
-    whose: tuple[int | None, str],
-    facts: Mapping[str, str],
-    channels: Iterable[str],
-    at_us: int,
-) -> None:
-    run_id, workflow = whose
-    told = json.dumps(facts, ensure_ascii=False)
-    rest = (AlertStatus.PENDING, at_us, AlertKind.PAUSED, workflow, told)
-    cursor.executemany(
-        """INSERT INTO alert_rows
-             (run_id, channel, status, created_at, kind, workflow, facts, tries, error)
-           VALUES (?, ?, ?, ?, ?, ?, ?, 0, '')""",
-        [(run_id, channel, *rest) for channel in channels],
-    )

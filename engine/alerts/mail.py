@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import field
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote
 
+from engine.alerts.address import is_loopback, parts_of
 from engine.alerts.content import Attachment
 from engine.alerts.deadline import GRACE_S, DeadlineError, Way, within
 from engine.alerts.fault import AlertError, is_passing, reason
-from engine.alerts.slack import is_loopback
 from engine.records import record
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PORTS = {"smtp": 587, "smtps": 465}
 LOOPBACK_PORT = 25
+_TOO_LARGE = 552
 _HINT = "write smtp://USER:PASSWORD@HOST:587 or smtps://…:465, with %40 for an @ in the user"
 
 
@@ -89,8 +90,8 @@ def send(
 
 def parse(smtp_url: str) -> Server:
     """Read an SMTP_URL, or raise an `AlertError` that does not repeat it."""
-    parts = _split(smtp_url.strip())
-    if parts is None or parts.scheme not in PORTS or not parts.hostname:
+    parts = parts_of(smtp_url.strip())
+    if parts is None or parts.scheme not in PORTS or not parts.hostname or _is_cut(parts):
         raise AlertError("SMTP_URL is not a usable address", hint=_HINT)
     host = parts.hostname
     port = parts.port or PORTS[parts.scheme]
@@ -100,16 +101,9 @@ def parse(smtp_url: str) -> Server:
     return Server(host, port, parts.scheme == "smtps", user, password)
 
 
-def _split(url: str) -> SplitResult | None:
-    if not url.isprintable() or " " in url:
-        return None
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises where it is no number
-    except ValueError:
-        return None
-    # a password's own "/", "?" or "#" ends the host too early: better refused than misread
-    return None if parts.path.strip("/") or parts.query or parts.fragment else parts
+def _is_cut(parts: SplitResult) -> bool:
+    """Whether the host may end too early, at a `/`, `?` or `#` of the password."""
+    return bool(parts.path.strip("/") or parts.query or parts.fragment)
 
 
 def sender(smtp_url: str) -> str:
@@ -258,7 +252,10 @@ def _explained(host: str, error: Exception, *, may_be_out: bool) -> AlertError:
             smtplib.SMTPSenderRefused: "the sender was refused",
             smtplib.SMTPDataError: "the message was refused",
         }.get(type(error), "it refused")
-        permanent = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
+        is_too_large = error.smtp_code == _TOO_LARGE
+        what = "the message is too large" if is_too_large else what
+        of_message = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
+        permanent = is_too_large or of_message
         unknown = may_be_out and error.smtp_code < 400  # neither taken nor refused
         return AlertError(
             f"{host}: {what} ({error.smtp_code})", permanent=permanent, unknown=unknown

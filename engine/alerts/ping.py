@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from engine.alerts.address import parts_of
 from engine.alerts.deadline import DeadlineError, within
 from engine.alerts.fault import AlertError, reason
 
@@ -18,12 +18,10 @@ def is_usable(url: str) -> bool:
     """Tell whether a URL can be asked for: one of the web, with nothing that is not sent so."""
     if not (url.isascii() and url.isprintable()) or set(url) & {" ", "\\"}:
         return False
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises where it is no number
-    except ValueError:
+    parts = parts_of(url)
+    if parts is None or not parts.hostname or parts.username is not None:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
+    return parts.scheme in ("http", "https")
 
 
 def ask(url: str, *, deadline_s: float) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, urlsplit
 
+from engine.alerts.address import is_loopback, parts_of
 from engine.alerts.deadline import DeadlineError, Way, within
 from engine.alerts.fault import AlertError, is_passing, reason
 
 if TYPE_CHECKING:
     import threading
 
-    from engine.alerts.webhook import Webhook
+    from engine.alerts.wire import Once
 
 HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
 
@@ -68,14 +67,14 @@ def send(
     refused. `proxy` is a proxy's address, `env` for the environment's, or None for none.
     """
     host = check_url(url, hosts)
-    clients: list[Webhook] = []
+    tries: list[Once] = []
 
     def post(abandoned: threading.Event) -> tuple[int, str]:
         from engine.alerts.webhook import Webhook
+        from engine.alerts.wire import Once
 
-        client = Webhook(url.strip(), deadline_s=deadline_s, way=Way(abandoned), proxy=proxy)
-        clients.append(client)
-        answer = client.send_dict(
+        tries.append(Once(Way(abandoned), deadline_s, proxy))
+        answer = Webhook(url.strip(), tries[0]).send_dict(
             {
                 "text": text,
                 "blocks": list(blocks),
@@ -89,11 +88,11 @@ def send(
     try:
         status, body = within(deadline_s, "kahnban-slack", post)
     except DeadlineError:
-        unknown = any(client.way.may_be_out for client in clients)
+        unknown = any(once.way.may_be_out for once in tries)
         raise AlertError(f"{host}: no answer within {deadline_s:.1f}s", unknown=unknown) from None
     except Exception as error:  # noqa: BLE001 - slack_sdk raises anything; the text may hold the URL
-        raise broken(host, error, unknown=clients[0].way.may_be_out) from None
-    _judge(host, status, body, clients[0].retry_after_s)
+        raise broken(host, error, unknown=tries[0].way.may_be_out) from None
+    _judge(host, status, body, tries[0].retry_after_s)
 
 
 def broken(host: str, error: Exception, *, unknown: bool) -> AlertError:
@@ -140,7 +139,7 @@ def check_url(
     known: Iterable[str] = HOSTS,
 ) -> str:
     """Give the host of an address of Slack's that may be posted to, else raise `AlertError`."""
-    parts = _split(url.strip())
+    parts = parts_of(url.strip())
     host = (parts.hostname or "").rstrip(".") if parts is not None else ""
     if parts is None or not host or parts.username is not None:
         raise AlertError(
@@ -160,24 +159,3 @@ def check_url(
             hint=f"add it to KAHNBAN_WEBHOOK_HOSTS: {host}",
         )
     return host
-
-
-def _split(url: str) -> SplitResult | None:
-    if not url.isprintable() or " " in url:
-        return None
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises where it is no number
-    except ValueError:
-        return None
-    return parts
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine by its name alone; nothing is looked up."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import threading
 
     from engine.alerts.web_api import WebApi
+    from engine.alerts.wire import Once
 
 API_URL = "https://slack.com/api/"
 API_HOSTS = ("slack.com", "slack-gov.com")
@@ -94,15 +95,15 @@ def send(
     what is said beside each.
     """
     host = check_url(bot.base_url, bot.hosts, name="KAHNBAN_SLACK_API", known=API_HOSTS)
-    clients: list[WebApi] = []
+    tries: list[Once] = []
     posted: list[dict[str, Any] | None] = []
 
     def work(abandoned: threading.Event) -> str:
         from engine.alerts.web_api import WebApi
+        from engine.alerts.wire import Once
 
-        base, way = bot.base_url.strip().rstrip("/") + "/", Way(abandoned)
-        client = WebApi(bot.token, base, deadline_s=deadline_s, way=way, proxy=bot.proxy)
-        clients.append(client)
+        tries.append(Once(Way(abandoned), deadline_s, bot.proxy))
+        client = WebApi(bot.token, bot.base_url.strip().rstrip("/") + "/", tries[0])
         posted.append(_posted(client, bot, message, reply, thread))
         updates = [*apart]
         if posted[0] is None and thread is not None and not goes_on(thread):
@@ -115,11 +116,11 @@ def send(
     except DeadlineError:
         if posted:  # else only the update hangs
             return posted[0], "the first message could not be brought up to date in time"
-        unknown = any(client.way.may_be_out for client in clients)
+        unknown = any(once.way.may_be_out for once in tries)
         said = f"{host}: no answer within {deadline_s:.1f}s"
         raise AlertError(said, unknown=unknown) from None
     except Exception as error:  # noqa: BLE001 - slack_sdk raises anything
-        raise _explained(host, error, clients[0]) from None
+        raise _explained(host, error, tries[0]) from None
     return posted[0], note
 
 
@@ -194,14 +195,14 @@ def _code(error: Exception) -> str:
         return ""
 
 
-def _explained(host: str, error: Exception, client: WebApi) -> AlertError:
+def _explained(host: str, error: Exception, once: Once) -> AlertError:
     answer = getattr(error, "response", None)
     if answer is None:
-        return broken(host, error, unknown=client.way.may_be_out)
+        return broken(host, error, unknown=once.way.may_be_out)
     code = _code(error)
     status = getattr(answer, "status_code", "")
     found = AlertError(
-        **answered(host, status, code if code in CODES else str(status), client.retry_after_s),
+        **answered(host, status, code if code in CODES else str(status), once.retry_after_s),
         permanent=code in _PERMANENT,
         hint=_HINTS.get(code, ""),
     )

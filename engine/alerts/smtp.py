@@ -28,15 +28,5 @@ class Plain(smtplib.SMTP):
         super().send(s)
 
 
-class Tls(smtplib.SMTP_SSL):
+class Tls(Plain, smtplib.SMTP_SSL):
     """TLS from the first byte."""
-
-    def __init__(self, *args: Any, way: Way, **more: Any) -> None:
-        self.way = way
-        super().__init__(*args, **more)
-
-    def send(self, s: Any) -> None:
-        """As `Plain.send`."""
-        if isinstance(s, bytes) and s.endswith(_END):
-            self.way.go()
-        super().send(s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from engine.cli import project
@@ -12,6 +12,7 @@ from engine.cli.console import print_json, print_result
 from engine.cli.reading import load_reading, reading_history
 from engine.clock import SystemClock
 from engine.errors import UsageError
+from engine.moments import instant, microseconds
 from engine.naming import did_you_mean
 from engine.secrets import masked
 from engine.text import printable
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from store.run_facts import RunFacts, StepFacts
 
 FINE_US = 60_000_000  # where all took less, times are told to the millisecond
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def why(parsed: argparse.Namespace) -> int:
@@ -43,7 +43,7 @@ def why(parsed: argparse.Namespace) -> int:
         zone = zone_of_run(run.run)
         usual = history.usual(run.run["workflow"], before=run.run["run_id"])
         around = Around(
-            now=(now - _EPOCH) // timedelta(microseconds=1),
+            now=microseconds(now),
             moment=lambda us: _moment(us, now, zone),
             before=_before(history, run, parsed.step),
             usual=usual,
@@ -96,14 +96,14 @@ def _lines(answer: Answer, now: datetime, zone: tzinfo | None) -> list[str]:
 
 def _moment(us: int, now: datetime, zone: tzinfo | None, *, finely: bool = False) -> str:
     """Give a time in the zone, without one the machine's; with its date if not today's."""
-    at = (_EPOCH + timedelta(microseconds=us)).astimezone(zone)
+    at = instant(us).astimezone(zone)
     day = "" if at.date() == now.astimezone(zone).date() else f"{at:%Y-%m-%d} "
     fine = f".{at.microsecond // 1000:03}" if finely else ""
     return f"{day}{at:%H:%M:%S}{fine}{only_if_twice(at, zone)}"
 
 
 def _iso(us: int) -> str:
-    return (_EPOCH + timedelta(microseconds=us)).isoformat(timespec="milliseconds")[:-6] + "Z"
+    return instant(us).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 # -- two runs -------------------------------------------------------------------------------------

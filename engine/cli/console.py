@@ -14,11 +14,11 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import tzinfo
 from pathlib import Path
-from typing import IO, Any, TextIO, cast
+from typing import Any, TextIO
 
 from engine.cli.log_lines import (
     HELD_LOGGERS,
@@ -31,9 +31,9 @@ from engine.cli.log_lines import (
     is_worth_showing,
 )
 from engine.cli.pasted import pasteable
+from engine.cli.step_output import original_of
 from engine.errors import EngineError
-from engine.logs import LogLine, ScopeHandler, current, escape
-from engine.ports import AttemptLog
+from engine.logs import LogLine, ScopeHandler
 from engine.text import printable_json, printable_lines
 
 LINES_LOGGER = "engine.lines"
@@ -133,7 +133,7 @@ def setup(
     stream: TextIO | None = None,
 ) -> Console:
     """Set up logging: to stderr (only errors if `quiet`) and to `log_file`, all of it masked."""
-    stream = stream or _original(sys.stderr)
+    stream = stream or original_of(sys.stderr)
     shown = ConsoleHandler(stream)
     shown.setLevel(logging.ERROR if quiet else logging.INFO)
     if json_lines:
@@ -154,117 +154,6 @@ def _complain(shown: logging.Handler, text: str) -> None:
     """Say what is wrong with a log, unless only errors are shown."""
     if shown.level <= logging.WARNING:
         shown.handle(logging.LogRecord("engine.cli", logging.WARNING, "", 0, text, None, None))
-
-
-# -- what a step prints ---------------------------------------------------------------------------
-
-
-class StepOutput:
-    """Stands in for sys.stdout or sys.stderr: what a step prints goes to its attempt's log.
-
-    Whose thread it is tells `engine.logs.current`; what anybody else prints, such as a thread that
-    a step has started, goes through, masked and escaped like all that is shown.
-    """
-
-    def __init__(
-        self,
-        original: TextIO,
-        stream: str,
-        mask: Callable[[str], str],
-        aside: Callable[[str], bool] | None = None,
-    ) -> None:
-        self.original = original
-        self._stream = stream
-        self._mask = mask
-        self._aside = aside
-
-    def write(self, text: str) -> int:
-        """Write to the log of the attempt that runs in this thread, if one does."""
-        if not isinstance(text, str):
-            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        scope = current.get()
-        if scope is None:
-            text = "\n".join(map(escape, self._mask(text).split("\n")))
-            aside = self._aside
-            if aside is None or not self.original.isatty() or not aside(text):
-                self.original.write(text)
-        else:
-            scope.log.write(text, stream=self._stream)
-        return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        """Write each of `lines`."""
-        for line in lines:
-            self.write(line)
-
-    def flush(self) -> None:
-        """Flush; an attempt's log holds no whole line back."""
-        if current.get() is None:
-            self.original.flush()
-
-    def isatty(self) -> bool:
-        """Tell whether somebody is there to see colours: never within a step."""
-        return current.get() is None and self.original.isatty()
-
-    def close(self) -> None:
-        """Close the stream, if not within a step: it is not the step's to close."""
-        if current.get() is None:
-            self.original.close()
-
-    @property
-    def buffer(self) -> IO[bytes]:
-        """What takes bytes."""
-        scope = current.get()
-        if scope is None:
-            return self.original.buffer
-        return cast("IO[bytes]", _StepBytes(scope.log, self._stream))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.original, name)
-
-
-class _StepBytes(io.RawIOBase):
-    """Takes the bytes a step prints."""
-
-    def __init__(self, log: AttemptLog, stream: str) -> None:
-        super().__init__()
-        self._log = log
-        self._stream = stream
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        text = bytes(data).decode("utf-8", "backslashreplace")
-        self._log.write(text, stream=self._stream)
-        return len(data)
-
-
-@contextmanager
-def step_output(
-    mask: Callable[[str], str], aside: Callable[[str], bool] | None = None
-) -> Iterator[None]:
-    """Route sys.stdout and sys.stderr by attempt while the block runs.
-
-    What goes to a terminal and is no attempt's is first offered to `aside`.
-    """
-    before = sys.stdout, sys.stderr
-    routed = [
-        stream if stream is None else cast("TextIO", StepOutput(stream, name, mask, aside))
-        for stream, name in zip(before, ("out", "err"), strict=True)
-    ]
-    sys.stdout, sys.stderr = routed
-    try:
-        yield
-    finally:
-        if sys.stdout is routed[0]:
-            sys.stdout = before[0]
-        if sys.stderr is routed[1]:
-            sys.stderr = before[1]
-
-
-def _original(stream: TextIO | None) -> TextIO | None:
-    return cast("TextIO", stream.original) if isinstance(stream, StepOutput) else stream
 
 
 # -- results on stdout ----------------------------------------------------------------------------

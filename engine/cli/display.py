@@ -17,7 +17,7 @@ from typing import TextIO
 
 from engine.cli.console import PLAINLY
 from engine.cli.log_lines import ConsoleHandler
-from engine.cli.watch import COLUMNS_MIN, ROWS_MIN, size_of
+from engine.cli.watcher import COLUMNS_MIN, ROWS_MIN, size_of
 from engine.eta import PLAYED_MAX, Forecast, Left, Standing
 from engine.events import Action
 from engine.reports.block import LINES_MAX, Block, Progress

@@ -22,6 +22,7 @@ from engine.cli.reading import load_reading, reading_history
 from engine.clock import SystemClock
 from engine.definitions import Found, find_all
 from engine.errors import EngineError, UsageError
+from engine.moments import instant, microseconds
 from engine.params import described
 from engine.reports import json_text, terminal
 from engine.reports.lists import history_table, workflow_table
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from engine.model import Definition
     from engine.ports import Paths
     from store.pauses import Pause
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _has_store(paths: Paths) -> bool:
@@ -101,9 +100,8 @@ def _add_runs(rows: list[dict[str, Any]], paths: Paths | None, secrets: Secrets)
         row |= {"last_run": None, "usual_s": None, "paused": None}
     if paths is None:
         return
-    clock = SystemClock()
     with reading_history(paths) as history:
-        paused = history.pauses(clock.stamp(clock.now()))
+        paused = history.pauses(microseconds(SystemClock().utc()))
         for row in rows:
             row["paused"] = masked(_pause(paused.get(row["name"])), secrets)
             runs = history.runs(workflow=row["name"], limit=1)
@@ -117,7 +115,7 @@ def _add_runs(rows: list[dict[str, Any]], paths: Paths | None, secrets: Secrets)
 def _pause(pause: Pause | None) -> dict[str, Any] | None:
     if pause is None:
         return None
-    since, until = (at and f"{_EPOCH + timedelta(microseconds=at):%FT%TZ}" for at in pause.span)
+    since, until = (at and f"{instant(at):%FT%TZ}" for at in pause.span)
     return {"by": pause.paused_by, "since": since, "until": until, "reason": pause.reason}
 
 

@@ -11,6 +11,7 @@ from engine.cli.console import print_result
 from engine.cli.writing import writing
 from engine.definitions import file_of, load
 from engine.errors import UsageError
+from engine.moments import microseconds
 from engine.text import printable
 
 if TYPE_CHECKING:
@@ -28,12 +29,12 @@ def pause(parsed: argparse.Namespace) -> int:
 
     definition = _named(parsed)
     environment = project.environment_of(parsed)
-    clock = environment.clock
+    now = environment.clock.utc()
     new = pauses.Pause(
         workflow=definition.name,
-        paused_at=clock.stamp(clock.now()),
+        paused_at=environment.now_us,
         paused_by=environment.user,
-        until=None if parsed.until is None else _until(definition, parsed.until, clock.utc()),
+        until=None if parsed.until is None else _until(definition, parsed.until, now),
         reason=printable(environment.secrets.mask(parsed.reason or ""))[:REASON_MAX],
         ended_at=None,
     )
@@ -50,7 +51,7 @@ def unpause(parsed: argparse.Namespace) -> int:
 
     environment = project.environment_of(parsed)
     name = _paused_name(parsed, environment)
-    at_us = environment.clock.stamp(environment.clock.now())
+    at_us = environment.now_us
     with writing(environment) as database:
         was = pauses.unpause(database, name, at_us=at_us, by=environment.user)
     if was is None:
@@ -93,8 +94,7 @@ def _named(parsed: argparse.Namespace) -> Definition:
 
 def _until(definition: Definition, text: str, now: datetime) -> int:
     """Read a date, or a date and a time, in the workflow's zone."""
-    from engine.schedule.catchup import microseconds
-    from engine.session.asked import zone_of
+    from engine.session.zones import zone_of_definition
 
     try:
         at = datetime.fromisoformat(text.strip())
@@ -106,7 +106,7 @@ def _until(definition: Definition, text: str, now: datetime) -> int:
         hint = "leave --until out to pause it for good"
         raise UsageError(f"--until {text} is too far ahead", hint=hint)
     if at.tzinfo is None:
-        at = at.replace(tzinfo=zone_of(definition))
+        at = at.replace(tzinfo=zone_of_definition(definition))
     if at.year == 1 or at.astimezone(UTC) <= now:  # of that year not all are moments in UTC
         raise UsageError(f"--until {text} is past", hint="give a date to come")
     return microseconds(at.astimezone(UTC))

@@ -20,13 +20,13 @@ from engine.cli.console import (
     say_lost,
     say_undelivered,
     setup,
-    step_output,
     under_journald,
     wants_colour,
     width,
 )
 from engine.cli.signals import Stopped, Stops, stops_to
-from engine.cli.watch import Watch, is_wanted
+from engine.cli.step_output import step_output
+from engine.cli.watcher import Watch, is_wanted
 from engine.definitions import file_of, load
 from engine.errors import UsageError
 from engine.garbage import load_for_good, no_collections

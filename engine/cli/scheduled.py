@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from engine.cli import project
 from engine.cli.console import print_result, setup, shown, under_journald
@@ -16,6 +17,9 @@ from engine.errors import AlreadyRunning, EngineError, SlotTaken, StoreError, Us
 from engine.model import Definition, RunStatus
 from engine.ports import Paths
 from engine.secrets import Secrets
+
+if TYPE_CHECKING:
+    from engine.session import Environment
 
 
 class Loaded:
@@ -50,7 +54,8 @@ def failures_recorded(
     except UsageError as error:
         try:
             with _warnings_shown(parsed, secrets):
-                nothing = _record(parsed, paths, secrets, error, pinged)
+                environment = project.environment_in(parsed, paths, secrets)
+                nothing = _record(parsed, environment, error, pinged)
         except SlotTaken:
             nothing = False  # another timer has just told the same
         except EngineError as store_error:
@@ -107,36 +112,26 @@ class _Pinged:
 
 
 def _record(
-    parsed: argparse.Namespace,
-    paths: Paths,
-    secrets: Secrets,
-    error: UsageError,
-    pinged: _Pinged,
+    parsed: argparse.Namespace, environment: Environment, error: UsageError, pinged: _Pinged
 ) -> bool:
     """Record the failure with the slot that it takes; whether there is nothing to fail instead."""
-    from engine.paths import make_home
     from engine.session import alerting, pausing
+    from engine.session.opening import opened
     from engine.session.reconciling import reconcile_all
-    from engine.session.run_files import highest_run
     from engine.session.slots import settle_unloaded
+    from engine.session.telling import telling_of
     from store import journal
-    from store.database import open_writer, path_of
     from store.history import History
     from store.new_run import NewRun
 
-    environment = project.environment_of(parsed)
-    clock = environment.clock
-    make_home(paths.home)
-    path = path_of(paths.store_url)
-    database = open_writer(path, beyond=lambda: highest_run(paths.home))
-    try:
+    with opened(environment) as database:
         history = History(database)
         reconcile_all(database, environment)
-        now_us = clock.stamp(clock.now())
+        now_us = environment.now_us
         found = settle_unloaded(database, parsed.name, now_us)
         if found.paused or found.idle:
-            why = "it is paused" if found.paused else "no slot is due"
             if not parsed.quiet:
+                why = "it is paused" if found.paused else "no slot is due"
                 print_result(f"nothing to do: {why}; and it could not begin, see `check`")
             return True
         new = NewRun(
@@ -148,23 +143,21 @@ def _record(
             host=environment.host,
             owner="",
             workers=parsed.workers,
-            note=secrets.mask(error.message),
+            note=environment.secrets.mask(error.message),
             slot=found.slot,
             zone=history.zone_name(parsed.name) or None,
         )
-        telling = alerting.telling(environment)
+        telling = telling_of(environment)
         journal.record_ended_run(database, new, RunStatus.FAILED, telling=telling)
         with pinged.unless(error, found.ping):
             pausing.after_failures(database, environment, parsed.name, found.pause_after)
             alerting.deliver_due(database, history, environment)
         return False
-    finally:
-        database.close()
 
 
 def _tell_directly(name: str, secrets: Secrets, error: EngineError) -> None:
     from engine.session.alerting import tell_directly
 
-    headline = f"{name} could not be recorded"
+    headline = f"a scheduled run of {name} could not be recorded"
     for warning in tell_directly(headline, error, secrets, SystemClock()):
         sys.stderr.write(f"{shown(warning)}\n")

@@ -209,7 +209,7 @@ def _store(place: Place) -> Iterator[Callable[[str, Definition | None], bool]]:
     environment = project.environment_of(place.parsed)
 
     def note(name: str, of: Definition | None) -> bool:
-        at_us = environment.clock.stamp(environment.clock.now())
+        at_us = environment.now_us
         with database.write() as cursor:
             if of is None:
                 return slots.forget(cursor, name)

@@ -19,6 +19,7 @@ from engine.clock import SystemClock
 from engine.definitions import load
 from engine.errors import UsageError
 from engine.model import Definition
+from engine.moments import microseconds
 from engine.schedule.installed import (
     added_to,
     difference,
@@ -91,9 +92,8 @@ def _print_pause(place: Place, name: str) -> None:
     from engine.cli.reading import reading_history
     from engine.session import pausing
 
-    clock = SystemClock()
     with reading_history(place.paths) as history:
-        pause = history.pauses(clock.stamp(clock.now())).get(name)
+        pause = history.pauses(microseconds(SystemClock().utc())).get(name)
         tz = history.zone_name(name) or None
     if pause is not None:
         told = pausing.told(pause, Definition(name, (), tz=tz))

@@ -17,16 +17,16 @@ from engine.definitions import find_all, load
 from engine.definitions.loader import file_of
 from engine.model import Definition
 from engine.schedule import systemctl
-from engine.schedule.firings import firings
+from engine.schedule.firings import firings, timers_zone_of
 from engine.schedule.installed import (
     folder_of_units,
     installed,
     project_of,
 )
 from engine.schedule.reading import schedule_of
-from engine.schedule.units import Installation, cron_line, units
+from engine.schedule.unit_parts import Installation
+from engine.schedule.units import cron_line, units
 from engine.schedule.watch_units import WATCH, watch_cron_line, watch_units
-from engine.schedule.zones import timers_zone, zone_named
 from engine.session.environment import this_user
 from engine.text import printable
 
@@ -132,7 +132,7 @@ def print_next(definition: Definition | None) -> None:
     if definition is None:
         return
     schedule = schedule_of(definition)
-    zone = zone_named(schedule.zone) if schedule.zone else timers_zone()
+    zone = timers_zone_of(schedule)
     slots = list(islice(firings(schedule, zone, SystemClock().utc()), NEXT_SHOWN))
     for slot in slots:
         print_result(f"next: {slot.astimezone(zone):%a %Y-%m-%d %H:%M:%S %Z} ({slot:%F %TZ})")

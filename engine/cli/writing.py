@@ -17,23 +17,15 @@ if TYPE_CHECKING:
 @contextmanager
 def writing(environment: Environment) -> Iterator[Database]:
     """Open the store for writing; record first what died meanwhile, and last what is missing."""
-    from engine.paths import make_home
     from engine.session import missing
+    from engine.session.opening import opened
     from engine.session.reconciling import reconcile_all
-    from engine.session.run_files import highest_run
-    from store.database import open_writer, path_of
 
-    home = environment.paths.home
-    make_home(home)
-    path = path_of(environment.paths.store_url)
-    database = open_writer(path, beyond=lambda: highest_run(home))
-    try:
+    with opened(environment) as database:
         say_upgraded(database)
         reconcile_all(database, environment)
         yield database
         missing.notice(database, environment)
-    finally:
-        database.close()
 
 
 def say_upgraded(database: Database) -> None:

@@ -12,13 +12,13 @@ from engine.naming import checked_ping
 from engine.schedule.calendar import ScheduleRefused
 from engine.schedule.hardening import STRICT, WORDS, read_hardening
 from engine.schedule.reading import read_schedule
-from engine.schedule.zones import zone_named
+from engine.schedule.zones import checked_zone
 
 
 def _read_zone(asked: Asked, node: Node, form: Form) -> Any:
     given = read_filled(asked, node, form)
     try:
-        return given if given is None else str(zone_named(given))
+        return given if given is None else str(checked_zone(given))
     except ScheduleRefused as refused:
         return asked.wrong(f'is "{given}", not {form.words}', refused.hint)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from engine.moments import instant, microseconds
 from engine.records import record
 from engine.slots import Catchup
 
@@ -16,7 +17,6 @@ LOOK_BACK = timedelta(days=3_660)  # for the newest slot of a schedule that is n
 # A schedule in its zone: gives the slots after a moment up to another, in order.
 Firings = Callable[[datetime, datetime], Iterable[datetime]]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_LOOK = timedelta(hours=1)
 
 
@@ -30,7 +30,7 @@ class Rule:
 
 @record
 class Due:
-    """What is to become of slots, in microseconds since 1970 UTC.
+    """What is to become of slots.
 
     `slot` is to get a run; `left` counts those due after it, about which nothing is decided yet.
     `passed` get none, each with the reason, and are older.
@@ -39,16 +39,6 @@ class Due:
     slot: int | None = None
     left: int = 0
     passed: tuple[tuple[int, str], ...] = ()
-
-
-def instant(slot: int) -> datetime:
-    """Give a slot as a moment, UTC."""
-    return _EPOCH + timedelta(microseconds=slot)
-
-
-def microseconds(at: datetime) -> int:
-    """Give a moment as a slot."""
-    return (at - _EPOCH) // timedelta(microseconds=1)
 
 
 def decide(firings: Firings, after: int | None, now: int, rule: Rule) -> Due:

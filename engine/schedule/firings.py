@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from engine.schedule.calendar import FIRST_YEAR, Calendar, dates_of
 from engine.schedule.reading import Schedule, schedule_of
-from engine.schedule.zones import machine_zone, zone_named
+from engine.schedule.zones import checked_zone, machine_zone, timers_zone
 
 if TYPE_CHECKING:
     from engine.model import Definition
@@ -64,7 +64,12 @@ def next_firing(definition: Definition, now: datetime) -> datetime | None:
 
 def zone_of(schedule: Schedule) -> tzinfo:
     """Give the zone in which a schedule is read: its own, else the machine's."""
-    return zone_named(schedule.zone) if schedule.zone else machine_zone()
+    return checked_zone(schedule.zone) if schedule.zone else machine_zone()
+
+
+def timers_zone_of(schedule: Schedule) -> tzinfo:
+    """As `zone_of`, for a timer of systemd's: its own, else the machine's whatever TZ says."""
+    return checked_zone(schedule.zone) if schedule.zone else timers_zone()
 
 
 def _slots(calendar: Calendar, zone: tzinfo, after: datetime) -> Iterator[datetime]:

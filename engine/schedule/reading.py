@@ -9,7 +9,7 @@ from engine.errors import UsageError
 from engine.records import record
 from engine.schedule.calendar import DAYS, Calendar, ScheduleRefused, first_date, read_calendar
 from engine.schedule.cron import HINT, WORDS, cron_fields, is_cron, read_cron
-from engine.schedule.zones import zone_named
+from engine.schedule.zones import checked_zone
 
 if TYPE_CHECKING:
     from engine.model import Definition
@@ -73,7 +73,7 @@ def _read(text: str, zone: str | None) -> Schedule:
             f"it names the zone '{named}', and tz= '{zone}'", "name the zone in tz= alone"
         )
     if named or zone:
-        zone_named(named or zone or "")
+        checked_zone(named or zone or "")
     calendars = read_cron(words) if is_cron(words) else (_calendar(words),)
     if not any(first_date(calendar) for calendar in calendars):
         raise ScheduleRefused("it is never due: no such day comes", "name a day that comes")

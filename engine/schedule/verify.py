@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.schedule.units import exec_words
+from engine.schedule.unit_parts import exec_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

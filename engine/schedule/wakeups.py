@@ -12,9 +12,14 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from engine.records import record
 from engine.schedule.calendar import DAYS, Calendar, runs
-from engine.schedule.firings import change_between, due_at_gaps_end, repeats, seconds_of
+from engine.schedule.firings import (
+    change_between,
+    due_at_gaps_end,
+    repeats,
+    seconds_of,
+    timers_zone_of,
+)
 from engine.schedule.reading import Schedule
-from engine.schedule.zones import timers_zone, zone_named
 
 # All ways in which a rule such as "the last Sunday" falls on dates; fixed, so that the same
 # schedule always gives the same unit.
@@ -35,7 +40,7 @@ class _Change:
 
 def wakeups(schedule: Schedule) -> list[str]:
     """Give the calendars, in UTC, at which a timer of the schedule has to fire beside its own."""
-    zone = zone_named(schedule.zone) if schedule.zone else timers_zone()
+    zone = timers_zone_of(schedule)
     changes = list(_changes(zone))
     moments: dict[datetime, None] = {}
     for calendar in schedule.calendars:

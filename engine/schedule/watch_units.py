@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shlex
 from typing import TYPE_CHECKING, Unpack
 
 from engine.schedule.installed import mark
-from engine.schedule.units import body_of, check, how_to_install, needs_of, words_of
+from engine.schedule.unit_parts import body_of, check, crontab_command, laid_out, needs_of
 
 if TYPE_CHECKING:
-    from engine.schedule.units import Installation
+    from engine.schedule.unit_parts import Installation
 
 WATCH = "--watch"  # stands where a workflow's name does, and can be none
 FOLDER_LENGTH_MAX = 40
@@ -76,13 +75,10 @@ def watch_stem(where: Installation) -> str:
 def watch_cron_line(**where: Unpack[Installation]) -> str:
     """Give the crontab line that does the same without systemd."""
     check(where)
-    command = f"cd {shlex.quote(str(where['root']))} && {shlex.join(words_of(where, _ACTION))}"
-    return f"{CRON} {command.replace('%', chr(92) + '%')} >/dev/null"
+    return f"{CRON} {crontab_command(where, _ACTION)} >/dev/null"
 
 
 def show_watch(**where: Unpack[Installation]) -> str:
     """Give the units under `# NAME` headers, how to install them, and the crontab line."""
-    parts = [f"# {name}\n{text}" for name, text in watch_units(**where).items()]
-    parts.append(how_to_install(f"{watch_stem(where)}.timer", "schedule install --watch", where))
-    parts.append(f"# Without systemd, in a crontab:\n{watch_cron_line(**where)}\n")
-    return "\n".join(parts)
+    cron = f"# Without systemd, in a crontab:\n{watch_cron_line(**where)}"
+    return laid_out(watch_units(**where), "schedule install --watch", where, cron)

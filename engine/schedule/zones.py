@@ -1,4 +1,4 @@
-"""Time zones: by name, and the machine's own."""
+"""Time zones of schedules: such as somebody names one, and the machine's own."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from engine.schedule.calendar import ScheduleRefused
 LOCAL = "/etc/localtime"
 
 
-def zone_named(name: str) -> tzinfo:
+def checked_zone(name: str) -> tzinfo:
     """Give the zone of an IANA name; raises `ScheduleRefused` if there is none."""
     from zoneinfo import ZoneInfo
 
     with suppress(Exception):  # whatever text that is no file name raises
         return ZoneInfo(name)
-    raise ScheduleRefused(f"'{name}' is no time zone", zone_hint(name))
+    raise ScheduleRefused(f"'{name}' is no time zone", _hint(str(name)))
 
 
-def zone_hint(name: str) -> str:
+def _hint(name: str) -> str:
     """Give the zone that was meant: one of that city, or that is spelt nearly so."""
     from zoneinfo import available_timezones
 

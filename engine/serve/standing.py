@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from engine.moments import instant
 from engine.reports.html.troubles import Trouble
 from engine.session import missing
 from engine.session.zones import zone_of_workflow
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 PASSED_MAX = 10
 TROUBLES_MAX = 20
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Standing(NamedTuple):
@@ -55,7 +54,7 @@ def passed_of(found: Look, workflow: str, now: datetime) -> list[tuple[str, str]
 
 
 def _iso(us: int) -> str:
-    return str(_EPOCH + timedelta(microseconds=us))
+    return str(instant(us))
 
 
 def troubles_of(found: Look, workflow: str | None = None) -> tuple[list[Trouble], int]:

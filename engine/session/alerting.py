@@ -1,17 +1,15 @@
-"""Which alerts a run's outcome queues, and delivering what is due."""
+"""Delivering the alerts that are due, within the time that they may take."""
 
 from __future__ import annotations
 
 import logging
+import socket
 import threading
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from engine.alert import Due, Telling
-from engine.alerts.channels import channels, should_alert
-from engine.durations import parse_duration
-from engine.errors import DefinitionError, EngineError, UsageError
-from engine.model import ALERT_ON, Definition, RunStatus
+from engine.alert import Due
+from engine.alerts.channels import channels
+from engine.errors import EngineError
 
 if TYPE_CHECKING:
     from engine.alerts.delivery import DeliveryResult
@@ -30,60 +28,6 @@ ATTACHED_STEPS_MAX = 2_500  # the page of more takes a second to make, and is to
 
 # Of a process: what it has claimed is another's to leave alone, and its own to take up again.
 _ONE_AT_A_TIME = threading.Lock()
-
-ChannelsFor = Callable[[RunStatus], Iterable[str]]
-
-
-def alert_on(definition: Definition | None, environment: Environment) -> str:
-    """Give the rule in force: ENGINE_ALERT_ON before the workflow's own.
-
-    Raises `UsageError` for an unknown word.
-    """
-    word = environment.secrets.setting("ENGINE_ALERT_ON")
-    if word and word not in ALERT_ON:
-        raise UsageError(
-            f"ENGINE_ALERT_ON is '{word}'", hint=f"set it to one of {', '.join(ALERT_ON)}"
-        )
-    return word or (definition.alert_on if definition is not None else "always")
-
-
-def telling(environment: Environment) -> Telling:
-    """Give where alerts about incidents go, and how long one is quiet.
-
-    Raises `UsageError` where ENGINE_REMIND_AFTER is no duration.
-    """
-    configured = channels(environment.secrets.setting)
-    text = environment.secrets.setting("ENGINE_REMIND_AFTER")
-    if not text:
-        return Telling(configured)
-    try:
-        seconds = parse_duration("ENGINE_REMIND_AFTER", text)
-    except DefinitionError as error:
-        raise UsageError(error.message, hint=error.hint) from None
-    return Telling(configured, round(seconds * 1e6))
-
-
-def channels_for(
-    definition: Definition | None,
-    history: History,
-    environment: Environment,
-    *,
-    before: int | None = None,
-) -> ChannelsFor:
-    """Give what tells, for an outcome, the channels to queue an alert about the run for.
-
-    Failures and recoveries are told by incidents. `before` is the run in question: the outcome is
-    compared with that of the run before it.
-    """
-    rule = alert_on(definition, environment)
-    configured = channels(environment.secrets.setting)
-    name = definition.name if definition is not None else None
-    previous = history.previous_status(name, before) if name is not None and configured else None
-
-    def choose(status: RunStatus) -> Iterable[str]:
-        return configured if should_alert(rule, status, previous) else ()
-
-    return choose
 
 
 def preload(environment: Environment) -> None:
@@ -118,8 +62,9 @@ def deliver_due(
 
     try:
         missing.notice(database, environment)
-    except EngineError as error:
-        logger.warning("whether a run is missing is not known: %s", error.message)
+    except Exception as error:  # noqa: BLE001 - a damaged row is to keep no alert from being sent
+        why = error.message if isinstance(error, EngineError) else type(error).__name__
+        logger.warning("whether a run is missing is not known: %s", why)
     configured = channels(environment.secrets.setting)
     if not configured and hint:
         logger.info(
@@ -170,6 +115,7 @@ def tell_directly(
     """Send what an error says on every channel, where it cannot be recorded; gives warnings."""
     from engine.alerts.delivery import direct
 
-    body = secrets.mask(f"{error.message}\n{error.hint}".rstrip())
+    said = (error.message, error.hint, f"host: {socket.gethostname()}")
+    body = secrets.mask("\n".join(filter(None, said)))
     result = direct(secrets.setting, headline, body, deadline_s=DELIVERY_S, clock=clock)
     return tuple(secrets.mask(warning) for warning in result.warnings)

@@ -6,26 +6,26 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import field
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, tzinfo
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from engine import params as parameters
 from engine.errors import UsageError
 from engine.model import Definition
+from engine.moments import instant
 from engine.ports import Clock
 from engine.produced import Encoded
 from engine.records import record
 from engine.secrets import Secrets
 from engine.session.request import RunRequest
-from engine.zones import zone_named
+from engine.session.zones import in_zone
 
 if TYPE_CHECKING:
     from engine.session.named_steps import Mark
 
 WORKERS_MAX = 1_000
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _URL_PASSWORD = re.compile(r"://[^/?#\s:@]*:[^/?#\s@]+@")
 
 
@@ -89,19 +89,8 @@ def resolve_request(
         )
     resolved: dict[str, Any] = {}
     if request.resume is None:
-        resolved = parameters.resolve(
-            definition.params,
-            request.params,
-            today=today_of(definition, clock, local, slot=request.slot),
-            workflow=definition.name,
-            **({} if request.started_by == "library" else {"setting": secrets.setting}),
-        )
-        for name, text in parameters.as_text(resolved).items():
-            if secrets.contains(text) or _URL_PASSWORD.search(text):
-                raise UsageError(
-                    f"parameter '{name}' holds a secret or a URL with a password",
-                    hint="parameters are recorded as they are; leave it to ctx.secret instead",
-                )
+        today = today_of(definition, clock, local, slot=request.slot)
+        resolved = _params(definition, request, secrets, today)
     encoded = [
         (check_key(key), encode(key, value, reject=secrets.contains))
         for key, value in request.context.items()
@@ -119,6 +108,25 @@ def resolve_request(
     return asked, encoded
 
 
+def _params(
+    definition: Definition, request: RunRequest, secrets: Secrets, today: date
+) -> dict[str, Any]:
+    resolved = parameters.resolve(
+        definition.params,
+        request.params,
+        today=today,
+        workflow=definition.name,
+        **({} if request.started_by == "library" else {"setting": secrets.setting}),
+    )
+    for name, text in parameters.as_text(resolved).items():
+        if secrets.contains(text) or _URL_PASSWORD.search(text):
+            raise UsageError(
+                f"parameter '{name}' holds a secret or a URL with a password",
+                hint="parameters are recorded as they are; leave it to ctx.secret instead",
+            )
+    return resolved
+
+
 def _marks(definition: Definition, request: RunRequest, secrets: Secrets) -> dict[str, Mark]:
     if not request.only and not request.mark_done:
         return {}
@@ -132,29 +140,5 @@ def today_of(
     definition: Definition, clock: Clock, local: tzinfo | None = None, *, slot: int | None = None
 ) -> date:
     """Give the day on which the run starts, or that of its slot, in the workflow's zone."""
-    at = clock.utc() if slot is None else _EPOCH + timedelta(microseconds=slot)
+    at = clock.utc() if slot is None else instant(slot)
     return in_zone(definition, at, local).date()
-
-
-def slot_of(
-    definition: Definition, slot: int | None, local: tzinfo | None = None
-) -> datetime | None:
-    """Give a slot as a time in the workflow's zone."""
-    if slot is None:
-        return None
-    return in_zone(definition, _EPOCH + timedelta(microseconds=slot), local)
-
-
-def clock_time(at: datetime) -> str:
-    """Give a slot for people: a time with its zone, and its seconds only if it has some."""
-    return f"{at:%Y-%m-%d %H:%M:%S %Z}" if at.second else f"{at:%Y-%m-%d %H:%M %Z}"
-
-
-def in_zone(definition: Definition, at: datetime, local: tzinfo | None = None) -> datetime:
-    """Give a moment as a time in the workflow's zone; `local` is that of one that names none."""
-    return at.astimezone(zone_of(definition) or local)
-
-
-def zone_of(definition: Definition) -> tzinfo | None:
-    """Give the zone that a workflow names, if it names one."""
-    return zone_named(definition.tz)

@@ -30,6 +30,17 @@ class Compiled:
         """The graph of the definition's steps."""
         return self.definition.graph
 
+    @property
+    def has_processes(self) -> bool:
+        """Whether a step is a process; a backfill's runs are stopped as gently, and are none."""
+        steps = self.definition.steps
+        return True in self.plan.gentle and any(step.in_process for step in steps)
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether a step has a timeout."""
+        return self.plan.timeout_s.count(None) < len(self.plan.timeout_s)
+
     def fresh_steps(self) -> list[Fresh]:
         """Steps in the form in which a resume compares them."""
         return [self.fresh(position) for position in range(len(self.definition.steps))]

@@ -13,8 +13,8 @@ from engine.errors import StoreError, UsageError
 from engine.fingerprint import difference
 from engine.naming import BACKFILL_SUFFIX
 from engine.outputs import matches
-from engine.session.asked import clock_time, slot_of
 from engine.session.decision import Decision
+from engine.session.zones import clock_time, slot_of
 from engine.text import human_duration
 
 if TYPE_CHECKING:

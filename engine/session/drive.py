@@ -13,26 +13,26 @@ from typing import TYPE_CHECKING
 
 from engine import garbage, outputs
 from engine.clock import SystemClock
-from engine.conditions import Condition
 from engine.context import ContextIndex, RunScope
 from engine.errors import EngineError
 from engine.events import Action, EndRun, TellLate
 from engine.logs import RunLogs
-from engine.model import RunStatus, Shell, StepStatus
-from engine.plan import Plan, StepState
+from engine.model import RunStatus, StepStatus
+from engine.plan import StepState
 from engine.ports import Job
 from engine.resume import Choice, alike
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
-from engine.session import alerting, tracing
-from engine.session.asked import slot_of, zone_of
 from engine.session.budgets import Budgets, budgets_of
 from engine.session.compiled import Compiled
 from engine.session.decision import Decision
-from engine.session.environment import Environment, Watched
+from engine.session.environment import Watched
+from engine.session.later import import_the_rest
 from engine.session.observe import Progress, run_order
 from engine.session.record import Going, slot_in
 from engine.session.stored_values import StoredValues
+from engine.session.telling import ChannelsFor, telling_of
+from engine.session.zones import slot_of, zone_of_definition
 from engine.usual import LATE_BY_S
 from engine.workers.halts import HaltWatch
 from engine.workers.threads import BeginMark, ThreadWorkers
@@ -78,19 +78,18 @@ class Drive:
         self.interrupted = False
         self._stored = StoredValues(database.path, going.compiled.graph.names, run_id)
 
-    def run(self, channels: alerting.ChannelsFor) -> tuple[EndRun, int]:
+    def run(self, channels: ChannelsFor) -> tuple[EndRun, int]:
         """Run to the end; gives how it ended and how many threads were left behind."""
         compiled = self._going.compiled
-        steps, plan = compiled.definition.steps, compiled.plan
-        budgets = budgets_of(self._decision, self._run_id, len(steps))
+        budgets = budgets_of(self._decision, self._run_id, len(compiled.definition.steps))
         with ExitStack() as stack:
             keeper = None
-            if _has_processes(compiled):
+            if compiled.has_processes:
                 from engine.session.step_processes import keeping
 
                 given = (self._going, self._decision, budgets, self._lock, self._run_id)
                 keeper = stack.enter_context(keeping(*given))
-            if _has_limits(plan):
+            if compiled.has_limits:
                 env = self._going.environment
                 self._halts = stack.enter_context(HaltWatch(env.clock, env.inbox.put))
             index = self._index()
@@ -118,12 +117,12 @@ class Drive:
             self._pings = pings_of(going.compiled.definition.ping, env.secrets, env.clock.now)
 
     def _run(
-        self, channels: alerting.ChannelsFor, index: ContextIndex, workers: ThreadWorkers
+        self, channels: ChannelsFor, index: ContextIndex, workers: ThreadWorkers
     ) -> tuple[EndRun, int]:
         env, compiled, run_id = self._going.environment, self._going.compiled, self._run_id
         clock = env.clock
         self._begun_at = clock.now()
-        if _has_limits(compiled.plan):
+        if compiled.has_limits:
             import ctypes  # noqa: F401 - wanted to stop a thread, when a busy one slows imports
         scheduler = self._scheduler()
         progress = self._progress()
@@ -135,7 +134,7 @@ class Drive:
                 run_id,
                 stamp=clock.stamp,
                 channels=channels,
-                telling=alerting.telling(env),
+                telling=telling_of(env),
                 committed=self._lock.reached,
             ),
             index=index,
@@ -233,7 +232,7 @@ class Drive:
                 begun_at=env.clock.now(),
             )
             env.watcher.begin(watched)
-        _import_the_rest(env, compiled)
+        import_the_rest(env, compiled)
         import_module("engine.session.missing").preload(self._database, env)
         self._ask_for_pings()
         if self._pings is not None:
@@ -289,7 +288,7 @@ class Drive:
                 clock=clock,
                 mask=secrets.mask,
                 forward=env.forward,
-                zone=zone_of(definition),
+                zone=zone_of_definition(definition),
             ),
             environ=lambda: secrets.child_env(env.environ),
             key_runs=budgets.key_runs,
@@ -312,16 +311,6 @@ class Drive:
         return ThreadWorkers(tools, workers=workers, inbox=inbox, mark=mark)
 
 
-def _has_processes(compiled: Compiled) -> bool:
-    """Whether a step is a process; the runs of a backfill are stopped as gently, and are none."""
-    steps = compiled.definition.steps
-    return True in compiled.plan.gentle and any(step.in_process for step in steps)
-
-
-def _has_limits(plan: Plan) -> bool:
-    return plan.timeout_s.count(None) < len(plan.timeout_s)
-
-
 def _late_s(compiled: Compiled) -> float:
     """Give how long a run is on before it is looked whether something is late."""
     definition = compiled.definition
@@ -329,30 +318,6 @@ def _late_s(compiled: Compiled) -> float:
     if definition.deadline is not None:
         own.append(LATE_S_MIN)
     return max(LATE_S_MIN, min([LATE_BY_S, *(each for each in own if each is not None)]) / 2)
-
-
-def _import_the_rest(env: Environment, compiled: Compiled) -> None:
-    """Import what the run and its end may need: an upgrade under it then mixes no versions."""
-    steps = compiled.definition.steps
-    import_module("engine.session.pruning")
-    import_module("engine.session.limits")
-    if compiled.definition.deadline is not None:
-        import_module("engine.schedule.deadline")
-    import_module("engine.session.pausing")
-    import_module("engine.session.sending")
-    import_module("store.incidents")
-    if env.pages:
-        import_module("engine.session.pages")
-    import_module("engine.workers.family")  # a function may be stopped at any time
-    if _has_processes(compiled):
-        if any(step.isolate for step in steps):
-            import_module("engine.workers.isolation.attempt")
-        if any(isinstance(step.run, Shell) for step in steps):
-            import_module("engine.workers.shell_step")
-    if any(isinstance(step.when, Condition) for step in steps):
-        import_module("engine.conditions.evaluation")
-    alerting.preload(env)
-    tracing.preload(env)
 
 
 def _recent(path: Path, workflow: str, before: int) -> Mapping[str, Sequence[int]]:

@@ -84,6 +84,11 @@ class Environment:
     said_missing: set[str] = field(default_factory=set)
 
     @property
+    def now_us(self) -> int:
+        """The time, as the store has it."""
+        return self.clock.stamp(self.clock.now())
+
+    @property
     def user(self) -> str:
         """Name of the user this process runs as."""
         return this_user()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.lateness import Lateness, Limit, Moment, Whose, usual_limits
+from engine.moments import instant, microseconds
+from engine.session.zones import clock_time
 from engine.text import human_duration
 
 if TYPE_CHECKING:
@@ -55,11 +57,9 @@ def moments_of(
         said = f"it has run for {human_duration(most)}, its max_duration"
         found.append(Moment(begun.at + most, said))
     if definition.deadline is not None and definition.schedule and begun.slot is not None:
-        from engine.schedule.catchup import instant, microseconds
         from engine.schedule.deadline import deadline_of
         from engine.schedule.firings import zone_of
         from engine.schedule.reading import schedule_of
-        from engine.session.asked import clock_time
 
         zone = zone_of(schedule_of(definition))
         slot = instant(begun.slot)

@@ -10,22 +10,21 @@ from engine.errors import AlreadyRunning, EngineError, StoreFull
 from engine.failpoints import failpoint
 from engine.garbage import no_collections
 from engine.model import RunStatus
-from engine.paths import make_home
 from engine.session import alerting, reporting, tracing
 from engine.session.again import resume_command
 from engine.session.decide import decide
 from engine.session.decision import Decision
 from engine.session.drive import Drive
+from engine.session.opening import opened
 from engine.session.overlap import already_running, lock_name, running_now
 from engine.session.preview import plan_rows, preview_rows
 from engine.session.reconciling import reconcile_all
 from engine.session.record import Going, new_run
-from engine.session.run_files import highest_run
+from engine.session.telling import ChannelsFor, channels_for
 from engine.session.weighing import weighed
 from engine.slots import Catchup
 from store import journal, locks, reserve, slots
 from store.connection import Database
-from store.database import open_writer, path_of
 from store.history import History
 from store.new_run import NewRun
 
@@ -52,11 +51,7 @@ class LiveRun:
 
     def go(self) -> dict[str, Any]:
         """Do it; gives the report (see `engine.session.run_workflow` for what it raises)."""
-        env = self._env
-        path = path_of(env.paths.store_url)
-        make_home(env.paths.home)
-        database = open_writer(path, beyond=lambda: highest_run(env.paths.home))
-        try:
+        with opened(self._env) as database:
             lock = self._acquire(database) or self._await(database)
             if lock is None:
                 return self._overlapping(database)
@@ -64,8 +59,6 @@ class LiveRun:
                 return self._locked(database, lock)
             finally:
                 lock.release()
-        finally:
-            database.close()
 
     def _acquire(self, database: Database) -> locks.RunLock | None:
         """Take the lock that runs which must not overlap share."""
@@ -120,7 +113,7 @@ class LiveRun:
         if new.slot is not None and (all_of_them or not is_on):
             slots.check_free(database, self._name, new.slot)
             new = replace(new, slot=None)  # it stays due: who is on may be about to run it
-        channels = alerting.channels_for(self._compiled.definition, history, self._env)
+        channels = channels_for(self._compiled.definition, history, self._env)
         status = RunStatus.SKIPPED
         run_id = journal.record_ended_run(database, new, status, channels(status))
         logger.warning("skipped: %s", refusal.message)
@@ -162,7 +155,7 @@ class LiveRun:
         begun: tuple[Drive, int],
         database: Database,
         lock: locks.RunLock,
-        channels: alerting.ChannelsFor,
+        channels: ChannelsFor,
     ) -> dict[str, Any]:
         """Drive a run that is begun, to its report."""
         (drive, run_id), history = begun, History(database)
@@ -214,8 +207,8 @@ class LiveRun:
         workers = self._asked.request.workers
         return weighed(decision, self._compiled, history, workers=workers)
 
-    def _channels(self, history: History) -> alerting.ChannelsFor:
-        return alerting.channels_for(self._compiled.definition, history, self._env)
+    def _channels(self, history: History) -> ChannelsFor:
+        return channels_for(self._compiled.definition, history, self._env)
 
     def _drive(
         self, decision: Decision, database: Database, lock: locks.RunLock, run_id: int
@@ -286,7 +279,7 @@ class LiveRun:
         self,
         database: Database,
         error: Exception,
-        channels: alerting.ChannelsFor,
+        channels: ChannelsFor,
         *,
         recorded: bool,
     ) -> None:

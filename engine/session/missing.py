@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from engine.moments import instant, microseconds
 from engine.records import record
-from engine.session import alerting
+from engine.session.telling import telling_of
+from engine.session.zones import clock_time
 from engine.text import shell_line
 from store import missing, pauses
 
@@ -54,15 +56,14 @@ class Missing:
 def preload(database: Database, environment: Environment) -> None:
     """Import what it takes to know the slots, if there is a schedule to be held to."""
     with database.read() as cursor:
-        now_us = _now_us(environment)
+        now_us = environment.now_us
         if missing.waited(cursor, database.path, now_us, now_us):
-            from engine.schedule import catchup, firings  # noqa: F401 - imported for later
-            from engine.session import asked  # noqa: F401 - imported for later
+            from engine.schedule import firings  # noqa: F401 - imported for later
 
 
 def look(database: Database, environment: Environment, *, told_too: bool = True) -> list[Missing]:
     """Give what is missing by now; without `told_too`, only what was not told of yet."""
-    now_us, up_s = _now_us(environment), environment.clock.now()
+    now_us, up_s = environment.now_us, environment.clock.now()
     until = now_us - GRACE_S * 1_000_000
     if up_s < GRACE_S:  # timers that catch up are on their way
         return []
@@ -95,8 +96,8 @@ def notice(database: Database, environment: Environment) -> None:
     Where no channel is configured nothing is recorded: each command says it, once of a workflow,
     until a run comes.
     """
-    how = alerting.telling(environment)
-    now_us, said = _now_us(environment), []
+    how = telling_of(environment)
+    now_us, said = environment.now_us, []
     for one in look(database, environment, told_too=False):
         quiet_since = now_us - how.quiet_us
         if how.channels and missing.is_quiet(database, one.workflow, quiet_since, now_us):
@@ -141,19 +142,15 @@ def facts(one: Missing, environment: Environment) -> dict[str, Any]:
 
 def sentence(one: Missing) -> str:
     """Say of a workflow which of its runs never came."""
-    return f"{one.workflow} did not run: {which(one)}"
+    return f"{one.workflow}: {which(one)}"
 
 
 def which(one: Missing) -> str:
     """Say which runs never came."""
     first, last = one.shown(one.first), one.shown(one.last)
     if one.count == 1:
-        return f"that of {first} never came"
-    return f"{one.counted} never came, {first} to {last}"
-
-
-def _now_us(environment: Environment) -> int:
-    return environment.clock.stamp(environment.clock.now())
+        return f"the run of {first} never came"
+    return f"{one.counted} runs never came, {first} to {last}"
 
 
 class _Slots:
@@ -167,7 +164,6 @@ class _Slots:
         self._schedule, self._zone = schedule
 
     def _firings(self, after: int) -> Any:
-        from engine.schedule.catchup import instant
         from engine.schedule.firings import firings
 
         return firings(self._schedule, self._zone, instant(after), instant(self._until))
@@ -176,7 +172,6 @@ class _Slots:
         return any(True for _ in self._firings(self._one.since))
 
     def missing(self, *, told_too: bool) -> Missing | None:
-        from engine.schedule.catchup import instant, microseconds
         from engine.schedule.firings import newest
 
         name = self._one.workflow
@@ -194,8 +189,6 @@ class _Slots:
 
     def _open(self, after: int | None, past: Sequence[pauses.Pause]) -> Iterator[int]:
         """Give the slots that no pause holds; those of a pause are leapt over, they may be many."""
-        from engine.schedule.catchup import microseconds
-
         while after is not None:
             since, after = after, None
             for slot in map(microseconds, self._firings(since)):
@@ -206,7 +199,4 @@ class _Slots:
                 yield slot
 
     def _shown(self, slot: int) -> str:
-        from engine.schedule.catchup import instant
-        from engine.session.asked import clock_time
-
         return clock_time(instant(slot).astimezone(self._zone))

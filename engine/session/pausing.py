@@ -7,16 +7,16 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from engine.alerts.channels import channels
-from engine.paths import make_home
 from engine.session import alerting
-from engine.session.asked import clock_time, slot_of
 from engine.session.launch import run_workflow
+from engine.session.opening import opened
 from engine.session.reconciling import reconcile_all
-from engine.session.run_files import highest_run
+from engine.session.telling import telling_of
+from engine.session.zones import clock_time, slot_of
 from engine.slots import PAUSED_BY_ITSELF, paused_by
 from engine.text import shell_line
 from store import pauses
-from store.database import is_there, open_reader, open_writer, path_of
+from store.database import is_there, open_reader, path_of
 from store.history import History
 
 if TYPE_CHECKING:
@@ -37,19 +37,13 @@ def run_unless_paused(
 
     Gives the run's report, or one without a run that says who paused it.
     """
-    make_home(environment.paths.home)
-    path = path_of(environment.paths.store_url)
-    database = open_writer(path, beyond=lambda: highest_run(environment.paths.home))
-    try:
+    with opened(environment) as database:
         after_failures(database, environment, definition.name, definition.pause_after)
-        clock = environment.clock
         with database.read() as cursor:
-            pause = pauses.current(cursor, definition.name, clock.stamp(clock.now()))
+            pause = pauses.current(cursor, definition.name, environment.now_us)
         if pause is not None:
             reconcile_all(database, environment, definition=definition)
             alerting.deliver_due(database, History(database), environment, hint=False)
-    finally:
-        database.close()
     if pause is None:
         yield run_workflow(definition, request, environment)
     else:
@@ -97,8 +91,7 @@ def told(pause: pauses.Pause, definition: Definition) -> str:
 def mention(database: Database, environment: Environment, definition: Definition) -> None:
     """Say after a run by hand that the schedule is paused: who has mended it may not know."""
     with database.read() as cursor:
-        now_us = environment.clock.stamp(environment.clock.now())
-        pause = pauses.current(cursor, definition.name, now_us)
+        pause = pauses.current(cursor, definition.name, environment.now_us)
     if pause is not None:
         logger.warning("the schedule of %s is %s", definition.name, told(pause, definition))
 
@@ -109,11 +102,10 @@ def after_failures(
     """Pause a schedule, and queue an alert of that, if `most` runs in a row have failed."""
     if most is None:
         return
-    clock = environment.clock
-    why = f"{most} scheduled run{'s' if most > 1 else ''} in a row failed"
+    why = f"{most} scheduled runs in a row failed" if most > 1 else "a scheduled run failed"
     new = pauses.Pause(
         workflow=name,
-        paused_at=clock.stamp(clock.now()),
+        paused_at=environment.now_us,
         paused_by=PAUSED_BY_ITSELF,
         until=None,
         reason=why,
@@ -130,23 +122,21 @@ def remind(database: Database, environment: Environment, name: str) -> None:
 
     As often as incidents are reminded of; without runs these are silent.
     """
-    from engine.session.alerting import telling
-
-    now_us = environment.clock.stamp(environment.clock.now())
+    now_us = environment.now_us
     with database.read() as cursor:
         pause = pauses.current(cursor, name, now_us)
     if pause is None or pause.paused_by != PAUSED_BY_ITSELF:
         return
-    told = telling(environment)
-    if told.channels:
+    how = telling_of(environment)
+    if how.channels:
         facts = _facts(environment, name, f"is still paused: {pause.reason}")
-        pauses.remind(database, pause, facts, told.channels, (now_us, told.quiet_us))
+        pauses.remind(database, pause, facts, how.channels, (now_us, how.quiet_us))
 
 
 def _facts(environment: Environment, name: str, what: str) -> dict[str, Any]:
     command = shell_line([*environment.command, "schedule", "unpause", name])
     return {
         "headline": f"the schedule of {name} {what}",
-        "body": "No slot gets a run until that is ended.",
-        "ways": [("to end it, once all is mended", command)],
+        "body": "Nothing is run by the schedule until the pause is ended.",
+        "ways": [("to end the pause, once all is mended", command)],
     }

@@ -73,7 +73,7 @@ def limits(
         return None
     days = days or _setting(environment, "ENGINE_KEEP_DAYS", KEEP_DAYS)
     runs = runs or _setting(environment, "ENGINE_KEEP_RUNS", KEEP_RUNS)
-    before_us = _now_us(environment) - min(days, _MOST) * _DAY_US
+    before_us = environment.now_us - min(days, _MOST) * _DAY_US
     return retention.Limits(before_us, min(runs, _MOST))
 
 
@@ -85,10 +85,6 @@ def _setting(environment: Environment, name: str, default: int) -> int:
         more = f", or to {FOREVER}" if name == "ENGINE_KEEP_DAYS" else ""
         raise UsageError(f"{name} is '{text}'", hint=f"set it to a whole number above 0{more}")
     return int(text)
-
-
-def _now_us(environment: Environment) -> int:
-    return environment.clock.stamp(environment.clock.now())
 
 
 def prune_all(database: Database, environment: Environment, within: Limits) -> list[Pruned]:
@@ -117,13 +113,13 @@ def prune_workflow(
             going = retention.judge(cursor, workflow, within, batch)
         if not going:
             continue
-        going = prune.mark(database, workflow, within, batch, _now_us(environment))
+        going = prune.mark(database, workflow, within, batch, environment.now_us)
         with database.read() as cursor:
             pruned.weigh(cursor, home, going)
         going = [verdict for verdict in going if _files_gone(home, verdict, pruned.stuck)]
         for verdict in prune.take_away(database, going, go_on):
             pruned.add(verdict)
-    now_us = _now_us(environment)
+    now_us = environment.now_us
     while go_on() and slots.let_go(database, workflow, within.before_us, now_us):
         prune.pause()
     while go_on() and outlived.let_go(database, within.before_us, now_us):

@@ -9,8 +9,9 @@ from dataclasses import replace
 from engine import outputs
 from engine.model import Definition, RunStatus
 from engine.naming import BACKFILL_SUFFIX
-from engine.session import alerting, tracing
+from engine.session import tracing
 from engine.session.environment import Environment
+from engine.session.telling import channels_for, telling_of
 from store import locks
 from store.connection import Database
 from store.history import History
@@ -46,17 +47,17 @@ def reconcile_all(
         known = None
         if definition is not None and _plain(definition.name) == _plain(found.workflow):
             known = replace(definition, name=found.workflow)  # by which the run before is found
-        choose = alerting.channels_for(known, history, environment, before=found.run_id)
+        choose = channels_for(known, history, environment, before=found.run_id)
         return choose(found.status)
 
-    clock, goes = environment.clock, True
+    goes = True
     for found in reconcile(
         database,
         mine=mine,
         channels=channels,
-        now_us=clock.stamp(clock.now()),
+        now_us=environment.now_us,
         publish=outputs.publish,
-        said=Said(why, alerting.telling(environment)),
+        said=Said(why, telling_of(environment)),
     ):
         text = "run %d of %s is %s: %s"
         note = found.told(why or ENGINE_DIED)

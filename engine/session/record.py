@@ -11,7 +11,7 @@ from engine.model import StepStatus
 from engine.produced import Encoded
 from engine.records import record
 from engine.resume import MARKED, Choice, alike
-from engine.session import installed, own_limits
+from engine.session import own_limits, versions
 from engine.session.asked import Asked
 from engine.session.compiled import Compiled
 from engine.session.decision import Decision
@@ -41,7 +41,7 @@ def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> 
     return NewRun(
         workflow=compiled.definition.name,
         params=parameters.to_json(decision.params),
-        started_at=env.clock.stamp(env.clock.now()),
+        started_at=env.now_us,
         started_by=asked.request.started_by,
         user=env.user,
         host=env.host,
@@ -60,7 +60,7 @@ def new_run(going: Going, decision: Decision, *, owner: str, note: str = "") -> 
         weights=decision.weights,
         reason=decision.reason,
         choices=_choices(decision),
-        versions=installed.versions(),
+        versions=versions.installed(),
         slot=slot_in(asked, decision),
         zone=compiled.definition.tz,
         limits=own_limits.to_text(compiled.definition),

@@ -13,21 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import SlotTaken, UsageError
 from engine.model import Definition
-from engine.paths import make_home
+from engine.moments import instant, microseconds
 from engine.records import record
-from engine.schedule.catchup import Due, Rule, decide, instant, microseconds
+from engine.schedule.catchup import Due, Rule, decide
 from engine.schedule.firings import next_firing
 from engine.session import alerting, pausing
-from engine.session.asked import clock_time, slot_of
 from engine.session.calendars import as_noted, facts, firings_of, noted
 from engine.session.environment import Environment
 from engine.session.launch import run_workflow
+from engine.session.opening import opened
 from engine.session.reconciling import reconcile_all
 from engine.session.request import RunRequest
-from engine.session.run_files import highest_run
+from engine.session.zones import clock_time, slot_of
 from engine.slots import Catchup
 from store import pauses, slots
-from store.database import open_writer, path_of
 from store.history import History
 
 if TYPE_CHECKING:
@@ -70,12 +69,6 @@ def run_scheduled(
             return
 
 
-def now_us(environment: Environment) -> int:
-    """Give the time as a slot."""
-    clock = environment.clock
-    return clock.stamp(clock.now())
-
-
 @record
 class _Standing:
     """What the store says of a workflow's schedule, as of now."""
@@ -101,12 +94,9 @@ class Judged:
 
 def look(definition: Definition, environment: Environment) -> tuple[Due, str]:
     """Record what is decided about slots that get no run; gives what is due, or why nothing is."""
-    make_home(environment.paths.home)
-    path = path_of(environment.paths.store_url)
-    database = open_writer(path, beyond=lambda: highest_run(environment.paths.home))
-    try:
+    with opened(environment) as database:
         pausing.after_failures(database, environment, definition.name, definition.pause_after)
-        due, why = settle(database, definition, now_us(environment))
+        due, why = settle(database, definition, environment.now_us)
         if due.slot is None:  # no run will see to what is left of others
             reconcile_all(database, environment, definition=definition)
             pausing.remind(database, environment, definition.name)
@@ -115,8 +105,6 @@ def look(definition: Definition, environment: Environment) -> tuple[Due, str]:
 
             pruning.after_run(database, environment, definition.name)
         return due, why
-    finally:
-        database.close()
 
 
 def settle(database: Database, definition: Definition, now: int) -> tuple[Due, str]:
@@ -247,12 +235,8 @@ def _record(database: Database, definition: Definition, due: Due, now: int, *, s
 
 
 def _pass_over(definition: Definition, environment: Environment, slot: int, reason: str) -> None:
-    database = open_writer(path_of(environment.paths.store_url))
-    try:
-        with database.write() as cursor:
-            slots.pass_over(cursor, definition.name, [(slot, reason)], now_us(environment))
-    finally:
-        database.close()
+    with opened(environment) as database, database.write() as cursor:
+        slots.pass_over(cursor, definition.name, [(slot, reason)], environment.now_us)
 
 
 def told(definition: Definition, passed: Sequence[tuple[int, str]], do: str = "are") -> str:

@@ -9,7 +9,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from engine.model import Definition
-from engine.schedule.catchup import decide, instant
+from engine.moments import instant
+from engine.schedule.catchup import decide
 from engine.secrets import masked
 from engine.session import slots
 from engine.session.calendars import firings_of
@@ -31,7 +32,7 @@ def plan_scheduled(
     Beside the first run's plan it says what would become of each slot that is due: in `slots` for
     programs, in `slots_told` for people.
     """
-    now = slots.now_us(environment)
+    now = environment.now_us
     path = path_of(environment.paths.store_url)
     if is_there(path):
         with closing(open_reader(path)) as database:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from engine.session.asked import slot_of
 from engine.session.budgets import Budgets
 from engine.session.decision import Decision
 from engine.session.record import Going, slot_in
+from engine.session.zones import slot_of
 from engine.workers.isolation.orders import Order, Setup
 from engine.workers.isolation.pickled import pickled
 from engine.workers.keeper import Keeper

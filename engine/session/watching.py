@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import UsageError
 from engine.model import Definition
-from engine.schedule.catchup import instant, microseconds
+from engine.moments import instant, microseconds
 from engine.session import missing, own_limits
 from engine.session.calendars import as_noted
 from engine.session.limits import Begun, moments_of

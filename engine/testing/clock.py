@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 
+from engine.moments import microseconds
+
 _JUST_BELOW_1 = math.nextafter(1.0, 0.0)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class VirtualClock:
@@ -15,7 +16,7 @@ class VirtualClock:
     def __init__(self, at: datetime) -> None:
         """Stand at `at`."""
         self._start = at.astimezone(UTC)
-        self._start_us = (self._start - _EPOCH) // timedelta(microseconds=1)
+        self._start_us = microseconds(self._start)
         self._now = 0.0
 
     def pass_to(self, at: float) -> None:

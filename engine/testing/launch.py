@@ -12,9 +12,9 @@ from engine.definitions.importing import add_project
 from engine.definitions.loader import load, load_file, named_file
 from engine.errors import EngineError, UsageError
 from engine.model import Definition
+from engine.moments import microseconds
 from engine.paths import PIPELINES, find_paths, pipelines_folder
 from engine.ports import Paths
-from engine.schedule.catchup import microseconds
 from engine.secrets import Secrets
 from engine.session import RunRequest
 from engine.session.asked import resolve_request

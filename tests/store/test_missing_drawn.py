@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from engine.model import Definition
-from engine.schedule.catchup import instant, microseconds
+from engine.moments import instant, microseconds
 from engine.session import missing
 from engine.session.calendars import firings_of
 from engine.session.slots import settle

@@ -116,6 +116,16 @@ def test_a_digest_stays_that_told_last_of_a_workflow(memory: Database) -> None:
     assert left == [(3,), (4,), (5,), (6,)]
 
 
+def test_a_damaged_digest_is_let_go_like_others(memory: Database) -> None:
+    """What it told of cannot be read, and keeps nothing from going."""
+    told(memory, "digest", "daily", 0.0, '{"to')
+    told(memory, "digest", "daily", DAY, '{"told": {"daily": 2}}')
+    told(memory, "digest", "daily", 2 * DAY, '{"to')
+    let_go(memory, 9 * DAY)
+    left = memory.raw.execute("SELECT id FROM alert_rows ORDER BY id").fetchall()
+    assert left == [(2,), (3,)]
+
+
 def test_pauses_that_have_ended(memory: Database) -> None:
     """The newest stays, and those that a slot still to be decided may have come due in."""
     for day in range(3):

@@ -276,7 +276,7 @@ def test_failures_in_a_row_pause(memory: Database) -> None:
     assert paused(45.0)
     assert not paused(46.0)
     alerts = "SELECT run_id, channel, status, kind, workflow, facts FROM alerts"
-    facts = '{"headline": "é"}'
+    facts = '{"headline":"é"}'
     assert memory.raw.execute(alerts).fetchall() == [
         (last, channel, "pending", "paused", "flow", facts) for channel in ("slack", "email")
     ]

@@ -79,11 +79,32 @@ def reset(handler: http.server.BaseHTTPRequestHandler, number: int = 0) -> None:
     handler.wfile = io.BytesIO()
 
 
+class Quiet(http.server.BaseHTTPRequestHandler):
+    """Answers, and logs nothing."""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def serving(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve on loopback; gives the address, without a path."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
 @contextlib.contextmanager
 def hook(behave: Behaviour = OK) -> Iterator[Hook]:
     """Serve a webhook on loopback for the duration of a test; it is as strict as Slack."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def handle_any(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
             body = self.rfile.read(length)
@@ -100,20 +121,12 @@ def hook(behave: Behaviour = OK) -> Iterator[Hook]:
 
         do_GET = do_POST = handle_any  # noqa: N815 - http.server's names
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served = Hook(f"http://127.0.0.1:{server.server_port}/services/T0/B0/s3cr3t")
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield served
-    finally:
-        served.release.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Handler) as url:
+        served = Hook(f"{url}/services/T0/B0/s3cr3t")
+        try:
+            yield served
+        finally:
+            served.release.set()
 
 
 class Slack:
@@ -150,7 +163,7 @@ class Slack:
 def slack_api() -> Iterator[Slack]:
     """Serve Slack's Web API on loopback for the duration of a test."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
             served.tokens.add(self.headers["Authorization"])
@@ -166,19 +179,9 @@ def slack_api() -> Iterator[Slack]:
             self.end_headers()
             self.wfile.write(data)
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served = Slack(f"http://127.0.0.1:{server.server_port}/api/")
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with serving(Handler) as url:
+        served = Slack(f"{url}/api/")
         yield served
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def free_port() -> int:

@@ -13,7 +13,8 @@ import pytest
 from engine.model import Definition
 from engine.schedule.firings import firings, zone_of
 from engine.schedule.reading import schedule_of
-from engine.schedule.units import Installation, units
+from engine.schedule.unit_parts import Installation
+from engine.schedule.units import units
 from tests.system.project import Project, statuses
 
 JUMPS = """

@@ -10,7 +10,8 @@ import pytest
 
 from engine.model import Definition
 from engine.schedule.hardening import WORDS
-from engine.schedule.units import Installation, units
+from engine.schedule.unit_parts import Installation
+from engine.schedule.units import units
 from engine.schedule.verify import NOT_VERIFIED, verify
 
 needs_systemd = pytest.mark.skipif(

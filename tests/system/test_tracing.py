@@ -24,7 +24,7 @@ from engine.session.environment import Environment
 from engine.session.reconciling import reconcile_all
 from store.database import open_writer
 from tests.store.filled import begun, dead_owner, did, end
-from tests.system.alert_servers import free_port
+from tests.system.alert_servers import Quiet, free_port, serving
 from tests.system.project import Project
 
 FLOW = """
@@ -92,7 +92,7 @@ def _attributes(of: Any) -> dict[str, Any]:
 def collector() -> Iterator[Collector]:
     """Serve a collector on loopback for the duration of a test."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(Quiet, http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             served.headers.append(dict(self.headers) | {"path": self.path})
@@ -104,21 +104,12 @@ def collector() -> Iterator[Collector]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     served = Collector()
-    served.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield served
-    finally:
-        served.release.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Handler) as served.url:
+        try:
+            yield served
+        finally:
+            served.release.set()
 
 
 OK, ERROR = 1, 2

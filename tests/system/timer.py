@@ -36,7 +36,7 @@ from store import pauses
 from store.connection import Database
 from store.database import open_writer, path_of
 from store.history import History
-from tests.incident_model import DIED, ENDS, HOUR, WRONG, Incidents, Slots
+from tests.timer_model import DIED, ENDS, HOUR, WRONG, Incidents, Slots
 
 if TYPE_CHECKING:
     import pytest
@@ -348,7 +348,7 @@ def play(folder: Path, seed: int, patch: pytest.MonkeyPatch, turns: int = TURNS)
     compiled = compile_definition(definition, folder)  # reading this file takes as long as a run
     patch.setattr(launch, "compile_definition", lambda *_: compiled)
     patch.setattr(slack, "send", sends)
-    patch.setattr(cli_project, "environment_of", lambda _: timer.env)
+    patch.setattr(cli_project, "environment_in", lambda *_: timer.env)
     words = timer.draw.choices(list(TURN_WORDS), list(TURN_WORDS.values()), k=turns - 1)
     for word in ["run", *words]:
         timer.turn(word)

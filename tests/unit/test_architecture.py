@@ -181,3 +181,17 @@ def test_the_tools_run_on_the_pins_of_the_engine() -> None:
 def test_the_package_tells_the_version_that_is_released(project: dict[str, Any]) -> None:
     """What pages say of themselves is what pip says."""
     assert engine.__version__ == project["project"]["version"]
+
+
+def test_the_tables_of_rooms_are_whole() -> None:
+    """Each module at the top of the engine, and each of the store, is named; none that is gone."""
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    named = set(re.findall(r"`((?:engine|store)/[\w/]+\.py)`", text))
+    there = {
+        str(path.relative_to(ROOT))
+        for room in ("engine", "store")
+        for path in (ROOT / room).glob("*.py")
+        if not path.name.startswith("__")
+    }
+    assert there - named == set()
+    assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from engine.model import Definition
-from engine.schedule.catchup import Due, Firings, Rule, decide, instant, microseconds
+from engine.moments import instant, microseconds
+from engine.schedule.catchup import Due, Firings, Rule, decide
 from engine.session.asked import today_of
 from engine.session.calendars import firings_of
 from engine.slots import Catchup

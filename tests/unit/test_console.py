@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 from engine.cli import console, log_lines
-from engine.cli.console import Console, setup, step_output, under_journald, wants_colour
+from engine.cli.console import Console, setup, under_journald, wants_colour
+from engine.cli.step_output import step_output
 from engine.clock import SystemClock
 from engine.errors import EngineError
 from engine.logs import AttemptScope, LogLine, RunLogs, attempt_scope, step_logger

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from engine.cli import display, watch
-from engine.cli.console import StepOutput, prepare_streams
+from engine.cli import display, watcher
+from engine.cli.console import prepare_streams
 from engine.cli.display import Display
 from engine.cli.log_lines import ConsoleHandler
-from engine.cli.watch import is_wanted
+from engine.cli.step_output import StepOutput
+from engine.cli.watcher import is_wanted
 from engine.errors import StoreBusy
 from engine.events import Action, BackOff, Claim, EndAttempt, EndStep
 from engine.model import AttemptOutcome, StepStatus
@@ -90,7 +91,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
     """Give a display of steps whose last runs are known."""
     size_of = cast("Any", lambda terminal: terminal.size)
     monkeypatch.setattr(display, "size_of", size_of)
-    monkeypatch.setattr(watch, "size_of", size_of)
+    monkeypatch.setattr(watcher, "size_of", size_of)
     monkeypatch.setattr(display, "_in_background", lambda _stream: False)
     return Drawn(lambda: dict.fromkeys("abcd", (10_000_000, 20_000_000, 30_000_000)))
 
@@ -219,10 +220,10 @@ def test_a_display_that_fails_leaves_plain_lines(
     drawn: Drawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And no memory of what it would have drawn; the run hears nothing of it."""
-    monkeypatch.setattr(watch, "APPEARS_AFTER_S", 0.0)
+    monkeypatch.setattr(watcher, "APPEARS_AFTER_S", 0.0)
     monkeypatch.setattr(display, "_in_background", lambda _stream: 1 / 0)
     drawn.handler.divert(None)
-    looking = watch.Watch(drawn.handler, drawn.terminal, colour=False)
+    looking = watcher.Watch(drawn.handler, drawn.terminal, colour=False)
     looking.note([claim(0, 0.0)], 0.0)
     looking.begin(drawn.run)
     assert looking._thread is not None

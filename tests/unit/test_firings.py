@@ -20,7 +20,7 @@ from engine.schedule.firings import firings, newest, next_firing
 from engine.schedule.meant import meant
 from engine.schedule.reading import cron_of, read_schedule
 from engine.schedule.wakeups import wakeups
-from engine.schedule.zones import zone_named
+from engine.schedule.zones import checked_zone
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 CHANGES = {
@@ -265,7 +265,7 @@ def test_what_may_mean_more_than_one_thing_is_not_guessed(text: str) -> None:
 def test_a_zone_that_is_none_is_told_with_the_one_meant(name: str, hint: str) -> None:
     """By its city, or as it is spelt."""
     with pytest.raises(ScheduleRefused) as caught:
-        zone_named(name)
+        checked_zone(name)
     assert caught.value.hint == hint
 
 

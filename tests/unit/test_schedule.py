@@ -14,15 +14,8 @@ from hypothesis import strategies as st
 from engine.errors import UsageError
 from engine.model import Definition
 from engine.schedule.reading import schedule_of
-from engine.schedule.units import (
-    Installation,
-    cron_line,
-    exec_line,
-    exec_words,
-    show,
-    unit_stem,
-    units,
-)
+from engine.schedule.unit_parts import Installation, exec_line, exec_words
+from engine.schedule.units import cron_line, show, unit_stem, units
 from engine.schedule.watch_units import show_watch, watch_stem, watch_units
 
 SERVICE = """\

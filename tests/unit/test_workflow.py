@@ -11,7 +11,7 @@ import pytest
 from engine import Param, Step, Workflow, order_steps, shell
 from engine.errors import CycleError, DefinitionError
 from engine.model import RESUME_WITHIN_S, Definition
-from engine.schedule.catchup import microseconds
+from engine.moments import microseconds
 from engine.session.asked import today_of
 from tests.fakes import FakeClock
 

@@ -21,6 +21,7 @@ from engine.session.live import LiveRun
 from engine.session.observe import Progress
 from engine.session.overlap import lane_lock_name
 from engine.session.record import Going
+from engine.session.telling import ChannelsFor, telling_of
 from engine.workers.threads import BeginMark, ThreadWorkers
 from engine.workers.toolbox import Toolbox
 from store import incidents, locks
@@ -51,7 +52,7 @@ class BackfillRun(LiveRun):
 
     def _nothing(self, database: Database, history: History, decision: Decision) -> dict[str, Any]:
         """Close its incident, too: what had failed was mended by runs of other commands."""
-        clock, telling = self._env.clock, alerting.telling(self._env)
+        clock, telling = self._env.clock, telling_of(self._env)
         by = (self._filling.workflow.definition.name, clock.stamp(clock.now()))
         with database.write() as cursor:
             incidents.close_all(cursor, self._name, by, telling)
@@ -74,7 +75,7 @@ class _BackfillDrive(Drive):
         self._filling = filling
         self._lanes: RunWorkers | None = None
 
-    def run(self, channels: alerting.ChannelsFor) -> tuple[EndRun, int]:
+    def run(self, channels: ChannelsFor) -> tuple[EndRun, int]:
         """Run to the end; counts what its runs have left behind, too."""
         end, left = super().run(channels)
         assert self._lanes is not None
@@ -186,7 +187,7 @@ class ValueRun(LiveRun):
         if any(owner is not None and owner.lock == lock.name for owner in owners):
             super()._reconcile(database, lock)
 
-    def _channels(self, _history: History) -> alerting.ChannelsFor:
+    def _channels(self, _history: History) -> ChannelsFor:
         return lambda _status: ()
 
     def _new_run(self, decision: Decision, owner: str, after: int) -> NewRun:

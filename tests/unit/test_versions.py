@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.session import installed
+from engine.session import versions
 
 if TYPE_CHECKING:
     import pytest
@@ -19,7 +19,7 @@ def test_packages_python_and_platform(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "b" / "module.py").touch()
     folders = [str(tmp_path / name) for name in ("a", "b", "none")]
     monkeypatch.setattr(sys, "path", folders)
-    found = dict(installed.versions.__wrapped__())
+    found = dict(versions.installed.__wrapped__())
     assert found.pop("python") == ".".join(map(str, sys.version_info[:3]))
     assert found.pop("platform").startswith("Linux ")
     assert found == {"some-thing": "1.2", "x-y": "2"}

@@ -12,7 +12,7 @@ _ENDING = ".dist-info"
 
 
 @cache
-def versions() -> Mapping[str, str]:
+def installed() -> Mapping[str, str]:
     """Give the version of each, as this process found them first."""
     system = os.uname()
     found = dict(_packages(sys.path))
