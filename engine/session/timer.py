@@ -19,6 +19,7 @@ from engine.session.request import RunRequest
 from engine.slots import Catchup
 from store import pauses
 from store import slots as stored_slots
+from store.connection import Database
 from store.history import History
 
 logger = logging.getLogger("engine.run")
@@ -73,13 +74,8 @@ def _look(definition: Definition, environment: Environment) -> tuple[Due, str]:
     with opened(environment) as database:
         pausing.after_failures(database, environment, definition.name, definition.pause_after)
         due, why = slots.settle(database, definition, environment.now_us)
-        if due.slot is None:  # no run will see to what is left of others
-            reconcile_all(database, environment, definition=definition)
-            pausing.remind(database, environment, definition.name)
-            alerting.deliver_due(database, History(database), environment, hint=False)
-            from engine.session import pruning
-
-            pruning.after_run(database, environment, definition.name)
+        if due.slot is None:
+            _in_place_of_a_run(database, definition, environment)
         return due, why
 
 
@@ -92,12 +88,23 @@ def _run_unless_paused(
         with database.read() as cursor:
             pause = pauses.current(cursor, definition.name, environment.now_us)
         if pause is not None:
-            reconcile_all(database, environment, definition=definition)
-            alerting.deliver_due(database, History(database), environment, hint=False)
+            _in_place_of_a_run(database, definition, environment)
     if pause is None:
         yield run_workflow(definition, request, environment)
     else:
         yield _nothing(definition, pausing.told(pause, definition), environment)
+
+
+def _in_place_of_a_run(
+    database: Database, definition: Definition, environment: Environment
+) -> None:
+    """See to what others have left, as no run will."""
+    from engine.session import pruning
+
+    reconcile_all(database, environment, definition=definition)
+    pausing.remind(database, environment, definition.name)
+    alerting.deliver_due(database, History(database), environment, hint=False)
+    pruning.after_run(database, environment, definition.name)
 
 
 def _nothing(definition: Definition, why: str, environment: Environment) -> dict[str, Any]:
