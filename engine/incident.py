@@ -73,4 +73,6 @@ def lasting(line: str) -> str:
 def told(error: str) -> str:
     """Give the line of an error by which an incident is known to people."""
     lines = [line.strip() for line in error.splitlines() if line.strip()]
+    if lines and not lines[-1].strip("^~ "):  # it points at a place in a line of source
+        return lines[0][:ERROR_MAX]
     return lines[-1][:ERROR_MAX] if lines else ""

@@ -21,3 +21,17 @@ class Catchup(StrEnum):
     LATEST = "latest"  # the newest
     ALL = "all"  # each, oldest first, up to a limit
     NONE = "none"  # nothing
+
+
+def without_schedule(catchup: str | None, deadline: object) -> list[tuple[str, str, str]]:
+    """Say what of a workflow that has no schedule cannot work: the option, why, and a hint."""
+    found = {}
+    if catchup in (Catchup.ALL, Catchup.NONE):
+        found["catchup"] = "without one no slot is ever missed"
+    if deadline is not None:
+        found["deadline"] = "only the run of a slot is held to it"
+    hint = 'add one, such as "*-*-* 08:00:00", or leave'
+    return [
+        (option, f"{option} needs a schedule: {why}", f"{hint} {option} out")
+        for option, why in found.items()
+    ]

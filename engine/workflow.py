@@ -24,7 +24,7 @@ from engine.model import (
 )
 from engine.naming import BACKFILL_SUFFIX, check_name, checked_ping
 from engine.params import check_param
-from engine.slots import PAUSE_AFTER_MAX, Catchup
+from engine.slots import PAUSE_AFTER_MAX, Catchup, without_schedule
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -73,6 +73,7 @@ class Workflow:
         self.catchup = _one_of(name, "catchup", catchup, tuple(Catchup))
         self.pause_after = _checked_pause_after(name, pause_after)
         self.deadline = checked_deadline(name, deadline)
+        _check_schedule(self)
         what = f"workflow '{name}': max_duration"
         self.max_duration_s = None if max_duration is None else parse_duration(what, max_duration)
         self.ping = checked_ping(name, ping)
@@ -239,6 +240,14 @@ def _checked_pause_after(workflow: str, count: object) -> int | None:
         f"workflow '{workflow}': pause_after is {count!r}",
         hint=f"give a number of failed runs, 1 to {PAUSE_AFTER_MAX}, or leave it out",
     )
+
+
+def _check_schedule(workflow: Workflow) -> None:
+    """Refuse what cannot work, as the file names no schedule."""
+    if workflow.schedule is not None:
+        return
+    for _, why, hint in without_schedule(workflow.catchup, workflow.deadline):
+        raise DefinitionError(f"workflow '{workflow.name}': {why}", hint=hint)
 
 
 def _checked_hardening(workflow: str, words: str) -> str:

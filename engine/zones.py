@@ -7,20 +7,23 @@ twice, as it is set back.
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import cache
 
 
 @cache
 def zone_named(name: str | None) -> tzinfo | None:
-    """Give the zone of a recorded name; None, for the machine's, of none or an unknown one."""
+    """Give the zone of a recorded name; None, for the machine's, if there is none.
+
+    One that this machine does not know is shown as UTC, which the times then say.
+    """
     if not name:
         return None
     from zoneinfo import ZoneInfo  # 4 ms, for workflows that name a zone only
 
     with suppress(Exception):  # whatever text that is no file name raises
         return ZoneInfo(name)
-    return None
+    return UTC
 
 
 def is_elsewhere(at: datetime) -> bool:

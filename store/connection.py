@@ -29,6 +29,7 @@ class Database:
         self.path = path
         self.engine = engine
         self.writable = writable
+        self.upgraded = ""  # what is said of it, if it was of an older version
         self._fairy = engine.raw_connection()
         raw = self._fairy.dbapi_connection
         assert isinstance(raw, sqlite3.Connection)

@@ -15,7 +15,7 @@ from pathlib import Path
 from engine.errors import AlreadyRunning, StoreError, UsageError
 from store import locks, losses, mounts, place, reserve
 from store.connection import BUSY_TIMEOUT_MS, Database, connect, make_durable, open_file, translated
-from store.version import version_of
+from store.version import REVISIONS, version_of
 
 SQLITE_MIN = (3, 35, 0)
 
@@ -337,5 +337,8 @@ def _upgrade(database: Database, version: str) -> None:
         )
     from store.migrate import upgrade
 
-    upgrade(database, version)
+    copy = upgrade(database, version)
+    versions = f"from version {version or 'none'} to {REVISIONS[-1]}"
+    database.upgraded = f"the store is upgraded {versions}; as it was, it is kept as '{copy}'"
+    logger.info("%s", database.upgraded)
     database.checkpoint()

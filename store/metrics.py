@@ -10,7 +10,8 @@ from pathlib import Path
 
 from engine.model import RunStatus
 from engine.records import record
-from store import locks
+from engine.slots import PAUSED_BY_ITSELF
+from store import locks, pauses
 from store.connection import Database
 from store.reconcile import ASKED_BY, Found
 from store.step_runs import StepRun, as_left, step_runs
@@ -62,7 +63,10 @@ class LastRun:
 
 @record
 class WorkflowState:
-    """How a workflow stands: `runs` counts those that have ended, by status, `running` the rest."""
+    """How a workflow stands: `runs` counts those that have ended, by status, `running` the rest.
+
+    `paused` says by whom its schedule is: `itself` or a `person`; empty if it is not.
+    """
 
     name: str
     last: LastRun | None
@@ -70,6 +74,7 @@ class WorkflowState:
     runs: Mapping[str, int]
     running: int
     incidents: int
+    paused: str = ""
 
 
 @record
@@ -91,7 +96,7 @@ class _Running:
     last_dead: dict[str, LastRun] = field(default_factory=dict)
 
 
-def read_state(database: Database) -> StoreState:
+def read_state(database: Database, now_us: int) -> StoreState:
     """Give how all workflows stand, in one consistent view; what died is told as interrupted."""
     with database.read() as cursor:
         counts: dict[str, dict[str, int]] = {}
@@ -99,6 +104,10 @@ def read_state(database: Database) -> StoreState:
             counts.setdefault(workflow, {})[status] = count
         running = _running(cursor, database.path)
         incidents = dict(cursor.execute(_INCIDENTS).fetchall())
+        paused = {
+            name: "itself" if pause.paused_by == PAUSED_BY_ITSELF else "person"
+            for name, pause in pauses.all_current(cursor, now_us).items()
+        }
         room = STEPS_IN_ALL
         states = []
         for name in sorted(counts)[:WORKFLOWS_MAX]:
@@ -107,7 +116,8 @@ def read_state(database: Database) -> StoreState:
                 last = _with_steps(cursor, state.last, room)
                 room -= len(last.steps)
                 state = replace(state, last=last)
-            states.append(replace(state, incidents=incidents.get(name, 0)))
+            known = {"incidents": incidents.get(name, 0), "paused": paused.get(name, "")}
+            states.append(replace(state, **known))
         alerts = dict(cursor.execute(_ALERTS).fetchall())
     return StoreState(states, alerts, _size(database.path), len(counts) - len(states))
 

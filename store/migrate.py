@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from pathlib import Path
@@ -66,6 +67,9 @@ def upgrade(database: Database, version: str) -> Path:
 def migrate(database: Database) -> None:
     """Bring a store to the newest version in one transaction; there is no copy of it."""
     settings = config()
+    told = logging.getLogger("alembic.runtime.migration")  # in its own words, not in ours
+    level = told.level
+    told.setLevel(logging.WARNING)
     try:
         with database.engine.begin() as connection:
             event.listen(connection, "after_cursor_execute", _statement_done)
@@ -76,3 +80,5 @@ def migrate(database: Database) -> None:
         if isinstance(cause, sqlite3.Error):
             raise translated(cause, database.path) from error
         raise
+    finally:
+        told.setLevel(level)

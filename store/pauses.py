@@ -90,13 +90,12 @@ def since(cursor: sqlite3.Cursor, workflow: str, at_us: int) -> list[Pause]:
     return [Pause(*row) for row in rows]
 
 
-def all_current(database: Database, now_us: int) -> dict[str, Pause]:
+def all_current(cursor: sqlite3.Cursor, now_us: int) -> dict[str, Pause]:
     """Give the pauses that schedules are in, by workflow."""
     sql = (
         f"SELECT {_COLUMNS} FROM pause_rows WHERE ended_at IS NULL AND coalesce(until, ?1 + 1) > ?1"
     )
-    with database.read() as cursor:
-        return {row[0]: Pause(*row) for row in cursor.execute(sql, (now_us,))}
+    return {row[0]: Pause(*row) for row in cursor.execute(sql, (now_us,))}
 
 
 _FAILURES = """

@@ -30,7 +30,8 @@ class ScheduleReads:
         """The pauses that schedules are in, by workflow."""
         from store import pauses
 
-        return pauses.all_current(self._database, now_us)
+        with self._database.read() as cursor:
+            return pauses.all_current(cursor, now_us)
 
     def passed_over(self, workflow: str, most: int) -> list[tuple[int, str]]:
         """The newest slots that have no run, and why; newest first, in microseconds."""
@@ -58,6 +59,13 @@ class ScheduleReads:
         """Whether a run of another slot ended in the five minutes before a run began."""
         with self._database.read() as cursor:
             return cursor.execute(_FOLLOWS, (run_id,)).fetchone() is not None
+
+    def noted_after(self, workflow: str, slot: int) -> bool:
+        """Whether a slot was due before its schedule was first noted, which is just before it."""
+        sql = "SELECT noted_at >= ? - 1 FROM schedule_rows WHERE workflow = ?"
+        with self._database.read() as cursor:
+            row = cursor.execute(sql, (slot, workflow)).fetchone()
+            return row is not None and bool(row[0])
 
     def zone_name(self, workflow: str) -> str:
         """The zone of a workflow's times that are no run's; empty for the machine's.

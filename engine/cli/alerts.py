@@ -7,6 +7,7 @@ import socket
 
 from engine.cli import project
 from engine.cli.console import print_json, print_result, say_lost, shown
+from engine.cli.writing import say_upgraded
 from engine.clock import SystemClock
 from engine.ports import Paths
 from engine.secrets import Secrets
@@ -59,6 +60,7 @@ def _send(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
         return 0
     database = open_writer(path)
     try:
+        say_upgraded(database)
         history = History(database)
         reconcile_all(database, environment)
         waiting = history.undelivered()

@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.cli import project
 from engine.cli.console import print_parts
 from engine.cli.reading import load_reading, reading
+from engine.clock import SystemClock
 from engine.errors import UsageError
 from engine.reports.prometheus import text_of
 from engine.reports.run_report import write_whole
@@ -19,9 +20,11 @@ def metrics(parsed: argparse.Namespace) -> int:
     from store.database import path_of
     from store.metrics import read_state
 
-    paths = project.paths_of(parsed)
+    paths, clock = project.paths_of(parsed), SystemClock()
     with reading(paths) as database:
-        text = text_of(read_state(database), project.secrets_of(paths).mask)
+        text = text_of(
+            read_state(database, clock.stamp(clock.now())), project.secrets_of(paths).mask
+        )
     if parsed.output is None:
         print_parts([text])
         return 0

@@ -143,7 +143,7 @@ def _incidents(add: Add) -> None:
 
 
 def _watch(add: Add) -> None:
-    text = "say what is missing, late, dead or undelivered, for a monitor"
+    text = "what is missing, late, dead, paused by itself, undelivered"
     watch = add("watch", "watching:watch", text, epilog="ends with 1 if there is any, for monitors")
     watch.add_argument("--alert", action="store_true", help="record what is missing, and send it")
     json(watch)

@@ -16,6 +16,7 @@ from engine.text import printable
 
 if TYPE_CHECKING:
     from engine.model import Definition
+    from engine.session.environment import Environment
 
 REASON_MAX = 500
 YEAR_MAX = 9998  # else not all zones have that time
@@ -48,17 +49,34 @@ def unpause(parsed: argparse.Namespace) -> int:
     from engine.session import pausing
     from store import pauses
 
-    definition = _named(parsed)
     environment = project.environment_of(parsed)
+    name = _paused_name(parsed, environment)
     at_us = environment.now_us
     with writing(environment) as database:
-        was = pauses.unpause(database, definition.name, at_us=at_us, by=environment.user)
+        was = pauses.unpause(database, name, at_us=at_us, by=environment.user)
     if was is None:
-        print_result(f"'{definition.name}' is not paused")
+        print_result(f"'{name}' is not paused")
         return 0
     reason = printable(environment.secrets.mask(pausing.reason(was)))
-    print_result(f"'{definition.name}' is no longer {reason}")
+    print_result(f"'{name}' is no longer {reason}")
     return 0
+
+
+def _paused_name(parsed: argparse.Namespace, environment: Environment) -> str:
+    """Name the workflow whose pause is to end: one whose file is gone may be paused still."""
+    from engine.cli.reading import reading_history
+    from store.database import is_there, path_of
+
+    try:
+        return _named(parsed).name
+    except UsageError:
+        if not is_there(path_of(environment.paths.store_url)):
+            raise
+        now_us = environment.clock.stamp(environment.clock.now())
+        with reading_history(environment.paths) as history:
+            if parsed.name not in history.pauses(now_us):
+                raise
+        return str(parsed.name)
 
 
 def _named(parsed: argparse.Namespace) -> Definition:

@@ -117,8 +117,8 @@ def _reports(
         from engine.session.timer import run_scheduled
 
         return run_scheduled(definition, request, environment)
-    if request.started_by == "timer" and definition.schedule:
-        from engine.session.slots_plan import plan_scheduled
+    if request.started_by == "timer":
+        from engine.session.timer_plan import plan_scheduled
 
         return once(lambda: plan_scheduled(definition, request, environment))
     return once(lambda: run_workflow(definition, request, environment))

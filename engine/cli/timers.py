@@ -44,7 +44,11 @@ def install(parsed: argparse.Namespace) -> int:
         assert made is not None
         _check_systemd(place, made.cron)
         there = place.installed()
-        _put(place, name, made, there.get(name, {}))
+        if _is_in_force(place, made, there.get(name)):
+            _say_in_step(place, name, made)
+            print_next(made.definition)
+        else:
+            _put(place, name, made, there.get(name, {}))
         for other in there:
             if other != WATCH and file_of(other, place.pipelines) is None:
                 print_result(f"'{printable(other)}' is gone: `schedule install` removes its units")
@@ -70,13 +74,21 @@ def _step(place: Place, name: str, there: Mapping[str, str]) -> int:
         return 1
     if made is None:
         _take_away(place, name, there)
-    elif made.files == there and not not_in_force(place, made):
-        with _store(place) as note:
-            note(name, made.definition)
-        print_result(f"the units of '{printable(name)}' are in step")
+    elif _is_in_force(place, made, there):
+        _say_in_step(place, name, made)
     else:
         _put(place, name, made, there)
     return 0
+
+
+def _is_in_force(place: Place, made: Made, there: Mapping[str, str] | None) -> bool:
+    return made.files == there and not not_in_force(place, made)
+
+
+def _say_in_step(place: Place, name: str, made: Made) -> None:
+    with _store(place) as note:
+        note(name, made.definition)
+    print_result(f"the units of '{printable(name)}' are in step")
 
 
 def _put(place: Place, name: str, made: Made, there: Mapping[str, str]) -> None:
@@ -94,16 +106,21 @@ def _put(place: Place, name: str, made: Made, there: Mapping[str, str]) -> None:
                 raise EngineError(
                     f"the units of '{name}' cannot be written to '{place.folder}':"
                     f" {error.strerror}; {left}",
-                    hint="install them as root, or with --user"
-                    if isinstance(error, PermissionError)
-                    else "mend that, then install them again",
+                    hint=_may_write(place, error) + "install them again",
                 ) from error
             if isinstance(error, EngineError):
                 error.message += f"; {left}"
             raise
-    what = "changed and started" if there else "installed and started"
-    print_result(f"{what}: {place.folder / made.timer}")
+    done = "" if there == made.files else "changed and " if there else "installed and "
+    print_result(f"{done}started: {place.folder / made.timer}")
     print_next(made.definition)
+
+
+def _may_write(place: Place, error: OSError) -> str:
+    """Say what lets the folder of units be written, before the same command again."""
+    if isinstance(error, PermissionError) and not place.system:
+        return f"make '{place.folder}' yours to write, then "
+    return "mend that, then "
 
 
 def _undone(place: Place, name: str, made: Made, there: Mapping[str, str]) -> str:
@@ -173,7 +190,7 @@ def _take_away(place: Place, name: str, files: Mapping[str, str]) -> None:
             raise EngineError(
                 f"the units of '{name}' are stopped, and cannot be removed from '{place.folder}':"
                 f" {error.strerror}",
-                hint="remove them as root, or with --user",
+                hint=_may_write(place, error) + "remove them again",
             ) from error
         systemctl.systemctl("daemon-reload", system=place.system)
         note(name, None)

@@ -48,13 +48,13 @@ def _look(environment: Environment) -> dict[str, Any]:
 
 
 def _print(found: dict[str, Any]) -> None:
-    for kind in ("missing", "late", "dead"):
+    for kind in ("missing", "late", "dead", "paused"):
         for one in found[kind]:
             print_result(shown(f"{kind}: {one['text']}"))
     if count := found["undelivered"]:
         print_result(f"undelivered: {count} alert{'s' if count != 1 else ''}; see `alerts`")
     if found["ok"]:
-        print_result("all is well: nothing is missing, late, dead or undelivered")
+        print_result("all is well: nothing is missing, late, dead, paused by itself or undelivered")
 
 
 def _alert(environment: Environment) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from engine.cli.console import shown
 
 if TYPE_CHECKING:
     from engine.session import Environment
@@ -19,6 +22,13 @@ def writing(environment: Environment) -> Iterator[Database]:
     from engine.session.reconciling import reconcile_all
 
     with opened(environment) as database:
+        say_upgraded(database)
         reconcile_all(database, environment)
         yield database
         missing.notice(database, environment)
+
+
+def say_upgraded(database: Database) -> None:
+    """Say that the store was of an older version; `run` and `backfill` have it in their log."""
+    if database.upgraded:
+        sys.stderr.write(f"{shown(database.upgraded)}\n")

@@ -24,6 +24,7 @@ from engine.errors import CycleError, DefinitionError
 from engine.model import Definition, Param, Step, shell
 from engine.naming import did_you_mean, name_fault
 from engine.records import record
+from engine.slots import without_schedule
 from engine.workflow import Workflow
 
 
@@ -43,6 +44,7 @@ def load(path: Path, *, root: Path, called: str | None = None) -> Loaded:
     source = read_source(path)
     faults = Faults(source)
     workflow, steps = _read_workflow(_nodes(source), faults)
+    _check_schedule(workflow, faults)
     name = _name_of(workflow, faults, called)
     params = read_params(workflow, faults)
     ordered = _check_graph(steps, faults)
@@ -116,6 +118,14 @@ def _read_workflow(root: Node, faults: Faults) -> tuple[Mapped, list[Mapped]]:
     if not listed.value:
         faults.add(workflow.keys["steps"], "steps is empty", "give at least one step")
     return workflow, [_read_step(node, at, faults) for at, node in enumerate(listed.value, 1)]
+
+
+def _check_schedule(workflow: Mapped, faults: Faults) -> None:
+    if workflow.says("schedule"):
+        return
+    given = workflow.values
+    for option, why, hint in without_schedule(given.get("catchup"), given.get("deadline")):
+        faults.add(workflow.keys[option], why, hint)
 
 
 def _has_steps(node: Node) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.definitions.fields import PARAMETER, STEP, WORKFLOW, Body, Field, Table
+from engine.slots import Catchup
 
 
 def schema() -> dict[str, Any]:
@@ -22,6 +23,7 @@ def schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A Kahnban workflow",
         **workflow,
+        **_beside_schedule(),
         "$defs": {"step": _step(), "parameter": _parameter()},
     }
 
@@ -32,6 +34,16 @@ def _mapping(table: Table) -> dict[str, Any]:
         "properties": {one.name: _property(one) for one in table.fields.values()},
         "required": [one.name for one in table.fields.values() if one.required],
         "additionalProperties": False,
+    }
+
+
+def _beside_schedule() -> dict[str, Any]:
+    """What works only with a schedule."""
+    caught_up = {"catchup": {"enum": [Catchup.ALL, Catchup.NONE]}}
+    return {
+        "dependentRequired": {"deadline": ["schedule"]},
+        "if": {"properties": caught_up, "required": ["catchup"]},
+        "then": {"required": ["schedule"]},
     }
 
 

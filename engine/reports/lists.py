@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
@@ -151,8 +152,16 @@ def _incident(row: Row, now: datetime, zone: tzinfo | None) -> list[str | Cell]:
         when,
         str(row["failures"]),
         str(row["last_run"]),
-        row["error"],
+        _short(row["error"]),
     ]
+
+
+_FOLDERS = re.compile(r"/(?:[^/:\n]*/)*(?=[^/:\n]+:\d+)")  # of a place: `/srv/p/flow.yaml:3:1`
+
+
+def _short(text: str) -> str:
+    """Leave out the folders of the place that a fault of a file begins with: room is scarce."""
+    return text[found.end() :] if (found := _FOLDERS.match(text)) else text
 
 
 # -- runs ------------------------------------------------------------------------------------------
@@ -187,7 +196,7 @@ def history_table(
                 f"{started} {zone}" if zone and not shared else started,
                 human_duration(_took_s(run, now)),
                 _against(run),
-                "; ".join(filter(None, (only(_only_steps(run)), run.get("note")))),
+                "; ".join(filter(None, (only(_only_steps(run)), _short(run.get("note") or "")))),
             ]
         )
     here = replace(STARTED, title=f"STARTED{head_of(shared)}") if shared else STARTED

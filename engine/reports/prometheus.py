@@ -26,6 +26,7 @@ HELP = {
     "kahnban_runs": "Runs that are kept, by how they ended.",
     "kahnban_runs_running": "Runs that are on.",
     "kahnban_open_incidents": "Incidents that are open.",
+    "kahnban_schedule_paused": "1 while the schedule is paused, by whom.",
     "kahnban_step_status": "1, with how the step ended in the last run.",
     "kahnban_step_duration_seconds": "What the step took in the last run, its retries included.",
     "kahnban_steps_left_out": "Steps of the last run that are not told, as there are too many.",
@@ -86,6 +87,8 @@ def _workflow(state: WorkflowState) -> Iterator[_Sample]:
         yield _Sample("kahnban_runs", {**of, "status": status}, count)
     yield _Sample("kahnban_runs_running", of, state.running)
     yield _Sample("kahnban_open_incidents", of, state.incidents)
+    for whom in ("itself", "person"):
+        yield _Sample("kahnban_schedule_paused", {**of, "by": whom}, state.paused == whom)
 
 
 def _last_run(of: dict[str, str], run: LastRun) -> Iterator[_Sample]:

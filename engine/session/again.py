@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from store.history import History
 
 
-def resume_command(environment: Environment, run: dict[str, Any]) -> str:
+def resume_command(environment: Environment, run: dict[str, Any], *, has_steps: bool = True) -> str:
     """Give the complete command that goes on from a run, as the user it must be run as.
 
-    Who reads of a timer's run is seldom logged in as its user.
+    Who reads of a timer's run is seldom logged in as its user. One that began no step, as its
+    workflow could not be loaded, is nothing to go on from: it is run anew.
     """
-    words = ["run", run["workflow"], "--resume", str(run["run_id"])]
+    words = ["run", run["workflow"]]
+    if has_steps:
+        words += ["--resume", str(run["run_id"])]
     if run["backfill"] == run["id"]:
         from engine.session.backfill import recorded
 

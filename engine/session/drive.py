@@ -185,7 +185,9 @@ class Drive:
         """Give by when the run and its steps are late."""
         from engine.session import limits
 
-        slot = slot_in(self._going.asked, self._decision)
+        asked = self._going.asked
+        by_timer = asked.request.started_by == "timer"
+        slot = slot_in(asked, self._decision) if by_timer else None
         begun = limits.Begun(self._run_id, self._begun_at, slot)
         try:
             return limits.lateness_of(self._going, self._history, begun)

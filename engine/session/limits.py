@@ -19,7 +19,7 @@ USUAL_STEPS_MAX = 2_000  # of a run: what those of more usually take is long to 
 
 
 class Begun(NamedTuple):
-    """A run that is on: since when, and the slot it is of."""
+    """A run that is on: since when, and the slot it is of; runs by hand are held to none."""
 
     run_id: int
     at: float
@@ -36,7 +36,7 @@ def lateness_of(going: Going, history: History, begun: Begun) -> Lateness | None
         if step.max_duration_s is not None:
             most = f"its max_duration is {human_duration(step.max_duration_s)}"
             steps[position] = (*steps.get(position, ()), Limit(step.max_duration_s, most))
-    run = moments_of(definition, begun, going.environment.clock)
+    run = moments_of(definition, begun, history, going.environment.clock)
     past = [moment for moment in run if moment.at <= begun.at]
     if past and history.catches_up(begun.run_id):  # the first that began so late was told of
         run = [moment for moment in run if moment not in past]
@@ -45,8 +45,13 @@ def lateness_of(going: Going, history: History, begun: Begun) -> Lateness | None
     return Lateness(Whose(definition.name, begun.run_id, names), steps, run)
 
 
-def moments_of(definition: Definition, begun: Begun, clock: Clock) -> list[Moment]:
-    """Give when the run itself is late."""
+def moments_of(
+    definition: Definition, begun: Begun, history: History, clock: Clock
+) -> list[Moment]:
+    """Give when the run itself is late.
+
+    A slot from before the schedule was known promised nothing: its deadline may be long past.
+    """
     found = []
     if (most := definition.max_duration_s) is not None:
         said = f"it has run for {human_duration(most)}, its max_duration"
@@ -60,5 +65,7 @@ def moments_of(definition: Definition, begun: Begun, clock: Clock) -> list[Momen
         slot = instant(begun.slot)
         at = deadline_of(definition.deadline, slot, zone)
         said = f"its deadline was {clock_time(at.astimezone(zone))}"
-        found.append(Moment(clock.instant(microseconds(at)), said))
+        moment = Moment(clock.instant(microseconds(at)), said)
+        if moment.at > begun.at or not history.noted_after(definition.name, begun.slot):
+            found.append(moment)
     return found

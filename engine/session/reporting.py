@@ -79,7 +79,7 @@ def _around(
     return Surroundings(
         resume_command=command_again(history, environment, run)
         if run["only_steps"]
-        else resume_command(environment, run),
+        else resume_command(environment, run, has_steps=history.count_steps(run_id) > 0),
         log=str(log) if log.exists() else None,
         report=str(written) if written.exists() else None,
         page=str(page) if page.exists() else None,

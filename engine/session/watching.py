@@ -7,13 +7,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import UsageError
 from engine.model import Definition
 from engine.moments import instant, microseconds
 from engine.session import missing, own_limits
 from engine.session.calendars import as_noted
 from engine.session.limits import Begun, moments_of
 from engine.session.own_limits import OwnLimits
-from engine.text import human_duration
+from engine.slots import PAUSED_BY_ITSELF, paused_by
+from engine.text import human_duration, shell_line
 from engine.usual import late_after_s
 
 if TYPE_CHECKING:
@@ -21,21 +23,29 @@ if TYPE_CHECKING:
     from engine.session.environment import Environment
     from store.connection import Database
     from store.history import History
+    from store.pauses import Pause
 
 STEPS_LOOKED_AT = 200  # of a run that is on: those that run come first
 
 
 def look(database: Database, history: History, environment: Environment) -> dict[str, Any]:
-    """Give what is missing, late, dead and undelivered; `ok` if nothing is. Changes nothing.
+    """Give what is missing, late, dead, paused by itself, undelivered; `ok` if nothing is.
+
+    Changes nothing. A pause that a person made is meant, and not told of.
 
     Each but the last is a list of what was found, with a `text` for people.
     """
+    clock = environment.clock
     found: dict[str, Any] = {
         "missing": [_missing(one) for one in missing.look(database, environment)],
         "late": [],
         "dead": [],
+        "paused": [],
         "undelivered": history.undelivered(),
     }
+    for name, pause in sorted(history.pauses(clock.stamp(clock.now())).items()):
+        if pause.paused_by == PAUSED_BY_ITSELF:
+            found["paused"].append(_paused(name, pause))
     noted = history.noted()
     for run in history.begun():
         if run.get("dead"):
@@ -43,10 +53,10 @@ def look(database: Database, history: History, environment: Environment) -> dict
         elif run["backfill"] is None:
             limits = own_limits.of_text(history.limits(run["run_id"]))
             known = _known(run["workflow"], noted, limits)
-            found["late"] += _late_run(run, known, environment.clock)
-            found["late"] += _late_steps(history, run, limits, environment.clock.utc())
+            found["late"] += _late_run(run, known, history, clock)
+            found["late"] += _late_steps(history, run, limits, clock.utc())
     mask = environment.secrets.mask
-    for kind in ("missing", "late", "dead"):
+    for kind in ("missing", "late", "dead", "paused"):
         for one in found[kind]:
             one["text"] = mask(one["text"])
     return {"ok": not any(found.values()), **found}
@@ -68,6 +78,13 @@ def _dead(run: dict[str, Any]) -> dict[str, Any]:
     return {"run_id": number, "workflow": name, "text": text}
 
 
+def _paused(name: str, pause: Pause) -> dict[str, Any]:
+    text = f"the schedule of {name} is {paused_by(pause.paused_by, pause.reason)}"
+    since = f"{instant(pause.paused_at):%FT%TZ}"
+    ends = shell_line(["schedule", "unpause", name])
+    return {"workflow": name, "since": since, "text": f"{text}; `{ends}` ends that"}
+
+
 def _known(
     name: str, noted: Mapping[str, tuple[str, str, Mapping[str, Any]]], limits: OwnLimits
 ) -> Definition:
@@ -80,12 +97,19 @@ def _known(
     return replace(known, max_duration_s=limits.max_duration_s)
 
 
-def _late_run(run: dict[str, Any], known: Definition, clock: Clock) -> Iterator[dict[str, Any]]:
+def _late_run(
+    run: dict[str, Any], known: Definition, history: History, clock: Clock
+) -> Iterator[dict[str, Any]]:
     """Give the limits of a run that have passed."""
     number, name = run["run_id"], run["workflow"]
-    slot = None if run["slot"] is None else _microseconds(run["slot"])
+    is_held = run["slot"] is not None and run["started_by"] == "timer"
+    slot = _microseconds(run["slot"]) if is_held else None
     begun = Begun(number, clock.instant(_microseconds(run["started_at"])), slot)
-    for moment in moments_of(known, begun, clock):
+    try:
+        moments = moments_of(known, begun, history, clock)
+    except UsageError:  # noted by a version that knew more, or this machine lost the zone
+        moments = moments_of(replace(known, deadline=None), begun, history, clock)
+    for moment in moments:
         if moment.at <= clock.now():
             text = f"run {number} of {name}: {moment.said}"
             yield {"run_id": number, "workflow": name, "step": None, "text": text}

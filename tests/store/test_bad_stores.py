@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import stat
@@ -231,14 +232,19 @@ def test_attempts_that_were_live_stay_so(path: Path, monkeypatch: pytest.MonkeyP
     database.close()
 
 
-def test_an_older_copy_is_kept(path: Path) -> None:
-    """A second upgrade takes a second copy."""
+def test_an_older_copy_is_kept(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A second upgrade takes a second copy; one sentence says so, and none of alembic's own."""
     old_store(path)
     old = path.with_name("runs.db.before-upgrade-from-none.1")
     old.write_text("keep")
-    open_writer(path).close()
+    with caplog.at_level(logging.INFO):
+        open_writer(path).close()
     assert old.read_text() == "keep"
-    assert path.with_name("runs.db.before-upgrade-from-none.2").exists()
+    copy = path.with_name("runs.db.before-upgrade-from-none.2")
+    assert copy.exists()
+    assert [entry.getMessage() for entry in caplog.records if entry.levelno >= logging.INFO] == [
+        f"the store is upgraded from version none to 0007; as it was, it is kept as '{copy}'"
+    ]
 
 
 def test_a_reader_upgrades_nothing(path: Path) -> None:

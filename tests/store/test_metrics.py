@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.alert import AlertStatus
-from store import metrics
+from engine.slots import PAUSED_BY_ITSELF
+from store import metrics, pauses
 from store.connection import Database
 from store.metrics import WorkflowState, read_state
 from tests.store.filled import a_run, begun, dead_owner, did, end, settle, us
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def state_of(database: Database, name: str = "flow") -> WorkflowState:
     """Give how one workflow stands."""
-    (found,) = [one for one in read_state(database).workflows if one.name == name]
+    (found,) = [one for one in read_state(database, us(1e6)).workflows if one.name == name]
     return found
 
 
@@ -78,12 +79,12 @@ def test_of_a_big_run_the_failed_steps_are_told(
     assert later is not None
     assert (later.steps, later.left_out) == ([], 4)
     monkeypatch.setattr(metrics, "WORKFLOWS_MAX", 1)
-    state = read_state(database)
+    state = read_state(database, us(1e6))
     assert ([one.name for one in state.workflows], state.workflows_left_out) == (["big"], 1)
 
 
 def test_what_waits_and_what_goes_on_is_counted(database: Database) -> None:
-    """Alerts by channel, incidents by workflow, and the size of the store with its log."""
+    """Alerts by channel, incidents and pauses by workflow, the size of the store with its log."""
     run_id = a_run(database, "failed")
     with database.write() as cursor:
         alert = "INSERT INTO alert_rows (run_id, channel, status, created_at, tries, error) "
@@ -93,16 +94,17 @@ def test_what_waits_and_what_goes_on_is_counted(database: Database) -> None:
             "INSERT INTO incident_rows (workflow, step, fingerprint, error, opened_at, opened_run,"
             " last_at, last_run, failures, thread) VALUES ('flow', 'z', 'x', '', 0, 1, 0, 1, 1, '')"
         )
+        pauses.insert(cursor, pauses.Pause("flow", 0, PAUSED_BY_ITSELF, None, "", None))
         cursor.execute("SELECT count(*) FROM incident_rows WHERE closed_at IS NULL")
         (incidents,) = cursor.fetchone()
-    state = read_state(database)
+    state = read_state(database, us(1e6))
     assert state.alerts == {"slack": 1}
-    assert state.workflows[0].incidents == incidents
+    assert (state.workflows[0].incidents, state.workflows[0].paused) == (incidents, "itself")
     log = database.path.with_name("runs.db-wal").stat().st_size
     assert state.size_bytes == database.path.stat().st_size + log
 
 
 def test_an_empty_store_has_no_workflows(database: Database) -> None:
     """What there is to tell is its size."""
-    state = read_state(database)
+    state = read_state(database, us(1e6))
     assert (state.workflows, state.workflows_left_out, state.alerts) == ([], 0, {})

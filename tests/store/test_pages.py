@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 
 import pytest
 
 from engine.clock import SystemClock
 from engine.errors import StoreError
+from engine.model import RunStatus
 from engine.ports import Paths
 from engine.produced import Encoded
 from engine.reports.html.facts import Attempt, Value
@@ -16,7 +18,9 @@ from engine.session import Environment, pages, reporting
 from engine.usual import Spread
 from store.connection import Database
 from store.history import History
-from tests.store.filled import NO_SHA, a_run, begun, did, end, settle, us, value
+from store.journal import record_ended_run
+from store.new_run import NewSteps
+from tests.store.filled import NO_SHA, a_run, begun, did, end, new_run, settle, us, value
 
 SECRET = "hush-hush"
 
@@ -62,6 +66,18 @@ def test_of_a_big_run_a_part_is_read(database: Database, environment: Environmen
     assert [step["name"] for step in facts.report["steps"]] == ["b", "e"]
     assert [(one.step, one.outcome) for one in facts.attempts] == [(0, "ok"), (1, "failed")]
     assert (facts.graph, facts.report["steps_in_all"]) == (None, 5)
+
+
+def test_a_run_that_began_no_step_is_run_anew(database: Database, environment: Environment) -> None:
+    """Its workflow could not be loaded; the alert gave a command to go on, which is refused."""
+    history = History(database)
+    none = replace(new_run(started_by="timer"), steps=NewSteps())
+    record_ended_run(database, none, RunStatus.FAILED)
+    report = reporting.build_report(history, 1, environment)
+    assert report["resume_command"] == "sudo -u ann python -m engine run flow"
+    a_run(database, "failed")
+    report = reporting.build_report(history, 2, environment)
+    assert report["resume_command"] == "python -m engine run flow --resume 2"
 
 
 def test_a_page_that_cannot_be_written_is_said(

@@ -14,7 +14,7 @@ import pytest
 from engine.errors import SlotTaken
 from engine.model import Definition, RunStatus
 from engine.session.calendars import facts
-from engine.session.limits import Begun, lateness_of
+from engine.session.limits import Begun, lateness_of, moments_of
 from engine.session.slots import Unloaded, settle, settle_unloaded
 from engine.slots import Catchup
 from store import pauses, slots
@@ -197,8 +197,9 @@ def test_a_pause_may_end_by_itself(memory: Database) -> None:
     pauses.pause(memory, pause(SLOT + 1, until=SLOT + 2 * HOUR))
     _, why = settle(memory, flow, SLOT + HOUR)
     assert why == "paused by ann: moving (until 2011-11-14 02:00 UTC)"
-    assert pauses.all_current(memory, SLOT + HOUR).keys() == {"flow"}
-    assert pauses.all_current(memory, SLOT + 2 * HOUR) == {}
+    with memory.read() as cursor:
+        assert pauses.all_current(cursor, SLOT + HOUR).keys() == {"flow"}
+        assert pauses.all_current(cursor, SLOT + 2 * HOUR) == {}
     assert settle(memory, flow, SLOT + 2 * HOUR)[0].slot == SLOT + 2 * HOUR
     assert pauses.unpause(memory, "flow", at_us=SLOT + 3 * HOUR, by="bob") is None
     ends = memory.raw.execute("SELECT ended_at, ended_by FROM pauses ORDER BY paused_at").fetchall()
@@ -268,3 +269,18 @@ def test_of_a_catch_up_one_run_is_told_of_as_late(memory: Database) -> None:
     assert [late(hour, 18_000.0 + hour) for hour in (1, 2, 3)] == [1, 0, 0]
     assert late(5, 18_010.0) == 1
     assert late(5.5, 36_000.0) == 1
+
+
+def test_a_slot_from_before_its_schedule_was_known_is_not_late(memory: Database) -> None:
+    """A new workflow's first run was told late for yesterday's slot; one on time is held to it."""
+    flow = Definition("flow", (), schedule="*-*-* *:00:00", tz="UTC", deadline=600.0)
+    clock: Any = FakeClock(0.0)
+
+    def late(slot: int, began_us: int) -> int:
+        begun = Begun(1, clock.instant(began_us), slot)
+        return len(moments_of(flow, begun, History(memory), clock))
+
+    assert settle(memory, flow, SLOT + HOUR // 2)[0].slot == SLOT
+    assert late(SLOT, SLOT + HOUR // 2) == 0
+    assert late(SLOT, SLOT + 1) == 1
+    assert late(SLOT + HOUR, SLOT + HOUR * 3 // 2) == 1

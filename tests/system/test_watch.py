@@ -13,7 +13,7 @@ import pytest
 
 from engine.session import pinging
 from engine.session.missing import GRACE_S
-from store import pauses
+from store import pauses, slots
 from store.database import open_writer
 from tests.system.alert_servers import answer
 from tests.system.alert_servers import hook as webhook
@@ -24,7 +24,7 @@ FLOWS = """
 workflow = Workflow("NAME"OPTIONS, alert_on="failure").add(Step("work", does("NAME"), retries=0))
 """
 DAY = 86_400_000_000
-WELL = "all is well: nothing is missing, late, dead or undelivered\n"
+WELL = "all is well: nothing is missing, late, dead, paused by itself or undelivered\n"
 
 
 def flow(project: Project, name: str, options: str = "") -> None:
@@ -64,8 +64,37 @@ def test_a_disabled_timer_is_told_of_by_another_workflow(project: Project) -> No
     (missed,) = found.pop("missing")
     assert (missed["workflow"], missed["slot"]) == ("nightly", f"{day}T00:00:00Z")
     assert missed["text"] == said
-    assert found == {"ok": False, "late": [], "dead": [], "undelivered": 0}
+    assert found == {"ok": False, "late": [], "dead": [], "paused": [], "undelivered": 0}
     assert watched.code == 1
+
+
+def known_since(project: Project, name: str, schedule: tuple[str, str]) -> None:
+    """Note a schedule as of 2023: slots from before it is known promise nothing."""
+    project.home.mkdir(exist_ok=True)
+    with closing(open_writer(project.store)) as store, store.write() as cursor:
+        slots.note(cursor, name, schedule, {}, 1_700_000_000_000_000)
+
+
+HELD = """
+def fails(ctx):
+    time.sleep(0.1)  # before that nothing is looked at
+    raise ValueError("no luck")
+
+workflow = Workflow("held", schedule="yearly", tz="UTC", deadline="1s")
+workflow.add(Step("no", fails, retries=0))
+"""
+
+
+def test_a_run_by_hand_is_held_to_no_deadline(project: Project) -> None:
+    """One that went on from a timer's run by hand was told late at once, for that one's slot."""
+    project.write("held", HELD)
+    known_since(project, "held", ("yearly", "UTC"))
+    late = "held is late: its deadline was"
+    assert late in project.run("run", "held", "--scheduled").err
+    again = project.run("run", "held")
+    assert "run 1 failed" in again.err
+    assert late not in again.err
+    assert project.rows("SELECT count(DISTINCT slot), count(*) FROM runs") == [(1, 2)]
 
 
 SLOW = """
@@ -84,6 +113,7 @@ workflow = (
 def test_what_is_late_is_sent_while_it_runs(project: Project) -> None:
     """A step and its run, each past what it may take; `watch` shows it; the run ends well."""
     project.write("slow", SLOW)
+    known_since(project, "slow", ("yearly", "UTC"))
     with webhook(answer(200, "ok")) as hook:
         process = project.start("run", "slow", "--scheduled", SLACK_WEBHOOK_URL=hook.url)
         wait_for(lambda: len(hook.bodies) == 3)

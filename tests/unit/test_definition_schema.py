@@ -155,7 +155,8 @@ def files() -> Iterator[tuple[str, dict[str, Any], bool]]:
     for key, (good, bad) in WORKFLOW_VALUES.items():
         for value in [*good, *bad]:
             right = any(value is one for one in good)
-            yield f"{key} {value!r}", {key: value, "steps": [COMMAND]}, right
+            beside = {"schedule": "daily"} if key in ("catchup", "deadline") else {}
+            yield f"{key} {value!r}", {**beside, key: value, "steps": [COMMAND]}, right
     for param, right in PARAMETERS:
         yield f"param {param}", {"params": {"p": param}, "steps": [COMMAND]}, right
     wholes: list[tuple[dict[str, Any], bool]] = [
@@ -163,6 +164,9 @@ def files() -> Iterator[tuple[str, dict[str, Any], bool]]:
         ({"steps": []}, False),
         ({"steps": {}}, False),
         ({"steps": [COMMAND], "$schema": "x"}, True),
+        ({"steps": [COMMAND], "deadline": "2h"}, False),
+        ({"steps": [COMMAND], "catchup": "none"}, False),
+        ({"steps": [COMMAND], "catchup": "latest"}, True),
         ({"steps": [{**COMMAND, "fn": "a.b"}]}, False),
         ({"steps": [{"name": "a"}]}, False),
         ({"steps": [{**COMMAND, "odd": 1}]}, False),

@@ -73,6 +73,8 @@ def test_what_is_told_is_the_last_line() -> None:
     assert told("Traceback:\n  ValueError: no luck\n\n") == "ValueError: no luck"
     assert told("x" * 600) == "x" * 500
     assert told("\n") == ""
+    wrong = "flow.py:3: workflow 'flow': catchup is 'no'\n    flow = Workflow()\n    ^~~~"
+    assert told(wrong) == "flow.py:3: workflow 'flow': catchup is 'no'"  # it was known as `^`
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ AT_US = 1_700_000_000_500_000
 def state_of(name: str, *steps: StepRun, finished_at: int | None = AT_US + 2_500_000) -> StoreState:
     """Make a store of one workflow, whose last run failed."""
     last = LastRun(7, "failed", AT_US, finished_at, 1, 2, len(steps) + 3, steps, left_out=3)
-    flow = WorkflowState(name, last, AT_US, {"ok": 4, "failed": 1}, running=1, incidents=2)
+    flow = WorkflowState(
+        name, last, AT_US, {"ok": 4, "failed": 1}, running=1, incidents=2, paused="itself"
+    )
     return StoreState([flow], {"slack": 5}, 4096)
 
 
@@ -50,6 +52,8 @@ def test_all_is_told() -> None:
         ("kahnban_runs", "flow", "failed"): 1,
         ("kahnban_runs_running", "flow"): 1,
         ("kahnban_open_incidents", "flow"): 2,
+        ("kahnban_schedule_paused", "flow", "itself"): 1,
+        ("kahnban_schedule_paused", "flow", "person"): 0,
         ("kahnban_step_status", "flow", "load", "failed"): 1,
         ("kahnban_step_status", "flow", "end", "skipped"): 1,
         ("kahnban_step_duration_seconds", "flow", "load"): 1.5,

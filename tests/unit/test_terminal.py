@@ -263,7 +263,7 @@ def test_history_is_a_line_a_run() -> None:
 
 
 def test_history_tells_times_in_the_zone_of_each_run() -> None:
-    """Named in the head if all have the same, else beside each."""
+    """Named in the head if all have the same, else beside each; UTC if it is not known here."""
     row = {"id": 9, "workflow": "daily", "status": "ok", "started_at": "2026-11-23T23:30:00.000Z"}
     daily = row | {"zone": "Europe/Berlin"}
     assert history_table([daily], now=NOW, tz=UTC) == (
@@ -276,7 +276,7 @@ def test_history_tells_times_in_the_zone_of_each_run() -> None:
         "RUN  WORKFLOW  STATUS  STARTED                    DURATION\n"
         "  9  daily     ✓ ok    today 00:30 Europe/Berlin         –\n"
         "  9  far       ✓ ok    today 08:30 Asia/Tokyo            –\n"
-        "  9  plain     ✓ ok    yesterday 23:30                   –"
+        "  9  plain     ✓ ok    yesterday 23:30 UTC               –"
     )
 
 
@@ -431,6 +431,9 @@ def test_incidents_are_a_table() -> None:
         "       3  day / fetch  open since yesterday 08:00            12        40  E: no\\x1bluck",
         "       3  day          yesterday 08:00 to today 08:00        12        40  its engine d…",
     ]
+    broken = row | {"step": "", "error": "/srv/my p/pipelines/day.yaml:3:1: unknown key"}
+    table = incident_table([broken], now=NOW, zones={"day": UTC}, width=100)
+    assert table.splitlines()[-1].endswith("  40  day.yaml:3:1: unknown key")
     narrow = incident_table([row], now=NOW, zones={"day": UTC}, width=60)
     assert narrow.splitlines() == [
         "OF           WHEN                        ERROR",

@@ -81,8 +81,9 @@ def test_options() -> None:
     assert (definition.catchup, definition.pause_after) == ("all", 3)
     assert (definition.ping, Workflow("w").ping) == ("PING_W", None)
     assert (definition.deadline, definition.max_duration_s) == ("09:30", 7200)
-    assert (Workflow("w", deadline="1h").deadline, Workflow("w").deadline) == (3600, None)
-    assert (Workflow("w").catchup, Workflow("w").pause_after) == ("latest", None)
+    assert (Workflow("w").deadline, Workflow("w").pause_after) == (None, None)
+    assert (Workflow("w").catchup, Workflow("w", pause_after=3).pause_after) == ("latest", 3)
+    assert Workflow("w", schedule="daily", deadline="1h").deadline == 3600
     assert (definition.overlap, definition.alert_on) == ("params", "change")
     assert (definition.order, Workflow("w").order) == ("fifo", "longest_path")
     assert definition.description == "what it does"
@@ -101,6 +102,16 @@ def test_options() -> None:
             {"catchup": "newest"},
             "workflow 'w': catchup is 'newest'",
             "choose one of latest, all, none",
+        ),
+        (
+            {"catchup": "all"},
+            "workflow 'w': catchup needs a schedule: without one no slot is ever missed",
+            'add one, such as "*-*-* 08:00:00", or leave catchup out',
+        ),
+        (
+            {"deadline": "09:30"},
+            "workflow 'w': deadline needs a schedule: only the run of a slot is held to it",
+            'add one, such as "*-*-* 08:00:00", or leave deadline out',
         ),
         (
             {"pause_after": True},

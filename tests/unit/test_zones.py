@@ -150,6 +150,7 @@ def _answers(home: Path) -> Answers:
         (lambda made: made.runs({}), ">2011-11-15 10:00 +14<"),
         (lambda made: made.runs({}), ">2011-11-15 14:00<"),
         (lambda made: made.runs({}), "Days begin by the clock of this machine (C"),
+        (lambda made: made.runs({}), "<label>Since (C"),
         (lambda made: made.workflow("far"), ">2011-11-15 10:00 +14<"),
         (lambda made: made.step("far", "a"), ">2011-11-15 10:00 +14<"),
         (lambda made: made.run(1), ">2011-11-15 10:00:00 +14<"),

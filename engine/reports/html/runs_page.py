@@ -89,10 +89,16 @@ def days(
 def days_note(runs: Sequence[RunRow], now: datetime, cut_to: int = 0) -> str:
     """Say what days are counted, and whose they are where runs are shown in other zones."""
     cut = f"Of the last {cut_to:,} runs. " if cut_to else ""
-    zones = filter(None, (zone_named(run.zone) for run in runs))
-    if any(is_elsewhere(now.astimezone(zone)) for zone in zones):
-        cut += f"Days begin by the clock of this machine ({now.astimezone():%Z})."
+    if named := _named(runs, now):
+        cut += f"Days begin by the clock of this machine ({named})."
     return cut.strip()
+
+
+def _named(runs: Sequence[RunRow], now: datetime) -> str:
+    """Name the machine's zone, by which days begin, where runs are shown in others."""
+    zones = filter(None, (zone_named(run.zone) for run in runs))
+    is_needed = any(is_elsewhere(now.astimezone(zone)) for zone in zones)
+    return f"{now.astimezone():%Z}" if is_needed else ""
 
 
 def _after(day: str) -> str:
@@ -101,11 +107,13 @@ def _after(day: str) -> str:
 
 def _form(facts: RunsFacts) -> Html:
     asked = facts.asked
+    named = _named(facts.runs, facts.now)
+    zone = f" ({named})" if named else ""
     fields = [
         _choice("Workflow", "workflow", facts.workflows, asked.workflow, "all"),
         _choice("Outcome", "status", [str(each) for each in RunStatus], asked.status, "any"),
-        _day("Since", "since", asked.since),
-        _day("Before", "until", asked.until),
+        _day(f"Since{zone}", "since", asked.since),
+        _day(f"Before{zone}", "until", asked.until),
     ]
     clear = link("all runs", "runs") if asked != Asked() else EMPTY
     return Html('<form class="ask" action="/runs">{}<button>Show</button>{}</form>').format(
