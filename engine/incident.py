@@ -27,6 +27,26 @@ _UNITS = (
 _VALUE = rf"\d+(?:[.,:/_-]\d+)*(?:[eE][+-]?\d+)?(?:\s?%|\s?(?:{_UNITS})(?!{_WORD}))?"
 # `-5`, `1h30m`, `1 min 20 s`, `1, 2, 3`: how many of them there are differs, too.
 _VALUES = rf"(?:(?<![^\s(=:\[])[+-])?{_VALUE}(?:(?:,?\s(?:and\s)?|(?<=[a-zµ])){_VALUE})*"
+# Numbers that say which trouble it is: how a process ended, what a server or a system answered.
+_OF = (
+    r"(?:exit(?:ed)?|return|error|status|response|reply)[\s_-]?(?:code|status)|returncode|rc"
+    r"|(?:win)?errno|winerror|exit(?:ed\swith)?|signal|sqlstate"
+)
+_HTTP = r"http(?:/\d(?:\.\d)?)?(?:\serror)?|status"
+_CODES = "ERR|E|ORA|TNS|PLS|RMAN|DPI|DPY|SQL|TS|CS|MY"
+_ALONE, _END = r"(?<![\w./@\\-])", r"(?![\w/@]|[.,:-]\d|\.\w)"
+_COUNTS = r"\s[a-z]"  # `error: 404 rows` counts something
+_TELLING = re.compile(
+    rf"{_ALONE}(?:(?i:{_OF})(?:\s?[=:(\[]\s?|\s)-?[0-9A-Z]{{0,5}}\d[0-9A-Z]{{0,5}}"
+    rf"|(?i:{_HTTP})\s?[=:]?\s?[1-5]\d\d"
+    rf"|(?i:error|answered)\s?[=:]?\s?[45]\d\d(?!{_COUNTS})"
+    rf"|(?i:error)\s?[(\[]?\d{{1,5}}(?!{_COUNTS})"
+    rf"|(?:{_CODES})[_-]?\d{{3,6}}){_END}"
+    rf"|(?:^|[:(\[]\s?|(?i:\b(?:error|code|with))\s){_ALONE}[A-Z]{{1,8}}-?\d{{3,5}}(?=[:)\]]|$)"
+)
+# Out of sight of what follows: they are no digits then.
+_KEPT = str.maketrans("0123456789", "".join(chr(0xE000 + digit) for digit in range(10)))
+_BACK = {kept: digit for digit, kept in _KEPT.items()}
 # In this order: what is quoted may hold a path, a path a number.
 _CHANGING = (
     (
@@ -53,7 +73,8 @@ _TYPE = re.compile(r"\s*([A-Za-z_][\w.]*)\s*(?::|$)")
 def fingerprint(error: str) -> str:
     """Name what an error is about: its type, its first and its last line, less what changes.
 
-    Numbers, sizes, dates, times, ids, paths, addresses and what is quoted do not count.
+    Numbers, sizes, dates, times, ids, paths, addresses and what is quoted do not count; exit codes,
+    signals, HTTP statuses and codes of errors do.
     """
     lines = [line for line in error.splitlines() if line.strip()] or [""]
     first, last = lines[0][:LINE_MAX], lines[-1][:LINE_MAX]
@@ -65,14 +86,16 @@ def fingerprint(error: str) -> str:
 @lru_cache(maxsize=512)  # 0.1 ms each, and many steps fail alike
 def lasting(line: str) -> str:
     """Give what of a line stays the same from one failure to the next."""
+    line = _TELLING.sub(lambda found: found[0].translate(_KEPT), line.translate(_BACK))
     for changing, instead in _CHANGING:
         line = changing.sub(instead, line)
-    return " ".join(line.split())
+    return " ".join(line.translate(_BACK).split())
 
 
 def told(error: str) -> str:
-    """Give the line of an error by which an incident is known to people."""
-    lines = [line.strip() for line in error.splitlines() if line.strip()]
-    if lines and not lines[-1].strip("^~ "):  # it points at a place in a line of source
-        return lines[0][:ERROR_MAX]
-    return lines[-1][:ERROR_MAX] if lines else ""
+    """Give the line of an error by which an incident is known to people.
+
+    That is its last, or the first if the last points at a place in the line above it.
+    """
+    lines = [line.strip() for line in error.splitlines() if line.strip()] or [""]
+    return (lines[0] if set(lines[-1]) <= set("^~ ") else lines[-1])[:ERROR_MAX]

@@ -323,11 +323,11 @@ def _parse(path: Path, text: str) -> dict[str, str]:
 
 def _value(text: str) -> str | None:
     """Read the right side as a shell would, without expansions; None if its quotes are wrong."""
-    text = text.strip()
+    bare, text = text, text.strip()
     if text.startswith("'"):
         single = _SINGLE.match(text)
         return single[1] if single else None
     if text.startswith('"'):
         double = _DOUBLE.match(text)
         return re.sub(r'\\(["\\$`])', r"\1", double[1]) if double else None
-    return re.split(r"(?:^|[ \t]+)#", text, maxsplit=1)[0].rstrip()
+    return re.split(r"[ \t]+#", bare, maxsplit=1)[0].strip()

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from engine.alert import AlertKind, AlertStatus, Telling
@@ -35,8 +36,14 @@ _IS_OK = """SELECT 1 FROM definition_steps d
  LEFT JOIN step_rows s ON s.run_id = ?1 AND s.position = d.position
  WHERE d.definition_id = ?2 AND d.name = ?3 AND coalesce(s.status, 'ok') = 'ok'"""
 _IS_THERE = "SELECT 1 FROM definition_steps WHERE definition_id = ? AND name = ?"
-_LAST_TOLD = """SELECT facts FROM alert_rows
- WHERE incident_id = ? AND kind IN ('opened', 'reminder') ORDER BY id DESC LIMIT 1"""
+# A digest tells of many, which have no alert of their own then. Failures only become more.
+_TOLD = """SELECT incident_id, max(json_extract(facts, '$.failures')) FROM alert_rows
+ WHERE incident_id IN (SELECT value FROM json_each(?1)) AND kind IN ('opened', 'reminder')
+  AND json_valid(facts) GROUP BY incident_id
+ UNION ALL SELECT cast(told.key AS INTEGER), max(told.value) FROM alert_rows AS a
+ JOIN json_each(a.facts, '$.failures') AS told
+ WHERE a.kind = 'digest' AND a.created_at >= ?2 AND json_valid(a.facts)
+ GROUP BY told.key"""
 _OPENED = """INSERT INTO incident_rows (workflow, step, fingerprint, error, opened_at, opened_run,
  last_at, last_run, failures, thread, reminded_at)
  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5, ?6, 1, '{}', ?7)"""
@@ -44,13 +51,22 @@ _FAILED_AGAIN = """UPDATE incident_rows SET failures = failures + 1, last_at = ?
  WHERE id = ?"""
 _REMINDED = "UPDATE incident_rows SET reminded_at = ? WHERE id = ?"
 _CLOSED = "UPDATE incident_rows SET closed_at = ?, closed_run = ? WHERE id = ?"
-_THREADS = """SELECT DISTINCT json_extract(thread, '$.' || ?1) FROM incident_rows
+# JSON that is damaged says nothing; it keeps nothing else from being told.
+_THREAD = "CASE WHEN json_valid(thread) THEN json_extract(thread, '$.' || ?1) END"
+_THREADS = f"""SELECT DISTINCT {_THREAD} FROM incident_rows
  WHERE id IN (SELECT value FROM json_each(?2))"""
-_APART = f"""SELECT id, json_extract(thread, '$.' || ?1) AS there FROM incident_rows
+_APART = f"""SELECT id, {_THREAD} AS there FROM incident_rows
  WHERE id IN (SELECT value FROM json_each(?2)) AND closed_at IS NOT NULL
-  AND there IS NOT NULL AND json_extract(there, '$.many') IS NULL ORDER BY id LIMIT {APART_MAX}"""
-_SHARE = """SELECT count(*), count(*) - count(closed_at) FROM incident_rows
- WHERE json_extract(thread, '$.' || ?1) = ?2"""
+  AND CASE WHEN json_valid(there) THEN json_extract(there, '$.many') IS NULL END
+ ORDER BY id LIMIT {APART_MAX}"""
+_LISTS = f"""SELECT min(id), {_THREAD} AS there FROM incident_rows
+ WHERE id IN (SELECT value FROM json_each(?2))
+  AND CASE WHEN json_valid(there) THEN json_extract(there, '$.many') IS NOT NULL END
+ GROUP BY there"""
+_SHARE = f"""SELECT count(*), count(*) - count(closed_at) FROM incident_rows
+ WHERE {_THREAD} = ?2"""
+_KEEP = """UPDATE incident_rows SET
+ thread = json_set(iif(json_valid(thread), thread, '{}'), '$.' || ?1, json(?2)) WHERE id = ?3"""
 _QUEUE = """INSERT INTO alert_rows
  (run_id, channel, status, created_at, tries, error, kind, incident_id, workflow, facts)
  VALUES (?, ?, ?, ?, ?, '', ?, ?, ?, ?)"""
@@ -80,7 +96,7 @@ class _Open:
     told_at: int
 
 
-_Told = tuple[AlertKind, dict[str, Any]]
+_Message = tuple[AlertKind, dict[str, Any]]
 
 
 def settle(
@@ -132,8 +148,9 @@ def _fail(
     there: Sequence[_Open],
     failures: Iterable[tuple[str, str]],
     telling: Telling,
-) -> Iterator[_Told]:
+) -> Iterator[_Message]:
     known = {(incident.step, incident.fingerprint): incident for incident in there}
+    before = cache(lambda: _told(cursor, there))  # of all: many may be reminded of at once
     for step, error in failures:
         mark = fingerprint(error)
         if (incident := known.get((step, mark))) is None:
@@ -148,7 +165,7 @@ def _fail(
         if telling.channels and (kind := _due(run, incident, telling)) is not None:
             count = incident.failures + 1
             is_again = kind is AlertKind.REMINDER
-            since = count - _told_failures(cursor, incident.id) if is_again else 0
+            since = count - before().get(incident.id, count) if is_again else 0
             cursor.execute(_REMINDED, (run.at_us, incident.id))
             yield kind, _facts(run, incident, count, since=since)
 
@@ -160,16 +177,22 @@ def _due(run: _Run, incident: _Open, telling: Telling) -> AlertKind | None:
     """
     if not incident.told_at:
         return AlertKind.OPENED
-    return AlertKind.REMINDER if run.at_us - incident.told_at >= telling.quiet_us else None
+    quiet_us = abs(run.at_us - incident.told_at)  # what a clock far ahead has told was not just now
+    return AlertKind.REMINDER if quiet_us >= telling.quiet_us else None
 
 
-def _told_failures(cursor: sqlite3.Cursor, incident: int) -> int:
-    """Give how many failures the last message told of: its opening told of one."""
-    row = cursor.execute(_LAST_TOLD, (incident,)).fetchone()
-    return int(json.loads(row[0])["failures"]) if row else 1
+def _told(cursor: sqlite3.Cursor, there: Sequence[_Open]) -> dict[int, int]:
+    """Give how many failures of each incident its last message told of, where that is known."""
+    numbers = json.dumps([incident.id for incident in there])
+    since = min(incident.told_at for incident in there)
+    found: dict[int, int] = {}
+    for incident, failures in cursor.execute(_TOLD, (numbers, since)):
+        if isinstance(failures, int):
+            found[incident] = max(failures, found.get(incident, 0))
+    return found
 
 
-def _close(cursor: sqlite3.Cursor, run: _Run, there: Iterable[_Open]) -> Iterator[_Told]:
+def _close(cursor: sqlite3.Cursor, run: _Run, there: Iterable[_Open]) -> Iterator[_Message]:
     is_whole = run.status == RunStatus.OK and not run.is_bound and run.definition is not None
     for incident in there:
         step = incident.step
@@ -219,7 +242,7 @@ def _facts(run: _Run, incident: _Open, failures: int, **more: object) -> dict[st
 
 
 def _queue(
-    cursor: sqlite3.Cursor, run: _Run, messages: Sequence[_Told], channels: Iterable[str]
+    cursor: sqlite3.Cursor, run: _Run, messages: Sequence[_Message], channels: Iterable[str]
 ) -> None:
     if not messages:
         return
@@ -246,29 +269,43 @@ def _put(
     cursor.execute(_QUEUE, (*row, facts.get("incident"), workflow, text))
 
 
-def _digest(messages: Sequence[_Told]) -> dict[str, Any]:
+def _digest(messages: Sequence[_Message]) -> dict[str, Any]:
     """Give what one message tells in the place of many, of which some may be such themselves."""
     workflows = {facts["workflow"] for _, facts in messages}
     counts: Counter[str] = Counter()
     ids: list[int] = []
     shown: list[dict[str, Any]] = []
+    failures: dict[str, int] = {}
     for kind, facts in messages:
         is_digest = kind is AlertKind.DIGEST
         counts.update(facts["counts"] if is_digest else [kind])
         ids += facts["ids"] if is_digest else [facts["incident"]]
         shown += facts["shown"] if is_digest else [facts | {"kind": kind}]
+        failures |= facts.get("failures", {}) if is_digest else {str(ids[-1]): facts["failures"]}
     return {
         "workflow": workflows.pop() if len(workflows) == 1 else "",
         "counts": dict(counts),
         "ids": list(dict.fromkeys(ids)),
-        "shown": shown[:SHOWN_MAX],
+        "shown": _worst_first(shown),
+        "failures": failures,
     }
 
 
+def _worst_first(shown: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give those that a list shows; of what is over so many as have first messages to change."""
+    opened, goes_on, closed = (
+        [each for each in shown if each["kind"] == kind]
+        for kind in (AlertKind.OPENED, AlertKind.REMINDER, AlertKind.CLOSED)
+    )
+    found = (opened + goes_on)[: SHOWN_MAX - min(len(closed), APART_MAX)]
+    return found + closed[: SHOWN_MAX - len(found)]
+
+
 # A digest tells of many, and folds, too: of a long outage there is one in the end.
-_FOLDED = """status = 'pending' AND (kind IN ('opened', 'reminder', 'closed')
- OR kind = 'digest' AND json_array_length(facts, '$.ids') > 0)"""
-_TOLD = "sum(CASE kind WHEN 'digest' THEN json_array_length(facts, '$.ids') ELSE 1 END)"
+_COUNT = """CASE WHEN NOT json_valid(facts) THEN 0
+ WHEN kind = 'digest' THEN json_array_length(facts, '$.ids') ELSE 1 END"""
+_FOLDED = f"""status = 'pending' AND kind IN ('opened', 'reminder', 'closed', 'digest')
+ AND {_COUNT} > 0"""
 
 
 def fold(cursor: sqlite3.Cursor, channel: str) -> None:
@@ -294,7 +331,7 @@ def too_many(cursor: sqlite3.Cursor) -> list[str]:
     """Name the channels that have several messages to send which tell of too many incidents."""
     rows = cursor.execute(
         f"SELECT channel FROM alert_rows WHERE {_FOLDED} GROUP BY channel"
-        f" HAVING count(*) > 1 AND {_TOLD} > {DIGEST_OVER} ORDER BY channel"
+        f" HAVING count(*) > 1 AND sum({_COUNT}) > {DIGEST_OVER} ORDER BY channel"
     )
     return [channel for (channel,) in rows.fetchall()]
 
@@ -306,9 +343,9 @@ def keep_thread(
 
     Of many, those that have another first message each keep it: what follows belongs there.
     """
-    sql = "UPDATE incident_rows SET thread = json_set(thread, '$.' || ?1, json(?2)) WHERE id = ?3"
+    sql = _KEEP
     if len(incidents) > 1 and thread_of(cursor, incidents, channel) is None:
-        sql += " AND json_extract(thread, '$.' || ?1) IS NULL"
+        sql += f" AND {_THREAD} IS NULL"
     text = json.dumps(thread)
     cursor.executemany(sql, [(channel, text, incident) for incident in incidents])
 
@@ -322,10 +359,8 @@ def thread_of(
     """
     numbers = json.dumps(list(incidents))
     rows = cursor.execute(_THREADS, (channel, numbers)).fetchall()
-    if len(rows) != 1 or rows[0][0] is None:
-        return None
-    found = json.loads(rows[0][0])
-    if not isinstance(found, dict):
+    found = _place(rows[0][0]) if len(rows) == 1 else None
+    if found is None:
         return None
     if "many" in found:
         found["many"], found["open"] = cursor.execute(_SHARE, (channel, rows[0][0])).fetchone()
@@ -335,6 +370,24 @@ def thread_of(
 def threads_apart(
     cursor: sqlite3.Cursor, incidents: Sequence[int], channel: str
 ) -> dict[int, dict[str, Any]]:
-    """Give where the first messages are of incidents, of many, that are over and have one each."""
-    rows = cursor.execute(_APART, (channel, json.dumps(list(incidents)))).fetchall()
-    return {incident: json.loads(there) for incident, there in rows}
+    """Give where the first messages are of incidents, of many, that are over and have one each.
+
+    Also those that told of many, all of which are over by now: by the first, with how many.
+    """
+    numbers = json.dumps(list(incidents))
+    rows = cursor.execute(_APART, (channel, numbers)).fetchall()
+    for incident, there in cursor.execute(_LISTS, (channel, numbers)).fetchall():
+        count, still_open = cursor.execute(_SHARE, (channel, there)).fetchone()
+        if not still_open:
+            rows.append((incident, json.dumps(json.loads(there) | {"many": count, "open": 0})))
+    places = [(incident, _place(there)) for incident, there in rows[:APART_MAX]]
+    return {incident: place for incident, place in places if place is not None}
+
+
+def _place(text: object) -> dict[str, Any] | None:
+    """Read where a message is; None if that cannot be read."""
+    try:
+        found = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

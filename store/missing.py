@@ -11,6 +11,7 @@ from engine.alert import AlertKind
 from engine.records import record
 from store import locks
 from store.queued import Queued, put
+from store.slots import AHEAD_US
 
 if TYPE_CHECKING:
     from store.connection import Database
@@ -29,20 +30,27 @@ class Waited:
     since: int
 
 
-_WAITED = """
+_WAITED = f"""
 SELECT workflow, calendar, zone,
-       max(CASE WHEN noted_at <= ?1 THEN noted_at ELSE 0 END,
-           coalesce((SELECT max(slot) FROM slot_rows
-                     WHERE workflow = s.workflow AND slot <= ?1), 0))
-FROM schedule_rows AS s
+       max(noted, newest, coalesce((
+           SELECT finished_at FROM run_rows WHERE workflow = s.workflow AND status = 'failed'
+             AND pruned_at IS NULL AND finished_at > newest AND finished_at <= ?1
+             AND slot IS NULL AND started_by = 'timer' ORDER BY finished_at DESC LIMIT 1), 0))
+FROM (SELECT workflow, calendar, zone, iif(noted_at <= ?1, noted_at, 0) AS noted,
+             coalesce((SELECT max(slot) FROM slot_rows
+                       WHERE workflow = schedule_rows.workflow AND slot <= ?1
+                         AND (run_id IS NOT NULL OR decided_at <= ?1 + {AHEAD_US})), 0) AS newest
+      FROM schedule_rows) AS s
 WHERE NOT EXISTS (SELECT 1 FROM pause_rows WHERE workflow = s.workflow AND ended_at IS NULL
                   AND coalesce(until, ?1 + 1) > ?1)
   AND NOT EXISTS (SELECT 1 FROM run_rows WHERE workflow = s.workflow AND slot IS NOT NULL
-                  AND status IN ('ok', 'failed') AND finished_at > ?2 AND finished_at <= ?1)
+                  AND status IN ('ok', 'failed') AND pruned_at IS NULL
+                  AND finished_at > ?2 AND finished_at <= ?1)
 ORDER BY workflow"""
 _ON = "SELECT workflow, id, owner FROM run_rows WHERE status = 'running'"
 # Of a digest that took the place of many, or of an alert of its own.
-_UNTIL = """CASE kind WHEN 'digest' THEN json_extract(facts, '$.told."' || ?1 || '"')
+_UNTIL = """CASE WHEN NOT json_valid(facts) THEN NULL
+ WHEN kind = 'digest' THEN json_extract(facts, '$.told."' || ?1 || '"')
  ELSE json_extract(facts, '$.until') END"""
 _IS_OF = f"""(kind = 'missing' AND workflow = ?1 OR kind = 'digest' AND {_UNTIL} IS NOT NULL)"""
 _TOLD = f"SELECT max({_UNTIL}) FROM alert_rows WHERE {_IS_OF} AND {_UNTIL} <= ?2"
@@ -59,6 +67,8 @@ def waited(cursor: sqlite3.Cursor, store: Path, now_us: int, ended_after_us: int
 
     A run that is on may be catching up, or be what a slot waits for; one whose engine is dead does
     neither, recorded or not. After one of a slot that ended lately another may be about to begin.
+    Nor of what was due as a timer's run failed that took no slot: of a file that cannot be loaded,
+    slots that are all caught up stay due, and that they have no run is told by its failure.
     """
     found = [Waited(*row) for row in cursor.execute(_WAITED, (now_us, ended_after_us))]
     names = {one.workflow for one in found}

@@ -13,7 +13,7 @@ from store.incidents import DIGEST_OVER, SHOWN_MAX
 from store.queued import Queued, put
 
 # Only those that nobody has claimed: what may have been sent is told as it was.
-_WAITING = "status = 'pending' AND kind IN ('late', 'missing', 'paused')"
+_WAITING = "status = 'pending' AND kind IN ('late', 'missing', 'paused') AND json_valid(facts)"
 
 _Row = tuple[int, str, str, int, int, str]  # number, kind, workflow, since when, tries, facts
 
@@ -44,7 +44,7 @@ def fold(cursor: sqlite3.Cursor, channel: str) -> None:
 
 
 def _digest(rows: Sequence[_Row]) -> dict[str, Any]:
-    """Give what one message tells; up to which slot each workflow was told of is kept."""
+    """Give what one message tells, with up to which slot of each workflow, and whose pauses."""
     workflows = {row[2] for row in rows}
     known = [(kind, workflow, json.loads(facts)) for _, kind, workflow, _, _, facts in rows]
     told = [(workflow, facts["until"]) for kind, workflow, facts in known if kind == "missing"]
@@ -56,4 +56,5 @@ def _digest(rows: Sequence[_Row]) -> dict[str, Any]:
             {"kind": kind, "headline": facts["headline"]} for kind, _, facts in known[:SHOWN_MAX]
         ],
         "told": dict(sorted(told, key=lambda each: each[1])),
+        "paused": sorted({workflow for kind, workflow, _ in known if kind == "paused"}),
     }

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -62,7 +63,8 @@ class StoredOutbox:
         with self._database.read() as cursor:
             if not incidents.too_many(cursor) and not notices.too_many(cursor):
                 return
-        with self._database.write() as cursor:
+        # Where one is damaged in its form, all go one by one.
+        with suppress(KeyError, TypeError, ValueError), self._database.write() as cursor:
             for channel in incidents.too_many(cursor):
                 incidents.fold(cursor, channel)
             for channel in notices.too_many(cursor):
@@ -116,7 +118,7 @@ class StoredOutbox:
                 return
             sql = "SELECT channel, facts FROM alert_rows WHERE id = ?"
             channel, facts = cursor.execute(sql, (alert_id,)).fetchone()
-            told = incidents_of(json.loads(facts))
+            told = incidents_of(_read(facts))
             incidents.keep_thread(cursor, told, channel, dict(thread))
 
     def failed(self, alert_id: int, failure: Failure) -> None:
@@ -136,16 +138,21 @@ class StoredOutbox:
 
 def incidents_of(facts: Mapping[str, Any]) -> tuple[int, ...]:
     """Name the incidents that an alert with such facts tells of."""
-    one = facts.get("incident")
-    return tuple(facts.get("ids", ())) if one is None else (one,)
+    one, ids = facts.get("incident"), facts.get("ids")
+    named = [one] if one is not None else ids if isinstance(ids, list) else []
+    return tuple(number for number in named if isinstance(number, int))
 
 
 def _told(run_id: int | None, kind: str, workflow: str, facts: str) -> Due:
+    return Due(run_id, AlertKind(kind), workflow, _read(facts))
+
+
+def _read(facts: str) -> dict[str, Any]:
     try:
         known = json.loads(facts)
     except ValueError:
         known = None
-    return Due(run_id, AlertKind(kind), workflow, known if isinstance(known, dict) else {})
+    return known if isinstance(known, dict) else {}
 
 
 def _in_turn(due: Iterable[_Row], limit: int) -> list[_Row]:

@@ -126,6 +126,12 @@ def pause_if_failing(
     return True
 
 
+# By an alert of its own, or in a list; what a clock that was ahead has told does not count.
+_TOLD = """SELECT max(created_at) FROM alert_rows WHERE created_at <= ?2 AND
+ (kind = 'paused' AND workflow = ?1 OR kind = 'digest' AND json_valid(facts)
+  AND EXISTS (SELECT 1 FROM json_each(facts, '$.paused') WHERE value = ?1))"""
+
+
 def remind(
     database: Database,
     pause: Pause,
@@ -135,10 +141,10 @@ def remind(
 ) -> bool:
     """Tell of a pause again, if nothing was said of it for so long; `when` is now, and how long."""
     now_us, after_us = when
-    sql = "SELECT max(created_at) FROM alert_rows WHERE kind = 'paused' AND workflow = ?"
     with database.write() as cursor:
-        told_at = cursor.execute(sql, (pause.workflow,)).fetchone()[0] or 0
-        if now_us - max(told_at, pause.paused_at) < after_us:
+        told_at = cursor.execute(_TOLD, (pause.workflow, now_us)).fetchone()[0] or 0
+        known_at = max(told_at, pause.paused_at if pause.paused_at <= now_us else 0)
+        if now_us - known_at < after_us:
             return False
         put(cursor, Queued(AlertKind.PAUSED, facts, now_us, pause.workflow), channels)
     return True

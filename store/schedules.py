@@ -17,8 +17,8 @@ SELECT coalesce(
 
 _FOLLOWS = """
 SELECT 1 FROM run_rows AS this JOIN run_rows AS r ON r.workflow = this.workflow
-WHERE this.id = ? AND r.id < this.id AND r.slot <> this.slot AND r.status IN ('ok', 'failed')
-  AND r.finished_at > this.started_at - 300000000"""
+WHERE this.id = ? AND +r.id < this.id AND r.slot <> this.slot AND r.status IN ('ok', 'failed')
+  AND r.pruned_at IS NULL AND r.finished_at > this.started_at - 300000000"""
 
 
 class ScheduleReads:

@@ -29,6 +29,11 @@ class Known:
     facts: Mapping[str, Any]
 
 
+# What was passed over by a clock that was ahead by more than this was not due.
+AHEAD_US = 3_600_000_000
+IS_SOUND = f"(run_id IS NOT NULL OR decided_at <= ?2 + {AHEAD_US})"
+
+
 def claim(cursor: sqlite3.Cursor, run: NewRun, run_id: int) -> None:
     """Give a run its slot, within the transaction that records it; a continued one has it already.
 
@@ -62,11 +67,20 @@ def pass_over(
     )
 
 
+def take_back(cursor: sqlite3.Cursor, workflow: str, now_us: int, after: int) -> None:
+    """Forget of slots after one that a clock which was ahead has passed them over."""
+    cursor.execute(
+        f"DELETE FROM slot_rows WHERE workflow = ?1 AND slot > ?3 AND NOT {IS_SOUND}",
+        (workflow, now_us, after),
+    )
+
+
 def known(cursor: sqlite3.Cursor, workflow: str, now_us: int) -> Known | None:
     """Give what is known of a workflow's schedule, if anything is."""
     row = cursor.execute(
-        """SELECT calendar, zone, noted_at,
-                  (SELECT max(slot) FROM slot_rows WHERE workflow = ?1 AND slot <= ?2),
+        f"""SELECT calendar, zone, noted_at,
+                  (SELECT max(slot) FROM slot_rows
+                   WHERE workflow = ?1 AND slot <= ?2 AND {IS_SOUND}),
                   (SELECT max(slot) FROM slot_rows WHERE workflow = ?1), facts
            FROM schedule_rows WHERE workflow = ?1""",
         (workflow, now_us),
@@ -123,19 +137,21 @@ def workflows(cursor: sqlite3.Cursor) -> list[str]:
 
 ROWS_MAX = 1_000  # in one transaction
 _OLD = """FROM slot_rows AS s WHERE workflow = ?1 AND slot < ?2
-  AND slot < (SELECT max(slot) FROM slot_rows WHERE workflow = ?1)
+  AND slot < (SELECT max(slot) FROM slot_rows WHERE workflow = ?1 AND slot <= ?3)
   AND NOT EXISTS (SELECT 1 FROM run_rows WHERE id = s.run_id)"""
 
 
-def let_go(database: Database, workflow: str, before_us: int) -> bool:
-    """Let go of old slots whose runs are gone or never were; the newest one tells what is due.
+def let_go(database: Database, workflow: str, before_us: int, now_us: int) -> bool:
+    """Let go of old slots whose runs are gone or never were; of 1,000 at most.
 
-    Of 1,000 at most; whether there may be more.
+    The newest that is not to come tells what is due: a clock that was ahead may have left later
+    ones. Gives whether there may be more.
     """
+    which = (workflow, before_us, now_us)
     with database.read() as cursor:
-        if cursor.execute(f"SELECT 1 {_OLD} LIMIT 1", (workflow, before_us)).fetchone() is None:
+        if cursor.execute(f"SELECT 1 {_OLD} LIMIT 1", which).fetchone() is None:
             return False
     chosen = f"SELECT slot {_OLD} LIMIT {ROWS_MAX}"
     with database.write() as cursor:
         sql = f"DELETE FROM slot_rows WHERE workflow = ?1 AND slot IN ({chosen})"
-        return cursor.execute(sql, (workflow, before_us)).rowcount == ROWS_MAX
+        return cursor.execute(sql, which).rowcount == ROWS_MAX

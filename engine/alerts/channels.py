@@ -39,9 +39,11 @@ def channels(settings: Settings) -> tuple[str, ...]:
 def half_configured(settings: Settings) -> tuple[str, ...]:
     """Give a sentence for each channel that lacks a setting."""
     found = []
+    is_webhook = bool(setting_of(settings, "SLACK_WEBHOOK_URL"))
+    lacking = "Slack has no threads" if is_webhook else "nothing is sent to Slack"
     for what, first, second in (
         ("no email is sent", "SMTP_URL", "MAIL_TO"),
-        ("Slack has no threads", "SLACK_BOT_TOKEN", "SLACK_CHANNEL"),
+        (lacking, "SLACK_BOT_TOKEN", "SLACK_CHANNEL"),
     ):
         is_there, also = bool(setting_of(settings, first)), bool(setting_of(settings, second))
         if is_there != also:

@@ -45,6 +45,11 @@ class DeliveryResult:
     given_up: int = 0
     warnings: tuple[str, ...] = ()
 
+    def with_more(self, more: DeliveryResult) -> DeliveryResult:
+        """Give what two deliveries came to."""
+        counts = (self.sent + more.sent, self.failed + more.failed, self.given_up + more.given_up)
+        return DeliveryResult(*counts, tuple(dict.fromkeys(self.warnings + more.warnings)))
+
 
 def deliver(
     outbox: Outbox,
@@ -57,9 +62,9 @@ def deliver(
     """Claim what is due, send it, record what came of it, all by the deadline.
 
     With nothing configured nothing is claimed. After a channel's first failure that may pass, its
-    other alerts are not tried now. An alert is given up after ten tries and a day, so that no
-    outage of hours loses it, or when sending it again cannot help. `page` makes the page of a run,
-    if it is to go along with an email.
+    other alerts are not tried now, unless it may be one message that is not taken. An alert is
+    given up after ten tries and a day, so that no outage of hours loses it, or when sending it
+    again cannot help. `page` makes the page of a run, if it is to go along with an email.
     """
     ends_at = clock.now() + deadline_s
     senders = senders_of(settings)
@@ -149,6 +154,7 @@ def _job(row: AlertRow, page: Attachment | None) -> Job:
         *(row.id, row.channel, lambda: incidents.of_alert(row), page),
         *(lambda content: incidents.brief(row, content), row.incidents, row.thread),
         lambda: incidents.of_those_apart(row),
+        row.tries,
     )
 
 

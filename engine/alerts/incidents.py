@@ -22,9 +22,15 @@ from engine.alerts.text import duration, moment, one_line, slack_escape, units, 
 ERROR_SHOWN = 160
 LINES_MAX = 40
 LIST_MAX = 1_700
+WAITED_S = 300.0  # less is as good as at once
 
-_DONE = {AlertKind.OPENED: "opened", AlertKind.REMINDER: "go on", AlertKind.CLOSED: "recovered"}
-_WORDS = {"opened": "opened", "reminder": "goes on", "closed": "recovered"}
+# Of one, and of many.
+_DONE = {
+    AlertKind.OPENED: ("opened", "opened"),
+    AlertKind.REMINDER: ("goes on", "go on"),
+    AlertKind.CLOSED: ("recovered", "recovered"),
+}
+_WIDTH = max(len(word) for word, _ in _DONE.values())
 
 _NOTICES = {AlertKind.LATE, AlertKind.MISSING, AlertKind.PAUSED}
 
@@ -41,14 +47,14 @@ def of_alert(row: AlertRow) -> Content:
         case AlertKind.REMINDER:
             return _reminder(digest.of_report(payload, repeat=row.repeat), payload, facts)
         case AlertKind.CLOSED:
-            return _closed(facts, payload.get("zone"), repeat=row.repeat)
+            return _placed(row, _closed(facts, payload.get("zone"), repeat=row.repeat))
         case AlertKind.DIGEST if facts.get("report"):
-            content = digest.of_report(payload, repeat=row.repeat)
+            content = _of_many(digest.of_report(payload, repeat=row.repeat), payload, facts)
             return _with(content, (("incidents", _kinds(facts)),))
         case AlertKind.DIGEST if set(facts.get("counts") or ()) & _NOTICES:
-            return _notices(facts, repeat=row.repeat)
+            return _placed(row, _notices(facts, repeat=row.repeat), is_aging=True)
         case AlertKind.DIGEST:
-            return _digest(facts, repeat=row.repeat)
+            return _placed(row, _digest(facts, repeat=row.repeat))
         case AlertKind.RUN:
             return digest.of_report(payload, repeat=row.repeat)
     notice = of_notice(str(facts.get("headline", "")), str(facts.get("body", "")))
@@ -57,7 +63,18 @@ def of_alert(row: AlertRow) -> Content:
         for title, command in facts.get("ways") or ()
     ]
     mark = REPEATED if row.repeat else ""
-    return replace(notice, mark=mark, parts=(*notice.parts, *ways))
+    said = replace(notice, mark=mark, parts=(*notice.parts, *ways))
+    return _placed(row, said, is_aging=True)
+
+
+def _placed(row: AlertRow, content: Content, *, is_aging: bool = False) -> Content:
+    """Say on which machine it is, and how old what holds no more, maybe, if it had to wait."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    if host := one_line(_text(row.payload, "host"), digest.VALUE_MAX):
+        pairs += (("host", host),)
+    if is_aging and row.age_s >= WAITED_S:
+        pairs += (("noticed", f"{duration(row.age_s)} ago"),)
+    return _with(content, pairs) if pairs else content
 
 
 def brief(row: AlertRow, content: Content) -> Content:
@@ -73,15 +90,21 @@ def brief(row: AlertRow, content: Content) -> Content:
 
 
 def of_those_apart(row: AlertRow) -> list[tuple[Content, Mapping[str, Any]]]:
-    """Say of incidents that a list closes, and that have a first message each, what it becomes."""
-    shown = (row.payload.get("facts") or {}).get("shown") or ()
+    """Say of incidents that a list closes, and that have other first messages, what these become.
+
+    One that told of many is brought up to date once all of them are over.
+    """
+    facts = row.payload.get("facts") or {}
+    shown = facts.get("shown") or ()
     over = {each["incident"]: each for each in shown if each["kind"] == AlertKind.CLOSED}
     zone = row.payload.get("zone")
-    return [
-        (_closed(over[number], zone, repeat=False), thread)
-        for number, thread in (row.apart or {}).items()
-        if number in over
-    ]
+    found: list[tuple[Content, Mapping[str, Any]]] = []
+    for number, thread in (row.apart or {}).items():
+        if "many" not in thread and number in over:
+            found.append((_closed(over[number], zone, repeat=False), thread))
+        elif "many" in thread and (facts.get("counts") or {}).get(AlertKind.CLOSED):
+            found.append((all_over(_digest(facts, repeat=False), thread["many"]), thread))
+    return found
 
 
 def all_over(content: Content, count: int) -> Content:
@@ -111,6 +134,14 @@ def _closed(facts: Incident, zone: object, *, repeat: bool) -> Content:
     error = Section("it failed with", _error(facts), mono=True)
     pairs = Facts(_pairs(facts, zone, goes_on=False))
     return Content(head, REPEATED if repeat else "", "ok", (error, pairs))
+
+
+def _of_many(content: Content, payload: Incident, facts: Incident) -> Content:
+    """Say of a run that failed in many steps, and in none of them for the first time, that."""
+    if set(facts.get("counts") or ()) != {AlertKind.REMINDER}:
+        return content
+    at = f": {payload['first_failure']}" if payload.get("first_failure") else ""
+    return replace(content, head=f"{_text(payload, 'workflow')} still fails{at}")
 
 
 def _with(content: Content, pairs: tuple[tuple[str, str], ...]) -> Content:
@@ -156,9 +187,7 @@ def _text(mapping: Incident, key: str) -> str:
 def _digest(facts: Incident, *, repeat: bool) -> Content:
     counts = facts.get("counts") or {}
     workflow = _text(facts, "workflow")
-    head = (
-        f"{f'{workflow}: ' if workflow else ''}{sum(counts.values()):,} incidents: {_kinds(facts)}"
-    )
+    head = f"{f'{workflow}: ' if workflow else ''}{_kinds(facts, of=' incident')}"
     shown = list(facts.get("shown") or ())
     lines = _fitting(_lines(shown[:LINES_MAX], workflow))
     if (more := sum(counts.values()) - len(lines)) > 0:
@@ -179,9 +208,15 @@ def _fitting(lines: Iterable[str]) -> list[str]:
     return kept
 
 
-def _kinds(facts: Incident) -> str:
+def _kinds(facts: Incident, of: str = "") -> str:
+    """Say what has become of how many; the first are said to be `of` a kind."""
     counts = facts.get("counts") or {}
-    return ", ".join(f"{counts[kind]:,} {_DONE[kind]}" for kind in _DONE if counts.get(kind))
+    said: list[str] = []
+    for kind, (of_one, of_many) in _DONE.items():
+        if count := counts.get(kind):
+            what = f"{of}{'s' if count > 1 else ''}" if of and not said else ""
+            said.append(f"{count:,}{what} {of_one if count == 1 else of_many}")
+    return ", ".join(said)
 
 
 def _lines(shown: Iterable[Incident], workflow: str) -> Iterable[str]:
@@ -190,7 +225,8 @@ def _lines(shown: Iterable[Incident], workflow: str) -> Iterable[str]:
             [_text(each, "step")] if workflow else [_text(each, "workflow"), _text(each, "step")]
         )
         name = " / ".join(one_line(name, 60) for name in names if name) or "the run"
-        yield f"{_WORDS[each['kind']]}  {name}  {one_line(_text(each, 'error'), ERROR_SHOWN)}"
+        what = f"{_DONE[each['kind']][0]:<{_WIDTH}}"
+        yield f"{what}  {name}  {one_line(_text(each, 'error'), ERROR_SHOWN)}"
 
 
 def _notices(facts: Incident, *, repeat: bool) -> Content:

@@ -19,6 +19,7 @@ from engine.records import record
 
 MARGIN_S = 0.1  # a sender's own deadline is this much earlier, so that its words are heard
 LEAST_S = 0.2  # less is not worth a try
+DOUBTED_AFTER = 3  # tries in vain the next message is tried, too
 AGAIN_S = 1.0  # between a try and the next, if nobody says how long
 
 Sender = Callable[["Job", float], "Sent"]
@@ -29,7 +30,7 @@ class Job:
     """`page` is the whole report as HTML, for a channel that takes files.
 
     `brief` makes of the content what is said in a thread; `thread` is where that is. `apart` are
-    first messages elsewhere, and what they are to become.
+    first messages elsewhere, and what they are to become. `tries` have been made before.
     """
 
     id: int
@@ -40,6 +41,7 @@ class Job:
     incidents: tuple[int, ...] = ()
     thread: Mapping[str, Any] | None = None
     apart: Callable[[], Sequence[tuple[Content, Mapping[str, Any]]]] = tuple
+    tries: int = 0
 
 
 @record
@@ -108,6 +110,7 @@ class _Lane:
         """Send until the time is up or the channel is found blocked."""
         threads: dict[int, Mapping[str, Any]] = {}  # that have begun in this delivery
         blocked = "" if send else f"{self.jobs[0].channel} is not configured"
+        is_doubted = False
         for job in self.jobs:
             left_s = ends_at - clock.now() - MARGIN_S
             if not blocked and left_s < LEAST_S:
@@ -120,8 +123,15 @@ class _Lane:
             if outcome.sent.thread is not None:
                 threads |= dict.fromkeys(job.incidents, outcome.sent.thread)
             if outcome.error and not outcome.permanent:
-                blocked = outcome.error
+                blocked = "" if not is_doubted and _may_be_its_own(outcome) else outcome.error
+            is_doubted = bool(outcome.error) and not outcome.permanent
             self.results.put(outcome)
+
+
+def _may_be_its_own(outcome: Outcome) -> bool:
+    """Whether it may be one message that a server does not take, tried as often as it was."""
+    was_answered = outcome.unknown or outcome.again_s is None
+    return outcome.job.tries >= DOUBTED_AFTER and was_answered
 
 
 def _threaded(job: Job, threads: Mapping[int, Mapping[str, Any]]) -> Job:
@@ -135,6 +145,10 @@ def _threaded(job: Job, threads: Mapping[int, Mapping[str, Any]]) -> Job:
 def _tried(job: Job, send: Sender, ends_at: float, clock: Clock) -> Outcome:
     """Send, and once more if that may help in time; marked if the first may have arrived."""
     first = _attempt(job, send, ends_at - clock.now())
+    if first.permanent and job.page is not None:  # too large, or of a kind that nobody may send
+        bare = _tried(replace(job, page=None), send, ends_at, clock)
+        notes = (*bare.sent.notes, f"sent without the run's page: {first.error}")
+        return bare if bare.error else replace(bare, sent=replace(bare.sent, notes=notes))
     if first.again_s is None or ends_at - clock.now() - first.again_s < LEAST_S:
         return first
     threading.Event().wait(first.again_s)

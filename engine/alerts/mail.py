@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PORTS = {"smtp": 587, "smtps": 465}
 LOOPBACK_PORT = 25
+_TOO_LARGE = 552
 _HINT = "write smtp://USER:PASSWORD@HOST:587 or smtps://…:465, with %40 for an @ in the user"
 
 
@@ -251,7 +252,10 @@ def _explained(host: str, error: Exception, *, may_be_out: bool) -> AlertError:
             smtplib.SMTPSenderRefused: "the sender was refused",
             smtplib.SMTPDataError: "the message was refused",
         }.get(type(error), "it refused")
-        permanent = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
+        is_too_large = error.smtp_code == _TOO_LARGE
+        what = "the message is too large" if is_too_large else what
+        of_message = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
+        permanent = is_too_large or of_message
         unknown = may_be_out and error.smtp_code < 400  # neither taken nor refused
         return AlertError(
             f"{host}: {what} ({error.smtp_code})", permanent=permanent, unknown=unknown

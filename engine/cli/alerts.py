@@ -64,7 +64,10 @@ def _send(parsed: argparse.Namespace, paths: Paths, secrets: Secrets) -> int:
         history = History(database)
         reconcile_all(database, environment)
         waiting = history.undelivered()
-        result = alerting.deliver_due(database, history, environment)
+        result = last = alerting.deliver_due(database, history, environment)
+        while result and last and last.sent and not last.failed and history.undelivered():
+            last = alerting.deliver_due(database, history, environment)  # it takes some at a time
+            result = result.with_more(last) if last else result
     finally:
         database.close()
     if result is None:
@@ -93,7 +96,7 @@ def _list(parsed: argparse.Namespace, paths: Paths) -> int:
         return 0
     for row in rows:
         error = f": {printable(row['error'])}" if row["error"] else ""
-        tries = f"{row['tries']} tries"
+        tries = f"{row['tries']} {'try' if row['tries'] == 1 else 'tries'}"
         whose = printable(row["workflow"]) if row["run_id"] is None else f"run {row['run_id']}"
         print_result(f"{whose}  {row['channel']}  {row['status']}  {tries}{error}")
     if not rows:

@@ -55,6 +55,11 @@ def _definition(old: RunFacts, new: RunFacts) -> Iterator[Change]:
             text = f"depends on {named(now) or 'nothing'}, not on {named(was) or 'nothing'}"
             told += [(text, was, now, name)]
     yield from grouped("definition", told)
+    before, zone = old.run.get("zone"), new.run.get("zone")
+    if before != zone:
+        here = "the machine's"
+        line = f"time zone {zone or here}, was {before or here}"
+        yield Change("definition", line, before, zone)
 
 
 def _changed_parts(old: Mapping[str, str], new: Mapping[str, str]) -> str:

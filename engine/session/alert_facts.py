@@ -36,18 +36,24 @@ def told_of(history: History, due: Due, environment: Environment) -> dict[str, A
     """Give what an alert tells: its own facts as `facts`, on most beside the report of its run."""
     facts: dict[str, Any] = masked({"facts": due.facts}, environment.secrets)
     has_report = due.kind in _WITH_REPORT or "report" in due.facts
-    if due.run_id is None:
-        zone = history.zone_name(due.workflow)
-        return {"workflow": due.workflow, "run_id": None, "zone": zone, **facts}
-    if not has_report:
-        zone = history.run(due.run_id)["zone"]
-        return {"workflow": due.workflow, "run_id": due.run_id, "zone": zone, **facts}
+    if due.run_id is None or not has_report:
+        facts["host"] = environment.secrets.mask(environment.host)  # many may tell one channel
+        with suppress(EngineError):  # a damaged run has none
+            facts["zone"] = _zone(history, due)
+        return {"workflow": due.workflow, "run_id": due.run_id, **facts}
     step = str(due.facts.get("step", ""))
     try:
         return facts_of(history, due.run_id, environment, step) | facts
     except Exception as error:  # noqa: BLE001 - a damaged run keeps no other's alert from being sent
         logger.warning("run %d cannot be told of in full: %s", due.run_id, type(error).__name__)
         return _bare(due.run_id, facts["facts"]) | facts
+
+
+def _zone(history: History, due: Due) -> str | None:
+    if due.run_id is None:
+        return history.zone_name(due.workflow)
+    zone: str | None = history.run(due.run_id)["zone"]
+    return zone
 
 
 def _bare(run_id: int, facts: Mapping[str, Any]) -> dict[str, Any]:

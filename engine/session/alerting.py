@@ -61,8 +61,9 @@ def deliver_due(
 
     try:
         missing.notice(database, environment)
-    except EngineError as error:
-        logger.warning("whether a run is missing is not known: %s", error.message)
+    except Exception as error:  # noqa: BLE001 - a damaged row is to keep no alert from being sent
+        why = error.message if isinstance(error, EngineError) else type(error).__name__
+        logger.warning("whether a run is missing is not known: %s", why)
     configured = channels(environment.secrets.setting)
     if not configured and hint:
         logger.info(

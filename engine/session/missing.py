@@ -142,15 +142,15 @@ def facts(one: Missing, environment: Environment) -> dict[str, Any]:
 
 def sentence(one: Missing) -> str:
     """Say of a workflow which of its runs never came."""
-    return f"{one.workflow} did not run: {which(one)}"
+    return f"{one.workflow}: {which(one)}"
 
 
 def which(one: Missing) -> str:
     """Say which runs never came."""
     first, last = one.shown(one.first), one.shown(one.last)
     if one.count == 1:
-        return f"that of {first} never came"
-    return f"{one.counted} never came, {first} to {last}"
+        return f"the run of {first} never came"
+    return f"{one.counted} runs never came, {first} to {last}"
 
 
 class _Slots:

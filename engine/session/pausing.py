@@ -46,7 +46,7 @@ def after_failures(
     """Pause a schedule, and queue an alert of that, if `most` runs in a row have failed."""
     if most is None:
         return
-    why = f"{most} scheduled run{'s' if most > 1 else ''} in a row failed"
+    why = f"{most} scheduled runs in a row failed" if most > 1 else "a scheduled run failed"
     new = pauses.Pause(
         workflow=name,
         paused_at=environment.now_us,
@@ -81,6 +81,6 @@ def _facts(environment: Environment, name: str, what: str) -> dict[str, Any]:
     command = shell_line([*environment.command, "schedule", "unpause", name])
     return {
         "headline": f"the schedule of {name} {what}",
-        "body": "No slot gets a run until that is ended.",
-        "ways": [("to end it, once all is mended", command)],
+        "body": "Nothing is run by the schedule until the pause is ended.",
+        "ways": [("to end the pause, once all is mended", command)],
     }

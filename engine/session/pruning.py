@@ -119,9 +119,10 @@ def prune_workflow(
         going = [verdict for verdict in going if _files_gone(home, verdict, pruned.stuck)]
         for verdict in prune.take_away(database, going, go_on):
             pruned.add(verdict)
-    while go_on() and slots.let_go(database, workflow, within.before_us):
+    now_us = environment.now_us
+    while go_on() and slots.let_go(database, workflow, within.before_us, now_us):
         prune.pause()
-    while go_on() and outlived.let_go(database, within.before_us):
+    while go_on() and outlived.let_go(database, within.before_us, now_us):
         prune.pause()
     return pruned
 

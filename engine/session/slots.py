@@ -57,6 +57,7 @@ def settle(database: Database, definition: Definition, now: int) -> tuple[Due, s
     judged = judge(database, definition, now)
     known, due = judged.standing.known, judged.due
     same, ahead = judged.same, judged.ahead
+    _take_back(database, definition.name, known, now)
     if not same or ahead or known is None or known.facts != facts(definition) or due.passed:
         since = now if same and not ahead else _first(due, now)
         _record(database, definition, due, now, since=since)
@@ -113,6 +114,7 @@ def settle_unloaded(database: Database, name: str, now: int) -> Unloaded:
         paused = pauses.current(cursor, name, now) is not None
     if known is None:
         return Unloaded(paused=paused)
+    _take_back(database, name, known, now)
     told = as_noted(name, (known.calendar, known.zone), known.facts)
     waits = told.catchup == Catchup.ALL and not paused
     due, idle = Due(), False
@@ -128,6 +130,13 @@ def settle_unloaded(database: Database, name: str, now: int) -> Unloaded:
         pause_after=told.pause_after,
         ping=told.ping,
     )
+
+
+def _take_back(database: Database, name: str, known: Known | None, now: int) -> None:
+    """Have slots undecided again that a clock which was ahead has passed over, if there are any."""
+    if known is not None and (known.furthest or 0) > (known.newest or 0):
+        with database.write() as cursor:
+            slots.take_back(cursor, name, now, known.newest or 0)
 
 
 def _standing(database: Database, name: str, now: int) -> _Standing:

@@ -12,6 +12,7 @@ from store.connection import Database
 from store.history import History
 from store.incidents import close_all, fold
 from store.journal import Journal, begin_run, record_ended_run
+from store.missing import told_until
 from store.new_run import ITSELF
 from store.outbox import StoredOutbox
 from store.reconcile import Said, reconcile
@@ -117,6 +118,13 @@ def test_a_daily_failure_is_told_of_daily(database: Database) -> None:
     assert [kind for kind, *_ in told(database)] == ["opened", *["reminder"] * 3]
 
 
+def test_a_clock_that_was_far_ahead_silences_no_incident(database: Database) -> None:
+    """Set right, it is reminded of again; an hour ahead only counts as an hour more."""
+    for at in (0.0, 8_760 * HOUR, 25 * HOUR, 24 * HOUR, 50 * HOUR):
+        run(database, "a", "ValueError: x", at=at)
+    assert [number for kind, number, _ in told(database) if kind == "reminder"] == [2, 3, 5]
+
+
 def test_what_was_opened_before_there_was_a_channel_is_told_of(database: Database) -> None:
     """By its next failure: who sets a channel up and tries it is not to hear nothing."""
     run(database, "a", "ValueError: x", telling=Telling())
@@ -210,6 +218,20 @@ def box(database: Database) -> StoredOutbox:
     return StoredOutbox(database, now_us=lambda: us(9.0), payload=payload)
 
 
+def test_a_reminder_counts_from_what_a_digest_told(database: Database) -> None:
+    """Of those that had no message of their own, too, and however often digests are folded."""
+    names = " ".join(f"s{at}" for at in range(70))
+    for hour in (0, 1):
+        run(database, names, *["ValueError: x"] * 70, at=hour * HOUR)
+    run(database, names, *["ValueError: x"] * 70, at=24 * HOUR)
+    box(database).claim()
+    for hour in (25, 48):
+        run(database, "s69", "ValueError: x", at=hour * HOUR)
+    sql = "SELECT facts FROM alert_rows WHERE kind = 'reminder'"
+    (facts,) = [json.loads(row[0]) for row in database.raw.execute(sql)]
+    assert (facts["failures"], facts["since"]) == (5, 2)
+
+
 def test_many_runs_in_one_delivery_are_one_message(database: Database) -> None:
     """What nobody has claimed is folded; what may have been sent is told as it was."""
     run(database, "a", "ValueError: x", workflow="first")
@@ -226,6 +248,43 @@ def test_many_runs_in_one_delivery_are_one_message(database: Database) -> None:
     with database.write() as cursor:
         fold(cursor, "slack")
     assert len(told(database)) == 2
+
+
+def test_damaged_json_keeps_nothing_else_from_being_told(database: Database) -> None:
+    """Neither that of an alert, which goes as it is, nor that of an incident's first message."""
+    insert = """INSERT INTO alert_rows (channel, status, created_at, kind, workflow, facts, tries,
+     error) VALUES ('slack', 'pending', 1, ?, 'flow', ?, 0, '')"""
+    damaged = [("digest", "{"), ("digest", '{"ids":[1],"workflow":3}'), ("opened", "[]")]
+    database.raw.executemany(insert, [*damaged, ("late", '{"ids":5}'), ("missing", "")])
+    for number in range(12):
+        run(database, "a", "ValueError: x", workflow=f"flow{number}")
+    database.raw.execute("UPDATE incident_rows SET thread = 'x' WHERE id < 12")
+    claimed = box(database).claim()
+    assert [row.kind for row in claimed[5:]] == [AlertKind.OPENED] * 12
+    assert [told_until(database.raw.cursor(), "flow", 1), *(row.thread for row in claimed)] == [
+        0,
+        *[None] * 17,
+    ]
+    for row in claimed:
+        box(database).sent(row.id, {"ts": str(row.id)})
+    run(database, "a", "ok", workflow="flow0")
+    assert [row.thread for row in box(database).claim()] == [{"ts": "6"}]
+
+
+def test_a_list_shows_what_is_new_first(database: Database) -> None:
+    """Then what goes on; what is over comes last, but is there: its first messages are changed."""
+    flows = [f"flow{number}" for number in range(70)]
+    for flow in flows[:20]:
+        run(database, "a", "ValueError: x", workflow=flow)
+    (digest,) = box(database).claim()
+    box(database).sent(digest.id)
+    for number, flow in enumerate(flows):
+        word = "ok" if number < 18 else "ValueError: x"
+        run(database, "a", word, at=25 * HOUR, workflow=flow)
+    (digest,) = box(database).claim()
+    kinds = [each["kind"] for each in digest.payload["shown"]]
+    assert kinds == ["opened"] * 45 + ["closed"] * 15
+    assert digest.payload["counts"] == {"closed": 18, "reminder": 2, "opened": 50}
 
 
 def test_digests_fold_into_one(database: Database) -> None:

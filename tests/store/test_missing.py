@@ -6,26 +6,31 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import store.missing
+import store.schedules
 from engine.alert import AlertKind, AlertRow
 from engine.alerts.content import Section
 from engine.alerts.incidents import of_alert
 from engine.alerts.letter import render_plain
 from engine.events import Claim
+from engine.model import RunStatus
 from engine.ports import Paths
 from engine.secrets import Secrets
 from engine.session import Environment, missing, watching
 from store import locks, pauses, slots
 from store.connection import Database
 from store.history import History
+from store.journal import record_ended_run
 from store.memory import memory_store
 from store.outbox import StoredOutbox
 from tests.fakes import FakeClock
-from tests.store.filled import a_run, begun, dead_owner, python, us
+from tests.store.filled import a_run, begun, dead_owner, new_run, python, us
 
 HOUR = 3600.0
 SLOT = us(0.0)
@@ -72,14 +77,14 @@ def test_each_slot_is_told_of_once(memory: Database) -> None:
     assert told(memory) == []
     for seconds in (301, 302, 900):
         missing.notice(memory, at(HOUR + seconds))
-    first = ("flow did not run: that of 2011-11-14 01:00 UTC never came", 1)
+    first = ("flow: the run of 2011-11-14 01:00 UTC never came", 1)
     assert told(memory) == [first]
     for hours in (2.5, 24.5):
         missing.notice(memory, at(hours * HOUR))
     assert told(memory) == [first]
     memory.raw.execute("UPDATE alert_rows SET created_at = created_at - ?", (25 * HOUR * 1e6,))
     missing.notice(memory, at(4.5 * HOUR))
-    after = "flow did not run: 3 never came, 2011-11-14 02:00 UTC to 2011-11-14 04:00 UTC"
+    after = "flow: 3 runs never came, 2011-11-14 02:00 UTC to 2011-11-14 04:00 UTC"
     assert told(memory) == [first, (after, 3)]
     assert [one.count for one in missing.look(memory, at(4.5 * HOUR))] == [4]
     a_run(memory, slot=us(4 * HOUR))
@@ -183,13 +188,28 @@ def test_many_workflows_are_one_message(memory: Database, caplog: pytest.LogCapt
     content = of_alert(row)
     assert content.title == "12 alerts: 12 missing"
     lines = render_plain(content).split("\n")
-    assert lines[3] == "  flow.ü-0 did not run: that of 2011-11-14 01:00 UTC never came"
+    assert lines[3] == "  flow.ü-0: the run of 2011-11-14 01:00 UTC never came"
     box.sent(row.id)
     missing.notice(memory, at(2.5 * HOUR))
     assert box.claim() == []
     missing.notice(memory, at(2.5 * HOUR, AT_ONCE))
     (row,) = box.claim()
     assert set(row.payload["facts"]["told"].values()) == {us(2 * HOUR)}
+
+
+def test_a_pause_that_a_list_told_of_is_not_told_again_at_once(memory: Database) -> None:
+    """It counts as told, without an alert of its own; what a clock ahead says does not."""
+    day = (us(24 * HOUR), us(24 * HOUR) - us(0.0))
+    paused = [pauses.Pause(f"flow{n}", us(0.0), "ann", None, "x", None) for n in range(12)]
+    facts = {"headline": "x", "body": ""}
+    assert [pauses.remind(memory, one, facts, ["slack"], day) for one in paused] == [True] * 12
+    box = StoredOutbox(memory, now_us=lambda: us(0.0), payload=lambda due: {"facts": due.facts})
+    (row,) = box.claim()
+    assert row.payload["facts"]["counts"] == {"paused": 12}
+    assert [pauses.remind(memory, one, facts, ["slack"], day) for one in paused] == [False] * 12
+    ahead = replace(paused[0], paused_at=us(9_999 * HOUR))
+    later = (us(48 * HOUR), day[1])
+    assert [pauses.remind(memory, ahead, facts, ["slack"], later) for _ in "ab"] == [True, False]
 
 
 def test_what_is_paused_is_not_missing(memory: Database) -> None:
@@ -202,7 +222,7 @@ def test_what_is_paused_is_not_missing(memory: Database) -> None:
     missing.notice(memory, at(2.6 * HOUR))
     assert told(memory) == []
     missing.notice(memory, at(3.5 * HOUR))
-    assert told(memory) == [("flow did not run: that of 2011-11-14 03:00 UTC never came", 1)]
+    assert told(memory) == [("flow: the run of 2011-11-14 03:00 UTC never came", 1)]
 
 
 def test_what_is_being_caught_up_is_not_missing(memory: Database) -> None:
@@ -213,6 +233,20 @@ def test_what_is_being_caught_up_is_not_missing(memory: Database) -> None:
     assert told(memory) == []
     missing.notice(memory, at(5.5 * HOUR + 303))
     assert [count for _, count in told(memory)] == [4]
+
+
+def test_what_a_timer_came_for_in_vain_is_not_missing(memory: Database) -> None:
+    """Its failure tells of it: of a broken file, slots that are all caught up stay due."""
+    hourly(memory)
+    failed = new_run(at=2 * HOUR, started_by="timer", note="SyntaxError")
+    record_ended_run(memory, failed, RunStatus.FAILED)
+    assert missing.look(memory, at(2.9 * HOUR)) == []
+    (one,) = missing.look(memory, at(4.5 * HOUR))
+    assert missing.which(one).startswith("2 runs never came, 2011-11-14 03:00 UTC to")
+    record_ended_run(
+        memory, replace(failed, started_by="hand", started_at=us(4 * HOUR)), RunStatus.FAILED
+    )
+    assert missing.look(memory, at(4.5 * HOUR))[0].count == 2
 
 
 def test_nothing_is_missing_that_may_still_come(memory: Database) -> None:
@@ -242,7 +276,7 @@ def test_without_a_channel_each_command_says_it(
             command = at(1.5 * HOUR, settings)
             missing.notice(memory, command)
             missing.notice(memory, command)
-    line = "flow did not run: that of 2011-11-14 01:00 UTC never came; see `watch`"
+    line = "flow: the run of 2011-11-14 01:00 UTC never came; see `watch`"
     assert [entry.getMessage() for entry in caplog.records] == [line] * 3
     assert len(told(memory)) == 1
 
@@ -252,7 +286,7 @@ def test_many_slots_are_one_alert(memory: Database) -> None:
     hourly(memory, "*-*-* *:*:00")
     missing.notice(memory, at(48 * HOUR))
     missing.notice(memory, at(48 * HOUR + 30))
-    many = "flow did not run: over 1,000 never came, 2011-11-14 00:01 UTC to 2011-11-15 23:55 UTC"
+    many = "flow: over 1,000 runs never came, 2011-11-14 00:01 UTC to 2011-11-15 23:55 UTC"
     assert told(memory) == [(many, 1001)]
 
 
@@ -283,3 +317,13 @@ def test_what_is_late_is_shown_by_the_limits_of_its_run(
         "run 1 of flow: it has run for 1m 00s, its max_duration",
         "a of run 1 of flow has run for 1m 01s, its max_duration is 30.0s",
     ]
+
+
+def test_of_a_workflow_with_many_runs_few_are_looked_at(memory: Database) -> None:
+    """Each run's end asks which ended lately: of one every minute 100,000 are kept."""
+    used = "INDEX ix_run_rows_age (workflow=? AND status=? AND pruned_at=? AND finished_at>?"
+    for sql, values in ((store.missing._WAITED, (0, 0)), (store.schedules._FOLLOWS, (0,))):
+        plan = memory.raw.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall()
+        steps = [step for *_, step in plan if " r " in step or "run_rows" in step]
+        assert [step for step in steps if used not in step] == []
+        assert steps

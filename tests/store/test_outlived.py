@@ -39,9 +39,9 @@ def let_go(database: Database, before: float, workflows: tuple[str, ...] = ("flo
             due = retention.due(cursor, name, limits)
         verdicts = prune.mark(database, name, limits, due, us(before))
         prune.take_away(database, verdicts, lambda: True)
-        while slots.let_go(database, name, limits.before_us):
+        while slots.let_go(database, name, limits.before_us, us(before)):
             pass
-    while outlived.let_go(database, limits.before_us):
+    while outlived.let_go(database, limits.before_us, us(before)):
         pass
 
 
@@ -91,6 +91,41 @@ def test_alerts_of_no_run(memory: Database) -> None:
     assert memory.raw.execute("SELECT id FROM alert_rows").fetchall() == [(3,), (5,)]
 
 
+def told(database: Database, kind: str, workflow: str, at: float, facts: str) -> None:
+    """Record an alert of no run that is sent."""
+    database.raw.execute(
+        """INSERT INTO alert_rows (channel, status, created_at, kind, workflow, facts, tries, error)
+           VALUES ('slack', 'sent', ?, ?, ?, ?, 1, '')""",
+        (us(at), kind, workflow, facts),
+    )
+
+
+def test_a_digest_stays_that_told_last_of_a_workflow(memory: Database) -> None:
+    """Else a slot of a rare schedule would be told of again; so would one by a clock put right."""
+    told(memory, "digest", "daily", 0.0, '{"told": {"daily": 1, "my-year": 1}}')
+    told(memory, "digest", "daily", DAY, '{"told": {"daily": 2}}')
+    told(memory, "digest", "daily", 2 * DAY, '{"told": {"daily": 3}}')
+    told(memory, "missing", "rare", 0.0, '{"until": 1}')
+    told(memory, "missing", "rare", 99 * DAY, '{"until": 9}')
+    let_go(memory, 9 * DAY)
+    left = memory.raw.execute("SELECT id FROM alert_rows ORDER BY id").fetchall()
+    assert left == [(1,), (3,), (4,), (5,)]
+    told(memory, "missing", "my-year", 3 * DAY, '{"until": 2}')
+    let_go(memory, 9 * DAY)
+    left = memory.raw.execute("SELECT id FROM alert_rows ORDER BY id").fetchall()
+    assert left == [(3,), (4,), (5,), (6,)]
+
+
+def test_a_damaged_digest_is_let_go_like_others(memory: Database) -> None:
+    """What it told of cannot be read, and keeps nothing from going."""
+    told(memory, "digest", "daily", 0.0, '{"to')
+    told(memory, "digest", "daily", DAY, '{"told": {"daily": 2}}')
+    told(memory, "digest", "daily", 2 * DAY, '{"to')
+    let_go(memory, 9 * DAY)
+    left = memory.raw.execute("SELECT id FROM alert_rows ORDER BY id").fetchall()
+    assert left == [(2,), (3,)]
+
+
 def test_pauses_that_have_ended(memory: Database) -> None:
     """The newest stays, and those that a slot still to be decided may have come due in."""
     for day in range(3):
@@ -99,6 +134,10 @@ def test_pauses_that_have_ended(memory: Database) -> None:
         pauses.unpause(memory, "flow", at_us=us(day * DAY + 1), by="ann")
     with memory.write() as cursor:
         slots.note(cursor, "flow", ("daily", ""), {}, us(0.0))
+    let_go(memory, 9 * DAY)
+    assert memory.raw.execute("SELECT count(*) FROM pause_rows").fetchone() == (3,)
+    with memory.write() as cursor:
+        slots.pass_over(cursor, "flow", [(us(99 * DAY), "missed")], us(0.0))  # a clock was ahead
     let_go(memory, 9 * DAY)
     assert memory.raw.execute("SELECT count(*) FROM pause_rows").fetchone() == (3,)
     with memory.write() as cursor:

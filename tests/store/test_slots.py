@@ -87,10 +87,25 @@ def test_old_slots_are_forgotten(memory: Database) -> None:
     with memory.write() as cursor:
         passed = [(SLOT + hour * HOUR, "missed") for hour in (1, 2, 3)]
         slots.pass_over(cursor, "flow", passed, SLOT)
-    slots.let_go(memory, "flow", SLOT + 2 * HOUR)
+    slots.let_go(memory, "flow", SLOT + 2 * HOUR, SLOT + 9 * HOUR)
     assert [slot for slot, *_ in rows(memory)] == [0.0, 2.0, 3.0]
-    slots.let_go(memory, "flow", SLOT + 9 * HOUR)
+    slots.let_go(memory, "flow", SLOT + 9 * HOUR, SLOT + 9 * HOUR)
     assert rows(memory) == [(0.0, run_id, ""), (3.0, None, "missed")]
+
+
+def test_a_slot_of_a_clock_that_was_ahead_drives_out_none(memory: Database) -> None:
+    """Of a rare schedule the last real slot would go, and be due again."""
+    yearly = Definition("flow", (), schedule="*-01-01 00:00:00", tz="UTC", catchup=Catchup.NONE)
+    year = 8_760 * HOUR
+    settle(memory, yearly, SLOT)
+    settle(memory, yearly, SLOT + year)  # the slot of this year is passed over
+    settle(memory, yearly, SLOT + 5 * year)  # by a clock that is ahead
+    now, before = SLOT + year + 99 * HOUR, rows(memory)
+    while slots.let_go(memory, "flow", now - HOUR, now):
+        pass
+    assert rows(memory) == before[1:]
+    assert settle(memory, yearly, now)[0].slot is None
+    assert rows(memory) == before[1:2]
 
 
 # -- what is noted --------------------------------------------------------------------------------
@@ -117,6 +132,18 @@ def test_a_clock_that_was_ahead_holds_up_nothing(memory: Database) -> None:
     assert (due.slot, due.left) == (SLOT + 3 * HOUR, 0)
     due, _ = settle(memory, flow, SLOT + 5 * HOUR)  # the run was not begun
     assert (due.slot, due.left) == (SLOT + 3 * HOUR, 2)
+
+
+def test_what_a_clock_that_was_ahead_passed_over_is_due_again(memory: Database) -> None:
+    """Else nothing would run, nor be missing, until it has come so far; its own run stays."""
+    flow = Definition("flow", (), schedule="*-*-* *:00:00", tz="UTC")
+    a_run(memory, slot=settle(memory, flow, SLOT)[0].slot)
+    far = a_run(memory, at=240 * 3600.0, slot=settle(memory, flow, SLOT + 240 * HOUR)[0].slot)
+    assert len(rows(memory)) == 241
+    a_run(memory, at=7200.0, slot=settle(memory, flow, SLOT + 2 * HOUR)[0].slot)
+    told = [row[:2] for row in rows(memory)]
+    assert told == [(0.0, 1), (1.0, None), (2.0, far + 1), (240.0, far)]
+    assert settle(memory, flow, SLOT + 2 * HOUR)[0].slot is None
 
 
 def test_a_schedule_that_this_machine_cannot_read_has_no_slot(memory: Database) -> None:
@@ -243,6 +270,19 @@ def test_failures_in_a_row_pause(memory: Database) -> None:
     assert not paused(65.0)
     timer("failed", 70.0)
     assert paused(75.0)
+
+
+def test_a_clock_that_was_ahead_silences_no_pause(memory: Database) -> None:
+    """Neither a pause made by it nor what it told keeps a reminder back once it is right."""
+    made = pauses.Pause("flow", us(900.0), "pause_after", None, "2 runs failed", None)
+
+    def told(at: float) -> bool:
+        return pauses.remind(memory, made, {}, ["slack"], (us(at), 50_000_000))
+
+    assert told(960.0)
+    assert told(100.0)
+    assert not told(140.0)
+    assert told(150.0)
 
 
 # -- late -----------------------------------------------------------------------------------------

@@ -76,6 +76,7 @@ class Model:
         self.catchup = catchup
         self.slots = slots
         self.decided: dict[int, str] = {}
+        self.at: dict[int, int] = {}  # when
         self.first: int | None = None  # from which on slots count
         self.pauses: list[list[int | None]] = []  # from, until, ended
 
@@ -99,8 +100,25 @@ class Model:
                 ended = now if one[1] is None else min(now, one[1])
                 one[2] = max(ended, one[0] or 0)
 
+    def take_back(self, now: int) -> None:
+        """Forget what a clock that was more than an hour ahead has passed over."""
+
+        def is_sound(slot: int) -> bool:
+            return self.decided[slot] == "run" or self.at[slot] <= now + HOUR
+
+        newest = max((slot for slot in self.decided if slot <= now and is_sound(slot)), default=0)
+        for slot in [slot for slot in self.decided if slot > newest and not is_sound(slot)]:
+            del self.decided[slot], self.at[slot]
+
     def wake(self, now: int) -> int | None:
         """Decide about all that is open at `now`; gives the slot that is to have a run."""
+        self.take_back(now)
+        run = self.due(now)
+        self.at |= {slot: now for slot in self.decided if slot not in self.at}
+        return run
+
+    def due(self, now: int) -> int | None:
+        """Do so by what is known now."""
         if self.first is None:  # a schedule that was never run has missed nothing
             self.first = max(slot for slot in self.slots if slot <= now)
             if not self.paused(now):
@@ -187,6 +205,7 @@ class World:
     def wake_broken(self) -> None:
         """The file is wrong: its failure has the slot, unless each slot is to have a run."""
         model, paused = self.model, self.model.paused(self.now)
+        model.take_back(self.now)
         is_new = model.first is None
         waits = self.flow.catchup == "all" and not paused
         found = settle_unloaded(self.database, "flow", self.now)

@@ -59,7 +59,7 @@ def test_pauses_and_what_never_came_are_told(memory: Database) -> None:
             "away": "paused by ann until today 18:00 JST: ski",
             "failing": "paused by itself: 2 runs failed",
         },
-        {"lost": "that of 2011-11-14 10:00 JST never came"},
+        {"lost": "the run of 2011-11-14 10:00 JST never came"},
     )
 
 
@@ -93,9 +93,9 @@ def test_the_message_of_a_pause_has_the_whole_command(memory: Database) -> None:
     pausing.after_failures(memory, at(9.0), "flow", 1)
     facts = memory.raw.execute("SELECT facts FROM alerts WHERE kind = 'paused'").fetchone()[0]
     assert facts == (
-        '{"headline":"the schedule of flow is paused: 1 scheduled run in a row failed",'
-        '"body":"No slot gets a run until that is ended.","ways":'
-        '[["to end it, once all is mended","python -m engine schedule unpause flow"]]}'
+        '{"headline":"the schedule of flow is paused: a scheduled run failed",'
+        '"body":"Nothing is run by the schedule until the pause is ended.","ways":'
+        '[["to end the pause, once all is mended","python -m engine schedule unpause flow"]]}'
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import re
@@ -14,7 +15,9 @@ from typing import Any
 import pytest
 
 from engine.alerts.slack_limits import faults
+from engine.cli.main import run_command
 from engine.schedule.unit_parts import exec_words
+from store.database import open_writer
 from tests.system.alert_servers import Hook, answer, free_port, raw, smtp
 from tests.system.alert_servers import hook as webhook
 from tests.system.project import Project
@@ -109,6 +112,26 @@ def test_undelivered_alerts_go_out_later(project: Project) -> None:
     assert fields[0] == "steps: 1 failed"
     assert re.fullmatch(r"duration: [\d.]+m?s, usually [\d.]+m?s", fields[1])
     assert re.fullmatch(r"last success: \d{4}-\d\d-\d\d \d\d:\d\d UTC, run 1", fields[2])
+
+
+def test_all_that_waits_goes_out(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However much it is; a claim takes twenty of a channel."""
+    _flow(project)
+    monkeypatch.chdir(project.root)
+    project.home.mkdir()
+    with contextlib.closing(open_writer(project.store)) as store, store.write() as cursor:
+        sql = "INSERT INTO alert_rows (channel, status, created_at, kind, workflow, facts, tries,"
+        sql += " error) VALUES ('slack', 'pending', 1, 'run', 'flow', '{}', 1, '')"
+        cursor.executemany(sql, [()] * 21)
+    assert run_command(["alerts"]) == 0
+    with webhook(answer(200, "ok")) as hook:
+        monkeypatch.setenv("SLACK_WEBHOOK_URL", hook.url)
+        assert run_command(["alerts", "send"]) == 0
+        assert len(hook.bodies) == 21
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["flow  slack  pending  1 try"] * 21 + ["sent 21, failed 0, given up 0"]
 
 
 def _fields(body: dict[str, Any]) -> list[dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import smtplib
 import subprocess
 import sys
 import time
@@ -118,6 +119,10 @@ def test_nothing_configured_claims_nothing() -> None:
     [
         ({"SMTP_URL": "smtp://h"}, "no email is sent: SMTP_URL is set, but MAIL_TO is not"),
         ({"MAIL_TO": "a@x.com"}, "no email is sent: MAIL_TO is set, but SMTP_URL is not"),
+        (
+            {"SLACK_BOT_TOKEN": "xoxb-1"},
+            "nothing is sent to Slack: SLACK_BOT_TOKEN is set, but SLACK_CHANNEL is not",
+        ),
     ],
 )
 def test_half_configured_email_is_said(settings: dict[str, str], expected: str) -> None:
@@ -148,6 +153,20 @@ def test_failure_is_recorded_and_due_again() -> None:
         (1, "127.0.0.1: connection refused", False),
         (2, "not tried: 127.0.0.1: connection refused", False),
     ]
+
+
+@pytest.mark.parametrize(("tries", "sent"), [(2, []), (3, [2, 3])])
+def test_one_message_that_is_not_taken_holds_up_no_others(tries: int, sent: list[int]) -> None:
+    """A server that answers as it does to it is asked for the next one, after a few tries."""
+    outbox = FakeOutbox(a_row(1, tries=tries), a_row(2), a_row(3))
+    with hook(answer(500, "", None, answer(500), OK)) as served:
+        delivery.deliver(outbox, slack_at(served.url), clock=CLOCK)
+    assert outbox.delivered == sent
+    assert [number for number, _, _ in outbox.failures] == [n for n in (1, 2, 3) if n not in sent]
+    outbox = FakeOutbox(*(a_row(number, tries=9) for number in range(5)))
+    with hook(answer(403)) as served:
+        delivery.deliver(outbox, slack_at(served.url), clock=CLOCK)
+        assert len(served.bodies) == 2
 
 
 DAY = 86_400.0
@@ -282,6 +301,20 @@ def test_pages_go_along_with_emails() -> None:
         ["run-1-daily.html"],
         [],
     ]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_page_that_a_server_refuses_costs_no_alert(is_known: bool) -> None:
+    """The email goes without it, whether the server said before how much it takes or not."""
+    outbox = FakeOutbox(a_row(1, "email", payload=REPORT))
+    with smtp(data_size_limit=20_000) as (inbox, port), pytest.MonkeyPatch.context() as patch:
+        if not is_known:
+            patch.setattr(smtplib.SMTP, "has_extn", lambda _, name: name == "8bitmime")
+        settings = {"SMTP_URL": f"smtp://127.0.0.1:{port}", "MAIL_TO": "a@x.com"}
+        result = delivery.deliver(outbox, settings.get, clock=CLOCK, page=lambda _: "x" * 50_000)
+    said = "email: sent without the run's page: 127.0.0.1: the message is too large (552)"
+    assert result == DeliveryResult(sent=1, warnings=(said,))
+    assert names(inbox.message()) == []
 
 
 def names(message: EmailMessage) -> list[str | None]:

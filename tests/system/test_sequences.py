@@ -92,7 +92,7 @@ def test_a_schedule_that_has_paused_itself_is_told_of_again(
     sent: list[str] = []
     monkeypatch.setattr(slack, "send", lambda _url, text, *_, **__: sent.append(text))
     monkeypatch.setattr(timer, "flow", timer.made(pause_after=1))
-    why = "1 scheduled run in a row failed"
+    why = "a scheduled run failed"
     for turn in range(6):
         timer.ends[timer.slot()] = "fail a"
         list(timer.scheduled())

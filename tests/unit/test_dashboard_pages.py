@@ -31,7 +31,7 @@ def test_the_first_page_tells_what_wants_a_look() -> None:
         WorkflowRow("old", [run(3)], gone=True),
         WorkflowRow("flow.backfill", [run(4)], gone=True),
         WorkflowRow("calm", due=NOW, schedule="daily", paused="paused by ann: <away>"),
-        WorkflowRow("lost", due=NOW, missing="that of 08:00 never came"),
+        WorkflowRow("lost", due=NOW, missing="the run of 08:00 never came"),
     ]
     troubles = [Trouble("flow", "a/b", "2011-11-13T08:00:00Z", 3, 2, "no <luck>")]
     on = [run(4, "running", duration_s=None)]
@@ -45,7 +45,7 @@ def test_the_first_page_tells_what_wants_a_look() -> None:
         "2 alerts undelivered",
         '<a href="/workflows/lost">lost</a></td><td>email',
         '–</i>paused</span> <small class="soft">by ann: &lt;away&gt;</small></td>',
-        '!</i>missing</span> <small class="soft">that of 08:00 never came</small><br><time',
+        '!</i>missing</span> <small class="soft">the run of 08:00 never came</small><br><time',
         "22 open incidents",
         "21 more: see `incidents`.",
         '<a href="/workflows/flow/steps/a%2Fb">a/b</a>',

@@ -75,6 +75,13 @@ def test_the_definition_tells_steps_parts_and_edges() -> None:
     assert changes(old, new)[2].steps == ("b", "c")
 
 
+def test_another_zone_is_a_cause() -> None:
+    """It decides which day `today` is, and when slots are due; without one it is the machine's."""
+    old, new = run(step("a"), zone=None), run(step("a"), zone="Europe/Berlin")
+    assert lines(old, new) == ["time zone Europe/Berlin, was the machine's"]
+    assert lines(new, old) == ["time zone the machine's, was Europe/Berlin"]
+
+
 def test_parameters_context_and_environment_are_causes() -> None:
     """Values of parameters are shown, those of the context have only sums."""
     old = run(step("a"), versions={"python": "3.11.6", "old": "1"}, context={"start": "x"})

@@ -15,8 +15,8 @@ from engine.incident import fingerprint, lasting, told
         ("KeyError: 'day-17'", "KeyError: '…'"),
         ('no such table: "t_20261126"', "no such table: '…'"),
         ("can't open 'a b.csv'", "can't open '…'"),
-        ("[Errno 2] no file: /data/in/2026-11-26.csv: gone", "[Errno 0] no file: /…: gone"),
-        ("GET https://api.example.com/v1?day=3 answered 503", "GET /… answered 0"),
+        ("[Errno 2] no file: /data/in/2026-11-26.csv: gone", "[Errno 2] no file: /…: gone"),
+        ("GET https://api.example.com/v1?day=3 answered 503", "GET /… answered 503"),
         ("<object at 0x7f26040c10d0>", "<object at 0>"),
         ("commit 4a1f9c2 is gone", "commit 0 is gone"),
         ("id 550e8400-e29b-41d4-a716-446655440000", "id 0"),
@@ -59,6 +59,59 @@ def test_what_differs_from_day_to_day_is_one_trouble(one: str, other: str) -> No
     assert fingerprint(one) == fingerprint(other)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("exit code 3", "exit code 137"),
+        (
+            "Command '['x']' returned non-zero exit status 1.",
+            "Command '['x']' returned non-zero exit status 2.",
+        ),
+        ("exited with 3", "exited with 4"),
+        ("rc=-9", "rc=1"),
+        ("ended by signal 9", "ended by signal 15"),
+        ("HTTP 404", "HTTP 503"),
+        ("HTTP/1.1 404 at 10:15", "HTTP/1.1 503 at 10:15"),
+        (
+            "curl: (22) The requested URL returned error: 404",
+            "curl: (22) The requested URL returned error: 500",
+        ),
+        ("status 404", "status 503"),
+        ("response status code: 404", "response status code: 503"),
+        ("https://a.example/x?day=3 answered 404", "https://a.example/x?day=4 answered 503"),
+        ("Errno 2", "Errno 13"),
+        ("[Errno 2] /data/1.csv", "[Errno 13] /data/1.csv"),
+        ("ORA-00942: gone", "ORA-01017: gone"),
+        ("failed with ORA-00942", "failed with ORA-01017"),
+        ("E1234: row 17", "E1235: row 17"),
+        ("ERROR 1045 (28000)", "ERROR 1049 (28000)"),
+        ("SQLSTATE[42S02]: no", "SQLSTATE[42S22]: no"),
+        ("error[E0308]: no", "error[E0382]: no"),
+    ],
+)
+def test_numbers_that_say_which_trouble_it_is_count(one: str, other: str) -> None:
+    """How a process ended, what a server or the system answered, and codes of errors."""
+    assert fingerprint(one) != fingerprint(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Error: 404 rows missing", "Error: 317 rows missing"),
+        ("status 5 times asked", "status 17 times asked"),
+        ("exit code 3 after 12.5 s", "exit code 3 after 2 s"),
+        ("no data/E1234.csv", "no data/E1235.csv"),
+        ("open 'E1234'", "open 'E1235'"),
+        ("order A1234 is missing", "order A1235 is missing"),
+        ("error 2026-11-26", "error 2026-11-27"),
+        ("HTTP 10.0.0.1:503", "HTTP 10.0.0.2:503"),
+    ],
+)
+def test_numbers_beside_such_words_that_count_something_do_not(one: str, other: str) -> None:
+    """What is counted, named, quoted, a date or an address differs from day to day."""
+    assert fingerprint(one) == fingerprint(other)
+
+
 def test_first_and_last_line_and_type_count() -> None:
     """What stands between them, and what lasting leaves out, does not."""
     one = fingerprint("ValueError: row 17 of 'a'\n  somewhere\nat line 3\n")
@@ -77,8 +130,15 @@ def test_what_is_told_is_the_last_line() -> None:
     assert told(wrong) == "flow.py:3: workflow 'flow': catchup is 'no'"  # it was known as `^`
 
 
+def test_a_mark_below_a_line_is_not_what_is_told() -> None:
+    """Of a file that cannot be loaded the last line says where in the line above."""
+    error = "flow.py:1: SyntaxError: invalid syntax\n    syntax error here\n           ^"
+    assert told(error) == told(f"{error}^~~\n") == "flow.py:1: SyntaxError: invalid syntax"
+
+
 @pytest.mark.parametrize(
-    "what", ["'", "“", "1 ", "1h", "1,", "-", "a.", "a/", "a@a.", "a1", "1 ab "]
+    "what",
+    ["'", "“", "1 ", "1h", "1,", "-", "a.", "a/", "a@a.", "a1", "1 ab ", "rc=", "error 1", "E1"],
 )
 def test_long_lines_take_no_time(what: str) -> None:
     """A line of a million of anything is cut before anything is looked for."""

@@ -34,9 +34,9 @@ def test_the_file_is_read_as_a_shell_would(tmp_path: Path) -> None:
         tmp_path,
         "# comment\n\nexport TOKEN=first-one\n TOKEN = no\n".replace(" TOKEN = no\n", "")
         + 'PLAIN=a b # note\nSINGLE=\'x # \\y\' # note\nDOUBLE="say \\"hi\\" \\$1"\r\n'
-        "HASH=pass#word\nEMPTY=\nTOKEN=second-one\n",
+        "HASH=pass#word\nCHANNEL=#ops # note\nEMPTY= # note\nTOKEN=second-one\n",
     )
-    names = ["TOKEN", "PLAIN", "SINGLE", "DOUBLE", "HASH", "EMPTY", "ABSENT"]
+    names = ["TOKEN", "PLAIN", "SINGLE", "DOUBLE", "HASH", "CHANNEL", "EMPTY", "ABSENT"]
     env = Secrets(tmp_path, {}).child_env({})
     assert [env.get(name) for name in names] == [
         "second-one",
@@ -44,6 +44,7 @@ def test_the_file_is_read_as_a_shell_would(tmp_path: Path) -> None:
         "x # \\y",
         'say "hi" $1',
         "pass#word",
+        "#ops",
         "",
         None,
     ]

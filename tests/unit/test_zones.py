@@ -107,7 +107,7 @@ def home(made: Path, clock_of: Callable[[str], None], monkeypatch: pytest.Monkey
         ("why 1 a", ["(times: Pacific/Kiritimati)\n", "  2011-11-15 10:00:02.000  it failed: "]),
         ("incidents", ["  open since 2011-11-15 10:00 +14  "]),
         ("list", ["08:00 Pacific/Kiritimati", "far is paused by ann until 2100-01-01 00:00 +14\n"]),
-        ("watch", ["gone did not run: that of 2011-11-15 08:00 +14 never came\n"]),
+        ("watch", ["gone: the run of 2011-11-15 08:00 +14 never came\n"]),
         (
             "report 1 --html -",
             [">2011-11-15 10:00:00 +14</time>", ">2011-11-15 10:00:02 +14</time>"],
