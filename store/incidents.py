@@ -375,11 +375,12 @@ def threads_apart(
     Also those that told of many, all of which are over by now: by the first, with how many.
     """
     numbers = json.dumps(list(incidents))
-    rows = cursor.execute(_APART, (channel, numbers)).fetchall()
+    rows: list[tuple[int, object]] = []
     for incident, there in cursor.execute(_LISTS, (channel, numbers)).fetchall():
         count, still_open = cursor.execute(_SHARE, (channel, there)).fetchone()
         if not still_open:
             rows.append((incident, json.dumps(json.loads(there) | {"many": count, "open": 0})))
+    rows += cursor.execute(_APART, (channel, numbers)).fetchall()
     places = [(incident, _place(there)) for incident, there in rows[:APART_MAX]]
     return {incident: place for incident, place in places if place is not None}
 
