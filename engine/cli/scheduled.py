@@ -158,6 +158,6 @@ def _record(
 def _tell_directly(name: str, secrets: Secrets, error: EngineError) -> None:
     from engine.session.alerting import tell_directly
 
-    headline = f"{name} could not be recorded"
+    headline = f"a scheduled run of {name} could not be recorded"
     for warning in tell_directly(headline, error, secrets, SystemClock()):
         sys.stderr.write(f"{shown(warning)}\n")

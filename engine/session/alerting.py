@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +115,7 @@ def tell_directly(
     """Send what an error says on every channel, where it cannot be recorded; gives warnings."""
     from engine.alerts.delivery import direct
 
-    body = secrets.mask(f"{error.message}\n{error.hint}".rstrip())
+    said = (error.message, error.hint, f"host: {socket.gethostname()}")
+    body = secrets.mask("\n".join(filter(None, said)))
     result = direct(secrets.setting, headline, body, deadline_s=DELIVERY_S, clock=clock)
     return tuple(secrets.mask(warning) for warning in result.warnings)
