@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from engine.alert import AlertKind, AlertRow, Failure
 from engine.alerts import content as contents
-from engine.alerts import incidents
+from engine.alerts import kinds
 from engine.alerts.channels import Settings, channels, half_configured, has_bot
 from engine.alerts.content import Attachment, Content
 from engine.alerts.fault import reason
@@ -151,9 +151,9 @@ def _said(error: Exception) -> str:
 
 def _job(row: AlertRow, page: Attachment | None) -> Job:
     return Job(
-        *(row.id, row.channel, lambda: incidents.of_alert(row), page),
-        *(lambda content: incidents.brief(row, content), row.incidents, row.thread),
-        lambda: incidents.of_those_apart(row),
+        *(row.id, row.channel, lambda: kinds.of_alert(row), page),
+        *(lambda content: kinds.brief(row, content), row.incidents, row.thread),
+        lambda: kinds.of_those_apart(row),
         row.tries,
     )
 
