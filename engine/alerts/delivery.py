@@ -105,9 +105,7 @@ def direct(
     return DeliveryResult(len(outcomes) - lost, 0, lost, tuple(warnings))
 
 
-def send_test(
-    settings: Settings, host: str, *, deadline_s: float = DEADLINE_S, clock: Clock
-) -> tuple[tuple[str, bool, str], ...]:
+def send_test(settings: Settings, host: str, *, clock: Clock) -> tuple[tuple[str, bool, str], ...]:
     """Send a test message on every configured channel; give (channel, sent, sentence) for each."""
     content = contents.of_notice(
         f"kahnban test message from {host}",
@@ -116,7 +114,7 @@ def send_test(
         status="test",
     )
     found = []
-    for outcome in _notify(settings, content, clock.now() + deadline_s, clock):
+    for outcome in _notify(settings, content, clock.now() + DEADLINE_S, clock):
         channel = outcome.job.channel
         if outcome.error:
             hint = f" ({outcome.hint})" if outcome.hint else ""
