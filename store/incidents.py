@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from engine.alert import AlertKind, AlertStatus, Telling
+from engine.alert import AlertKind, Telling
 from engine.incident import fingerprint, told
 from engine.model import RunStatus
 from engine.records import record
+from store.queued import Queued, put
+from store.threads import APART_MAX
 
 DIGEST_OVER = 10  # incidents to tell of at once; of more one message tells
-APART_MAX = 15  # first messages that are brought up to date along with a list
 SHOWN_MAX = 60  # of a digest's incidents; it names all of them by number
 
 _OPEN = """SELECT id, step, fingerprint, error, opened_at, opened_run, failures,
@@ -51,25 +52,6 @@ _FAILED_AGAIN = """UPDATE incident_rows SET failures = failures + 1, last_at = ?
  WHERE id = ?"""
 _REMINDED = "UPDATE incident_rows SET reminded_at = ? WHERE id = ?"
 _CLOSED = "UPDATE incident_rows SET closed_at = ?, closed_run = ? WHERE id = ?"
-# JSON that is damaged says nothing; it keeps nothing else from being told.
-_THREAD = "CASE WHEN json_valid(thread) THEN json_extract(thread, '$.' || ?1) END"
-_THREADS = f"""SELECT DISTINCT {_THREAD} FROM incident_rows
- WHERE id IN (SELECT value FROM json_each(?2))"""
-_APART = f"""SELECT id, {_THREAD} AS there FROM incident_rows
- WHERE id IN (SELECT value FROM json_each(?2)) AND closed_at IS NOT NULL
-  AND CASE WHEN json_valid(there) THEN json_extract(there, '$.many') IS NULL END
- ORDER BY id LIMIT {APART_MAX}"""
-_LISTS = f"""SELECT min(id), {_THREAD} AS there FROM incident_rows
- WHERE id IN (SELECT value FROM json_each(?2))
-  AND CASE WHEN json_valid(there) THEN json_extract(there, '$.many') IS NOT NULL END
- GROUP BY there"""
-_SHARE = f"""SELECT count(*), count(*) - count(closed_at) FROM incident_rows
- WHERE {_THREAD} = ?2"""
-_KEEP = """UPDATE incident_rows SET
- thread = json_set(iif(json_valid(thread), thread, '{}'), '$.' || ?1, json(?2)) WHERE id = ?3"""
-_QUEUE = """INSERT INTO alert_rows
- (run_id, channel, status, created_at, tries, error, kind, incident_id, workflow, facts)
- VALUES (?, ?, ?, ?, ?, '', ?, ?, ?, ?)"""
 
 
 @record
@@ -251,22 +233,13 @@ def _queue(
         if "closed" not in digest["counts"]:
             digest["report"] = True  # of the run tells more than a list of its incidents
         messages = [(AlertKind.DIGEST, digest)]
-    for channel in channels:
-        for kind, facts in messages:
-            _put(cursor, (run.id, channel, run.at_us, 0), kind, facts)
+    for kind, facts in messages:
+        put(cursor, _alert(run.id, run.at_us, kind, facts), channels)
 
 
-def _put(
-    cursor: sqlite3.Cursor,
-    about: tuple[int | None, str, int, int],
-    kind: AlertKind,
-    facts: dict[str, Any],
-) -> None:
-    run_id, channel, at_us, tries = about
-    text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
-    row = (run_id, channel, AlertStatus.PENDING, at_us, tries, kind)
+def _alert(run_id: int | None, at_us: int, kind: AlertKind, facts: dict[str, Any]) -> Queued:
     workflow = facts["workflow"] if run_id is None else ""
-    cursor.execute(_QUEUE, (*row, facts.get("incident"), workflow, text))
+    return Queued(kind, facts, at_us, workflow, run_id, facts.get("incident"))
 
 
 def _digest(messages: Sequence[_Message]) -> dict[str, Any]:
@@ -324,7 +297,8 @@ def fold(cursor: sqlite3.Cursor, channel: str) -> None:
     messages = [(AlertKind(kind), json.loads(facts)) for *_, kind, facts in rows]
     _, run_id, at_us, *_ = rows[-1]
     tries = min(row[3] for row in rows)
-    _put(cursor, (run_id, channel, at_us, tries), AlertKind.DIGEST, _digest(messages))
+    digest = _alert(run_id, at_us, AlertKind.DIGEST, _digest(messages))
+    put(cursor, replace(digest, tries=tries), [channel])
 
 
 def too_many(cursor: sqlite3.Cursor) -> list[str]:
@@ -334,61 +308,3 @@ def too_many(cursor: sqlite3.Cursor) -> list[str]:
         f" HAVING count(*) > 1 AND sum({_COUNT}) > {DIGEST_OVER} ORDER BY channel"
     )
     return [channel for (channel,) in rows.fetchall()]
-
-
-def keep_thread(
-    cursor: sqlite3.Cursor, incidents: Sequence[int], channel: str, thread: dict[str, Any]
-) -> None:
-    """Record where the first message on some incidents is.
-
-    Of many, those that have another first message each keep it: what follows belongs there.
-    """
-    sql = _KEEP
-    if len(incidents) > 1 and thread_of(cursor, incidents, channel) is None:
-        sql += f" AND {_THREAD} IS NULL"
-    text = json.dumps(thread)
-    cursor.executemany(sql, [(channel, text, incident) for incident in incidents])
-
-
-def thread_of(
-    cursor: sqlite3.Cursor, incidents: Sequence[int], channel: str
-) -> dict[str, Any] | None:
-    """Give where the first message on incidents is, if they have one in common.
-
-    If that told of more of them, `many` is how many did and `open` how many still go on.
-    """
-    numbers = json.dumps(list(incidents))
-    rows = cursor.execute(_THREADS, (channel, numbers)).fetchall()
-    found = _place(rows[0][0]) if len(rows) == 1 else None
-    if found is None:
-        return None
-    if "many" in found:
-        found["many"], found["open"] = cursor.execute(_SHARE, (channel, rows[0][0])).fetchone()
-    return found
-
-
-def threads_apart(
-    cursor: sqlite3.Cursor, incidents: Sequence[int], channel: str
-) -> dict[int, dict[str, Any]]:
-    """Give where the first messages are of incidents, of many, that are over and have one each.
-
-    Also those that told of many, all of which are over by now: by the first, with how many.
-    """
-    numbers = json.dumps(list(incidents))
-    rows: list[tuple[int, object]] = []
-    for incident, there in cursor.execute(_LISTS, (channel, numbers)).fetchall():
-        count, still_open = cursor.execute(_SHARE, (channel, there)).fetchone()
-        if not still_open:
-            rows.append((incident, json.dumps(json.loads(there) | {"many": count, "open": 0})))
-    rows += cursor.execute(_APART, (channel, numbers)).fetchall()
-    places = [(incident, _place(there)) for incident, there in rows[:APART_MAX]]
-    return {incident: place for incident, place in places if place is not None}
-
-
-def _place(text: object) -> dict[str, Any] | None:
-    """Read where a message is; None if that cannot be read."""
-    try:
-        found = json.loads(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None

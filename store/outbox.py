@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.alert import AlertKind, AlertRow, AlertStatus, Due, Failure
-from store import incidents, locks, notices
+from store import incidents, locks, notices, threads
 from store.connection import Database
 
 TELLING_US = 1_000_000  # of the few seconds that a delivery may take
@@ -83,10 +83,10 @@ class StoredOutbox:
         ]
 
     def _threaded(self, cursor: sqlite3.Cursor, row: AlertRow) -> AlertRow:
-        thread = incidents.thread_of(cursor, row.incidents, row.channel)
+        thread = threads.common(cursor, row.incidents, row.channel)
         if thread is not None or len(row.incidents) < 2:
             return replace(row, thread=thread)
-        apart = incidents.threads_apart(cursor, row.incidents, row.channel)
+        apart = threads.apart(cursor, row.incidents, row.channel)
         return replace(row, apart=apart or None)
 
     def _mark(self, cursor: sqlite3.Cursor, row: AlertRow) -> bool:
@@ -119,7 +119,7 @@ class StoredOutbox:
             sql = "SELECT channel, facts FROM alert_rows WHERE id = ?"
             channel, facts = cursor.execute(sql, (alert_id,)).fetchone()
             told = incidents_of(_read(facts))
-            incidents.keep_thread(cursor, told, channel, dict(thread))
+            threads.keep(cursor, told, channel, dict(thread))
 
     def failed(self, alert_id: int, failure: Failure) -> None:
         """Record a failed try, or that none was made; the alert stays due unless given up.

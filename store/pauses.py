@@ -12,6 +12,7 @@ from store.connection import Database
 from store.queued import Queued, put
 
 _COLUMNS = "workflow, paused_at, paused_by, until, reason, ended_at"
+_IS_ON = "ended_at IS NULL AND coalesce(until, ?1 + 1) > ?1"
 
 
 @record
@@ -74,10 +75,9 @@ def _end(cursor: sqlite3.Cursor, workflow: str, at_us: int, by: str) -> None:
 
 def current(cursor: sqlite3.Cursor, workflow: str, now_us: int) -> Pause | None:
     """Give the pause that a schedule is in, if it is; a clock set back ends none."""
-    sql = f"SELECT {_COLUMNS} FROM pause_rows WHERE workflow = ? AND ended_at IS NULL"
-    row = cursor.execute(sql, (workflow,)).fetchone()
-    found = None if row is None else Pause(*row)
-    return None if found is None or (found.until or now_us + 1) <= now_us else found
+    sql = f"SELECT {_COLUMNS} FROM pause_rows WHERE {_IS_ON} AND workflow = ?2"
+    row = cursor.execute(sql, (now_us, workflow)).fetchone()
+    return None if row is None else Pause(*row)
 
 
 def since(cursor: sqlite3.Cursor, workflow: str, at_us: int) -> list[Pause]:
@@ -92,9 +92,7 @@ def since(cursor: sqlite3.Cursor, workflow: str, at_us: int) -> list[Pause]:
 
 def all_current(cursor: sqlite3.Cursor, now_us: int) -> dict[str, Pause]:
     """Give the pauses that schedules are in, by workflow."""
-    sql = (
-        f"SELECT {_COLUMNS} FROM pause_rows WHERE ended_at IS NULL AND coalesce(until, ?1 + 1) > ?1"
-    )
+    sql = f"SELECT {_COLUMNS} FROM pause_rows WHERE {_IS_ON}"
     return {row[0]: Pause(*row) for row in cursor.execute(sql, (now_us,))}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from engine.alert import AlertKind, AlertRow, Failure
 from engine.alerts import content as contents
-from engine.alerts import incidents
+from engine.alerts import kinds
 from engine.alerts.channels import Settings, channels, half_configured, has_bot
 from engine.alerts.content import Attachment, Content
 from engine.alerts.fault import reason
@@ -105,9 +105,7 @@ def direct(
     return DeliveryResult(len(outcomes) - lost, 0, lost, tuple(warnings))
 
 
-def send_test(
-    settings: Settings, host: str, *, deadline_s: float = DEADLINE_S, clock: Clock
-) -> tuple[tuple[str, bool, str], ...]:
+def send_test(settings: Settings, host: str, *, clock: Clock) -> tuple[tuple[str, bool, str], ...]:
     """Send a test message on every configured channel; give (channel, sent, sentence) for each."""
     content = contents.of_notice(
         f"kahnban test message from {host}",
@@ -116,7 +114,7 @@ def send_test(
         status="test",
     )
     found = []
-    for outcome in _notify(settings, content, clock.now() + deadline_s, clock):
+    for outcome in _notify(settings, content, clock.now() + DEADLINE_S, clock):
         channel = outcome.job.channel
         if outcome.error:
             hint = f" ({outcome.hint})" if outcome.hint else ""
@@ -151,9 +149,9 @@ def _said(error: Exception) -> str:
 
 def _job(row: AlertRow, page: Attachment | None) -> Job:
     return Job(
-        *(row.id, row.channel, lambda: incidents.of_alert(row), page),
-        *(lambda content: incidents.brief(row, content), row.incidents, row.thread),
-        lambda: incidents.of_those_apart(row),
+        *(row.id, row.channel, lambda: kinds.of_alert(row), page),
+        *(lambda content: kinds.brief(row, content), row.incidents, row.thread),
+        lambda: kinds.of_those_apart(row),
         row.tries,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.alerts import incidents
+from engine.alerts import kinds
 from engine.alerts.channels import Settings, channels, has_bot, setting_of
 from engine.alerts.content import REPEATED
 from engine.alerts.lanes import Job, Sender, Sent
@@ -51,7 +51,7 @@ def _slack_bot(settings: Settings) -> Sender:
             and many > len(job.incidents)
             and not slack_bot.goes_on(job.thread)
         ):
-            content = incidents.all_over(content, many)
+            content = kinds.all_over(content, many)
         begun, note = slack_bot.send(
             bot,
             blocks.render_slack(content),

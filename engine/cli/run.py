@@ -113,22 +113,14 @@ def _reports(
     definition: Definition, request: RunRequest, environment: Environment
 ) -> Iterator[dict[str, Any]]:
     """Give what runs, or plans them, as it is asked for: one report each."""
-    if request.started_by == "timer" and definition.schedule and request.dry_run:
-        from engine.session.slots_plan import plan_scheduled
-
-        return once(lambda: plan_scheduled(definition, request, environment))
-    if request.started_by == "timer" and definition.schedule:
-        from engine.session.slots import run_scheduled
+    if request.started_by == "timer" and not request.dry_run:
+        from engine.session.timer import run_scheduled
 
         return run_scheduled(definition, request, environment)
-    if request.started_by == "timer" and request.dry_run:
-        from engine.session.pausing import plan_unless_paused
-
-        return once(lambda: plan_unless_paused(definition, request, environment))
     if request.started_by == "timer":
-        from engine.session.pausing import run_unless_paused
+        from engine.session.timer_plan import plan_scheduled
 
-        return run_unless_paused(definition, request, environment)
+        return once(lambda: plan_scheduled(definition, request, environment))
     return once(lambda: run_workflow(definition, request, environment))
 
 

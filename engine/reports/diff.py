@@ -8,21 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from engine.reports.diff_words import Change, Told, grouped, named, shown
 
 if TYPE_CHECKING:
     from engine.usual import Spread
-    from store.run_facts import RunFacts, StepFacts
-
-
-class _Pair(NamedTuple):
-    """A step in both runs."""
-
-    name: str
-    old: StepFacts
-    new: StepFacts
+    from store.run_facts import RunFacts
 
 
 def changes(

@@ -1,4 +1,4 @@
-"""A timer's runs: which slots are due, a run for each that is to have one, why others have none.
+"""Which slots of a schedule are due, held against what the store knows, and why others are not.
 
 What is decided is in the store before a run begins, and a run's slot is claimed by the transaction
 that begins it. So whatever wakes us, however often, a slot is decided on once.
@@ -7,66 +7,26 @@ that begins it. So whatever wakes us, however often, a slot is decided on once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from engine.errors import SlotTaken, UsageError
+from engine.errors import UsageError
 from engine.model import Definition
 from engine.moments import instant, microseconds
 from engine.records import record
 from engine.schedule.catchup import Due, Rule, decide
 from engine.schedule.firings import next_firing
-from engine.session import alerting, pausing
+from engine.session import pausing
 from engine.session.calendars import as_noted, facts, firings_of, noted
-from engine.session.environment import Environment
-from engine.session.launch import run_workflow
-from engine.session.opening import opened
-from engine.session.reconciling import reconcile_all
-from engine.session.request import RunRequest
 from engine.session.zones import clock_time, slot_of
 from engine.slots import Catchup
 from store import pauses, slots
-from store.history import History
 
 if TYPE_CHECKING:
     from store.connection import Database
     from store.slots import Known
 
 logger = logging.getLogger("engine.run")
-
-
-def run_scheduled(
-    definition: Definition, request: RunRequest, environment: Environment
-) -> Iterator[dict[str, Any]]:
-    """Do what `run --scheduled` does for a workflow with a schedule; gives a report of each run.
-
-    One that is not to run, or has nothing due, gives a report without a run that says so. Of
-    `catchup="all"` one slot comes after the other until none is due: what becomes due meanwhile,
-    too. Raises as `run_workflow`.
-    """
-    ran = False
-    while True:
-        due, why = look(definition, environment)
-        if due.slot is None:
-            if not ran:
-                yield pausing.nothing_to_do(definition, why, environment)
-            return
-        if due.left:
-            more = "slots are" if due.left > 1 else "slot is"
-            logger.info("%d more %s due after this one", due.left, more)
-        try:
-            report = run_workflow(definition, replace(request, slot=due.slot), environment)
-        except SlotTaken:
-            continue  # by another timer, which has just begun its run
-        ran = True
-        yield report
-        if "nothing_to_do" in report:
-            _pass_over(
-                definition, environment, due.slot, f"nothing to do: {report['nothing_to_do']}"
-            )
-        if definition.catchup != Catchup.ALL or report.get("status") in ("skipped", "cancelled"):
-            return
 
 
 @record
@@ -92,23 +52,8 @@ class Judged:
     due: Due
 
 
-def look(definition: Definition, environment: Environment) -> tuple[Due, str]:
-    """Record what is decided about slots that get no run; gives what is due, or why nothing is."""
-    with opened(environment) as database:
-        pausing.after_failures(database, environment, definition.name, definition.pause_after)
-        due, why = settle(database, definition, environment.now_us)
-        if due.slot is None:  # no run will see to what is left of others
-            reconcile_all(database, environment, definition=definition)
-            pausing.remind(database, environment, definition.name)
-            alerting.deliver_due(database, History(database), environment, hint=False)
-            from engine.session import pruning
-
-            pruning.after_run(database, environment, definition.name)
-        return due, why
-
-
 def settle(database: Database, definition: Definition, now: int) -> tuple[Due, str]:
-    """As `look`, in an open store, at a given time."""
+    """Record what is decided about slots that get no run; gives what is due, or why nothing is."""
     judged = judge(database, definition, now)
     known, due = judged.standing.known, judged.due
     same, ahead = judged.same, judged.ahead
@@ -232,11 +177,6 @@ def _record(database: Database, definition: Definition, due: Due, now: int, *, s
     with database.write() as cursor:
         slots.note(cursor, definition.name, noted(definition), facts(definition), since)
         slots.pass_over(cursor, definition.name, due.passed, now)
-
-
-def _pass_over(definition: Definition, environment: Environment, slot: int, reason: str) -> None:
-    with opened(environment) as database, database.write() as cursor:
-        slots.pass_over(cursor, definition.name, [(slot, reason)], environment.now_us)
 
 
 def told(definition: Definition, passed: Sequence[tuple[int, str]], do: str = "are") -> str:

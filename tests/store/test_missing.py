@@ -16,7 +16,7 @@ import store.missing
 import store.schedules
 from engine.alert import AlertKind, AlertRow, Failure
 from engine.alerts.content import Section
-from engine.alerts.incidents import of_alert
+from engine.alerts.kinds import of_alert
 from engine.alerts.letter import render_plain
 from engine.events import Claim
 from engine.model import RunStatus

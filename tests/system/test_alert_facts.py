@@ -10,9 +10,9 @@ import pytest
 
 from engine.alert import AlertKind, AlertRow, Due
 from engine.alerts.blocks import render_slack
-from engine.alerts.digest import of_report
-from engine.alerts.incidents import of_alert
+from engine.alerts.kinds import of_alert
 from engine.alerts.letter import render_plain
+from engine.alerts.of_runs import of_report
 from engine.alerts.slack_limits import faults
 from engine.clock import SystemClock
 from engine.events import Claim

@@ -136,7 +136,7 @@ for at in range(5):
 OF_OTHER_RUNS = (
     "engine.alerts.blocks.",
     "engine.alerts.delivery.",
-    "engine.alerts.digest.",
+    "engine.alerts.of_runs.",
     "engine.alerts.letter.",
     "engine.conditions.parser.",
     "engine.definitions.config.",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.alerts.digest import of_report
 from engine.alerts.letter import render_html
+from engine.alerts.of_runs import of_report
 from tests.system.browser import chromium, page_at, picture
 from tests.unit.alert_reports import hostile_report
 

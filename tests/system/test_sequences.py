@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from engine import Step, Workflow
 from engine.alerts import slack
 from engine.session import pruning
 from store import incidents, pauses, reconcile
@@ -113,6 +114,21 @@ def test_a_schedule_that_has_paused_itself_is_told_of_again(
     kept = "SELECT count(*), count(run_id) FROM slot_rows"  # those of a day, and that of the run
     assert database.raw.execute(kept).fetchone() == (5, 1)
     database.close()
+
+
+def test_so_is_a_workflow_without_a_schedule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crontab fires it: while it was paused by itself, nobody was told again."""
+    timer = Timer(tmp_path, 0)
+    sent: list[str] = []
+    monkeypatch.setattr(slack, "send", lambda _url, text, *_, **__: sent.append(text))
+    flow = Workflow("flow", pause_after=1).add(Step("a", lambda _: 1 // 0, retries=0))
+    monkeypatch.setattr(timer, "flow", flow)
+    for _ in range(6):
+        list(timer.scheduled())
+        timer.clock.go(EVERY_S)
+    assert ["still paused" in text for text in sent] == [False, False, True]
 
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))

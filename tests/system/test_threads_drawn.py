@@ -13,7 +13,7 @@ import pytest
 from engine.alert import AlertKind, Due
 from engine.alerts import delivery
 from engine.clock import SystemClock
-from store import incidents
+from store import incidents, threads
 from store.connection import Database
 from store.memory import memory_store
 from store.outbox import StoredOutbox
@@ -64,9 +64,10 @@ def play(database: Database, served: Slack, drawn: random.Random) -> None:
 def test_no_thread_stays_behind(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """However incidents were told of: one by one, in lists, in lists of lists, or anew."""
     retry_soon(monkeypatch)
-    for name in ("APART_MAX", "SHOWN_MAX"):
-        monkeypatch.setattr(incidents, name, 10_000)  # those beyond stay as they are
-    monkeypatch.setattr(incidents, "_APART", incidents._APART.replace("LIMIT 15", ""))
+    monkeypatch.setattr(incidents, "SHOWN_MAX", 10_000)  # those beyond stay as they are
+    for module in (incidents, threads):
+        monkeypatch.setattr(module, "APART_MAX", 10_000)
+    monkeypatch.setattr(threads, "_APART", threads._APART.replace("LIMIT 15", ""))
     with closing(memory_store(Path("/proc/none/runs.db"))) as database, slack_api() as served:
         play(database, served, random.Random(seed))
         (left,) = database.raw.execute("SELECT count(*) FROM alert_rows WHERE status <> 'sent'")

@@ -31,7 +31,7 @@ from engine.ports import Paths
 from engine.secrets import Secrets
 from engine.session import Environment, RunRequest, alerting, launch, run_workflow
 from engine.session.compiled import compile_definition
-from engine.session.slots import run_scheduled
+from engine.session.timer import run_scheduled
 from store import pauses
 from store.connection import Database
 from store.database import open_writer, path_of

@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.alerts import letter
 from engine.alerts.blocks import render_slack
-from engine.alerts.digest import of_report
+from engine.alerts.of_runs import of_report
 
 HOSTILE = (
     "<!channel> <!here> <@U123> <http://evil.example|click> `code` ```fence``` *b* _i_ ~s~ "

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block
 
 from engine.alert import AlertKind, AlertRow
-from engine.alerts import incidents, letter
+from engine.alerts import kinds, letter
 from engine.alerts.blocks import render_slack
 from engine.alerts.content import REPEATED
 from engine.alerts.slack_limits import faults
@@ -68,8 +68,8 @@ def a_row(draw: st.DrawFn) -> AlertRow:
 @given(a_row())
 def test_every_kind_keeps_to_all_limits(row: AlertRow) -> None:
     """By our rules, those of Slack's documents, and slack_sdk's; the mark is never cut off."""
-    content = incidents.of_alert(row)
-    for each in (content, incidents.brief(row, content)):
+    content = kinds.of_alert(row)
+    for each in (content, kinds.brief(row, content)):
         text, blocks = render_slack(each)
         assert faults(text, blocks) == []
         assert refusal({"text": text, "blocks": blocks}) == ""
@@ -90,9 +90,9 @@ def test_a_notice_that_had_to_wait_says_how_long() -> None:
     """What is late or missing as it is noticed may not be so any more as it is read."""
     facts = {"headline": "daily is late: its deadline was 09:30 CET", "body": "Run 17 is still on."}
     row = AlertRow(1, "email", {"facts": facts}, 0, kind=AlertKind.LATE, age_s=299.0)
-    assert letter.render_plain(incidents.of_alert(row)).endswith("\n\nRun 17 is still on.\n")
+    assert letter.render_plain(kinds.of_alert(row)).endswith("\n\nRun 17 is still on.\n")
     row = replace(row, age_s=36_000.0, payload={"facts": facts, "host": "box"})
-    told = letter.render_plain(incidents.of_alert(row))
+    told = letter.render_plain(kinds.of_alert(row))
     assert told.endswith("\n\nhost:    box\nnoticed: 10h 00m ago\n")
 
 
@@ -100,10 +100,10 @@ def test_many_that_go_on_read_as_such() -> None:
     """A run of which all failures are known is not told as one that fails for the first time."""
     facts: dict[str, Any] = {"report": True, "counts": {"reminder": 11}}
     row = AlertRow(1, "slack", many(110) | {"facts": facts}, 0, kind=AlertKind.DIGEST)
-    told = incidents.of_alert(row)
+    told = kinds.of_alert(row)
     assert told.headline == "daily still fails: step-9: ValueError: bad (+10 more failed)"
     facts["counts"] = {"opened": 1, "reminder": 10}
-    assert incidents.of_alert(row).title == "daily failed: step-9 (+10 more failed)"
+    assert kinds.of_alert(row).title == "daily failed: step-9 (+10 more failed)"
 
 
 def test_a_long_list_says_how_long_it_is() -> None:
@@ -111,7 +111,7 @@ def test_a_long_list_says_how_long_it_is() -> None:
     each = {"workflow": "w" * 90, "step": "s" * 90, "error": "&" * 300, "kind": "opened"}
     facts = {"workflow": "", "counts": {"opened": 300, "closed": 200}, "shown": [each] * 60}
     row = AlertRow(1, "slack", {"facts": facts}, 0, kind=AlertKind.DIGEST)
-    text, (_, block) = render_slack(incidents.of_alert(row))
+    text, (_, block) = render_slack(kinds.of_alert(row))
     assert text == "300 incidents opened, 200 recovered"
     lines = block["text"]["text"].splitlines()
     assert len(lines) == 5

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.alerts.blocks import render_slack
-from engine.alerts.digest import of_report
+from engine.alerts.of_runs import of_report
 from engine.alerts.slack_limits import TOTAL_MAX, Block, faults, fitted, total
 from tests.unit.alert_reports import HOSTILE, a_report, a_step, said_in
 

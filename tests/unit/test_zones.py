@@ -17,7 +17,7 @@ import pytest
 from engine import Step, Workflow
 from engine.alert import AlertKind, AlertRow, Due
 from engine.alerts.blocks import render_slack
-from engine.alerts.incidents import of_alert
+from engine.alerts.kinds import of_alert
 from engine.alerts.letter import render_html, render_plain
 from engine.cli import compare, pausing
 from engine.cli.log_lines import LineFormatter

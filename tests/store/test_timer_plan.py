@@ -12,7 +12,7 @@ from engine import Step, Workflow
 from engine.ports import Paths
 from engine.secrets import Secrets
 from engine.session import Environment, RunRequest
-from engine.session.slots_plan import plan_scheduled
+from engine.session.timer_plan import plan_scheduled
 from store import pauses
 from store.database import open_writer
 from tests.fakes import FakeClock

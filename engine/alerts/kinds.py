@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.alert import AlertKind, AlertRow
-from engine.alerts import digest
+from engine.alerts import of_runs
 from engine.alerts.content import (
     ERROR_MAX,
     REPEATED,
@@ -43,20 +43,20 @@ def of_alert(row: AlertRow) -> Content:
     facts = payload.get("facts") or {}
     match row.kind:
         case AlertKind.OPENED:
-            return _opened(digest.of_report(payload, repeat=row.repeat), facts)
+            return _opened(of_runs.of_report(payload, repeat=row.repeat), facts)
         case AlertKind.REMINDER:
-            return _reminder(digest.of_report(payload, repeat=row.repeat), payload, facts)
+            return _reminder(of_runs.of_report(payload, repeat=row.repeat), payload, facts)
         case AlertKind.CLOSED:
             return _placed(row, _closed(facts, payload.get("zone"), repeat=row.repeat))
         case AlertKind.DIGEST if facts.get("report"):
-            content = _of_many(digest.of_report(payload, repeat=row.repeat), payload, facts)
+            content = _of_many(of_runs.of_report(payload, repeat=row.repeat), payload, facts)
             return _with(content, (("incidents", _kinds(facts)),))
         case AlertKind.DIGEST if set(facts.get("counts") or ()) & _NOTICES:
             return _placed(row, _notices(facts, repeat=row.repeat), is_aging=True)
         case AlertKind.DIGEST:
             return _placed(row, _digest(facts, repeat=row.repeat))
         case AlertKind.RUN:
-            return digest.of_report(payload, repeat=row.repeat)
+            return of_runs.of_report(payload, repeat=row.repeat)
     notice = of_notice(str(facts.get("headline", "")), str(facts.get("body", "")))
     ways = [
         Section(str(title), visible(str(command)[:ERROR_MAX]), mono=True)
@@ -70,7 +70,7 @@ def of_alert(row: AlertRow) -> Content:
 def _placed(row: AlertRow, content: Content, *, is_aging: bool = False) -> Content:
     """Say on which machine it is, and how old what holds no more, maybe, if it had to wait."""
     pairs: tuple[tuple[str, str], ...] = ()
-    if host := one_line(_text(row.payload, "host"), digest.VALUE_MAX):
+    if host := one_line(_text(row.payload, "host"), of_runs.VALUE_MAX):
         pairs += (("host", host),)
     if is_aging and row.age_s >= WAITED_S:
         pairs += (("noticed", f"{duration(row.age_s)} ago"),)
@@ -164,7 +164,7 @@ def _pairs(facts: Incident, zone: object, *, goes_on: bool = True) -> tuple[tupl
     )
     if closed := _text(facts, "closed_run"):
         pairs += (("closed", f"run {closed}"),)
-    return tuple((label, one_line(value, digest.VALUE_MAX)) for label, value in pairs)
+    return tuple((label, one_line(value, of_runs.VALUE_MAX)) for label, value in pairs)
 
 
 def _counted(facts: Incident) -> str:

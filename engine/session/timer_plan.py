@@ -12,12 +12,13 @@ from engine.model import Definition
 from engine.moments import instant
 from engine.schedule.catchup import decide
 from engine.secrets import masked
-from engine.session import slots
+from engine.session import pausing, slots
 from engine.session.calendars import firings_of
 from engine.session.environment import Environment
 from engine.session.launch import run_workflow
 from engine.session.request import RunRequest
 from engine.slots import Catchup
+from store import pauses
 from store.database import is_there, open_reader, path_of
 
 if TYPE_CHECKING:
@@ -29,9 +30,17 @@ def plan_scheduled(
 ) -> dict[str, Any]:
     """Give the report of a dry run as `run_scheduled` would go about it now; writes nothing.
 
-    Beside the first run's plan it says what would become of each slot that is due: in `slots` for
-    programs, in `slots_told` for people.
+    Of a workflow with a schedule it has, beside the first run's plan, what would become of each
+    slot that is due: in `slots` for programs, in `slots_told` for people.
     """
+    how = _plan_slots if definition.schedule else _plan_unless_paused
+    return how(definition, request, environment)
+
+
+def _plan_slots(
+    definition: Definition, request: RunRequest, environment: Environment
+) -> dict[str, Any]:
+    """Plan the first run, and say what would become of each slot that is due."""
     now = environment.now_us
     path = path_of(environment.paths.store_url)
     if is_there(path):
@@ -61,6 +70,20 @@ def plan_scheduled(
         "note": report["note"],
     }
     return {**report, **masked(told, environment.secrets)}  # a pause's reason may hold one
+
+
+def _plan_unless_paused(
+    definition: Definition, request: RunRequest, environment: Environment
+) -> dict[str, Any]:
+    report = run_workflow(definition, request, environment)
+    path, pause = path_of(environment.paths.store_url), None
+    if is_there(path):
+        with closing(open_reader(path)) as database, database.read() as cursor:
+            pause = pauses.current(cursor, definition.name, environment.now_us)
+    if pause is None:
+        return report
+    note = environment.secrets.mask(pausing.told(pause, definition))
+    return report | {"plan": [], "steps": [], "note": note}
 
 
 def _all(
