@@ -22,9 +22,8 @@ from typing import Any
 from engine import Step, Workflow, outputs
 from engine.events import Action, Claim, EndAttempt, EndRun, EndStep
 from engine.model import StepStatus
-from engine.session import live
-from store import connection, journal
-from store import database as opening
+from engine.session import opening
+from store import connection, database, journal
 from store.new_run import NewRun
 from tests.system.powercut.shape import GRAPH
 
@@ -129,7 +128,7 @@ def workflow() -> Workflow:
 
 def watch_upgrade() -> None:
     """Mark the copy of an older store once the store is open, and so upgraded."""
-    open_writer = opening.open_writer
+    open_writer = database.open_writer
 
     def open_and_mark(path: Path, *, beyond: Callable[[], int]) -> connection.Database:
         opened = open_writer(path, beyond=beyond)
@@ -137,7 +136,7 @@ def watch_upgrade() -> None:
             mark(fact="copy", path=str(copy), runs=[[1, "failed"]])
         return opened
 
-    live.__dict__["open_writer"] = open_and_mark
+    opening.__dict__["open_writer"] = open_and_mark
 
 
 def main() -> None:
