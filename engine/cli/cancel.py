@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine.cli import project
 from engine.cli.console import print_result
 from engine.cli.pasted import pasteable
+from engine.cli.writing import writing
 
 if TYPE_CHECKING:
     from engine.clock import SystemClock
@@ -22,27 +23,20 @@ NAMED_MAX = 20  # of the steps that still run
 
 def cancel(parsed: argparse.Namespace) -> int:
     """Ask a run's engine to end it, wait a while, and say how it stands."""
-    from engine.session import missing
-    from engine.session.reconciling import reconcile_all
     from store import cancels
-    from store.database import must_exist, open_writer, path_of
+    from store.database import must_exist, path_of
     from store.history import History
 
     environment = project.environment_of(parsed)
     clock = environment.clock
     path = path_of(environment.paths.store_url)
     must_exist(path)
-    database = open_writer(path)
-    try:
+    with writing(environment) as database:
         history = History(database)
-        reconcile_all(database, environment)
         run_id = history.find(parsed.run, on=True)
         run = history.run(run_id)
         if run["status"] == "running":
             cancels.ask(database, run_id, at_us=clock.stamp(clock.now()), by=environment.user)
-        missing.notice(database, environment)
-    finally:
-        database.close()
     if run["status"] != "running":
         print_result(_ended(run))
         return 0

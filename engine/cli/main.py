@@ -40,7 +40,8 @@ def run_command(arguments: Sequence[str]) -> int:
         _complain(error)
         code = error.exit_code
     except KeyboardInterrupt as stop:
-        _complain(EngineError("stopped before anything was begun; nothing is left half done"))
+        before = stop.before if isinstance(stop, Stopped) else "anything"
+        _complain(EngineError(f"stopped before {before} was begun; nothing is left half done"))
         code = 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
     except BrokenPipeError:
         code = 0

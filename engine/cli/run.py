@@ -143,7 +143,7 @@ def carry_out(
     runs: Iterator[dict[str, Any]],
 ) -> int:
     """Run each, stopped by signals, and print what came of it; gives the first bad exit code."""
-    code = 0
+    code, before = 0, "anything"
     try:
         with stops_to(environment.inbox) as stops:
             while True:
@@ -152,10 +152,10 @@ def carry_out(
                 if report is None:
                     break
                 _print_report(parsed, report)  # a signal now stops nothing: the outcome stands
-                code = code or _exit_code(report, stops)
+                code, before = code or _exit_code(report, stops), "another run"
                 stops.still()
     except KeyboardInterrupt:
-        raise Stopped(stops.number or signal.SIGINT) from None
+        raise Stopped(stops.number or signal.SIGINT, before) from None
     finally:
         console.close()
     return code

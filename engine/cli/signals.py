@@ -24,9 +24,10 @@ AT_ONCE_S = 1.0  # how long the second signal's stop may take to be recorded
 class Stopped(KeyboardInterrupt):
     """A signal that came before there was a run to stop."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, before: str = "anything") -> None:
         super().__init__()
         self.number = number
+        self.before = before
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from tests.system import old_store
 from tests.system.project import Project, notes, statuses, wait_for
 
 WHO = f"cancelled by {getpass.getuser()}"
@@ -198,3 +199,16 @@ def test_one_that_is_on_comes_before_later_ones(project: Project) -> None:
     told = project.run("cancel", "flow")
     assert (told.code, told.out) == (0, "run 1 is cancelled\n")
     project.end(process, time.monotonic())
+
+
+def test_an_older_store_is_said_to_be_upgraded(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By `cancel` as by every command that writes: a copy of the whole store now lies beside it."""
+    old_store.make(project.store, monkeypatch)
+    told = project.run("cancel", "1")
+    assert (told.code, told.out) == (0, "run 1 has ended: failed\n")
+    copy = f"{project.store}.before-upgrade-from-0001.1"
+    assert told.err == (
+        f"the store is upgraded from version 0001 to 0007; as it was, it is kept as '{copy}'\n"
+    )

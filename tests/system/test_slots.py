@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import subprocess
 import time
@@ -73,6 +74,23 @@ def test_missed_slots_are_caught_up_in_order(project: Project) -> None:
     assert [word[3:19] for word in told if word.startswith("sh:")] == [time[:16] for time in times]
     claimed = "SELECT run_id, reason FROM slots ORDER BY slot"
     assert project.rows(claimed) == [(1, ""), (2, ""), (3, "")]
+
+
+def test_a_stop_leaves_the_other_missed_slots_due(project: Project) -> None:
+    """What is said is that no other run was begun: the one that was on has ended, and well."""
+    step = 'Step("a", does("a", 0.4))'
+    options = 'schedule="*-*-* 00:00:00", catchup="all"'
+    project.write("flow", f'workflow = Workflow("flow", {options}).add({step})')
+    assert project.run("run", "flow", "--scheduled").code == 0
+    missed(project, 2)
+    process = project.start("run", "flow", "--scheduled")
+    wait_for(lambda: len(project.effects()) > 1)
+    result = project.stopped(process, signal.SIGTERM)
+    assert result.code == 143
+    said = "error: stopped before another run was begun; nothing is left half done"
+    assert result.err.splitlines()[-1] == said
+    assert project.rows("SELECT status FROM runs") == [("ok",), ("ok",)]
+    assert project.rows("SELECT run_id FROM slots ORDER BY slot") == [(1,), (2,)]
 
 
 def test_a_paused_schedule_runs_nothing(project: Project) -> None:
