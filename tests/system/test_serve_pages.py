@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.reports.html import overview
+from engine.reports.html.overview import Overview, WorkflowRow
+from engine.reports.html.troubles import Trouble
 from tests.system.browser import chromium, page_at, picture
 from tests.system.project import Project, wait_for
 from tests.system.site import Site, served
@@ -131,6 +135,25 @@ def test_every_other_page(browser: Browser, site: Site) -> None:
             told = page.locator("main").inner_text().count("<script>alert(1)")
             assert told == (2 if name in ("workflows", "search-errors") else 0)  # errors, as text
             seen(page, name)
+
+
+def test_long_words_leave_room_for_the_others(browser: Browser, site: Site) -> None:
+    """On the first page all is within its table's frame, on a phone too, and names stay names."""
+    now = datetime(2011, 11, 14, 8, tzinfo=UTC)
+    name, told = "w" * 63, f"paused by ann: {'W' * 300}"
+    trouble = Trouble(name, "s" * 63, "2011-11-13T08:00:00Z", 3, 2, "E" * 300)
+    row = WorkflowRow(name, description="d" * 300, due=now, paused=told, missing=told)
+    facts = overview.body(Overview([row], [], [], 0, now, troubles=[trouble], troubles_in_all=1))
+    with page_at(browser, f"{site.home}/") as watched:
+        page = watched.page
+        page.evaluate("text => { document.querySelector('main').innerHTML = text }", str(facts))
+        for width in (1280, 390):
+            page.set_viewport_size({"width": width, "height": 740})
+            picture(page, f"serve-long-words-{width}")
+            for frame in page.locator(".scroll").all():
+                assert frame.evaluate("each => each.scrollWidth <= each.clientWidth"), width
+            for cell in page.locator("td.name").all():
+                assert cell.evaluate("each => each.offsetWidth") > 150, width
 
 
 def test_an_empty_project_and_a_server_that_is_gone(browser: Browser, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def _workflow(row: WorkflowRow, now: datetime) -> Html:
         cell(last or Html('<span class="soft">no run yet</span>'), "when"),
         cell(strip(run_bars(row.runs, now), STRIP_RUNS) if row.runs else EMPTY, "full"),
         cell("" if took_s is None else duration(took_s), "num", "usually" if took_s else ""),
-        cell(due(row, now), "", "" if row.paused or row.missing or not row.due else "next"),
+        cell(due(row, now), "words", "" if row.paused or row.missing or not row.due else "next"),
     ]
     return Html("<tr>{}</tr>").format(joined(cells))
 

@@ -51,7 +51,7 @@ def _row(trouble: Trouble, now: datetime, *, of: str) -> Html:
     step = link(trouble.step, "workflows", trouble.workflow, "steps", trouble.step)
     cells = [
         EMPTY if of else cell(link(trouble.workflow, "workflows", trouble.workflow), "name"),
-        cell(step if trouble.step else Html('<span class="soft">the run</span>')),
+        cell(step if trouble.step else Html('<span class="soft">the run</span>'), "words"),
         cell(since, "when", "since"),
         cell(f"{trouble.failures:,}", "num", "failures"),
         cell(link(f"#{trouble.last_run}", "runs", trouble.last_run), "", "last run"),
