@@ -236,7 +236,7 @@ def _notices(facts: Incident, *, repeat: bool) -> Content:
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
     head = f"{f'{workflow}: ' if workflow else ''}{sum(counts.values()):,} alerts: {kinds}"
     shown = list(facts.get("shown") or ())[:LINES_MAX]
-    lines = [one_line(_text(each, "headline"), ERROR_SHOWN) for each in shown]
+    lines = _fitting(one_line(_text(each, "headline"), ERROR_SHOWN) for each in shown)
     if (more := sum(counts.values()) - len(lines)) > 0:
         lines.append(f"… and {more:,} more: see `watch`")
     parts = (Section("alerts", "\n".join(lines), mono=True),)

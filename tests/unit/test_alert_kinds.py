@@ -116,3 +116,15 @@ def test_a_long_list_says_how_long_it_is() -> None:
     lines = block["text"]["text"].splitlines()
     assert len(lines) == 5
     assert lines[-2:] == ["… and 499 more: see `incidents`", "```"]
+
+
+def test_so_does_one_of_what_is_late_or_missing() -> None:
+    """Slack's limit on a text cuts whole lines here, too, and not the one that counts the rest."""
+    each = {"kind": "missing", "headline": "m" + "&" * 300}
+    facts = {"workflow": "", "counts": {"missing": 60}, "shown": [each] * 60}
+    row = AlertRow(1, "slack", {"facts": facts}, 0, kind=AlertKind.DIGEST)
+    text, (_, block) = render_slack(kinds.of_alert(row))
+    assert text == "60 alerts: 60 missing"
+    lines = block["text"]["text"].splitlines()
+    assert len(lines) == 6
+    assert lines[-2:] == ["… and 58 more: see `watch`", "```"]
