@@ -22,8 +22,8 @@ NAMED_MAX = 20  # of the steps that still run
 
 def cancel(parsed: argparse.Namespace) -> int:
     """Ask a run's engine to end it, wait a while, and say how it stands."""
-    from engine.session import missing
     from engine.session.reconciling import reconcile_all
+    from engine.session.schedules import missing
     from store import cancels
     from store.database import must_exist, open_writer, path_of
     from store.history import History

@@ -233,7 +233,7 @@ class Drive:
             )
             env.watcher.begin(watched)
         import_the_rest(env, compiled)
-        import_module("engine.session.missing").preload(self._database, env)
+        import_module("engine.session.schedules.missing").preload(self._database, env)
         self._ask_for_pings()
         if self._pings is not None:
             self._pings.start()

@@ -221,7 +221,7 @@ class LiveRun:
 
     def _finish(self, database: Database, history: History, *, interrupted: bool) -> None:
         """Send what is due and clean up, once the run's end and report are there."""
-        from engine.session import pausing
+        from engine.session.schedules import pausing
 
         if self._asked.request.started_by == "timer":
             most = self._compiled.definition.pause_after
