@@ -10,7 +10,7 @@ from engine.model import Shell
 from engine.session import alerting, tracing
 
 if TYPE_CHECKING:
-    from engine.session.compiled import Compiled
+    from engine.session.deciding.compiled import Compiled
     from engine.session.environment import Environment
 
 

@@ -12,9 +12,9 @@ from engine.model import Definition
 from engine.moments import instant
 from engine.schedule.catchup import decide
 from engine.secrets import masked
+from engine.session.deciding.request import RunRequest
 from engine.session.environment import Environment
 from engine.session.launch import run_workflow
-from engine.session.request import RunRequest
 from engine.session.schedules import pausing, slots
 from engine.session.schedules.calendars import firings_of
 from engine.slots import Catchup

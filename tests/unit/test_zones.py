@@ -29,7 +29,7 @@ from engine.moments import microseconds
 from engine.ports import Paths
 from engine.serve.answers import Answers, Page
 from engine.session.alert_facts import told_of
-from engine.session.asked import today_of
+from engine.session.deciding.asked import today_of
 from engine.session.schedules import missing
 from engine.text import human_time
 from store import slots
