@@ -24,7 +24,7 @@ YEAR_MAX = 9998  # else not all zones have that time
 
 def pause(parsed: argparse.Namespace) -> int:
     """Pause a workflow's schedule, until a date or until it is ended."""
-    from engine.session import pausing
+    from engine.session.schedules import pausing
     from store import pauses
 
     definition = _named(parsed)
@@ -46,7 +46,7 @@ def pause(parsed: argparse.Namespace) -> int:
 
 def unpause(parsed: argparse.Namespace) -> int:
     """End the pause of a workflow's schedule."""
-    from engine.session import pausing
+    from engine.session.schedules import pausing
     from store import pauses
 
     environment = project.environment_of(parsed)

@@ -34,7 +34,7 @@ from engine.ports import Paths
 from engine.reports import json_text, terminal
 from engine.secrets import Secrets
 from engine.session import Environment, RunRequest, run_workflow
-from engine.session.decision import Decision
+from engine.session.deciding.decision import Decision
 from engine.text import printable
 from engine.zones import zone_named
 

@@ -115,10 +115,11 @@ def _record(
     parsed: argparse.Namespace, environment: Environment, error: UsageError, pinged: _Pinged
 ) -> bool:
     """Record the failure with the slot that it takes; whether there is nothing to fail instead."""
-    from engine.session import alerting, pausing
+    from engine.session import alerting
     from engine.session.opening import opened
     from engine.session.reconciling import reconcile_all
-    from engine.session.slots import settle_unloaded
+    from engine.session.schedules import pausing
+    from engine.session.schedules.slots import settle_unloaded
     from engine.session.telling import telling_of
     from store import journal
     from store.history import History

@@ -203,7 +203,7 @@ def _store(place: Place) -> Iterator[Callable[[str, Definition | None], bool]]:
 
     That tells whether there was one to forget.
     """
-    from engine.session.calendars import facts, noted
+    from engine.session.schedules.calendars import facts, noted
     from store import slots
 
     environment = project.environment_of(place.parsed)

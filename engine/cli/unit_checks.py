@@ -90,7 +90,7 @@ def _print_pause(place: Place, name: str) -> None:
     if not is_there(path_of(place.paths.store_url)):
         return
     from engine.cli.reading import reading_history
-    from engine.session import pausing
+    from engine.session.schedules import pausing
 
     with reading_history(place.paths) as history:
         pause = history.pauses(microseconds(SystemClock().utc())).get(name)

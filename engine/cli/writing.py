@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @contextmanager
 def writing(environment: Environment) -> Iterator[Database]:
     """Open the store for writing; record first what died meanwhile, and last what is missing."""
-    from engine.session import missing
     from engine.session.opening import opened
     from engine.session.reconciling import reconcile_all
+    from engine.session.schedules import missing
 
     with opened(environment) as database:
         say_upgraded(database)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.moments import instant
 from engine.reports.html.troubles import Trouble
-from engine.session import missing
+from engine.session.schedules import missing
 from engine.session.zones import zone_of_workflow
 from engine.slots import paused_by
 from engine.text import human_time

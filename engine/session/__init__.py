@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from engine.session.deciding.request import RunRequest
 from engine.session.environment import Environment
 from engine.session.launch import run_as_library, run_workflow
-from engine.session.request import RunRequest
 
 __all__ = ["Environment", "RunRequest", "run_as_library", "run_workflow"]

@@ -36,7 +36,7 @@ def resume_command(environment: Environment, run: dict[str, Any], *, has_steps: 
 
 def command_again(history: History, environment: Environment, run: dict[str, Any]) -> str:
     """Give the complete command that runs the chosen steps of a run again."""
-    from engine.session.named_steps import as_text
+    from engine.session.deciding.named_steps import as_text
     from store.values import decode
 
     only = ",".join(json.loads(run["only_steps"]))

@@ -58,7 +58,7 @@ def deliver_due(
     no channel configured, `hint` says so. Never raises: an alert that could not be sent stays in
     the outbox, and the log says so.
     """
-    from engine.session import missing
+    from engine.session.schedules import missing
 
     try:
         missing.notice(database, environment)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from engine.session.decision import Decision
+from engine.session.deciding.decision import Decision
 
 
 class Budgets(NamedTuple):

@@ -24,8 +24,8 @@ from engine.resume import Choice, alike
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.session.budgets import Budgets, budgets_of
-from engine.session.compiled import Compiled
-from engine.session.decision import Decision
+from engine.session.deciding.compiled import Compiled
+from engine.session.deciding.decision import Decision
 from engine.session.environment import Watched
 from engine.session.later import import_the_rest
 from engine.session.observe import Progress, run_order
@@ -233,7 +233,7 @@ class Drive:
             )
             env.watcher.begin(watched)
         import_the_rest(env, compiled)
-        import_module("engine.session.missing").preload(self._database, env)
+        import_module("engine.session.schedules.missing").preload(self._database, env)
         self._ask_for_pings()
         if self._pings is not None:
             self._pings.start()

@@ -20,7 +20,7 @@ from engine.secrets import Secrets
 
 if TYPE_CHECKING:
     from engine.logs import LogLine
-    from engine.session.decision import Decision
+    from engine.session.deciding.decision import Decision
 
 
 def this_user() -> str:

@@ -10,7 +10,7 @@ from engine.model import Shell
 from engine.session import alerting, tracing
 
 if TYPE_CHECKING:
-    from engine.session.compiled import Compiled
+    from engine.session.deciding.compiled import Compiled
     from engine.session.environment import Environment
 
 
@@ -21,7 +21,7 @@ def import_the_rest(env: Environment, compiled: Compiled) -> None:
     import_module("engine.session.limits")
     if compiled.definition.deadline is not None:
         import_module("engine.schedule.deadline")
-    import_module("engine.session.pausing")
+    import_module("engine.session.schedules.pausing")
     import_module("engine.session.sending")
     import_module("store.incidents")
     if env.pages:

@@ -15,12 +15,12 @@ from engine.garbage import left_alone
 from engine.model import Definition
 from engine.paths import find_paths
 from engine.secrets import Secrets
-from engine.session.asked import Asked, resolve_request
-from engine.session.compiled import Compiled, compile_definition
-from engine.session.decide import decide
+from engine.session.deciding.asked import Asked, resolve_request
+from engine.session.deciding.compiled import Compiled, compile_definition
+from engine.session.deciding.decide import decide
+from engine.session.deciding.preview import dry_report, plan_rows
+from engine.session.deciding.request import RunRequest
 from engine.session.environment import Environment
-from engine.session.preview import dry_report, plan_rows
-from engine.session.request import RunRequest
 
 if TYPE_CHECKING:
     from store.history import History

@@ -12,12 +12,12 @@ from engine.garbage import no_collections
 from engine.model import RunStatus
 from engine.session import alerting, reporting, tracing
 from engine.session.again import resume_command
-from engine.session.decide import decide
-from engine.session.decision import Decision
+from engine.session.deciding.decide import decide
+from engine.session.deciding.decision import Decision
+from engine.session.deciding.preview import plan_rows, preview_rows
 from engine.session.drive import Drive
 from engine.session.opening import opened
 from engine.session.overlap import already_running, lock_name, running_now
-from engine.session.preview import plan_rows, preview_rows
 from engine.session.reconciling import reconcile_all
 from engine.session.record import Going, new_run
 from engine.session.telling import ChannelsFor, channels_for
@@ -221,7 +221,7 @@ class LiveRun:
 
     def _finish(self, database: Database, history: History, *, interrupted: bool) -> None:
         """Send what is due and clean up, once the run's end and report are there."""
-        from engine.session import pausing
+        from engine.session.schedules import pausing
 
         if self._asked.request.started_by == "timer":
             most = self._compiled.definition.pause_after

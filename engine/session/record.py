@@ -12,9 +12,9 @@ from engine.produced import Encoded
 from engine.records import record
 from engine.resume import MARKED, Choice, alike
 from engine.session import own_limits, versions
-from engine.session.asked import Asked
-from engine.session.compiled import Compiled
-from engine.session.decision import Decision
+from engine.session.deciding.asked import Asked
+from engine.session.deciding.compiled import Compiled
+from engine.session.deciding.decision import Decision
 from engine.session.environment import Environment
 from store.new_run import OWN_KEY, Marked, NewRun, Reused, TakenOver
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.session.budgets import Budgets
-from engine.session.decision import Decision
+from engine.session.deciding.decision import Decision
 from engine.session.record import Going, slot_in
 from engine.session.zones import slot_of
 from engine.workers.isolation.orders import Order, Setup

@@ -10,12 +10,13 @@ from typing import Any
 from engine.errors import SlotTaken
 from engine.model import Definition
 from engine.schedule.catchup import Due
-from engine.session import alerting, pausing, slots
+from engine.session import alerting
+from engine.session.deciding.request import RunRequest
 from engine.session.environment import Environment
 from engine.session.launch import run_workflow
 from engine.session.opening import opened
 from engine.session.reconciling import reconcile_all
-from engine.session.request import RunRequest
+from engine.session.schedules import pausing, slots
 from engine.slots import Catchup
 from store import pauses
 from store import slots as stored_slots

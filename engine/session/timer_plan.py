@@ -12,17 +12,17 @@ from engine.model import Definition
 from engine.moments import instant
 from engine.schedule.catchup import decide
 from engine.secrets import masked
-from engine.session import pausing, slots
-from engine.session.calendars import firings_of
+from engine.session.deciding.request import RunRequest
 from engine.session.environment import Environment
 from engine.session.launch import run_workflow
-from engine.session.request import RunRequest
+from engine.session.schedules import pausing, slots
+from engine.session.schedules.calendars import firings_of
 from engine.slots import Catchup
 from store import pauses
 from store.database import is_there, open_reader, path_of
 
 if TYPE_CHECKING:
-    from engine.session.slots import Judged
+    from engine.session.schedules.slots import Judged
 
 
 def plan_scheduled(

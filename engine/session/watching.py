@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import UsageError
 from engine.model import Definition
 from engine.moments import instant, microseconds
-from engine.session import missing, own_limits
-from engine.session.calendars import as_noted
+from engine.session import own_limits
 from engine.session.limits import Begun, moments_of
 from engine.session.own_limits import OwnLimits
+from engine.session.schedules import missing
+from engine.session.schedules.calendars import as_noted
 from engine.slots import PAUSED_BY_ITSELF, paused_by
 from engine.text import human_duration, shell_line
 from engine.usual import late_after_s

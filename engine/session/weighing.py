@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.model import Order
-from engine.session.compiled import Compiled
-from engine.session.decision import Decision
+from engine.session.deciding.compiled import Compiled
+from engine.session.deciding.decision import Decision
 from engine.weights import weights
 from store.history import History
 

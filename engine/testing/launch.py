@@ -17,7 +17,7 @@ from engine.paths import PIPELINES, find_paths, pipelines_folder
 from engine.ports import Paths
 from engine.secrets import Secrets
 from engine.session import RunRequest
-from engine.session.asked import resolve_request
+from engine.session.deciding.asked import resolve_request
 from engine.testing.clock import VirtualClock
 from engine.testing.outcome import Outcome
 from engine.testing.standins import with_standins

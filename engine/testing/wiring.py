@@ -20,8 +20,8 @@ from engine.reports import Surroundings, build
 from engine.runner import Ports, Runner
 from engine.scheduler import Scheduler
 from engine.secrets import Secrets
-from engine.session.asked import Asked
-from engine.session.compiled import plan_of
+from engine.session.deciding.asked import Asked
+from engine.session.deciding.compiled import plan_of
 from engine.session.zones import slot_of
 from engine.testing.clock import VirtualClock
 from engine.testing.in_memory import HeldFiles, HeldLogs, HeldOutputs, HeldValues

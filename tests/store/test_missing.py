@@ -22,7 +22,8 @@ from engine.events import Claim
 from engine.model import RunStatus
 from engine.ports import Paths
 from engine.secrets import Secrets
-from engine.session import Environment, missing, watching
+from engine.session import Environment, watching
+from engine.session.schedules import missing
 from store import locks, pauses, slots
 from store.connection import Database
 from store.history import History
@@ -117,7 +118,7 @@ def test_what_another_process_has_just_told_is_not_told_again(memory: Database) 
 RACER = """
 import sys
 from pathlib import Path
-from engine.session import missing
+from engine.session.schedules import missing
 from store.database import open_writer
 from tests.store.test_missing import HOUR, at
 

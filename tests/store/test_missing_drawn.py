@@ -13,9 +13,9 @@ import pytest
 
 from engine.model import Definition
 from engine.moments import instant, microseconds
-from engine.session import missing
-from engine.session.calendars import firings_of
-from engine.session.slots import settle
+from engine.session.schedules import missing
+from engine.session.schedules.calendars import firings_of
+from engine.session.schedules.slots import settle
 from engine.slots import Catchup
 from store import locks, pauses
 from store.connection import Database

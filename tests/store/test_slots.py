@@ -13,9 +13,9 @@ import pytest
 
 from engine.errors import SlotTaken
 from engine.model import Definition, RunStatus
-from engine.session.calendars import facts
 from engine.session.limits import Begun, lateness_of, moments_of
-from engine.session.slots import Unloaded, judge, settle, settle_unloaded
+from engine.session.schedules.calendars import facts
+from engine.session.schedules.slots import Unloaded, judge, settle, settle_unloaded
 from engine.slots import Catchup
 from store import pauses, slots
 from store.connection import Database

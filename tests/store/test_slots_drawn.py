@@ -19,7 +19,7 @@ import pytest
 
 from engine.errors import SlotTaken
 from engine.model import Definition, RunStatus
-from engine.session.slots import settle, settle_unloaded
+from engine.session.schedules.slots import settle, settle_unloaded
 from store import pauses
 from store.connection import Database
 from store.journal import begin_run, record_ended_run

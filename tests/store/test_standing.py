@@ -14,7 +14,8 @@ from engine.ports import Paths
 from engine.secrets import Secrets
 from engine.serve.looking import Look
 from engine.serve.standing import Standing, passed_of, standing_of, troubles_of
-from engine.session import Environment, pausing
+from engine.session import Environment
+from engine.session.schedules import pausing
 from engine.slots import PAUSED_BY_ITSELF
 from store import pauses, slots
 from store.connection import Database

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from engine import Skip, Step, Workflow
 from engine.errors import DefinitionError, UsageError
-from engine.session.compiled import compile_definition
+from engine.session.deciding.compiled import compile_definition
 from tests.system import chain_model
 from tests.system.chain_model import Drawn, Plan, Run
 from tests.system.test_choosing_values import Bench

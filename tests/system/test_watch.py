@@ -12,7 +12,7 @@ from contextlib import closing
 import pytest
 
 from engine.session import pinging
-from engine.session.missing import GRACE_S
+from engine.session.schedules.missing import GRACE_S
 from store import pauses, slots
 from store.database import open_writer
 from tests.system.alert_servers import answer

@@ -30,7 +30,7 @@ from engine.errors import DefinitionError
 from engine.ports import Paths
 from engine.secrets import Secrets
 from engine.session import Environment, RunRequest, alerting, launch, run_workflow
-from engine.session.compiled import compile_definition
+from engine.session.deciding.compiled import compile_definition
 from engine.session.timer import run_scheduled
 from store import pauses
 from store.connection import Database

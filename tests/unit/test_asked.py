@@ -10,10 +10,10 @@ import pytest
 from engine.clock import SystemClock
 from engine.model import Definition, Param
 from engine.secrets import Secrets
-from engine.session.asked import resolve_request
-from engine.session.decision import Decision
+from engine.session.deciding.asked import resolve_request
+from engine.session.deciding.decision import Decision
+from engine.session.deciding.request import RunRequest
 from engine.session.record import slot_in
-from engine.session.request import RunRequest
 from store.past import PastRun
 
 SLOT = 1_761_352_200_000_000  # 2025-10-25 02:30 in Berlin

@@ -11,8 +11,8 @@ import pytest
 from engine.model import Definition
 from engine.moments import instant, microseconds
 from engine.schedule.catchup import Due, Firings, Rule, decide
-from engine.session.asked import today_of
-from engine.session.calendars import firings_of
+from engine.session.deciding.asked import today_of
+from engine.session.schedules.calendars import firings_of
 from engine.slots import Catchup
 from tests.fakes import FakeClock
 

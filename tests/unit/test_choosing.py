@@ -12,8 +12,8 @@ from engine.errors import UsageError
 from engine.model import StepStatus, TriggerRule
 from engine.past import PastStep
 from engine.resume import Choice, Fresh
-from engine.session import named_steps
-from engine.session.request import RunRequest
+from engine.session.deciding import named_steps
+from engine.session.deciding.request import RunRequest
 from store.values import decode
 from tests.builders import definition
 

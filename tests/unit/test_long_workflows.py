@@ -12,7 +12,7 @@ import tracemalloc
 from pathlib import Path
 from engine import Step, Workflow
 from engine.scheduler import Scheduler
-from engine.session.compiled import compile_definition
+from engine.session.deciding.compiled import compile_definition
 
 def nothing(ctx):
     pass

@@ -12,7 +12,7 @@ from engine import Param, Step, Workflow, order_steps, shell
 from engine.errors import CycleError, DefinitionError
 from engine.model import RESUME_WITHIN_S, Definition
 from engine.moments import microseconds
-from engine.session.asked import today_of
+from engine.session.deciding.asked import today_of
 from tests.fakes import FakeClock
 
 

@@ -28,9 +28,9 @@ from engine.model import Definition
 from engine.moments import microseconds
 from engine.ports import Paths
 from engine.serve.answers import Answers, Page
-from engine.session import missing
 from engine.session.alert_facts import told_of
-from engine.session.asked import today_of
+from engine.session.deciding.asked import today_of
+from engine.session.schedules import missing
 from engine.text import human_time
 from store import slots
 from store.database import open_reader, open_writer

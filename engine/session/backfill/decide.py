@@ -10,9 +10,9 @@ from engine.model import StepStatus
 from engine.resume import Choice
 from engine.session.backfill.recorded import ok_in
 from engine.session.backfill.resolved import Backfill
-from engine.session.decide import decide
-from engine.session.decision import Decision
-from engine.session.preview import dry_report
+from engine.session.deciding.decide import decide
+from engine.session.deciding.decision import Decision
+from engine.session.deciding.preview import dry_report
 
 if TYPE_CHECKING:
     from store.history import History

@@ -13,10 +13,10 @@ from engine.errors import UsageError
 from engine.model import Definition, Param, Step
 from engine.naming import BACKFILL_SUFFIX, check_name
 from engine.records import record
-from engine.session.asked import Asked, resolve_request, today_of
 from engine.session.backfill.recorded import FIRST, LAST, PARAM, WORKERS
-from engine.session.compiled import Compiled, compile_definition
-from engine.session.request import RunRequest
+from engine.session.deciding.asked import Asked, resolve_request, today_of
+from engine.session.deciding.compiled import Compiled, compile_definition
+from engine.session.deciding.request import RunRequest
 
 if TYPE_CHECKING:
     from engine.session.environment import Environment

@@ -10,11 +10,11 @@ from engine.events import EndRun
 from engine.logs import LogLine, value_of_backfill
 from engine.records import record
 from engine.session import alerting
-from engine.session.asked import resolve_request
 from engine.session.backfill.decide import decide_values, nothing_report
 from engine.session.backfill.resolved import PARALLEL_MAX, Backfill
 from engine.session.backfill.workers import RunAttempt, RunWorkers
-from engine.session.decision import Decision
+from engine.session.deciding.asked import resolve_request
+from engine.session.deciding.decision import Decision
 from engine.session.drive import Drive
 from engine.session.environment import Environment
 from engine.session.live import LiveRun

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from engine import choosing, resume
 from engine.errors import UsageError
 from engine.resume import Choice
-from engine.session.decision import Decision
+from engine.session.deciding.decision import Decision
 
 if TYPE_CHECKING:
-    from engine.session.asked import Asked
-    from engine.session.compiled import Compiled
+    from engine.session.deciding.asked import Asked
+    from engine.session.deciding.compiled import Compiled
     from store.history import History
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from engine.conditions import proviso
 from engine.model import StepStatus, TriggerRule
 from engine.resume import MARKED, NOT_CHOSEN, Choice
-from engine.session.compiled import Compiled
-from engine.session.decision import Decision
+from engine.session.deciding.compiled import Compiled
+from engine.session.deciding.decision import Decision
 
 Row = dict[str, Any]
 

@@ -18,11 +18,11 @@ from engine.ports import Clock
 from engine.produced import Encoded
 from engine.records import record
 from engine.secrets import Secrets
-from engine.session.request import RunRequest
+from engine.session.deciding.request import RunRequest
 from engine.session.zones import in_zone
 
 if TYPE_CHECKING:
-    from engine.session.named_steps import Mark
+    from engine.session.deciding.named_steps import Mark
 
 WORKERS_MAX = 1_000
 
@@ -130,7 +130,7 @@ def _params(
 def _marks(definition: Definition, request: RunRequest, secrets: Secrets) -> dict[str, Mark]:
     if not request.only and not request.mark_done:
         return {}
-    from engine.session import named_steps
+    from engine.session.deciding import named_steps
 
     named_steps.check(definition, request)
     return named_steps.marks(request, secrets)

@@ -13,13 +13,13 @@ from engine.errors import StoreError, UsageError
 from engine.fingerprint import difference
 from engine.naming import BACKFILL_SUFFIX
 from engine.outputs import matches
-from engine.session.decision import Decision
+from engine.session.deciding.decision import Decision
 from engine.session.zones import clock_time, slot_of
 from engine.text import human_duration
 
 if TYPE_CHECKING:
-    from engine.session.asked import Asked
-    from engine.session.compiled import Compiled
+    from engine.session.deciding.asked import Asked
+    from engine.session.deciding.compiled import Compiled
     from store.history import History
     from store.past import PastRun
     from store.readback import ValueFaults
@@ -29,7 +29,7 @@ def decide(compiled: Compiled, asked: Asked, history: History | None) -> Decisio
     """Decide by hand or by timer. Raises `UsageError` for what cannot be done as asked."""
     if not asked.request.only and not asked.marks:
         return _decide(compiled, asked, history)
-    from engine.session import choosing
+    from engine.session.deciding import choosing
 
     if asked.request.only:
         return choosing.only(compiled, asked, history)
@@ -101,7 +101,7 @@ def _from_step(
     step = asked.request.from_step
     assert step is not None
     if step not in compiled.graph.names:
-        from engine.session.named_steps import unknown_step
+        from engine.session.deciding.named_steps import unknown_step
 
         raise unknown_step("--from", compiled.definition.name, step, compiled.graph.names)
     if past is None:

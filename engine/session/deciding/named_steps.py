@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from engine.model import Definition
     from engine.produced import Encoded
     from engine.secrets import Secrets
-    from engine.session.request import RunRequest
+    from engine.session.deciding.request import RunRequest
 
 SHOWN_MAX = 60  # characters of a marked step's values in a preview
 

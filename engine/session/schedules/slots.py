@@ -16,8 +16,8 @@ from engine.moments import instant, microseconds
 from engine.records import record
 from engine.schedule.catchup import Due, Rule, decide
 from engine.schedule.firings import next_firing
-from engine.session import pausing
-from engine.session.calendars import as_noted, facts, firings_of, noted
+from engine.session.schedules import pausing
+from engine.session.schedules.calendars import as_noted, facts, firings_of, noted
 from engine.session.zones import clock_time, slot_of
 from engine.slots import Catchup
 from store import pauses, slots
