@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from store.run_facts import RunFacts
     from store.successes import Successes
 
+_DAY_US = 86_400_000_000
+
 
 class History(EarlierRuns, ScheduleReads):
     """Reads one store; every method is one consistent view."""
@@ -205,6 +207,14 @@ class History(EarlierRuns, ScheduleReads):
     def alerts(self) -> list[Row]:
         """Undelivered alerts, oldest first."""
         return self._rows("SELECT * FROM alerts WHERE status IN ('pending', 'sending') ORDER BY id")
+
+    def given_up(self, now_us: int) -> list[Row]:
+        """Alerts that were given up within a day, oldest first; not what a restore dropped."""
+        sql = (
+            "SELECT * FROM alerts WHERE id IN (SELECT id FROM alert_rows"
+            " WHERE status = 'given_up' AND sent_at BETWEEN ? AND ?) ORDER BY id"
+        )
+        return self._rows(sql, (now_us - _DAY_US, now_us))
 
     def incidents(self, workflow: str | None = None, *, closed: bool = False) -> list[Row]:
         """Incidents that are open, or all with `closed`, oldest first."""

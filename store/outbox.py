@@ -124,15 +124,17 @@ class StoredOutbox:
     def failed(self, alert_id: int, failure: Failure) -> None:
         """Record a failed try, or that none was made; the alert stays due unless given up.
 
+        When it was given up is kept in the place of when it was sent.
         One that may have arrived stays as one that nobody sends any more: so it is a repeat.
         """
         due = AlertStatus.SENDING if failure.unknown else AlertStatus.PENDING
         status = AlertStatus.GIVEN_UP if failure.give_up else due
+        given_up_at = self._now_us() if failure.give_up else None
         with self._database.write() as cursor:
             cursor.execute(
-                "UPDATE alert_rows SET status = ?, tries = tries + ?, error = ?, owner = NULL"
-                " WHERE id = ?",
-                (status, int(failure.tried), failure.error, alert_id),
+                "UPDATE alert_rows SET status = ?, tries = tries + ?, error = ?, owner = NULL,"
+                " sent_at = ? WHERE id = ?",
+                (status, int(failure.tried), failure.error, given_up_at, alert_id),
             )
 
 

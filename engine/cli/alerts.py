@@ -1,4 +1,4 @@
-"""`alerts`: list the undelivered, send them, or try the channels."""
+"""`alerts`: list the undelivered and the newly given up, send those due, or try the channels."""
 
 from __future__ import annotations
 
@@ -85,10 +85,12 @@ def _list(parsed: argparse.Namespace, paths: Paths) -> int:
     from store.database import open_reader, path_of
     from store.history import History
 
+    clock = SystemClock()
     database = open_reader(path_of(paths.store_url))
     try:
         say_lost(losses.told(losses.of_store(database)))
-        rows = History(database).alerts()
+        history = History(database)
+        rows = history.given_up(clock.stamp(clock.now())) + history.alerts()
     finally:
         database.close()
     if parsed.json:
@@ -98,7 +100,8 @@ def _list(parsed: argparse.Namespace, paths: Paths) -> int:
         error = f": {printable(row['error'])}" if row["error"] else ""
         tries = f"{row['tries']} {'try' if row['tries'] == 1 else 'tries'}"
         whose = printable(row["workflow"]) if row["run_id"] is None else f"run {row['run_id']}"
-        print_result(f"{whose}  {row['channel']}  {row['status']}  {tries}{error}")
+        status = row["status"].replace("_", " ")
+        print_result(f"{whose}  {row['channel']}  {status}  {tries}{error}")
     if not rows:
         print_result("no undelivered alerts")
     return 0

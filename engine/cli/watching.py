@@ -53,6 +53,9 @@ def _print(found: dict[str, Any]) -> None:
             print_result(shown(f"{kind}: {one['text']}"))
     if count := found["undelivered"]:
         print_result(f"undelivered: {count} alert{'s' if count != 1 else ''}; see `alerts`")
+    if count := found["given_up"]:
+        lost = f"{count} alert{'s' if count != 1 else ''}"
+        print_result(f"given up: {lost} within a day, which nobody was sent; see `alerts`")
     if found["ok"]:
         print_result("all is well: nothing is missing, late, dead, paused by itself or undelivered")
 

@@ -34,7 +34,8 @@ def look(database: Database, history: History, environment: Environment) -> dict
 
     Changes nothing. A pause that a person made is meant, and not told of.
 
-    Each but the last is a list of what was found, with a `text` for people.
+    Alerts are counted, also those given up within a day; each other is a list of
+    what was found, with a `text` for people.
     """
     clock = environment.clock
     found: dict[str, Any] = {
@@ -43,6 +44,7 @@ def look(database: Database, history: History, environment: Environment) -> dict
         "dead": [],
         "paused": [],
         "undelivered": history.undelivered(),
+        "given_up": len(history.given_up(clock.stamp(clock.now()))),
     }
     for name, pause in sorted(history.pauses(clock.stamp(clock.now())).items()):
         if pause.paused_by == PAUSED_BY_ITSELF:

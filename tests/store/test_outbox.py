@@ -92,8 +92,12 @@ def test_sent_failed_and_given_up(database: Database, outbox: StoredOutbox) -> N
     assert rows(database) == [
         (1, "sent", 1, us(9.0), "", 0),
         (2, "pending", 1, None, "refused", 0),
-        (3, "given_up", 1, None, "no such channel", 0),
+        (3, "given_up", 1, us(9.0), "no such channel", 0),
     ]
+    history, day = History(database), 86_400.0
+    looked = {at: history.given_up(us(at)) for at in (8.0, 9.0, 9.0 + day, 10.0 + day)}
+    assert [len(found) for found in looked.values()] == [0, 1, 1, 0]
+    assert looked[9.0][0]["error"] == "no such channel"
     assert outbox.claim() == [AlertRow(2, "email", {"run_id": 1}, 1, age_s=4.0)]
     outbox.sent(2)
     assert rows(database)[1] == (2, "sent", 2, us(9.0), "", 0)

@@ -64,8 +64,26 @@ def test_a_disabled_timer_is_told_of_by_another_workflow(project: Project) -> No
     (missed,) = found.pop("missing")
     assert (missed["workflow"], missed["slot"]) == ("nightly", f"{day}T00:00:00Z")
     assert missed["text"] == said
-    assert found == {"ok": False, "late": [], "dead": [], "paused": [], "undelivered": 0}
+    well = {"late": [], "dead": [], "paused": [], "undelivered": 0, "given_up": 0}
+    assert found == {"ok": False} | well
     assert watched.code == 1
+
+
+def test_an_alert_that_was_given_up_is_wrong_for_a_day(project: Project) -> None:
+    """Nobody was sent it, so whoever watches is told; `alerts` says which it is."""
+    flow(project, "flow")
+    with webhook(answer(400, "no_text")) as hook:
+        sent = project.run("run", "flow", SLACK_WEBHOOK_URL=hook.url, ENGINE_ALERT_ON="always")
+        assert sent.code == 0
+    watched = project.run("watch")
+    told = "given up: 1 alert within a day, which nobody was sent; see `alerts`\n"
+    assert (watched.code, watched.out) == (1, told)
+    listed = project.run("alerts").out
+    assert listed.startswith("run 1  slack  given up  1 try: ")
+    with closing(sqlite3.connect(project.store)) as store, store:
+        store.execute("UPDATE alert_rows SET sent_at = sent_at - ?", (DAY,))
+    assert project.run("watch").out == WELL
+    assert project.run("alerts").out == "no undelivered alerts\n"
 
 
 def known_since(project: Project, name: str, schedule: tuple[str, str]) -> None:
