@@ -77,7 +77,7 @@ class Model:
         self.slots = slots
         self.decided: dict[int, str] = {}
         self.at: dict[int, int] = {}  # when
-        self.first: int | None = None  # from which on slots count
+        self.firsts: set[int] = set()  # each from which on slots count, and the clock behind it
         self.pauses: list[list[int | None]] = []  # from, until, ended
 
     def paused(self, now: int) -> bool:
@@ -119,10 +119,7 @@ class Model:
 
     def due(self, now: int) -> int | None:
         """Do so by what is known now."""
-        if self.first is None:  # a schedule that was never run has missed nothing
-            self.first = max(slot for slot in self.slots if slot <= now)
-            if not self.paused(now):
-                return self.first
+        self.firsts.add(self.since(now))
         open_ = self.open(now)
         if self.paused(now):
             self.decided |= dict.fromkeys(open_, "paused")
@@ -133,9 +130,20 @@ class Model:
                 self.decided[slot] = "paused" if self.was_paused(slot) else "missed"
         return run
 
+    def since(self, now: int) -> int:
+        """Give the slot from which on they count: a schedule that was never run has missed nothing.
+
+        Nor has one that is known since a moment to come: its clock was set back. When that has come
+        again, what was due meanwhile by the clock that was behind is not looked at any more.
+        """
+        known = [first for first in self.firsts if first - 1 <= now]
+        if not known:
+            return max(slot for slot in self.slots if slot <= now)
+        return max((first for first in known if first in self.decided), default=min(known))
+
     def open(self, now: int) -> list[int]:
         """Give the slots that have come and that nothing is decided about."""
-        first = self.first or now
+        first = self.since(now)
         return [slot for slot in self.slots if first <= slot <= now and slot not in self.decided]
 
     def chosen(self, now: int) -> int | None:
@@ -145,7 +153,7 @@ class Model:
             return None
         if self.catchup == "all":
             return free[-30] if len(free) >= 30 else free[0]
-        if self.catchup == "none" and free[-1] != self.first:
+        if self.catchup == "none" and free[-1] != self.since(now):
             after = self.slots[self.slots.index(free[-1]) + 1]
             if now - free[-1] >= min(HOUR, (after - free[-1]) / 2):
                 return None
@@ -206,7 +214,7 @@ class World:
         """The file is wrong: its failure has the slot, unless each slot is to have a run."""
         model, paused = self.model, self.model.paused(self.now)
         model.take_back(self.now)
-        is_new = model.first is None
+        is_new = not model.firsts
         waits = self.flow.catchup == "all" and not paused
         found = settle_unloaded(self.database, "flow", self.now)
         expected = None if is_new else model.chosen(self.now) if waits else model.wake(self.now)
@@ -263,10 +271,9 @@ def test_slots_are_as_the_rules_say(memory: Database, seed: int) -> None:
     world.now += 40 * HOUR
     while world.settled() is not None:
         world.wake()
-    decided = world.model.decided
-    assert world.model.first is not None
-    assert sorted(decided) == [
-        slot for slot in world.model.slots if world.model.first <= slot <= world.now
+    decided, first = world.model.decided, world.model.since(world.now)
+    assert [slot for slot in sorted(decided) if first <= slot <= world.now] == [
+        slot for slot in world.model.slots if first <= slot <= world.now
     ]
     runs = memory.raw.execute("SELECT slot FROM run_rows WHERE slot IS NOT NULL").fetchall()
     assert sorted(slot for (slot,) in runs) == sorted(
