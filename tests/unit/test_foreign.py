@@ -173,7 +173,11 @@ def test_ends_as_theirs(
 
 @pytest.mark.parametrize(("kind", "number"), FORTY)
 def test_runs(
-    foreign: dict[tuple[str, int], Foreign], tmp_path: Path, kind: str, number: int
+    foreign: dict[tuple[str, int], Foreign],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    number: int,
 ) -> None:
     """The whole engine, with a store, ends a run of it as theirs: one step fails."""
     workflow, luck = foreign[kind, number], Random(number)
@@ -183,6 +187,7 @@ def test_runs(
     for step in made.steps:
         body = failing if step.name in fails else nothing
         whole.add(replace(step, run=body))
+    monkeypatch.setenv("ENGINE_HOME", str(tmp_path / "var"))
     report = whole.run(store=f"sqlite:///{tmp_path}/runs.db")
     ours = {
         step["name"]: Ended(StepStatus(step["status"]), step["note"]) for step in report["steps"]
