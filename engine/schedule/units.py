@@ -177,8 +177,10 @@ def cron_line(definition: Definition, **where: Unpack[Installation]) -> str:
     told: list[str] = []
     if any(shifts := _shifts(schedule)):
         minutes = {minute for calendar in schedule.calendars for minute in calendar.minutes}
-        fields = (hourly_fields((minute - shift) % 60 for minute in minutes for shift in shifts),)
-        told = [f"# Each hour, as cron has no {schedule.zone}: what is not due yet is not run."]
+        hourly = hourly_fields((minute - shift) % 60 for minute in minutes for shift in shifts)
+        if fields != (hourly,):
+            told = [f"# Each hour, as cron has no {schedule.zone}: what is not due yet is not run."]
+        fields = (hourly,)
     return "\n".join([*(f"{each} {command}" for each in fields), *told])
 
 

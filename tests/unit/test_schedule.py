@@ -421,6 +421,13 @@ def test_cron_knows_no_zone(
     assert told == ([] if fields == "30 8 * * *" else [why])
 
 
+def test_cron_needs_no_zone_for_what_is_the_same_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is due each five minutes is asked for as ever, and nothing is said."""
+    monkeypatch.setenv("TZ", "UTC")
+    schedule = definition(schedule="*/5 * * * *", tz="Europe/Berlin")
+    assert cron_line(schedule, **place()) == f"*/5 * * * * {CRON}"
+
+
 def test_cron_line_survives_percent_and_shell() -> None:
     """Cron takes a bare percent sign for a line break; sh splits words."""
     line = cron_line(definition(), **place(root="/srv/50% $A 'b'"))
